@@ -1,0 +1,2 @@
+//! `weft`: chooses the mode, before any thread exists.
+fn main() {}

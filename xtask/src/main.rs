@@ -1,0 +1,2 @@
+//! The repository's automation: `cargo xtask test|tidy|bench|vm`.
+fn main() {}
