@@ -1,1 +1,13 @@
-//! sys
+//! The kernel, as safe calls over owned file descriptors.
+//!
+//! Owns: every `unsafe` block of weft. Each module wraps one area of the kernel that `rustix`
+//! does not cover, or covers only as an `unsafe fn`, so that no other crate needs `unsafe`.
+//! Never: policy. Nothing here knows what a container is, reads configuration or logs.
+#![allow(unsafe_code)]
+
+pub mod fd;
+pub mod mount;
+pub mod namespace;
+pub mod path;
+pub mod process;
+pub mod pty;
