@@ -42,14 +42,7 @@ impl Duplex {
         what: String,
         response: Response<Incoming>,
     ) -> Result<Duplex, ClientError> {
-        let multiplexed = response
-            .headers()
-            .get(http::header::CONTENT_TYPE)
-            .and_then(|value| match value.as_bytes() {
-                b"application/vnd.docker.multiplexed-stream" => Some(true),
-                b"application/vnd.docker.raw-stream" => Some(false),
-                _ => None,
-            });
+        let multiplexed = is_multiplexed(response.headers());
         let upgraded = hyper::upgrade::on(response)
             .await
             .map_err(|source| ClientError::Broken { what, source })?;
@@ -65,6 +58,15 @@ impl Duplex {
             writer: DuplexWriter { half: writer },
             multiplexed,
         })
+    }
+}
+
+/// What the content type says about framing; `None` when it says nothing.
+pub(crate) fn is_multiplexed(headers: &http::HeaderMap) -> Option<bool> {
+    match headers.get(http::header::CONTENT_TYPE)?.as_bytes() {
+        b"application/vnd.docker.multiplexed-stream" => Some(true),
+        b"application/vnd.docker.raw-stream" => Some(false),
+        _ => None,
     }
 }
 

@@ -45,6 +45,11 @@ impl Bytestream {
         }
     }
 
+    /// Reads the one JSON value the stream holds.
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, ClientError> {
+        one_json(self).await
+    }
+
     /// Reads everything, up to `bytes_max` bytes.
     pub async fn collect(&mut self, bytes_max: usize) -> Result<Vec<u8>, ClientError> {
         let mut all = Vec::new();
@@ -110,6 +115,17 @@ impl<T: DeserializeOwned> JsonLines<T> {
             }
         }
     }
+}
+
+/// Reads a stream that holds one JSON value.
+pub(crate) async fn one_json<T: DeserializeOwned>(
+    bytes: &mut Bytestream,
+) -> Result<T, ClientError> {
+    let all = bytes.collect(LINE_BYTES_MAX).await?;
+    serde_json::from_slice(&all).map_err(|source| ClientError::Decode {
+        what: bytes.what.clone(),
+        source,
+    })
 }
 
 /// Takes the first line off `pending`; what is left after the last newline counts as a line once

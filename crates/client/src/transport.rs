@@ -28,6 +28,9 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Longest error message read, in bytes.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
+/// A body on its way: pieces, or the error that ends it. Its bound is the maker's.
+pub type Upload = mpsc::Receiver<std::io::Result<Bytes>>;
+
 /// Told about requests instead of sending them.
 pub type Explain = Arc<dyn Fn(&Request) + Send + Sync>;
 
@@ -110,10 +113,9 @@ impl Client {
     pub async fn upload(
         &self,
         request: Request,
-        payload: mpsc::Receiver<std::io::Result<Bytes>>,
+        payload: Upload,
     ) -> Result<Bytestream, ClientError> {
-        let payload = Payload::Channel(payload);
-        let (response, _) = self.send(&request, payload).await?;
+        let (response, _) = self.send(&request, Payload::Channel(payload)).await?;
         Ok(Bytestream::new(request.what, response.into_body()))
     }
 
@@ -321,7 +323,7 @@ impl Client {
 /// What a request carries.
 enum Payload {
     Memory(Option<Bytes>),
-    Channel(mpsc::Receiver<std::io::Result<Bytes>>),
+    Channel(Upload),
 }
 
 impl Payload {
