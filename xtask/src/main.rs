@@ -1,2 +1,50 @@
-//! The repository's automation: `cargo xtask test|tidy|bench|vm`.
-fn main() {}
+//! The repository's automation: `cargo xtask test|tidy|fuzz|bench|vm|dist`.
+//!
+//! Owns the order in which checks run and how their results are counted. Never holds a rule that
+//! exists nowhere else: each rule is a function in `tidy` with its own test.
+
+mod count;
+mod lane;
+mod packages;
+mod residue;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test   install what the tests need, then fmt, clippy, tidy and every test lane
+  tidy   the rules of the house, without building weft
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match args.as_slice() {
+        ["test"] => test::run(&root()),
+        ["tidy"] => tidy::command(&root()),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace root: the parent of this crate.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies inside the workspace")
+        .to_path_buf()
+}
