@@ -1,1 +1,426 @@
-//! spawner
+//! Owns the daemon's side of the spawner: starting it from a sealed copy of weft, noticing that it
+//! died, and asking it for containers, execs and namespaces.
+//! Never: forking. The spawner is exec'd once and makes every other process.
+//!
+//! ```text
+//! daemon threads --- SEQPACKET, one request per packet + reply socket + fds ---> spawner
+//!        ^                                                                        | fork
+//!        +-------- reply socket: Spawned, namespaces or a failure -------- monitor
+//! ```
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use weft_sys::fd;
+use weft_sys::namespace::Kind;
+
+use crate::monitor::record::{
+    self, Envelope, ExecSpec, Failure, FailureKind, Record, Reply, Request, RunRequest, Spawned,
+};
+
+mod program;
+mod serve;
+mod wire;
+
+pub use serve::main;
+
+/// How long a request may take before [`SpawnError::Timeout`]: a rootfs may lie on a slow disk.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
+/// How long the spawner may take to fetch a request before it counts as dead.
+const FETCH_MAX: Duration = Duration::from_secs(10);
+/// Most connected clients handed over with one request.
+pub const ATTACH_MAX: usize = 16;
+/// Largest reply, in bytes: a failure's text is cut to fit.
+const REPLY_MAX: usize = 32 * 1024;
+
+/// Where the spawner comes from.
+#[derive(Clone, Debug, Default)]
+pub struct SpawnerConfig {
+    /// The program.
+    pub program: Program,
+    /// Its arguments; they have to make it call [`main`].
+    pub args: Vec<OsString>,
+}
+
+impl SpawnerConfig {
+    /// `weft spawner` from the running weft itself.
+    pub fn own() -> Self {
+        Self {
+            program: Program::Own,
+            args: vec!["spawner".into()],
+        }
+    }
+}
+
+/// What is copied and sealed to become the spawner.
+#[derive(Clone, Debug, Default)]
+pub enum Program {
+    /// The running program, even if its file has been replaced since.
+    #[default]
+    Own,
+    /// The program at this path.
+    Path(PathBuf),
+}
+
+/// Descriptors that go with a request to run or exec; they are consumed.
+#[derive(Debug, Default)]
+pub struct Fds {
+    /// Connected stream sockets whose other end is an attach client from the first byte of output
+    /// on. Write its `Hello` before the request; without one it gets everything. At most
+    /// [`ATTACH_MAX`].
+    pub attach: Vec<OwnedFd>,
+    /// Namespaces to join, instead of what config.json says for their kinds.
+    pub join: Vec<(Kind, OwnedFd)>,
+}
+
+/// A user namespace and the network namespace it owns, held by nothing but these descriptors.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// The user namespace.
+    pub user: OwnedFd,
+    /// The network namespace, its loopback still down.
+    pub net: OwnedFd,
+}
+
+/// Why something could not be spawned.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The program could not be copied, sealed or started.
+    #[error("cannot start the spawner from {program}")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The request did not reach the spawner.
+    #[error("cannot send the request for {what} to the spawner")]
+    Send {
+        /// What was asked for.
+        what: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Spawner or monitor ended without an answer: it may or may not have begun.
+    #[error("the process that was to make {what} died before it answered")]
+    Died {
+        /// What was asked for.
+        what: String,
+    },
+    /// No answer within two minutes: it may still come into being.
+    #[error("no answer to the request for {what} within {} seconds", ANSWER_MAX.as_secs())]
+    Timeout {
+        /// What was asked for.
+        what: String,
+    },
+    /// The answer made no sense.
+    #[error("cannot understand the answer to the request for {what}")]
+    Answer {
+        /// What was asked for.
+        what: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It was tried and failed; nothing of it is left running.
+    #[error("{}", .0.text)]
+    Failed(Failure),
+}
+
+impl SpawnError {
+    /// What kind of failure, for choosing an exit code and an error code.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            SpawnError::Failed(failure) => failure.kind,
+            _ => FailureKind::Other,
+        }
+    }
+}
+
+/// The daemon's hold on its spawner. Cheap to clone; calls from many threads run concurrently and
+/// block until answered.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: SpawnerConfig,
+    image: OwnedFd,
+    live: Mutex<Live>,
+}
+
+/// The spawner that runs now. Its socket is the only thing that keeps it alive.
+#[derive(Debug)]
+struct Live {
+    socket: Arc<OwnedFd>,
+    process: Child,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Ends it if it still runs; reaped either way.
+        let _ = rustix::net::shutdown(&*self.socket, rustix::net::Shutdown::Both);
+        let _ = self.process.wait();
+    }
+}
+
+impl Handle {
+    /// Copies and seals the program, and starts the spawner from the copy.
+    ///
+    /// # Errors
+    /// [`SpawnError::Start`].
+    pub fn start(config: SpawnerConfig) -> Result<Self, SpawnError> {
+        let image =
+            program::seal(&config.program).map_err(|source| start_error(&config, source))?;
+        let live = launch_spawner(&config, &image)?;
+        let shared = Shared {
+            config,
+            image,
+            live: Mutex::new(live),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Creates and starts a container with its own monitor; answers once its program runs.
+    ///
+    /// # Errors
+    /// [`SpawnError`]; [`SpawnError::kind`] tells a missing command from the rest.
+    pub fn run(&self, request: &RunRequest, fds: Fds) -> Result<Spawned, SpawnError> {
+        let what = format!("container {}", request.id);
+        self.spawn(what, Request::Run(Box::new(request.clone())), fds)
+    }
+
+    /// Runs another process in a container, with its own monitor; answers once its program runs.
+    ///
+    /// # Errors
+    /// [`SpawnError`], of kind `NotRunning` when the container's init is gone.
+    pub fn exec(&self, spec: &ExecSpec, fds: Fds) -> Result<Spawned, SpawnError> {
+        let what = format!("exec {}", spec.id);
+        self.spawn(what, Request::Exec(Box::new(spec.clone())), fds)
+    }
+
+    /// Makes a user namespace whose ids 0..`size` are the host's `base`..`base + size`, and a
+    /// network namespace owned by it.
+    ///
+    /// # Errors
+    /// [`SpawnError`].
+    pub fn sandbox(&self, base: u32, size: u32) -> Result<Sandbox, SpawnError> {
+        let what = format!("namespaces for ids from {base}");
+        let mut fds = self.namespaces(&what, Request::Sandbox { base, size }, 2)?;
+        let (Some(net), Some(user)) = (fds.pop(), fds.pop()) else {
+            return Err(nonsense(what));
+        };
+        Ok(Sandbox { user, net })
+    }
+
+    /// Makes a network namespace that belongs to the host's user namespace.
+    ///
+    /// # Errors
+    /// [`SpawnError`].
+    pub fn netns(&self) -> Result<OwnedFd, SpawnError> {
+        let what = "a network namespace".to_owned();
+        self.namespaces(&what, Request::Netns, 1)?
+            .pop()
+            .ok_or_else(|| nonsense(what))
+    }
+
+    /// The pid of the spawner that runs now, starting one if it died.
+    ///
+    /// # Errors
+    /// [`SpawnError::Start`].
+    pub fn pid(&self) -> Result<u32, SpawnError> {
+        Ok(self.live()?.process.id())
+    }
+
+    fn spawn(&self, what: String, request: Request, fds: Fds) -> Result<Spawned, SpawnError> {
+        match self.ask(&what, request, fds)? {
+            (Reply::Spawned(spawned), _) => Ok(spawned),
+            (Reply::Failed(failure), _) => Err(SpawnError::Failed(failure)),
+            (Reply::Namespaces, _) => Err(nonsense(what)),
+        }
+    }
+
+    fn namespaces(
+        &self,
+        what: &str,
+        request: Request,
+        count: usize,
+    ) -> Result<Vec<OwnedFd>, SpawnError> {
+        match self.ask(what, request, Fds::default())? {
+            (Reply::Namespaces, fds) if fds.len() == count => Ok(fds),
+            (Reply::Failed(failure), _) => Err(SpawnError::Failed(failure)),
+            _ => Err(nonsense(what.to_owned())),
+        }
+    }
+
+    fn ask(
+        &self,
+        what: &str,
+        request: Request,
+        fds: Fds,
+    ) -> Result<(Reply, Vec<OwnedFd>), SpawnError> {
+        let send_error = |source| SpawnError::Send {
+            what: what.to_owned(),
+            source,
+        };
+        let envelope = Envelope {
+            version: record::VERSION,
+            attach: u32::try_from(fds.attach.len()).unwrap_or(u32::MAX),
+            join: fds
+                .join
+                .iter()
+                .map(|(kind, _)| kind.file_name().to_owned())
+                .collect(),
+            request,
+        };
+        if fds.attach.len() > ATTACH_MAX {
+            let text = format!("more than {ATTACH_MAX} attached clients");
+            return Err(send_error(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                text,
+            )));
+        }
+        let packet = wire::Packet::new(&envelope.to_json()).map_err(send_error)?;
+        let (answer, reply) = pair().map_err(send_error)?;
+        let mut passed = packet.fds(reply.as_fd());
+        passed.extend(fds.attach.iter().map(AsFd::as_fd));
+        passed.extend(fds.join.iter().map(|(_, fd)| fd.as_fd()));
+        self.send(packet.bytes(), &passed, what)?;
+        // From here on only the spawner holds the other end: its death ends the wait.
+        drop(passed);
+        drop((reply, fds));
+        receive(&answer, what)
+    }
+
+    fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], what: &str) -> Result<(), SpawnError> {
+        // Once more when the spawner died between being looked at and being sent to.
+        let mut last = true;
+        loop {
+            let socket = Arc::clone(&self.live()?.socket);
+            match fd::send(&*socket, bytes, fds) {
+                Ok(()) => return Ok(()),
+                Err(error) if last && died(&error) => last = false,
+                Err(source) => {
+                    return Err(SpawnError::Send {
+                        what: what.to_owned(),
+                        source,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The living spawner: looked at, and replaced when dead.
+    fn live(&self) -> Result<MutexGuard<'_, Live>, SpawnError> {
+        let mut live = self
+            .shared
+            .live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !matches!(live.process.try_wait(), Ok(None)) {
+            *live = launch_spawner(&self.shared.config, &self.shared.image)?;
+        }
+        Ok(live)
+    }
+}
+
+fn died(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
+}
+
+fn launch_spawner(config: &SpawnerConfig, image: &OwnedFd) -> Result<Live, SpawnError> {
+    let start = || -> io::Result<Live> {
+        let (ours, theirs) = pair()?;
+        let limit = rustix::net::sockopt::Timeout::Send;
+        rustix::net::sockopt::set_socket_timeout(&ours, limit, Some(FETCH_MAX))?;
+        let process = Command::new(program::path(image))
+            .args(&config.args)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .spawn()?;
+        Ok(Live {
+            socket: Arc::new(ours),
+            process,
+        })
+    };
+    start().map_err(|source| start_error(config, source))
+}
+
+fn start_error(config: &SpawnerConfig, source: io::Error) -> SpawnError {
+    let program = match &config.program {
+        Program::Own => "the running program".to_owned(),
+        Program::Path(path) => path.display().to_string(),
+    };
+    SpawnError::Start { program, source }
+}
+
+fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?)
+}
+
+fn receive(answer: &OwnedFd, what: &str) -> Result<(Reply, Vec<OwnedFd>), SpawnError> {
+    let what = || what.to_owned();
+    let broken = |source| SpawnError::Answer {
+        what: what(),
+        source,
+    };
+    let limit = rustix::net::sockopt::Timeout::Recv;
+    rustix::net::sockopt::set_socket_timeout(answer, limit, Some(ANSWER_MAX))
+        .map_err(|error| broken(error.into()))?;
+    let mut buffer = vec![0; REPLY_MAX];
+    match fd::receive(answer, &mut buffer) {
+        Ok((0, _)) => Err(SpawnError::Died { what: what() }),
+        Ok((count, fds)) => {
+            let reply = serde_json::from_slice(&buffer[..count])
+                .map_err(|error| broken(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+            Ok((reply, fds))
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(SpawnError::Timeout { what: what() })
+        }
+        Err(error) if died(&error) => Err(SpawnError::Died { what: what() }),
+        Err(error) => Err(broken(error)),
+    }
+}
+
+fn nonsense(what: String) -> SpawnError {
+    let source = io::Error::new(io::ErrorKind::InvalidData, "an answer to something else");
+    SpawnError::Answer { what, source }
+}
+
+/// Answers a request; the requester may have gone, which is its own affair.
+pub(crate) fn answer(socket: &OwnedFd, reply: &Reply, fds: &[BorrowedFd<'_>]) {
+    let mut bytes = serde_json::to_vec(reply).expect("replies have string keys");
+    if bytes.len() > REPLY_MAX
+        && let Reply::Failed(failure) = reply
+    {
+        // JSON escapes a byte into at most six.
+        let end = failure.text.floor_char_boundary(REPLY_MAX / 8);
+        let cut = Failure {
+            kind: failure.kind,
+            text: failure.text[..end].to_owned(),
+        };
+        bytes = serde_json::to_vec(&Reply::Failed(cut)).expect("replies have string keys");
+    }
+    let _ = fd::send(socket, &bytes, fds);
+}

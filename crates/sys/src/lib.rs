@@ -5,9 +5,13 @@
 //! Never: policy. Nothing here knows what a container is, reads configuration or logs.
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod fd;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod path;
 pub mod process;
 pub mod pty;
+pub mod seccomp;
+pub mod signal;

@@ -1,0 +1,224 @@
+//! Owns the spawner process: one thread that waits for requests, forks a monitor for each and
+//! reaps them. Never: waiting for a container, or holding anything a monitor needs to live.
+//!
+//! It ends by itself when the daemon's socket closes; the monitors go on.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, WaitOptions};
+use weft_sys::fd;
+use weft_sys::namespace::{self, IdMap, Kind, Kinds};
+use weft_sys::process::{Side, exit_now, fork};
+use weft_sys::signal::SignalFd;
+
+use super::{ATTACH_MAX, Fds, answer, wire};
+use crate::monitor::record::{Envelope, Failure, FailureKind, Record, Reply, Request};
+use crate::monitor::{self, Task};
+
+/// `weft spawner`: stdin is the daemon's socket. Comes back when the daemon is gone.
+pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    if let Some(arg) = args.next() {
+        eprintln!("weft spawner takes no arguments, not {}", arg.display());
+        return ExitCode::from(125);
+    }
+    // The spawner's own descriptors are closed when `serve` returns, also in a new monitor.
+    match Spawner::set_up().and_then(Spawner::serve) {
+        Ok(Turn::Over) => ExitCode::SUCCESS,
+        Ok(Turn::Monitor(Order { task, fds, reply })) => monitor::main(task, fds, reply),
+        Err(error) => {
+            eprintln!("weft spawner: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why the loop was left.
+enum Turn {
+    /// The daemon is gone.
+    Over,
+    /// This process is a monitor now.
+    Monitor(Order),
+}
+
+/// What a new monitor is to do, and for whom.
+struct Order {
+    task: Task,
+    fds: Fds,
+    reply: OwnedFd,
+}
+
+struct Spawner {
+    socket: OwnedFd,
+    children: SignalFd,
+}
+
+impl Spawner {
+    fn set_up() -> io::Result<Self> {
+        // Fails for a session's leader, which is what it is to become.
+        let _ = rustix::process::setsid();
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        rustix::thread::set_name(c"weft-spawner")?;
+        let socket = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
+        if rustix::net::sockopt::socket_type(&socket)? != rustix::net::SocketType::SEQPACKET {
+            let text = "stdin is not the daemon's socket";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, 0.into())?;
+        fd::install(null.as_fd(), 0)?;
+        // What is mounted from here on stays here; what the host mounts or unmounts is followed.
+        namespace::unshare(Kinds::from(Kind::Mount))?;
+        let propagation = rustix::mount::MountPropagationFlags::DOWNSTREAM
+            | rustix::mount::MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", propagation)?;
+        let children = SignalFd::block(&[rustix::process::Signal::CHILD.as_raw()])?;
+        Ok(Self { socket, children })
+    }
+
+    fn serve(self) -> io::Result<Turn> {
+        let mut buffer = vec![0; 1 + wire::INLINE_MAX];
+        loop {
+            let mut fds = [
+                PollFd::new(&self.socket, PollFlags::IN),
+                PollFd::new(&self.children, PollFlags::IN),
+            ];
+            match poll(&mut fds, None) {
+                Err(Errno::INTR) => continue,
+                other => other?,
+            };
+            let [request, child] = fds.map(|fd| !fd.revents().is_empty());
+            if child {
+                self.reap()?;
+            }
+            if request {
+                let (count, fds) = fd::receive(&self.socket, &mut buffer)?;
+                if count == 0 {
+                    return Ok(Turn::Over);
+                }
+                let Some(unpacked) = wire::unpack(&buffer[..count], fds) else {
+                    continue;
+                };
+                match take(&unpacked.request, unpacked.fds) {
+                    Ok((request, fds)) => {
+                        if let Some(order) = handle(request, fds, unpacked.reply) {
+                            return Ok(Turn::Monitor(order));
+                        }
+                    }
+                    Err(text) => refuse(&unpacked.reply, text),
+                }
+            }
+        }
+    }
+
+    fn reap(&self) -> io::Result<()> {
+        self.children.clear()?;
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) | Err(Errno::CHILD) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Answers the request, or has it answered by a monitor: then, in the monitor, its order comes back.
+fn handle(request: Request, fds: Fds, reply: OwnedFd) -> Option<Order> {
+    let task = match request {
+        Request::Run(request) => Task::Run(request),
+        Request::Exec(spec) => Task::Exec(spec),
+        Request::Sandbox { base, size } => {
+            match sandbox(base, size) {
+                Ok(made) => answer(
+                    &reply,
+                    &Reply::Namespaces,
+                    &made.each_ref().map(AsFd::as_fd),
+                ),
+                Err(error) => refuse(
+                    &reply,
+                    format!("cannot make user and network namespaces for ids from {base}: {error}"),
+                ),
+            }
+            return None;
+        }
+        Request::Netns => {
+            match netns() {
+                Ok(net) => answer(&reply, &Reply::Namespaces, &[net.as_fd()]),
+                Err(error) => refuse(&reply, format!("cannot make a network namespace: {error}")),
+            }
+            return None;
+        }
+    };
+    match fork() {
+        // Its pidfd is not kept: the monitor lives its own life.
+        Ok(Side::Parent(_)) => None,
+        Ok(Side::Child) => Some(Order { task, fds, reply }),
+        Err(error) => {
+            refuse(&reply, format!("cannot fork a monitor: {error}"));
+            None
+        }
+    }
+}
+
+/// Reads the request and sorts its descriptors.
+fn take(request: &[u8], fds: Vec<OwnedFd>) -> Result<(Request, Fds), String> {
+    let envelope = Envelope::from_json(request).map_err(|error| format!("{error}"))?;
+    let attach = envelope.attach as usize;
+    if attach > ATTACH_MAX || fds.len() != attach + envelope.join.len() {
+        return Err(format!(
+            "a request came with {} descriptors too many or few",
+            fds.len()
+        ));
+    }
+    let mut fds = fds.into_iter();
+    let attach = fds.by_ref().take(attach).collect();
+    let mut join = Vec::new();
+    for (name, fd) in envelope.join.iter().zip(fds) {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.file_name() == name);
+        join.push((
+            kind.ok_or_else(|| format!("unknown kind of namespace {name:?}"))?,
+            fd,
+        ));
+    }
+    Ok((envelope.request, Fds { attach, join }))
+}
+
+fn refuse(reply: &OwnedFd, text: String) {
+    answer(
+        reply,
+        &Reply::Failed(Failure {
+            kind: FailureKind::Other,
+            text,
+        }),
+        &[],
+    );
+}
+
+fn sandbox(base: u32, size: u32) -> io::Result<[OwnedFd; 2]> {
+    let map = [IdMap {
+        inside: 0,
+        outside: base,
+        count: size,
+    }];
+    let (user, others) = namespace::create_user(&map, &map, Kinds::from(Kind::Network))?;
+    let net = others.into_iter().find(|(kind, _)| *kind == Kind::Network);
+    let (_, net) = net.ok_or_else(|| io::Error::other("no network namespace was made"))?;
+    Ok([user, net])
+}
+
+/// Made by leaving and coming back: one thread, so nobody can notice.
+fn netns() -> io::Result<OwnedFd> {
+    let home = namespace::of_self(Kind::Network)?;
+    namespace::unshare(Kinds::from(Kind::Network))?;
+    let made = namespace::of_self(Kind::Network);
+    if namespace::join(&home, Kind::Network).is_err() {
+        // Everything from here on would be made in the wrong network: better not to be.
+        exit_now(1);
+    }
+    made
+}
