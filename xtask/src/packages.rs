@@ -15,13 +15,10 @@ pub type Need = (&'static str, &'static str);
 /// What `cargo xtask test` needs beside Rust.
 pub const TEST: &[Need] = &[
     ("busybox", "busybox-static"),
-    ("cc", "gcc"),
     ("crun", "crun"),
-    ("curl", "curl"),
     ("debootstrap", "debootstrap"),
     ("docker", "docker.io"),
     ("docker-registry", "docker-registry"),
-    ("htpasswd", "apache2-utils"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("openssl", "openssl"),
