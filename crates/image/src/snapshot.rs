@@ -1,0 +1,308 @@
+//! Owns containers' root filesystems as values: which directories to stack, lowest last, and the
+//! writable one on top. Never mounts anything; whoever runs the container does.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use weft_stdx::file::{self, Durability};
+
+use crate::digest::Digest;
+use crate::error::{ErrorKind, io_kind};
+use crate::store::record::{SnapshotRecord, VERSION};
+use crate::store::{Image, StoreError, layers, tree};
+
+mod diff;
+
+pub use diff::{Change, ChangeKind};
+
+/// Makes root filesystems from images.
+pub trait Snapshotter {
+    /// Makes the writable layer `key` over `image`. Fails if `key` exists.
+    fn prepare(&self, key: &str, image: &Image) -> Result<Mounts, SnapshotError>;
+    /// What to stack for `key`.
+    fn mounts(&self, key: &str) -> Result<Mounts, SnapshotError>;
+    /// Removes `key`; fine if it is not there, or only half made.
+    fn remove(&self, key: &str) -> Result<(), SnapshotError>;
+    /// Bytes that `key` takes beyond its image.
+    fn usage(&self, key: &str) -> Result<u64, SnapshotError>;
+    /// What differs from the image, in path order.
+    fn diff(&self, key: &str) -> Result<Vec<Change>, SnapshotError>;
+    /// All keys.
+    fn keys(&self) -> Result<Vec<String>, SnapshotError>;
+}
+
+/// The directories of an overlay mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounts {
+    /// Read-only layers, top first; never empty.
+    pub lower: Vec<PathBuf>,
+    /// The writable directory.
+    pub upper: PathBuf,
+    /// Overlayfs's own work directory, on the same filesystem as `upper`.
+    pub work: PathBuf,
+}
+
+/// A snapshot could not be made, read or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Keys are used as directory names.
+    #[error("snapshot key {0:?} is not 1 to 128 letters, digits, \"_\", \"-\" or \".\"")]
+    Key(String),
+    /// There is one already.
+    #[error("snapshot {0} exists already")]
+    Exists(String),
+    /// There is none.
+    #[error("no such snapshot: {0}")]
+    NotFound(String),
+    /// A layer of the image is not there.
+    #[error("snapshot {key} needs layer {layer}, which is not in the store; pull the image again")]
+    Layer {
+        /// The snapshot.
+        key: String,
+        /// Its missing layer.
+        layer: Digest,
+    },
+    /// A file operation failed.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// Its record is damaged.
+    #[error("record of snapshot {0} is damaged")]
+    Record(String),
+}
+
+impl SnapshotError {
+    /// Its class.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Key(_) => ErrorKind::Invalid,
+            Self::Exists(_) => ErrorKind::Conflict,
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::Layer { .. } | Self::Record(_) => ErrorKind::Corrupt,
+            Self::Io { source, .. } => io_kind(source),
+        }
+    }
+
+    fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            doing,
+            path,
+            source,
+        }
+    }
+}
+
+/// Snapshots as overlayfs stacks of unpacked layers.
+pub struct Overlay {
+    store: PathBuf,
+}
+
+impl Overlay {
+    pub(crate) fn new(store: &Path) -> Self {
+        Self {
+            store: store.to_owned(),
+        }
+    }
+
+    /// A snapshot that was made from the image, if there is one.
+    pub(crate) fn user_of(&self, image: &Digest) -> Option<String> {
+        let image = image.to_string();
+        let keys = self.keys().ok()?;
+        let user = keys.into_iter().find(|key| {
+            read_record(&self.dir(key), key).is_ok_and(|record| record.image == image)
+        })?;
+        Some(format!("snapshot {user}"))
+    }
+
+    fn dir(&self, key: &str) -> PathBuf {
+        self.store.join("snapshots").join(key)
+    }
+
+    fn lower(&self, key: &str, layers: &[Digest]) -> Result<Vec<PathBuf>, SnapshotError> {
+        let mut lower = Vec::with_capacity(layers.len());
+        for layer in layers.iter().rev() {
+            let path = layers::layer_dir(&self.store, layer).join("fs");
+            if !path.is_dir() {
+                return Err(SnapshotError::Layer {
+                    key: key.to_owned(),
+                    layer: layer.clone(),
+                });
+            }
+            lower.push(path);
+        }
+        if lower.is_empty() {
+            // An image without layers is legal; overlayfs wants something to put nothing over.
+            lower.push(self.store.join("layers").join("empty").join("fs"));
+        }
+        Ok(lower)
+    }
+
+    fn mounts_of(&self, key: &str, layers: &[Digest]) -> Result<Mounts, SnapshotError> {
+        let dir = self.dir(key);
+        let lower = self.lower(key, layers)?;
+        Ok(Mounts {
+            lower,
+            upper: dir.join("upper"),
+            work: dir.join("work"),
+        })
+    }
+
+    /// The root directory of a container looks as the image's topmost layer has it.
+    fn make_upper(&self, mounts: &Mounts) -> Result<(), SnapshotError> {
+        let top = &mounts.lower[0];
+        let like = std::fs::metadata(top).map_err(SnapshotError::io("look at", top))?;
+        let upper = &mounts.upper;
+        std::fs::create_dir(upper).map_err(SnapshotError::io("create", upper))?;
+        std::os::unix::fs::chown(upper, Some(like.uid()), Some(like.gid()))
+            .map_err(SnapshotError::io("chown", upper))?;
+        let mode = std::fs::Permissions::from_mode(like.mode() & 0o7777);
+        std::fs::set_permissions(upper, mode).map_err(SnapshotError::io("chmod", upper))
+    }
+}
+
+impl Snapshotter for Overlay {
+    fn prepare(&self, key: &str, image: &Image) -> Result<Mounts, SnapshotError> {
+        check_key(key)?;
+        let dir = self.dir(key);
+        let mut builder = std::fs::DirBuilder::new();
+        match builder.mode(0o700).create(&dir) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(SnapshotError::Exists(key.to_owned()));
+            }
+            Err(e) => return Err(SnapshotError::io("create", &dir)(e)),
+        }
+        // The record comes first: from here on the layers are in use.
+        let layers: Vec<Digest> = image
+            .layers
+            .iter()
+            .map(|layer| layer.diff_id.clone())
+            .collect();
+        let record = SnapshotRecord {
+            version: VERSION,
+            image: image.id.to_string(),
+            layers: layers.iter().map(Digest::to_string).collect(),
+        };
+        let json = serde_json::to_vec(&record).expect("strings and lists always serialise");
+        let path = dir.join("snapshot.json");
+        let made = file::replace(&path, &json, Durability::Process)
+            .map_err(SnapshotError::io("write", &path))
+            .and_then(|()| self.mounts_of(key, &layers))
+            .and_then(|mounts| {
+                self.make_upper(&mounts)?;
+                builder
+                    .create(&mounts.work)
+                    .map_err(SnapshotError::io("create", &mounts.work))?;
+                Ok(mounts)
+            });
+        if made.is_err() {
+            // The error that made it fail is the one to tell; removal can be asked for again.
+            let _ = self.remove(key);
+        }
+        made
+    }
+
+    fn mounts(&self, key: &str) -> Result<Mounts, SnapshotError> {
+        check_key(key)?;
+        let record = read_record(&self.dir(key), key)?;
+        self.mounts_of(key, &record_layers(&record, key)?)
+    }
+
+    fn remove(&self, key: &str) -> Result<(), SnapshotError> {
+        check_key(key)?;
+        let dir = self.dir(key);
+        // Out of sight at once; a crash while deleting leaves it to the store's next start.
+        let trash = self.store.join("trash").join(weft_stdx::id::random_hex(8));
+        match std::fs::rename(&dir, &trash) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(SnapshotError::io("remove", &dir)(e)),
+        }
+        tree::remove(&trash).map_err(SnapshotError::io("remove", &dir))
+    }
+
+    fn usage(&self, key: &str) -> Result<u64, SnapshotError> {
+        check_key(key)?;
+        let upper = self.dir(key).join("upper");
+        tree::disk_usage(&upper).map_err(SnapshotError::io("measure", &upper))
+    }
+
+    fn diff(&self, key: &str) -> Result<Vec<Change>, SnapshotError> {
+        let mounts = self.mounts(key)?;
+        diff::changes(&mounts).map_err(SnapshotError::io("compare", &mounts.upper))
+    }
+
+    fn keys(&self) -> Result<Vec<String>, SnapshotError> {
+        let dir = self.store.join("snapshots");
+        let entries = std::fs::read_dir(&dir).map_err(SnapshotError::io("list", &dir))?;
+        let mut keys = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(SnapshotError::io("list", &dir))?;
+            keys.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        keys.sort();
+        Ok(keys)
+    }
+}
+
+fn check_key(key: &str) -> Result<(), SnapshotError> {
+    let fits = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
+    if key.is_empty() || key.len() > 128 || key.starts_with('.') || !key.bytes().all(fits) {
+        return Err(SnapshotError::Key(key.chars().take(140).collect()));
+    }
+    Ok(())
+}
+
+fn read_record(dir: &Path, key: &str) -> Result<SnapshotRecord, SnapshotError> {
+    let path = dir.join("snapshot.json");
+    let bytes = match file::read_bounded(&path, 1 << 20) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(SnapshotError::NotFound(key.to_owned()));
+        }
+        Err(e) => return Err(SnapshotError::io("read", &path)(e)),
+    };
+    let record: SnapshotRecord =
+        serde_json::from_slice(&bytes).map_err(|_| SnapshotError::Record(key.to_owned()))?;
+    if record.version != VERSION {
+        return Err(SnapshotError::Record(key.to_owned()));
+    }
+    Ok(record)
+}
+
+fn record_layers(record: &SnapshotRecord, key: &str) -> Result<Vec<Digest>, SnapshotError> {
+    let layers = record.layers.iter().map(|layer| Digest::parse(layer));
+    layers
+        .collect::<Result<_, _>>()
+        .map_err(|_| SnapshotError::Record(key.to_owned()))
+}
+
+/// The layers below any snapshot of the store in `dir`. A snapshot whose record cannot be read
+/// fails the whole answer, so that nothing it may need is swept.
+pub(crate) fn all_layers(dir: &Path) -> Result<Vec<Digest>, StoreError> {
+    let overlay = Overlay::new(dir);
+    let other = |error: SnapshotError| StoreError::Io {
+        doing: "read snapshots in",
+        path: dir.join("snapshots"),
+        source: io::Error::other(error),
+    };
+    let mut layers = Vec::new();
+    for key in overlay.keys().map_err(other)? {
+        match read_record(&overlay.dir(&key), &key) {
+            Ok(record) => layers.extend(record_layers(&record, &key).map_err(other)?),
+            // Made just now, or half removed: it relies on nothing yet.
+            Err(SnapshotError::NotFound(_)) => {}
+            Err(error) => return Err(other(error)),
+        }
+    }
+    Ok(layers)
+}

@@ -1,0 +1,235 @@
+//! Owns getting rid of content nobody needs: a sweep renames it into `trash` under the state's
+//! lock, which is instant, and deletes it after. Never touches what an image, a snapshot or
+//! something under way refers to.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Inner, State, Store, StoreError, tree};
+use crate::digest::Digest;
+
+/// What a collection removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reclaimed {
+    /// Bytes of disk that were freed.
+    pub bytes: u64,
+    /// Images that had neither name nor user.
+    pub images: Vec<Digest>,
+    /// Layers (diff ids) no image has any more.
+    pub layers: Vec<Digest>,
+}
+
+impl Store {
+    /// Removes images that have no name and are neither in `in_use` (ids) nor below a snapshot,
+    /// then all content that no image refers to.
+    pub fn gc(&self, in_use: &HashSet<Digest>) -> Result<Reclaimed, StoreError> {
+        let dangling: Vec<Digest> = {
+            let state = self.0.state();
+            let named: HashSet<&Digest> = state.names.values().collect();
+            let free = |id: &&Digest| !named.contains(id) && !in_use.contains(*id);
+            state.images.keys().filter(free).cloned().collect()
+        };
+        let mut gone = Vec::new();
+        for id in dangling {
+            if self.snapshots().user_of(&id).is_none() {
+                gone.push(id);
+            }
+        }
+        if !gone.is_empty() {
+            self.0.change(|state| {
+                gone.retain(|id| !state.names.values().any(|target| target == id));
+                gone.iter().for_each(|id| drop(state.images.remove(id)));
+            })?;
+        }
+        let mut reclaimed = self.0.sweep()?;
+        reclaimed.images = gone;
+        Ok(reclaimed)
+    }
+}
+
+impl Inner {
+    /// Removes blobs, layers and partial downloads that nothing refers to.
+    pub(crate) fn sweep(&self) -> Result<Reclaimed, StoreError> {
+        let mut reclaimed = Reclaimed::default();
+        {
+            let state = self.state();
+            let kept = state.kept(&crate::snapshot::all_layers(&self.dir)?);
+            for content in self.content()? {
+                if kept.holds(&content) {
+                    continue;
+                }
+                self.discard(&content.path)?;
+                if content.is_layer {
+                    reclaimed.layers.extend(content.digest);
+                }
+            }
+        }
+        reclaimed.bytes = self.empty_trash()?;
+        Ok(reclaimed)
+    }
+
+    /// Every blob, layer and partial download.
+    fn content(&self) -> Result<Vec<Content>, StoreError> {
+        let mut all = Vec::new();
+        for algorithm in ["sha256", "sha512"] {
+            for (path, name) in children(&self.dir.join("blobs").join(algorithm))? {
+                let digest = Digest::parse(&format!("{algorithm}:{name}")).ok();
+                all.push(Content {
+                    path,
+                    digest,
+                    is_layer: false,
+                });
+            }
+        }
+        for (path, name) in children(&self.dir.join("layers"))? {
+            let digest = match name.strip_prefix("sha512-") {
+                Some(hex) => Digest::parse(&format!("sha512:{hex}")),
+                None => Digest::parse(&format!("sha256:{name}")),
+            };
+            all.push(Content {
+                path,
+                digest: digest.ok(),
+                is_layer: true,
+            });
+        }
+        for (path, name) in children(&self.dir.join("ingest"))? {
+            if let Some(rest) = name.strip_prefix("partial-") {
+                let digest = Digest::parse(&rest.replacen('-', ":", 1)).ok();
+                all.push(Content {
+                    path,
+                    digest,
+                    is_layer: false,
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    fn discard(&self, path: &Path) -> Result<(), StoreError> {
+        let to = self.dir.join("trash").join(weft_stdx::id::random_hex(8));
+        match fs::rename(path, &to) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes what was discarded; answers how many bytes it took.
+    pub(crate) fn empty_trash(&self) -> Result<u64, StoreError> {
+        let mut bytes = 0;
+        for (path, _) in children(&self.dir.join("trash"))? {
+            let own = fs::symlink_metadata(&path).map_or(0, |m| {
+                use std::os::unix::fs::MetadataExt;
+                if m.is_dir() { 0 } else { m.blocks() * 512 }
+            });
+            let below = if own == 0 {
+                tree::disk_usage(&path).unwrap_or(0)
+            } else {
+                0
+            };
+            tree::remove(&path).map_err(StoreError::io("remove", &path))?;
+            bytes += own + below;
+        }
+        Ok(bytes)
+    }
+
+    /// At open: what was being made when the last run ended is gone, except partial downloads.
+    /// After a power cut nothing the index does not name can be trusted to be whole.
+    pub(crate) fn clear_leftovers(&self) -> Result<(), StoreError> {
+        for (path, name) in children(&self.dir.join("ingest"))? {
+            if !name.starts_with("partial-") {
+                tree::remove(&path).map_err(StoreError::io("remove", &path))?;
+            }
+        }
+        for (path, name) in children(&self.dir)? {
+            if name.contains(".tmp-") {
+                tree::remove(&path).map_err(StoreError::io("remove", &path))?;
+            }
+        }
+        self.empty_trash()?;
+        Ok(())
+    }
+
+    /// Sweeps once per boot of the machine; see [`Inner::clear_leftovers`].
+    pub(crate) fn sweep_after_boot(&self) -> Result<(), StoreError> {
+        let path = self.dir.join("boot");
+        let boot = weft_stdx::clock::boot_id().as_bytes();
+        if fs::read(&path).is_ok_and(|seen| seen == boot) {
+            return Ok(());
+        }
+        self.sweep()?;
+        weft_stdx::file::replace(&path, boot, weft_stdx::file::Durability::Process)
+            .map_err(StoreError::io("write", &path))
+    }
+}
+
+impl State {
+    /// The paths that images, snapshots and transfers under way need.
+    fn kept(&self, snapshot_layers: &[Digest]) -> Kept {
+        let mut kept = Kept::default();
+        for (id, held) in &self.images {
+            kept.blobs.insert(id.clone());
+            kept.blobs.insert(held.image.manifest.clone());
+            kept.blobs.extend(
+                held.record
+                    .extra
+                    .iter()
+                    .filter_map(|d| Digest::parse(d).ok()),
+            );
+            for layer in &held.image.layers {
+                kept.blobs.insert(layer.blob.clone());
+                kept.layers.insert(layer.diff_id.clone());
+            }
+        }
+        kept.blobs.extend(self.pins.keys().cloned());
+        kept.layers.extend(self.pins.keys().cloned());
+        kept.layers.extend(snapshot_layers.iter().cloned());
+        kept
+    }
+}
+
+#[derive(Default)]
+struct Kept {
+    blobs: HashSet<Digest>,
+    layers: HashSet<Digest>,
+}
+
+impl Kept {
+    fn holds(&self, content: &Content) -> bool {
+        let set = if content.is_layer {
+            &self.layers
+        } else {
+            &self.blobs
+        };
+        content
+            .digest
+            .as_ref()
+            .is_some_and(|digest| set.contains(digest))
+    }
+}
+
+struct Content {
+    path: PathBuf,
+    /// `None` if its name is not one this store gives.
+    digest: Option<Digest>,
+    is_layer: bool,
+}
+
+/// The entries of a directory of ours, with their names.
+pub(crate) fn children(dir: &Path) -> Result<Vec<(PathBuf, String)>, StoreError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(StoreError::io("list", dir)(e)),
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(StoreError::io("list", dir))?;
+        all.push((
+            entry.path(),
+            entry.file_name().to_string_lossy().into_owned(),
+        ));
+    }
+    Ok(all)
+}

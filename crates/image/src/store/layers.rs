@@ -1,0 +1,70 @@
+//! Owns unpacked layers: directories named by diff id, complete and verified or absent.
+//! Never unpacks one itself.
+
+use std::path::{Path, PathBuf};
+
+use weft_stdx::file::{self, Durability};
+
+use super::record::{UnpackedRecord, VERSION};
+use super::{Inner, StoreError, tree};
+use crate::digest::Digest;
+
+impl Inner {
+    /// The directory of one layer: `fs` and `layer.json` are in it.
+    pub(crate) fn layer_dir(&self, diff_id: &Digest) -> PathBuf {
+        layer_dir(&self.dir, diff_id)
+    }
+
+    pub(crate) fn has_layer(&self, diff_id: &Digest) -> bool {
+        self.layer_dir(diff_id).join("layer.json").exists()
+    }
+
+    /// Bytes of the files in an unpacked layer.
+    pub(crate) fn layer_size(&self, diff_id: &Digest) -> Result<u64, StoreError> {
+        let path = self.layer_dir(diff_id).join("layer.json");
+        let bytes = file::read_bounded(&path, 4096).map_err(StoreError::io("read", &path))?;
+        let record: UnpackedRecord =
+            serde_json::from_slice(&bytes).map_err(|source| StoreError::Index {
+                path: path.clone(),
+                source,
+            })?;
+        Ok(record.size)
+    }
+
+    /// Makes a verified directory (with the files in `fs` below it) visible as layer `diff_id`.
+    pub(crate) fn place_layer(
+        &self,
+        from: &Path,
+        diff_id: &Digest,
+        size: u64,
+        entries: u64,
+    ) -> Result<(), StoreError> {
+        let record = UnpackedRecord {
+            version: VERSION,
+            diff_id: diff_id.to_string(),
+            size,
+            entries,
+        };
+        let json = serde_json::to_vec(&record).expect("strings and numbers always serialise");
+        let path = from.join("layer.json");
+        file::replace(&path, &json, Durability::Process).map_err(StoreError::io("write", &path))?;
+        let to = self.layer_dir(diff_id);
+        match std::fs::rename(from, &to) {
+            Ok(()) => Ok(()),
+            // Another transfer was faster with the same content.
+            Err(_) if self.has_layer(diff_id) => {
+                tree::remove(from).map_err(StoreError::io("remove", from))
+            }
+            Err(error) => Err(StoreError::io("rename layer to", &to)(error)),
+        }
+    }
+}
+
+/// sha512 ids get a prefix, so that no two algorithms share a name.
+pub(crate) fn layer_dir(store: &Path, diff_id: &Digest) -> PathBuf {
+    let name = match diff_id.algorithm() {
+        crate::digest::Algorithm::Sha256 => diff_id.hex().to_owned(),
+        crate::digest::Algorithm::Sha512 => format!("sha512-{}", diff_id.hex()),
+    };
+    store.join("layers").join(name)
+}

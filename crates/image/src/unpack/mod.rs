@@ -1,0 +1,1 @@
+//! Owns unpacking layer archives beneath a root directory.
