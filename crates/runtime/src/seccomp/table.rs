@@ -1,0 +1,122 @@
+//! Calling conventions of this machine, and the numbers they give to system calls.
+//!
+//! Owns: finding a number by name. Never: what is allowed.
+
+use oci_spec::runtime::Arch;
+use weft_sys::seccomp::audit;
+
+#[cfg(any(target_arch = "aarch64", test))]
+mod aarch64;
+#[cfg(any(target_arch = "x86_64", test))]
+mod x86;
+#[cfg(any(target_arch = "x86_64", test))]
+mod x86_64;
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("seccomp: no system call table for this architecture");
+
+/// One calling convention.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Abi {
+    /// `AUDIT_ARCH_*`, which the kernel puts into `seccomp_data.arch`.
+    pub audit: u32,
+    /// From here up numbers belong to another convention that shares `audit` (x32).
+    pub end: Option<u32>,
+    numbers: &'static [(&'static str, u32)],
+}
+
+impl Abi {
+    /// The number of the call with this name, if this convention has it.
+    pub fn number(&self, name: &str) -> Option<u32> {
+        let index = self
+            .numbers
+            .binary_search_by(|(known, _)| (*known).cmp(name))
+            .ok()?;
+        Some(self.numbers[index].1)
+    }
+}
+
+/// Bit 30 of the number marks an x32 call (arch/x86/include/uapi/asm/unistd.h).
+#[cfg(any(target_arch = "x86_64", test))]
+const X32_BIT: u32 = 0x4000_0000;
+
+#[cfg(any(target_arch = "x86_64", test))]
+const X86_64: Abi = Abi {
+    audit: audit::X86_64,
+    end: Some(X32_BIT),
+    numbers: &x86_64::X86_64,
+};
+#[cfg(any(target_arch = "x86_64", test))]
+const X86: Abi = Abi {
+    audit: audit::X86,
+    end: None,
+    numbers: &x86::X86,
+};
+#[cfg(any(target_arch = "aarch64", test))]
+const AARCH64: Abi = Abi {
+    audit: audit::AARCH64,
+    end: None,
+    numbers: &aarch64::AARCH64,
+};
+
+/// What programs built for this machine use.
+#[cfg(target_arch = "x86_64")]
+pub(super) const NATIVE: Abi = X86_64;
+/// What programs built for this machine use.
+#[cfg(target_arch = "aarch64")]
+pub(super) const NATIVE: Abi = AARCH64;
+
+/// The conventions a profile with these `architectures` speaks of: the native one always, 32-bit
+/// x86 when it is named on x86_64.
+///
+/// Others have no table here. Naming them is not an error, because containerd and docker name
+/// x32 and 32-bit ARM in every profile; their calls are refused as if they were not named.
+pub(super) fn conventions(architectures: &[Arch]) -> Vec<Abi> {
+    let mut list = vec![NATIVE];
+    #[cfg(target_arch = "x86_64")]
+    if architectures.contains(&Arch::ScmpArchX86) {
+        list.push(X86);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = architectures;
+    list.shrink_to_fit();
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_and_numbers_unique() {
+        for abi in [X86_64, X86, AARCH64] {
+            assert!(
+                abi.numbers.windows(2).all(|pair| pair[0].0 < pair[1].0),
+                "{:x}",
+                abi.audit
+            );
+            let mut numbers: Vec<u32> = abi.numbers.iter().map(|&(_, number)| number).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            assert_eq!(numbers.len(), abi.numbers.len(), "{:x}", abi.audit);
+        }
+    }
+
+    #[test]
+    fn well_known_numbers() {
+        for (name, numbers) in [
+            ("read", [Some(0), Some(3), Some(63)]),
+            ("execve", [Some(59), Some(11), Some(221)]),
+            ("clone3", [Some(435), Some(435), Some(435)]),
+            ("io_pgetevents", [Some(333), Some(385), Some(292)]),
+            ("socketcall", [None, Some(102), None]),
+            ("arch_prctl", [Some(158), Some(384), None]),
+            ("mseal", [Some(462), Some(462), Some(462)]),
+            ("no_such_call", [None, None, None]),
+            ("", [None, None, None]),
+        ] {
+            let found = [X86_64, X86, AARCH64].map(|abi| abi.number(name));
+            assert_eq!(found, numbers, "{name}");
+        }
+    }
+}
