@@ -24,6 +24,7 @@ use crate::{image, leftovers, peer};
 /// One weft instance.
 pub struct Weft {
     binary: PathBuf,
+    data: PathBuf,
     dir: TempDir,
     flags: Vec<String>,
     daemon: Option<Background>,
@@ -50,6 +51,16 @@ impl Weft {
     /// Starts an engine whose daemon gets more flags (`--config FILE`).
     #[track_caller]
     pub fn with_flags(binary: &str, flags: &[&str]) -> Option<Weft> {
+        Weft::build(binary, flags, None)
+    }
+
+    /// Starts an engine that keeps its data elsewhere, on a small disk perhaps.
+    #[track_caller]
+    pub fn with_data_dir(binary: &str, data: &Path) -> Option<Weft> {
+        Weft::build(binary, &[], Some(data))
+    }
+
+    fn build(binary: &str, flags: &[&str], data: Option<&Path>) -> Option<Weft> {
         if !peer::root() {
             return None;
         }
@@ -60,6 +71,7 @@ impl Weft {
             .expect("make the test's directory");
         let mut weft = Weft {
             binary: PathBuf::from(binary),
+            data: data.map_or_else(|| dir.path().join("data"), Path::to_path_buf),
             dir,
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             daemon: None,
@@ -73,7 +85,7 @@ impl Weft {
 
     /// `--data-dir`.
     pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.data.clone()
     }
 
     /// `--run-dir`.

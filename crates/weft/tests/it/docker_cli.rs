@@ -1,0 +1,253 @@
+//! The real docker command on weft's socket: what a Docker user types works unchanged.
+
+use std::process::Stdio;
+
+use weft_testkit::command::Background;
+use weft_testkit::wait::SOON;
+use weft_testkit::{Terminal, Weft, image, until};
+
+use crate::weft;
+
+/// An engine and the docker command for it.
+struct Docker(Weft);
+
+impl Docker {
+    fn new() -> Option<Docker> {
+        weft_testkit::peer("docker")?;
+        weft().map(Docker)
+    }
+
+    #[track_caller]
+    fn ran(&self, args: &[&str]) -> weft_testkit::Ran {
+        self.0.docker(args).expect("docker was there a moment ago")
+    }
+
+    #[track_caller]
+    fn ok(&self, args: &[&str]) -> String {
+        self.ran(args).ok().to_owned()
+    }
+}
+
+#[test]
+fn version_info_and_ping() {
+    let Some(docker) = Docker::new() else { return };
+    let version = docker.ok(&["version"]);
+    assert!(
+        version.contains("Server:") && version.contains("weft"),
+        "{version}"
+    );
+    let info = docker.ok(&["info"]);
+    assert!(info.contains("Storage Driver: overlay"), "{info}");
+}
+
+#[test]
+fn run_with_all_its_streams() {
+    let Some(docker) = Docker::new() else { return };
+    assert_eq!(
+        docker.ok(&["run", "--rm", "busybox", "echo", "hello"]),
+        "hello"
+    );
+    docker
+        .ran(&["run", "--rm", "busybox", "sh", "-c", "exit 7"])
+        .code(7);
+    docker
+        .ran(&["run", "--rm", "busybox", "no-such-command"])
+        .code(127);
+    let command = docker
+        .0
+        .docker_command(&["run", "--rm", "-i", "busybox", "tr", "a-z", "A-Z"])
+        .unwrap();
+    let ran = weft_testkit::command::run(command, b"typed\n", weft_testkit::command::LIMIT);
+    assert_eq!(ran.ok(), "TYPED");
+    let ran = docker.ran(&[
+        "run",
+        "--rm",
+        "busybox",
+        "sh",
+        "-c",
+        "echo out; echo err >&2",
+    ]);
+    assert_eq!(
+        (ran.stdout.as_str(), ran.stderr.as_str()),
+        ("out\n", "err\n")
+    );
+    assert_eq!(docker.ok(&["ps", "--all", "--quiet"]), "");
+}
+
+#[test]
+fn a_terminal() {
+    let Some(docker) = Docker::new() else { return };
+    let command = docker
+        .0
+        .docker_command(&["run", "--rm", "-it", "busybox", "sh"])
+        .unwrap();
+    let mut terminal = Terminal::start(&command).unwrap();
+    terminal.shows("# ");
+    terminal.types("stty size; exit 5\n");
+    terminal.shows("24 80");
+    assert_eq!(terminal.ends(), 5);
+}
+
+#[test]
+fn the_life_of_a_container() {
+    let Some(docker) = Docker::new() else { return };
+    let id = docker.ok(&[
+        "create", "--name", "one", "--label", "a=b", "busybox", "sleep", "3600",
+    ]);
+    assert_eq!(id.len(), 64);
+    docker.ok(&["start", "one"]);
+    assert!(docker.ok(&["ps"]).contains("one"));
+    assert_eq!(
+        docker.ok(&["inspect", "--format", "{{.State.Status}}", "one"]),
+        "running"
+    );
+    assert_eq!(
+        docker.ok(&["exec", "--env", "A=1", "one", "sh", "-c", "echo $A"]),
+        "1"
+    );
+    docker.ran(&["exec", "one", "sh", "-c", "exit 9"]).code(9);
+    assert!(docker.ok(&["top", "one"]).contains("sleep"));
+    assert!(docker.ok(&["stats", "--no-stream", "one"]).contains("one"));
+    docker.ok(&["pause", "one"]);
+    docker.ok(&["unpause", "one"]);
+    docker.ok(&["rename", "one", "two"]);
+    docker.ok(&["restart", "--time", "0", "two"]);
+    docker.ok(&["kill", "two"]);
+    assert_eq!(docker.ok(&["wait", "two"]), "137");
+    assert!(
+        docker
+            .ok(&["ps", "--all", "--filter", "status=exited"])
+            .contains("two")
+    );
+    docker.ok(&["rm", "two"]);
+    docker.ran(&["inspect", "two"]).fails_saying(&["no such"]);
+}
+
+#[test]
+fn logs_and_attach() {
+    let Some(docker) = Docker::new() else { return };
+    docker.ok(&[
+        "run",
+        "--detach",
+        "--name",
+        "one",
+        "busybox",
+        "sh",
+        "-c",
+        "echo first; while ! test -f /go; do sleep 0.02; done; echo last; exit 3",
+    ]);
+    until(SOON, "it says the first line", || {
+        docker.ok(&["logs", "one"]) == "first"
+    });
+    let start = |args: &[&str]| {
+        let mut command = docker.0.docker_command(args).unwrap();
+        command.stdin(Stdio::null());
+        Background::start(command)
+    };
+    let follow = start(&["logs", "--follow", "--timestamps", "one"]);
+    follow.says("first");
+    let attach = start(&["attach", "--no-stdin", "one"]);
+    let events = start(&["events", "--filter", "container=one"]);
+    // The last command before: all three have reached the engine when this one has.
+    docker.ok(&["exec", "one", "touch", "/go"]);
+    assert!(follow.finish(SOON).ok().contains("last"));
+    let attached = attach.finish(SOON);
+    assert_eq!(attached.code, 3, "{attached}");
+    events.says("die");
+    assert_eq!(docker.ok(&["logs", "--tail", "1", "one"]), "last");
+}
+
+#[test]
+fn networks_volumes_and_ports() {
+    let Some(docker) = Docker::new() else { return };
+    docker.ok(&["network", "create", "--subnet", "10.98.3.0/24", "red"]);
+    docker.ok(&["volume", "create", "data"]);
+    docker.ok(&[
+        "run",
+        "--detach",
+        "--name",
+        "web",
+        "--network",
+        "red",
+        "--publish",
+        "127.0.0.1::8080",
+        "--volume",
+        "data:/www",
+        "busybox",
+        "httpd",
+        "-f",
+        "-p",
+        "8080",
+        "-h",
+        "/www",
+    ]);
+    docker.ok(&["exec", "web", "sh", "-c", "echo page > /www/index.html"]);
+    let fetched = docker.ok(&[
+        "run",
+        "--rm",
+        "--network",
+        "red",
+        "busybox",
+        "wget",
+        "-T",
+        "5",
+        "-qO-",
+        "http://web:8080/",
+    ]);
+    assert_eq!(fetched, "page");
+    assert!(
+        docker
+            .ok(&["port", "web"])
+            .starts_with("8080/tcp -> 127.0.0.1:")
+    );
+    assert!(
+        docker
+            .ok(&["network", "inspect", "red"])
+            .contains("10.98.3.")
+    );
+    assert!(docker.ok(&["volume", "ls"]).contains("data"));
+    docker.ok(&["rm", "--force", "web"]);
+    docker.ok(&["network", "rm", "red"]);
+    docker.ok(&["volume", "rm", "data"]);
+}
+
+#[test]
+fn images() {
+    let Some(docker) = Docker::new() else { return };
+    assert!(docker.ok(&["images"]).contains("busybox"));
+    docker.ok(&["tag", "busybox", "mine:1"]);
+    let file = docker.0.scratch().join("mine.tar").display().to_string();
+    docker.ok(&["save", "--output", &file, "mine:1"]);
+    docker.ok(&["rmi", "mine:1"]);
+    assert!(docker.ok(&["load", "--input", &file]).contains("mine:1"));
+    assert!(
+        docker
+            .ok(&["image", "inspect", "mine:1"])
+            .contains("mine:1")
+    );
+    assert!(docker.ok(&["history", "mine:1"]).contains("IMAGE"));
+    docker
+        .ran(&["run", "--rm", "--pull", "never", "nosuch:1", "true"])
+        .fails_saying(&["nosuch"]);
+    docker.ok(&["system", "df"]);
+    docker.ok(&["system", "prune", "--all", "--force"]);
+    assert_eq!(docker.ok(&["images", "--quiet"]), "");
+}
+
+#[test]
+fn pull_shows_progress_and_runs() {
+    use weft_testkit::registry::{Access, Registry};
+    let Some(docker) = Docker::new() else { return };
+    let Some(registry) = Registry::start(Access::Plain).unwrap() else {
+        return;
+    };
+    registry.push(image::busybox(), "busybox:1").unwrap();
+    let name = format!("{}/busybox:1", registry.host());
+    let pulled = docker.ok(&["pull", &name]);
+    assert!(
+        pulled.contains("Digest: sha256:") && pulled.contains("Status: Downloaded newer image"),
+        "{pulled}"
+    );
+    assert!(docker.ok(&["pull", &name]).contains("Image is up to date"));
+    assert_eq!(docker.ok(&["run", "--rm", &name, "echo", "x"]), "x");
+}

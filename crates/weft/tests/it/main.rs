@@ -1,0 +1,40 @@
+//! The whole of weft, as a user meets it: the binary, real kernels, real peers.
+//!
+//! Each test has an engine of its own; when it ends, nothing of that engine may be left. Owns the
+//! scenarios. Never asserts on time taken (`cargo xtask bench` measures) and never sleeps.
+
+mod bad_input;
+mod bad_registry;
+mod docker_cli;
+mod exec;
+mod images;
+mod lifecycle;
+mod limits;
+mod logs;
+mod network;
+mod ports;
+mod residue;
+mod run;
+mod security;
+mod survival;
+mod terminal;
+mod volumes;
+
+use weft_testkit::Weft;
+
+/// The binary under test.
+const WEFT: &str = env!("CARGO_BIN_EXE_weft");
+
+/// An engine with `busybox:latest`.
+#[track_caller]
+fn weft() -> Option<Weft> {
+    Weft::start(WEFT)
+}
+
+/// Starts a container that lives until it is told to end, and returns its id.
+#[track_caller]
+fn idle(weft: &Weft, name: &str) -> String {
+    weft.ok(&[
+        "run", "--detach", "--name", name, "busybox", "sleep", "3600",
+    ])
+}

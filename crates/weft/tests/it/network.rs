@@ -1,0 +1,283 @@
+//! Networks: modes, addresses, names, isolation.
+
+use serde_json::Value;
+use weft_testkit::Weft;
+
+use crate::{idle, weft};
+
+fn address(weft: &Weft, name: &str, network: &str) -> String {
+    let value: Value =
+        weft.inspect(name)["NetworkSettings"]["Networks"][network]["IPAddress"].clone();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn none_has_only_loopback() {
+    let Some(weft) = weft() else { return };
+    let script = "ls /sys/class/net; ping -c 1 -W 2 127.0.0.1 >/dev/null && echo up";
+    assert_eq!(
+        weft.ok(&[
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "busybox",
+            "sh",
+            "-c",
+            script
+        ]),
+        "lo\nup"
+    );
+}
+
+#[test]
+fn the_bridge_gives_an_address_a_route_and_names() {
+    let Some(weft) = weft() else { return };
+    idle(&weft, "one");
+    let address = address(&weft, "one", "bridge");
+    let shown = weft.ok(&["exec", "one", "ip", "-4", "addr", "show", "eth0"]);
+    assert!(shown.contains(&format!("inet {address}/")), "{shown}");
+    let gateway = weft.inspect("one")["NetworkSettings"]["Networks"]["bridge"]["Gateway"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let route = weft.ok(&["exec", "one", "ip", "route"]);
+    assert!(
+        route.contains(&format!("default via {gateway} dev eth0")),
+        "{route}"
+    );
+    weft.ok(&["exec", "one", "ping", "-c", "1", "-W", "5", &gateway]);
+    let id = weft.inspect("one")["Id"].as_str().unwrap()[..12].to_owned();
+    let hosts = weft.ok(&["exec", "one", "cat", "/etc/hosts"]);
+    assert!(
+        hosts.contains("127.0.0.1") && hosts.contains(&id) && hosts.contains(&address),
+        "{hosts}"
+    );
+    assert_eq!(weft.ok(&["exec", "one", "cat", "/etc/hostname"]), id);
+    assert!(
+        weft.ok(&["exec", "one", "cat", "/etc/resolv.conf"])
+            .contains("nameserver")
+    );
+}
+
+#[test]
+fn host_shares_the_hosts_network() {
+    let Some(weft) = weft() else { return };
+    let own = std::fs::read_link("/proc/self/ns/net")
+        .unwrap()
+        .display()
+        .to_string();
+    assert_eq!(
+        weft.ok(&[
+            "run",
+            "--rm",
+            "--network",
+            "host",
+            "busybox",
+            "readlink",
+            "/proc/self/ns/net"
+        ]),
+        own
+    );
+}
+
+#[test]
+fn a_container_can_share_anothers_network() {
+    let Some(weft) = weft() else { return };
+    idle(&weft, "one");
+    let link = |args: &[&str]| weft.ok(&[args, &["readlink", "/proc/self/ns/net"]].concat());
+    let shared = link(&["run", "--rm", "--network", "container:one", "busybox"]);
+    assert_eq!(shared, link(&["exec", "one"]));
+    weft.weft(&[
+        "run",
+        "--rm",
+        "--network",
+        "container:nobody",
+        "busybox",
+        "true",
+    ])
+    .fails_saying(&["nobody"]);
+    weft.weft(&["run", "--rm", "--network", "nosuch", "busybox", "true"])
+        .fails_saying(&["nosuch"]);
+}
+
+#[test]
+fn user_networks_know_names_and_are_apart() {
+    let Some(weft) = weft() else { return };
+    weft.ok(&["network", "create", "red"]);
+    weft.ok(&["network", "create", "blue"]);
+    let on = |network: &str, name: &str| {
+        weft.ok(&[
+            "run",
+            "--detach",
+            "--network",
+            network,
+            "--network-alias",
+            &format!("{name}-alias"),
+            "--name",
+            name,
+            "busybox",
+            "sleep",
+            "3600",
+        ])
+    };
+    on("red", "one");
+    on("red", "two");
+    on("blue", "three");
+    let ping = |from: &str, to: &str| weft.weft(&["exec", from, "ping", "-c", "1", "-W", "2", to]);
+    ping("one", "two").code(0);
+    ping("two", "one-alias").code(0);
+    ping("one", "three").fails_saying(&["three"]);
+    ping("one", &address(&weft, "three", "blue")).code(1);
+
+    // Connected to both, it is reached from both.
+    weft.ok(&["network", "connect", "blue", "two"]);
+    ping("three", "two").code(0);
+    weft.ok(&["network", "disconnect", "blue", "two"]);
+    assert_ne!(ping("three", "two").code, 0);
+    weft.weft(&["network", "rm", "red"])
+        .fails_saying(&["red", "one"]);
+}
+
+#[test]
+fn name_answers_are_dns_answers() {
+    let Some(weft) = weft() else { return };
+    weft.ok(&["network", "create", "red"]);
+    weft.ok(&[
+        "run",
+        "--detach",
+        "--network",
+        "red",
+        "--name",
+        "one",
+        "busybox",
+        "sleep",
+        "3600",
+    ]);
+    let answer = weft.ok(&["exec", "one", "nslookup", "one"]);
+    assert!(answer.contains(&address(&weft, "one", "red")), "{answer}");
+    let unknown = weft.weft(&["exec", "one", "nslookup", "nobody-of-that-name"]);
+    assert_ne!(unknown.code, 0, "{unknown}");
+    assert!(unknown.stdout.contains("NXDOMAIN"), "{unknown}");
+}
+
+#[test]
+fn subnets_addresses_and_internal_networks() {
+    let Some(weft) = weft() else { return };
+    weft.ok(&[
+        "network",
+        "create",
+        "--subnet",
+        "10.99.7.0/24",
+        "--gateway",
+        "10.99.7.254",
+        "fixed",
+    ]);
+    let run = [
+        "run",
+        "--rm",
+        "--network",
+        "fixed",
+        "--ip",
+        "10.99.7.77",
+        "busybox",
+        "ip",
+        "-4",
+        "addr",
+        "show",
+        "eth0",
+    ];
+    assert!(weft.ok(&run).contains("inet 10.99.7.77/24"));
+    weft.weft(&["network", "create", "--subnet", "10.99.7.0/25", "clash"])
+        .fails_saying(&["10.99.7.0/2"]);
+    weft.weft(&["network", "create", "--subnet", "not-a-subnet", "bad"])
+        .fails_saying(&["not-a-subnet"]);
+    weft.weft(&["network", "create", "fixed"])
+        .fails_saying(&["fixed", "already"]);
+    weft.weft(&["network", "rm", "bridge"])
+        .fails_saying(&["bridge"]);
+
+    weft.ok(&["network", "create", "--internal", "inside"]);
+    let route = weft.ok(&[
+        "run",
+        "--rm",
+        "--network",
+        "inside",
+        "busybox",
+        "ip",
+        "route",
+    ]);
+    assert!(!route.contains("default"), "{route}");
+    assert_eq!(
+        weft.ok(&["network", "ls", "--quiet", "--filter", "name=inside"])
+            .lines()
+            .count(),
+        1
+    );
+    let inspected: Value =
+        serde_json::from_str(&weft.ok(&["network", "inspect", "fixed"])).unwrap();
+    assert_eq!(inspected[0]["IPAM"]["Config"][0]["Subnet"], "10.99.7.0/24");
+}
+
+#[test]
+fn added_hosts_and_dns_options() {
+    let Some(weft) = weft() else { return };
+    let script = "cat /etc/hosts /etc/resolv.conf";
+    let flags = [
+        "--add-host",
+        "db:10.1.2.3",
+        "--add-host",
+        "me:host-gateway",
+        "--dns",
+        "9.9.9.9",
+        "--dns-search",
+        "example.org",
+        "--dns-option",
+        "ndots:3",
+    ];
+    let text = weft.ok(&[
+        &["run", "--rm"][..],
+        &flags,
+        &["busybox", "sh", "-c", script],
+    ]
+    .concat());
+    for part in [
+        "10.1.2.3\tdb",
+        "nameserver 9.9.9.9",
+        "search example.org",
+        "options ndots:3",
+    ] {
+        assert!(text.contains(part), "{part:?} in {text}");
+    }
+    assert!(
+        text.lines()
+            .any(|line| line.ends_with("\tme") || line.ends_with(" me")),
+        "{text}"
+    );
+}
+
+#[test]
+fn addresses_are_given_back() {
+    let Some(weft) = weft() else { return };
+    weft.ok(&["network", "create", "--subnet", "10.99.8.0/29", "small"]);
+    // Five usable addresses, used thrice over.
+    for _ in 0..15 {
+        weft.weft(&["run", "--rm", "--network", "small", "busybox", "true"])
+            .code(0);
+    }
+    for index in 0..5 {
+        weft.ok(&[
+            "run",
+            "--detach",
+            "--network",
+            "small",
+            "--name",
+            &format!("c{index}"),
+            "busybox",
+            "sleep",
+            "3600",
+        ]);
+    }
+    weft.weft(&["run", "--rm", "--network", "small", "busybox", "true"])
+        .fails_saying(&["address", "small"]);
+}

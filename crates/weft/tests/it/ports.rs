@@ -1,0 +1,325 @@
+//! Published ports: from outside, from this host, from other containers; whose address is seen.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use weft_testkit::wait::SOON;
+use weft_testkit::{Weft, within};
+
+use crate::weft;
+
+/// A web server whose page is its client's address.
+const SERVE: &str = "mkdir -p /www/cgi-bin; printf '#!/bin/sh\\necho; echo $REMOTE_ADDR\\n' > /www/cgi-bin/who; chmod 755 /www/cgi-bin/who; exec httpd -f -p 8080 -h /www";
+
+fn serve(weft: &Weft, name: &str, publish: &str) -> String {
+    weft.ok(&[
+        "run",
+        "--detach",
+        "--name",
+        name,
+        "--publish",
+        publish,
+        "busybox",
+        "sh",
+        "-c",
+        SERVE,
+    ])
+}
+
+fn get(address: &str) -> Option<String> {
+    let address: SocketAddr = address.parse().expect("the test names an address");
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream
+        .write_all(b"GET /cgi-bin/who HTTP/1.0\r\n\r\n")
+        .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer
+        .split_once("\r\n\r\n")
+        .or(answer.split_once("\n\n"))
+        .map(|(_, body)| body.trim().to_owned())
+        .filter(|body| !body.is_empty())
+}
+
+fn port(weft: &Weft, name: &str, container: &str) -> String {
+    let shown = weft.ok(&["port", name, container]);
+    shown
+        .lines()
+        .next()
+        .and_then(|line| line.rsplit(':').next())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// An address of this machine that is not loopback.
+fn own_address() -> Option<Ipv4Addr> {
+    // Connecting a datagram socket only picks the route.
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    match socket.local_addr().ok()?.ip() {
+        std::net::IpAddr::V4(address) if !address.is_loopback() => Some(address),
+        _ => None,
+    }
+}
+
+#[test]
+fn from_this_host_by_loopback_and_by_its_address() {
+    let Some(weft) = weft() else { return };
+    serve(&weft, "web", "8080");
+    let port = port(&weft, "web", "8080");
+    let gateway = weft.inspect("web")["NetworkSettings"]["Networks"]["bridge"]["Gateway"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let seen = within(SOON, "the server answers on 127.0.0.1", || {
+        get(&format!("127.0.0.1:{port}"))
+    });
+    // Loopback addresses do not leave the host: the bridge's own stands for it.
+    assert_eq!(seen, gateway);
+    let Some(own) = own_address() else { return };
+    let seen = within(SOON, "the server answers on the host's address", || {
+        get(&format!("{own}:{port}"))
+    });
+    assert!(seen == own.to_string() || seen == gateway, "{seen}");
+}
+
+#[test]
+fn from_another_container_and_from_itself() {
+    let Some(weft) = weft() else { return };
+    serve(&weft, "web", "8080");
+    let port = port(&weft, "web", "8080");
+    within(SOON, "the server answers", || {
+        get(&format!("127.0.0.1:{port}"))
+    });
+    let gateway = weft.inspect("web")["NetworkSettings"]["Networks"]["bridge"]["Gateway"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let url = format!("http://{gateway}:{port}/cgi-bin/who");
+    weft.weft(&["run", "--rm", "busybox", "wget", "-T", "5", "-qO-", &url])
+        .ok();
+    weft.weft(&["exec", "web", "wget", "-T", "5", "-qO-", &url])
+        .ok();
+}
+
+#[test]
+fn a_machine_outside_is_seen_with_its_own_address() {
+    let Some(weft) = weft() else { return };
+    serve(&weft, "web", "8080");
+    let port = port(&weft, "web", "8080");
+    within(SOON, "the server answers", || {
+        get(&format!("127.0.0.1:{port}"))
+    });
+    let Some(outside) = Outside::new() else {
+        return;
+    };
+    let seen = outside.run(&[
+        "busybox",
+        "wget",
+        "-T",
+        "5",
+        "-qO-",
+        &format!("http://{}:{port}/cgi-bin/who", outside.host),
+    ]);
+    assert_eq!(seen.ok(), outside.own);
+}
+
+#[test]
+fn a_port_on_loopback_is_for_this_machine_only() {
+    let Some(weft) = weft() else { return };
+    serve(&weft, "web", "127.0.0.1::8080");
+    let port = port(&weft, "web", "8080");
+    within(SOON, "the server answers", || {
+        get(&format!("127.0.0.1:{port}"))
+    });
+    let Some(outside) = Outside::new() else {
+        return;
+    };
+    let route = outside.run(&["ip", "route", "add", "127.0.0.1", "via", &outside.host]);
+    let ask = |host: &str| {
+        outside.run(&[
+            "busybox",
+            "wget",
+            "-T",
+            "3",
+            "-qO-",
+            &format!("http://{host}:{port}/cgi-bin/who"),
+        ])
+    };
+    assert_ne!(ask(&outside.host).code, 0);
+    if route.code == 0 {
+        assert_ne!(
+            ask("127.0.0.1").code,
+            0,
+            "CVE-2020-8558: loopback reached from outside"
+        );
+    }
+    // The container's own address is not open to the outside either, published or not.
+    let address = weft.inspect("web")["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    outside
+        .run(&["ip", "route", "add", &address, "via", &outside.host])
+        .ok();
+    let direct = outside.run(&[
+        "busybox",
+        "wget",
+        "-T",
+        "3",
+        "-qO-",
+        &format!("http://{address}:8080/cgi-bin/who"),
+    ]);
+    assert_ne!(direct.code, 0, "unpublished address reached from outside");
+}
+
+#[test]
+fn ranges_random_ports_and_udp() {
+    let Some(weft) = weft() else { return };
+    let args = [
+        "run",
+        "--detach",
+        "--name",
+        "many",
+        "--publish",
+        "127.0.0.1:42710-42712:7000-7002",
+        "--publish",
+        "127.0.0.1::9999/udp",
+        "busybox",
+    ];
+    let echo = "nc -lu -p 9999 -e cat & exec sleep 3600";
+    weft.ok(&[&args[..], &["sh", "-c", echo]].concat());
+    let shown = weft.ok(&["port", "many"]);
+    for line in [
+        "7000/tcp -> 127.0.0.1:42710",
+        "7001/tcp -> 127.0.0.1:42711",
+        "7002/tcp -> 127.0.0.1:42712",
+        "9999/udp -> 127.0.0.1:",
+    ] {
+        assert!(shown.contains(line), "{line} in {shown}");
+    }
+    let udp = port(&weft, "many", "9999/udp");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    socket.connect(format!("127.0.0.1:{udp}")).unwrap();
+    within(SOON, "the datagram comes back", || {
+        let _ = socket.send(b"echo");
+        let mut answer = [0; 16];
+        socket
+            .recv(&mut answer)
+            .ok()
+            .filter(|length| &answer[..*length] == b"echo")
+    });
+}
+
+#[test]
+fn a_port_that_is_taken_is_refused_by_name() {
+    let Some(weft) = weft() else { return };
+    serve(&weft, "web", "127.0.0.1:42713:8080");
+    weft.weft(&[
+        "run",
+        "--rm",
+        "--name",
+        "second",
+        "--publish",
+        "127.0.0.1:42713:8080",
+        "busybox",
+        "true",
+    ])
+    .fails_saying(&["42713"]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().port().to_string();
+    weft.weft(&[
+        "run",
+        "--rm",
+        "--name",
+        "third",
+        "--publish",
+        &format!("127.0.0.1:{taken}:80"),
+        "busybox",
+        "true",
+    ])
+    .fails_saying(&[&taken]);
+    // What was refused left nothing: the name is free, too.
+    assert_eq!(weft.ok(&["ps", "--all", "--format", "{{.Names}}"]), "web");
+    weft.ok(&["rm", "--force", "web"]);
+    serve(&weft, "web", "127.0.0.1:42713:8080");
+}
+
+#[test]
+fn malformed_ports_are_refused() {
+    let Some(weft) = weft() else { return };
+    for publish in [
+        "80:80:80:80",
+        "x:80",
+        "0.0.0.0:99999:80",
+        "80/icmp",
+        "10-12:80-81",
+        "-1:80",
+    ] {
+        let ran = weft.weft(&["create", "--publish", publish, "busybox"]);
+        assert_ne!(ran.code, 0, "{publish}: {ran}");
+        assert!(!ran.stderr.contains("panicked"), "{ran}");
+    }
+    assert_eq!(weft.ok(&["ps", "--all", "--quiet"]), "");
+}
+
+/// A machine beyond the host: a network namespace on a veth of its own, gone when dropped.
+struct Outside {
+    name: String,
+    host: String,
+    own: String,
+}
+
+impl Outside {
+    fn new() -> Option<Outside> {
+        weft_testkit::peer("ip")?;
+        let tag = std::process::id() % 200;
+        let name = format!("wt{}", std::process::id());
+        let (host, own) = (format!("10.97.{tag}.1"), format!("10.97.{tag}.2"));
+        let outside = Outside {
+            name: name.clone(),
+            host: host.clone(),
+            own: own.clone(),
+        };
+        let ip = |line: String| run_ip(&line.split(' ').collect::<Vec<_>>());
+        ip(format!("netns add {name}"));
+        ip(format!(
+            "link add {name}h type veth peer name {name}o netns {name}"
+        ));
+        ip(format!("addr add {host}/30 dev {name}h"));
+        ip(format!("link set {name}h up"));
+        ip(format!("-n {name} addr add {own}/30 dev {name}o"));
+        ip(format!("-n {name} link set {name}o up"));
+        ip(format!("-n {name} link set lo up"));
+        ip(format!("-n {name} route add default via {host}"));
+        Some(outside)
+    }
+
+    fn run(&self, command: &[&str]) -> weft_testkit::Ran {
+        let mut ip = std::process::Command::new("ip");
+        ip.args(["netns", "exec", &self.name]).args(command);
+        weft_testkit::command::run(ip, b"", weft_testkit::command::LIMIT)
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("ip")
+            .args(["link", "delete", &format!("{}h", self.name)])
+            .status();
+        let _ = std::process::Command::new("ip")
+            .args(["netns", "delete", &self.name])
+            .status();
+    }
+}
+
+fn run_ip(args: &[&str]) {
+    let mut ip = std::process::Command::new("ip");
+    ip.args(args);
+    weft_testkit::command::run(ip, b"", weft_testkit::command::LIMIT).ok();
+}

@@ -1,0 +1,121 @@
+//! Nothing stays: not after success, not after failure, not after a crash, and the host's own
+//! device nodes are as they were.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use weft_testkit::wait::SOON;
+use weft_testkit::{Weft, until};
+
+use crate::{WEFT, idle, weft};
+
+fn device_nodes() -> Vec<String> {
+    let describe = |name: &&str| {
+        let meta = fs::metadata(format!("/dev/{name}")).expect("the host has it");
+        format!(
+            "{name} {:o} {}:{} {:x}",
+            meta.mode(),
+            meta.uid(),
+            meta.gid(),
+            meta.rdev()
+        )
+    };
+    ["null", "zero", "full", "random", "urandom", "tty", "ptmx"]
+        .iter()
+        .map(describe)
+        .collect()
+}
+
+#[test]
+fn removed_containers_leave_no_trace() {
+    let Some(weft) = weft() else { return };
+    // What an engine without containers has: its spawner, bridge, table and cgroup.
+    weft.weft(&["run", "--rm", "busybox", "true"]).code(0);
+    let rest = |weft: &Weft| weft.leftovers().len();
+    let mut base = 0;
+    until(SOON, "the first one is gone", || {
+        base = rest(&weft);
+        weft.ok(&["ps", "--all", "--quiet"]).is_empty()
+    });
+    let devices = device_nodes();
+    for index in 0..5 {
+        idle(&weft, &format!("c{index}"));
+        weft.weft(&[
+            "run",
+            "--rm",
+            "--publish",
+            "8080",
+            "--volume",
+            "/data",
+            "busybox",
+            "sh",
+            "-c",
+            "exit 1",
+        ])
+        .code(1);
+        weft.weft(&["run", "--rm", "busybox", "no-such-command"])
+            .code(127);
+        weft.weft(&[
+            "run",
+            "--rm",
+            "--privileged",
+            "busybox",
+            "sh",
+            "-c",
+            "chmod 600 /dev/null; chown 1:1 /dev/null",
+        ]);
+    }
+    weft.ok(&["rm", "--force", "c0", "c1", "c2", "c3", "c4"]);
+    until(SOON, "nothing more than before is left", || {
+        rest(&weft) <= base
+    });
+    assert_eq!(
+        fs::read_dir(weft.data_dir().join("containers"))
+            .unwrap()
+            .count(),
+        0
+    );
+    assert_eq!(weft.ok(&["volume", "ls", "--quiet"]), "");
+    assert_eq!(device_nodes(), devices);
+}
+
+#[test]
+fn an_engine_that_stops_without_containers_takes_everything_along() {
+    let Some(mut weft) = Weft::empty(WEFT) else {
+        return;
+    };
+    weft.stop_daemon().code(0);
+    until(SOON, "nothing is left", || weft.leftovers().is_empty());
+}
+
+#[test]
+fn an_engine_that_stops_leaves_its_containers_running() {
+    let Some(mut weft) = weft() else { return };
+    idle(&weft, "one");
+    let pid = weft.inspect("one")["State"]["Pid"].clone();
+    weft.stop_daemon().code(0);
+    weft.start_daemon();
+    assert_eq!(weft.inspect("one")["State"]["Pid"], pid);
+}
+
+#[test]
+fn others_may_not_look_into_the_directories() {
+    let Some(weft) = weft() else { return };
+    for dir in [weft.data_dir(), weft.run_dir()] {
+        let meta = fs::metadata(&dir).unwrap();
+        assert_eq!(
+            meta.mode() & 0o077,
+            0,
+            "{} has mode {:o}",
+            dir.display(),
+            meta.mode()
+        );
+    }
+    let socket = fs::metadata(weft.socket()).unwrap();
+    assert_eq!(
+        socket.mode() & 0o007,
+        0,
+        "the socket has mode {:o}",
+        socket.mode()
+    );
+}
