@@ -9,9 +9,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, WaitOptions};
 use weft_sys::fd;
+use weft_sys::mount::{self, Change, Context, attribute};
 use weft_sys::namespace::{self, IdMap, Kind, Kinds};
 use weft_sys::process::{Side, exit_now, fork};
 use weft_sys::signal::SignalFd;
@@ -29,7 +31,12 @@ pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     // The spawner's own descriptors are closed when `serve` returns, also in a new monitor.
     match Spawner::set_up().and_then(Spawner::serve) {
         Ok(Turn::Over) => ExitCode::SUCCESS,
-        Ok(Turn::Monitor(Order { task, fds, reply })) => monitor::main(task, fds, reply),
+        Ok(Turn::Monitor(Order { task, fds, reply })) => {
+            // The daemon's stderr is not kept open by what outlives the daemon.
+            let silenced = fd::install(io::stdin().as_fd(), 2);
+            debug_assert!(silenced.is_ok(), "descriptor 0 is open");
+            monitor::main(task, fds, reply)
+        }
         Err(error) => {
             eprintln!("weft spawner: {error}");
             ExitCode::FAILURE
@@ -61,7 +68,7 @@ impl Spawner {
     fn set_up() -> io::Result<Self> {
         // Fails for a session's leader, which is what it is to become.
         let _ = rustix::process::setsid();
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        rustix::process::umask(Mode::from_raw_mode(0o077));
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         rustix::thread::set_name(c"weft-spawner")?;
         let socket = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
@@ -69,8 +76,9 @@ impl Spawner {
             let text = "stdin is not the daemon's socket";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, 0.into())?;
+        let null = null_device()?;
         fd::install(null.as_fd(), 0)?;
+        fd::install(null.as_fd(), 1)?;
         // What is mounted from here on stays here; what the host mounts or unmounts is followed.
         namespace::unshare(Kinds::from(Kind::Mount))?;
         let propagation = rustix::mount::MountPropagationFlags::DOWNSTREAM
@@ -186,6 +194,25 @@ fn take(request: &[u8], fds: Vec<OwnedFd>) -> Result<(Request, Fds), String> {
         ));
     }
     Ok((envelope.request, Fds { attach, join }))
+}
+
+/// A null device of our own, on a read-only file system that is mounted nowhere: workloads get it
+/// as stdin, and even a privileged one can neither chmod nor chown it, nor reach the host's.
+fn null_device() -> io::Result<OwnedFd> {
+    const NULL: (u32, u32) = (1, 3);
+    let root = Context::open(c"tmpfs")?.mount(attribute::NO_SUID | attribute::NO_EXEC)?;
+    let device = rustix::fs::makedev(NULL.0, NULL.1);
+    let mode = Mode::from_raw_mode(0o666);
+    rustix::fs::mknodat(&root, "null", FileType::CharacterDevice, mode, device)?;
+    // The umask took bits away.
+    rustix::fs::chmodat(&root, "null", mode, AtFlags::empty())?;
+    let read_only = Change {
+        set: attribute::READ_ONLY,
+        ..Change::default()
+    };
+    mount::change(&root, false, &read_only)?;
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(&root, "null", flags, Mode::empty())?)
 }
 
 fn refuse(reply: &OwnedFd, text: String) {
