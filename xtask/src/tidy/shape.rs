@@ -24,7 +24,7 @@ pub fn check(source: &Source) -> Vec<Finding> {
     }
     for (number, line) in source.text.lines().enumerate() {
         for (needle, why) in needles() {
-            if line.contains(&needle) {
+            if mentions(line, &needle) {
                 found.push(Finding::new(
                     format!("{}:{}", source.path, number + 1),
                     format!("`{needle}`: {why}"),
@@ -45,6 +45,12 @@ pub fn long(sources: &[Source]) -> Vec<(&str, usize)> {
         .collect();
     long.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
     long
+}
+
+/// Whether `needle` stands in `line` by itself, not as the end of a longer path.
+fn mentions(line: &str, needle: &str) -> bool {
+    let alone = |at: usize| !line[..at].ends_with(|before: char| before.is_alphanumeric());
+    line.match_indices(needle).any(|(at, _)| alone(at))
 }
 
 /// Text no file may hold, put together here so that this file does not hold it either.
@@ -93,5 +99,6 @@ mod tests {
             count("//! Doc.\n// HOME=/root is a container's business\n"),
             0
         );
+        assert_eq!(count("//! Doc.\n// /proc/1/root/ is one, too\n"), 0);
     }
 }

@@ -14,10 +14,11 @@ pub fn check(sources: &[Source]) -> Vec<Finding> {
         .collect();
     let mut found = Vec::new();
     for source in sources.iter().filter(|source| source.is_rust()) {
-        let stray = source
+        let inside = source
             .path
-            .split_once("/tests/")
-            .is_some_and(|(_, test)| !test.contains('/'));
+            .strip_prefix("crates/")
+            .and_then(|path| path.split_once("/tests/"));
+        let stray = inside.is_some_and(|(krate, test)| !krate.contains('/') && !test.contains('/'));
         if stray {
             found.push(Finding::new(
                 &source.path,
@@ -56,14 +57,23 @@ fn declared(path: &str, texts: &HashMap<&str, &str>) -> bool {
         format!("{dir}.rs"),
     ];
     let line = format!("mod {module};");
-    parents
+    let by_name = parents
         .iter()
         .filter_map(|parent| texts.get(parent.as_str()))
         .any(|text| {
             text.lines()
                 .map(str::trim)
                 .any(|is| is == line || is.ends_with(&format!(" {line}")))
-        })
+        });
+    by_name || declared_by_path(dir, file, texts)
+}
+
+/// `#[path = "file.rs"]` in a file of the same folder.
+fn declared_by_path(dir: &str, file: &str, texts: &HashMap<&str, &str>) -> bool {
+    let needle = format!("path = \"{file}\"");
+    texts.iter().any(|(path, text)| {
+        path.rsplit_once('/').is_some_and(|(is, _)| is == dir) && text.contains(&needle)
+    })
 }
 
 #[cfg(test)]
@@ -94,7 +104,11 @@ mod tests {
                 sample("crates/x/src/lib.rs", lib),
                 sample("crates/x/src/a/mod.rs", "pub(crate) mod b;\n"),
                 sample("crates/x/src/a/b.rs", "#[cfg(test)]\nmod tests;\n"),
-                sample("crates/x/src/a/b/tests.rs", ""),
+                sample(
+                    "crates/x/src/a/b/tests.rs",
+                    "#[path = \"far.rs\"]\nmod near;\n",
+                ),
+                sample("crates/x/src/a/b/far.rs", ""),
             ]
         };
         assert_eq!(check(&tree("mod a;\n")), []);
