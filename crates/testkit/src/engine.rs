@@ -214,12 +214,25 @@ impl Weft {
         let _ = daemon.finish(SOON);
     }
 
+    /// The daemon's command line: the mode comes first, its flags after it.
+    pub fn daemon_command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.arg("engine").arg("--data-dir").arg(self.data_dir());
+        command
+            .arg("--run-dir")
+            .arg(self.run_dir())
+            .args(&self.flags);
+        command
+            .env("HOME", self.scratch())
+            .env_remove("WEFT_CONFIG")
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Starts the daemon (again) and waits until it answers.
     #[track_caller]
     pub fn start_daemon(&mut self) {
-        let mut command = self.command(&[]);
-        command.args(&self.flags).arg("engine").stdin(Stdio::null());
-        let mut daemon = Background::start(command);
+        let mut daemon = Background::start(self.daemon_command());
         until(SOON, "the engine answers", || {
             assert!(
                 daemon.running(),

@@ -261,6 +261,7 @@ fn the_daemon_dies_at_any_moment_of_many_starts() {
 #[test]
 fn a_second_daemon_in_the_same_place_is_refused() {
     let Some(weft) = weft() else { return };
-    weft.weft(&["engine"]).fails_saying(&["already"]);
+    let second = weft_testkit::command::run(weft.daemon_command(), b"", SOON);
+    second.fails_saying(&["another engine"]);
     weft.weft(&["run", "--rm", "busybox", "true"]).code(0);
 }
