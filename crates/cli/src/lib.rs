@@ -1,1 +1,33 @@
-//! cli
+//! The command line: docker's names and flags over the engine's Docker API.
+//!
+//! Owns: flags, settings, rendering, the terminal, starting the engine when none runs.
+//! Never: runs containers itself, nor talks to the engine other than over its socket (`weft oci`,
+//! the runtime's own command line, apart).
+
+mod commands;
+mod error;
+mod flags;
+mod printer;
+mod registry_auth;
+mod render;
+mod session;
+mod settings;
+mod terminal;
+mod tree;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use printer::Printer;
+
+/// Runs the command line; `args` are the words after the program's name.
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    let printer = Printer;
+    match tree::run(commands::ENTRIES, &args, printer) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            printer.error(&error);
+            ExitCode::from(error.code())
+        }
+    }
+}

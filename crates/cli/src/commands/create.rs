@@ -1,0 +1,114 @@
+//! `weft create`, and the creation that `run` begins with.
+
+use std::io::Write as _;
+
+use weft_api::docker::ContainerCreateRequest;
+use weft_client::ClientError;
+
+use super::pull::pull;
+use crate::error::{CliError, EXIT_ENGINE};
+use crate::flags::ContainerFlags;
+use crate::render::progress::Show;
+use crate::session::Session;
+use crate::tree::Outcome;
+
+/// Flags of `create`.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub struct Args {
+    #[command(flatten)]
+    flags: ContainerFlags,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+impl Args {
+    /// Creates the container and prints its id.
+    pub async fn run(self, session: &Session) -> Outcome {
+        let body = self.flags.lower(false)?;
+        let id = create(session, &self.flags, &body)
+            .await
+            .map_err(super::run::engine_failure)?;
+        if !session.is_explaining() {
+            session.printer.line(&id)?;
+        }
+        Ok(0)
+    }
+}
+
+/// Creates a container, pulling its image when asked to or when it is missing.
+pub async fn create(
+    session: &Session,
+    flags: &ContainerFlags,
+    body: &ContainerCreateRequest,
+) -> Result<String, CliError> {
+    let lifecycle = &flags.lifecycle;
+    let engine = session.engine().await?;
+    let mut cidfile = match &lifecycle.cidfile {
+        Some(path) if !session.is_explaining() => Some((path, new_file(path)?)),
+        _ => None,
+    };
+    let show = if lifecycle.quiet {
+        Show::Nothing
+    } else {
+        Show::Progress
+    };
+    let platform = lifecycle.platform.as_deref();
+    if lifecycle.pull == "always" {
+        pull(session, &body.image, platform, false, show).await?;
+    }
+    let name = lifecycle.name.as_deref().filter(|name| !name.is_empty());
+    let created = match engine.create_container(name, platform, body).await {
+        Err(error) if lifecycle.pull == "missing" && lacks_image(&error) => {
+            if !lifecycle.quiet {
+                session
+                    .printer
+                    .talk(&format!("Unable to find image '{}' locally", body.image));
+            }
+            pull(session, &body.image, platform, false, show).await?;
+            engine.create_container(name, platform, body).await
+        }
+        outcome => outcome,
+    };
+    let created = match created {
+        Ok(created) => created,
+        Err(error) => {
+            if let Some((path, _)) = &cidfile {
+                let _ = std::fs::remove_file(path);
+            }
+            return match error {
+                // What follows can still be printed, for the id that a shell would fill in.
+                ClientError::NotSent => Ok("$ID".to_owned()),
+                error => Err(error.into()),
+            };
+        }
+    };
+    for warning in &created.warnings {
+        session.printer.talk(&format!("warning: {warning}"));
+    }
+    if let Some((path, file)) = &mut cidfile {
+        file.write_all(created.id.as_bytes()).map_err(|error| {
+            CliError::because(format!("write the id to {}", path.display()), &error)
+        })?;
+    }
+    Ok(created.id)
+}
+
+/// Whether creation failed for want of the image (rather than a network or volume).
+fn lacks_image(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { status: 404, message, .. }
+        if message.to_lowercase().contains("no such image"))
+}
+
+fn new_file(path: &std::path::Path) -> Result<std::fs::File, CliError> {
+    std::fs::File::create_new(path).map_err(|error| {
+        let error = CliError::because(
+            format!("create the container id file {}", path.display()),
+            &error,
+        );
+        error
+            .exit(EXIT_ENGINE)
+            .hint("remove the file if the container it names is gone")
+    })
+}

@@ -1,0 +1,41 @@
+//! One operation on several named things.
+//!
+//! Owns what docker does with lists of names: go on after a failure, print the name on success, in
+//! order, and fail in the end if any failed.
+
+use futures_util::StreamExt as _;
+
+use crate::error::{CliError, EXIT_FAILED};
+use crate::session::Session;
+use crate::tree::Outcome;
+
+/// Operations under way at the same time.
+const CONCURRENT_MAX: usize = 16;
+
+/// Does `operation` on all `names`; `true` as its answer prints the name.
+pub async fn each<'a, F>(
+    session: &Session,
+    names: &'a [String],
+    operation: impl Fn(&'a str) -> F,
+) -> Outcome
+where
+    F: Future<Output = Result<(), CliError>>,
+{
+    let operations = names.iter().map(|name| {
+        let done = operation(name);
+        async move { (name, done.await) }
+    });
+    let mut results = futures_util::stream::iter(operations).buffered(CONCURRENT_MAX);
+    let mut code = 0;
+    while let Some((name, result)) = results.next().await {
+        match result {
+            Ok(()) if session.is_explaining() => {}
+            Ok(()) => session.printer.line(name)?,
+            Err(error) => {
+                session.printer.error(&error);
+                code = if error.code() == 0 { 0 } else { EXIT_FAILED };
+            }
+        }
+    }
+    Ok(code)
+}

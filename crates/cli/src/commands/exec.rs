@@ -1,0 +1,147 @@
+//! `weft exec`
+
+use std::path::PathBuf;
+
+use weft_api::docker::{ExecConfig, ExecStartConfig};
+
+use super::attach::{Stage, detach_keys, follow_size, until_signal};
+use crate::error::{CliError, EXIT_ENGINE, EXIT_FAILED};
+use crate::flags::process::{environment, variable};
+use crate::session::Session;
+use crate::terminal::pump::{Ended, Streams, pump};
+use crate::tree::Outcome;
+
+/// Flags of `exec`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Run in the background
+    #[arg(short, long)]
+    detach: bool,
+    /// Keys that leave the command running
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
+    /// Set an environment variable
+    #[arg(short, long, value_name = "KEY[=VALUE]", value_parser = variable)]
+    env: Vec<String>,
+    /// Read environment variables from a file
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Keep stdin open even if not attached
+    #[arg(short, long)]
+    interactive: bool,
+    /// Give the command all capabilities
+    #[arg(long)]
+    privileged: bool,
+    /// Allocate a terminal
+    #[arg(short, long)]
+    tty: bool,
+    /// User or uid, with an optional group or gid
+    #[arg(
+        short,
+        long,
+        value_name = "USER[:GROUP]",
+        default_value = "",
+        hide_default_value = true
+    )]
+    user: String,
+    /// Working directory inside the container
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        default_value = "",
+        hide_default_value = true
+    )]
+    workdir: String,
+    /// Container to run in
+    container: String,
+    /// Command to run
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+impl Args {
+    /// Runs the command; its exit code is ours.
+    pub async fn run(self, session: &Session) -> Outcome {
+        let keys = detach_keys(self.detach_keys.as_deref(), session)?;
+        let stdin = self.interactive && !self.detach;
+        if self.tty && stdin {
+            use std::io::IsTerminal as _;
+            if !std::io::stdin().is_terminal() {
+                return Err(CliError::new("the input device is not a TTY")
+                    .hint("leave out -t where there is no terminal to type into"));
+            }
+        }
+        let console_size = match crate::terminal::raw::size() {
+            Some((rows, columns)) if self.tty => Some([rows, columns]),
+            _ => None,
+        };
+        let body = ExecConfig {
+            attach_stdin: stdin,
+            attach_stdout: !self.detach,
+            attach_stderr: !self.detach,
+            detach_keys: self.detach_keys.clone().unwrap_or_default(),
+            tty: self.tty,
+            console_size,
+            env: environment(&self.env_file, &self.env)?,
+            cmd: self.command.clone(),
+            privileged: self.privileged,
+            user: self.user.clone(),
+            working_dir: self.workdir.clone(),
+            ..ExecConfig::default()
+        };
+        let engine = session.engine().await?;
+        let id = match engine.create_exec(&self.container, &body).await {
+            Ok(created) => created.id,
+            Err(weft_client::ClientError::NotSent) => "$ID".to_owned(),
+            Err(error) => return Err(error.into()),
+        };
+        let start = ExecStartConfig {
+            detach: self.detach,
+            tty: self.tty,
+            console_size,
+            ..ExecStartConfig::default()
+        };
+        if self.detach {
+            engine
+                .start_exec_detached(&id, &start)
+                .await
+                .map_err(|error| super::run::start_failure(error.into()))?;
+            return Ok(0);
+        }
+        let stage = Stage::enter(self.tty, stdin, false)?;
+        let duplex = engine
+            .start_exec(&id, &start)
+            .await
+            .map_err(|error| super::run::start_failure(error.into()))?;
+        let streams = Streams {
+            stdin,
+            tty: self.tty,
+            detach_keys: (self.tty && stdin).then_some(keys),
+        };
+        let (resized, ending, raw) = stage.split();
+        let ended = tokio::select! {
+            ended = pump(duplex, streams) => ended?,
+            code = until_signal(ending) => {
+                drop(raw);
+                return Err(CliError::silent(code));
+            }
+            () = follow_size(resized, |rows, columns| engine.resize_exec(&id, rows, columns)) => {
+                unreachable!("the size is followed for ever")
+            }
+        };
+        drop(raw);
+        if ended == Ended::Detached {
+            return Ok(0);
+        }
+        let inspect = engine.inspect_exec(&id).await?;
+        match inspect.exit_code {
+            Some(code) => Ok(u8::try_from(code & 0xff).unwrap_or(EXIT_FAILED)),
+            None => Err(CliError::new(format!(
+                "exec in container {}: the engine closed the stream while the command runs",
+                self.container
+            ))
+            .exit(EXIT_ENGINE)),
+        }
+    }
+}

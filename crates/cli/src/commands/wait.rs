@@ -1,0 +1,33 @@
+//! `weft wait`
+
+use weft_client::WaitCondition;
+
+use crate::session::Session;
+use crate::tree::Outcome;
+
+/// Flags of `wait`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Containers to wait for
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+impl Args {
+    /// Waits for the containers, one after the other, and prints their exit codes.
+    pub async fn run(self, session: &Session) -> Outcome {
+        let engine = session.engine().await?;
+        let mut code = 0;
+        for name in &self.containers {
+            match engine.wait_container(name, WaitCondition::NotRunning).await {
+                Ok(answer) => session.printer.line(&answer.status_code.to_string())?,
+                Err(error) => {
+                    let error = error.into();
+                    session.printer.error(&error);
+                    code = error.code();
+                }
+            }
+        }
+        Ok(code)
+    }
+}

@@ -1,0 +1,250 @@
+//! The tree of commands: names, what they are for, and how to get from words to a running command.
+//!
+//! ```text
+//!   argv ── first word known? ──▶ tree with that command only ──▶ parsed ──▶ run
+//!                 │ no, or that fails, or help                       ▲
+//!                 └──────────▶ whole tree (suggestions, help) ───────┘
+//! ```
+//! Definitions of flags are built for the chosen command only: starting fast is what `weft run` is
+//! measured by. What the commands do is in `commands`.
+
+use std::ffi::OsString;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::error::{CliError, from_clap};
+use crate::printer::Printer;
+use crate::session::Session;
+use crate::settings::{Flags, Settings};
+
+/// How a command ends: an exit code or an error.
+pub type Outcome = Result<u8, CliError>;
+
+/// One command of the tree.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// What is typed.
+    pub name: &'static str,
+    /// Other spellings.
+    pub aliases: &'static [&'static str],
+    /// One line for the list.
+    pub about: &'static str,
+    /// Adds flags, arguments or further commands.
+    pub define: fn(Command) -> Command,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// A command to run.
+    Verb(fn(&ArgMatches, &Session) -> Outcome),
+    /// A noun with commands below it.
+    Noun(&'static [Entry]),
+}
+
+/// A verb: its `Args` type has `run(self, &Session) -> Outcome`, async.
+macro_rules! verb {
+    ($name:literal $(| $alias:literal)*, $module:ident, $about:literal) => {
+        verb!(@ $name, &[$($alias),*], $crate::commands::$module::Args, $about)
+    };
+    ($name:literal $(| $alias:literal)*, $module:ident :: $args:ident, $about:literal) => {
+        verb!(@ $name, &[$($alias),*], $crate::commands::$module::$args, $about)
+    };
+    (@ $name:literal, $aliases:expr, $args:ty, $about:literal) => {
+        $crate::tree::Entry {
+            name: $name,
+            aliases: $aliases,
+            about: $about,
+            define: <$args as clap::Args>::augment_args,
+            kind: $crate::tree::Kind::Verb(|matches, session| {
+                let args = <$args as clap::FromArgMatches>::from_arg_matches(matches)
+                    .map_err(|error| $crate::error::from_clap(&error, concat!("weft ", $name)))?;
+                $crate::tree::block_on(args.run(session))
+            }),
+        }
+    };
+}
+pub(crate) use verb;
+
+/// Runs a command's future on a runtime made for it.
+pub fn block_on(future: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::because("start the event loop", &error))?;
+    let outcome = runtime.block_on(future);
+    // Nothing that still runs matters now.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// The whole program's command, with the given entries.
+pub fn root(entries: &[Entry]) -> Command {
+    let root = Command::new("weft")
+        .about("Runs containers on one machine")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(false)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .max_term_width(100)
+        .arg(option(
+            "config",
+            "FILE",
+            "Configuration file [default: /etc/weft/weft.toml]",
+        ))
+        .arg(option(
+            "data-dir",
+            "DIR",
+            "Directory of images, containers and volumes",
+        ))
+        .arg(option("run-dir", "DIR", "Directory of sockets"))
+        .arg(option("host", "SOCKET", "The engine's socket (unix:///path)").short('H'))
+        .arg(
+            Arg::new("curl")
+                .long("curl")
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .help("Print the requests as curl commands instead of sending them"),
+        );
+    add(root, entries)
+}
+
+fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name(value)
+        .help(help)
+        .global(true)
+}
+
+/// Adds `entries` below `command`; their definitions are made when needed.
+pub fn add(mut command: Command, entries: &[Entry]) -> Command {
+    for entry in entries {
+        let mut sub = Command::new(entry.name)
+            .about(entry.about)
+            .defer(entry.define);
+        for alias in entry.aliases {
+            sub = sub.alias(*alias);
+        }
+        command = command.subcommand(sub);
+    }
+    command
+}
+
+/// Parses `args` (without the program's name) against `entries` and runs what they say.
+pub fn run(entries: &'static [Entry], args: &[OsString], printer: Printer) -> Outcome {
+    let matches = match parse(entries, args) {
+        Ok(matches) => matches,
+        Err(error) => return complain(&error, args, printer),
+    };
+    let flags = Flags {
+        config: matches.get_one::<String>("config").map(Into::into),
+        data_dir: matches.get_one::<String>("data-dir").map(Into::into),
+        run_dir: matches.get_one::<String>("run-dir").map(Into::into),
+        host: matches.get_one::<String>("host").cloned(),
+    };
+    let settings = Settings::resolve(&flags, &|name| std::env::var_os(name))?;
+    let session = Session::new(settings, printer, matches.get_flag("curl"));
+    dispatch(entries, &matches, &session)
+}
+
+fn dispatch(entries: &'static [Entry], matches: &ArgMatches, session: &Session) -> Outcome {
+    let (name, below) = matches.subcommand().expect("a subcommand is required");
+    let entry = find(entries, name).expect("clap knows only our entries");
+    match entry.kind {
+        Kind::Verb(run) => run(below, session),
+        Kind::Noun(entries) => dispatch(entries, below, session),
+    }
+}
+
+fn find(entries: &'static [Entry], name: &str) -> Option<&'static Entry> {
+    entries
+        .iter()
+        .find(|entry| entry.name == name || entry.aliases.contains(&name))
+}
+
+/// Parses with as little of the tree as possible.
+pub fn parse(entries: &'static [Entry], args: &[OsString]) -> Result<ArgMatches, clap::Error> {
+    let argv = || std::iter::once(OsString::from("weft")).chain(args.iter().cloned());
+    let first = args.iter().find_map(|arg| {
+        let text = arg.to_str()?;
+        if text.starts_with('-') {
+            None
+        } else {
+            find(entries, text)
+        }
+    });
+    if let Some(entry) = first
+        && let Ok(matches) = root(std::slice::from_ref(entry)).try_get_matches_from(argv())
+    {
+        return Ok(matches);
+    }
+    let error = match root(entries).try_get_matches_from(argv()) {
+        Ok(matches) => return Ok(matches),
+        Err(error) => error,
+    };
+    // `--rm=true`: what docker takes, and rare enough to be looked at only now.
+    if error.kind() == clap::error::ErrorKind::TooManyValues
+        && let Ok(matches) = with_switch_values(root(entries)).try_get_matches_from(argv())
+    {
+        return Ok(matches);
+    }
+    Err(error)
+}
+
+/// Lets every switch take `=true` or `=false`.
+fn with_switch_values(mut command: Command) -> Command {
+    command.build();
+    let command = command.mut_args(|arg| {
+        if !matches!(arg.get_action(), ArgAction::SetTrue) {
+            return arg;
+        }
+        arg.action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .default_value("false")
+            .value_parser(clap::value_parser!(bool))
+    });
+    command.mut_subcommands(with_switch_values)
+}
+
+/// Help and version are answers; everything else is wrong usage.
+fn complain(error: &clap::Error, args: &[OsString], printer: Printer) -> Outcome {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            printer.data(&error.render().to_string())?;
+            Ok(0)
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            printer.talk(error.render().to_string().trim_end());
+            Err(CliError::silent(crate::error::EXIT_ENGINE))
+        }
+        _ => Err(from_clap(error, &command_name(args))),
+    }
+}
+
+/// The words of `args` that are commands, for messages.
+fn command_name(args: &[OsString]) -> String {
+    let mut name = String::from("weft");
+    let mut entries = crate::commands::ENTRIES;
+    for arg in args {
+        let Some(text) = arg.to_str() else { break };
+        match find(entries, text) {
+            Some(entry) => {
+                name.push(' ');
+                name.push_str(entry.name);
+                match entry.kind {
+                    Kind::Noun(below) => entries = below,
+                    Kind::Verb(_) => break,
+                }
+            }
+            None if text.starts_with('-') => {}
+            None => break,
+        }
+    }
+    name
+}
