@@ -2,7 +2,8 @@
 //!
 //! Owns: the encoding. The program walks the rules from the last to the first and keeps the
 //! accesses nobody has decided yet: an allowing rule takes its own away, a denying one that meets
-//! any of them ends it.
+//! any of them ends it. The device's number is read anew for each rule: otherwise the verifier
+//! follows each number it was once compared with through all the rules that come after.
 //! Never: what a rule means.
 
 use weft_sys::bpf::Instruction;
@@ -26,9 +27,7 @@ const ANSWER: u8 = 0;
 const CONTEXT: u8 = 1;
 const KIND: u8 = 2;
 const PENDING: u8 = 3;
-const MAJOR: u8 = 4;
-const MINOR: u8 = 5;
-const SCRATCH: u8 = 6;
+const SCRATCH: u8 = 4;
 
 /// Offsets in `struct bpf_cgroup_dev_ctx`: the access above, the type below in the first word.
 const ACCESS_AND_KIND: i16 = 0;
@@ -42,13 +41,12 @@ pub(super) fn generate(rules: &[Rule]) -> Vec<Instruction> {
         with_registers(code::MOVE, PENDING, KIND),
         immediate(code::AND_IMMEDIATE, KIND, 0xffff),
         immediate(code::SHIFT_RIGHT_IMMEDIATE, PENDING, 16),
-        load(MAJOR, MAJOR_OFFSET),
-        load(MINOR, MINOR_OFFSET),
     ];
     for rule in rules {
         program.extend(one(rule));
         if rule.is_total() {
-            break;
+            // The verifier refuses instructions that nothing leads to.
+            return program;
         }
     }
     program.extend(answer(false));
@@ -57,28 +55,26 @@ pub(super) fn generate(rules: &[Rule]) -> Vec<Instruction> {
 
 /// A test that does not hold jumps over the rest of the rule.
 fn one(rule: &Rule) -> Vec<Instruction> {
-    let tests = [
-        rule.kind.map(|kind| (KIND, kind as u32)),
-        rule.major.map(|major| (MAJOR, major)),
-        rule.minor.map(|minor| (MINOR, minor)),
-    ];
-    let decision = decision(rule);
-    let tests: Vec<(u8, u32)> = tests.into_iter().flatten().collect();
-    let count = tests.len();
-    let mut instructions: Vec<Instruction> = tests
-        .into_iter()
-        .enumerate()
-        .map(|(index, (register, value))| {
-            let rest = count - index - 1 + decision.len();
-            jump(code::IF_NOT_EQUAL, register, value, rest)
-        })
-        .collect();
-    instructions.extend(decision);
-    instructions
+    let mut reversed: Vec<Instruction> = decision(rule).into_iter().rev().collect();
+    for (value, offset) in [(rule.minor, MINOR_OFFSET), (rule.major, MAJOR_OFFSET)] {
+        if let Some(value) = value {
+            reversed.push(jump(code::IF_NOT_EQUAL, SCRATCH, value, reversed.len()));
+            reversed.push(load(SCRATCH, offset));
+        }
+    }
+    if let Some(kind) = rule.kind {
+        reversed.push(jump(code::IF_NOT_EQUAL, KIND, kind as u32, reversed.len()));
+    }
+    reversed.reverse();
+    reversed
 }
 
 fn decision(rule: &Rule) -> Vec<Instruction> {
     let [set, exit] = answer(rule.allow);
+    // Something is always pending.
+    if rule.access == super::EVERYTHING {
+        return vec![set, exit];
+    }
     if rule.allow {
         let rest = !rule.access & super::EVERYTHING;
         return vec![
