@@ -42,8 +42,8 @@ pub struct ProcessFlags {
     #[arg(long, value_name = "COMMAND")]
     pub entrypoint: Option<String>,
     /// Run an init that forwards signals and reaps processes
-    #[arg(long)]
-    pub init: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub init: Option<bool>,
     /// The container's host name
     #[arg(short = 'h', long, value_name = "NAME")]
     pub hostname: Option<String>,
@@ -112,7 +112,7 @@ impl ProcessFlags {
                 "invalid --oom-score-adj: the range is from -1000 to 1000",
             ));
         }
-        host.init = self.init.then_some(true);
+        host.init = self.init;
         Ok(())
     }
 }
