@@ -4,6 +4,7 @@
 //! exists nowhere else: each rule is a function in `tidy` with its own test.
 
 mod count;
+mod fuzz;
 mod lane;
 mod packages;
 mod residue;
@@ -18,6 +19,7 @@ usage: cargo xtask <command>
 
   test   install what the tests need, then fmt, clippy, tidy and every test lane
   tidy   the rules of the house, without building weft
+  fuzz   damaged input for every parser: [--seconds N] [TARGET…] | --replay TARGET FILE
 ";
 
 fn main() -> ExitCode {
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["test"] => test::run(&root()),
         ["tidy"] => tidy::command(&root()),
+        ["fuzz", rest @ ..] => fuzz::command(&root(), rest),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

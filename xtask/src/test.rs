@@ -10,9 +10,11 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::count::Tally;
-use crate::{lane, packages, residue, tidy};
+use crate::{fuzz, lane, packages, residue, tidy};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Shared by all fuzz targets.
+const FUZZ_SECONDS: u32 = 30;
 
 /// Runs everything; true when nothing failed.
 pub fn run(root: &Path) -> Result<bool> {
@@ -72,6 +74,13 @@ pub fn run(root: &Path) -> Result<bool> {
             ..Tally::default()
         };
     }
+
+    let fuzzed = fuzz::lane(root, FUZZ_SECONDS)?;
+    total += fuzzed.tally;
+    total += Tally {
+        failed: u64::from(!fuzzed.ok && fuzzed.tally.failed == 0),
+        ..Tally::default()
+    };
 
     let left = residue::since(&before)?;
     println!(
