@@ -11,6 +11,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
+use oci_spec::runtime::Process;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags};
 
@@ -76,8 +77,22 @@ enum BeginError {
     },
     #[error("the container does not run: {why}")]
     NotRunning { why: String },
-    #[error(transparent)]
-    Launch(#[from] LaunchError),
+    #[error("cannot run {command}")]
+    Launch {
+        command: String,
+        #[source]
+        source: LaunchError,
+    },
+}
+
+/// For `map_err`: says which command could not be run.
+fn command(process: Option<&Process>) -> impl FnOnce(LaunchError) -> BeginError + use<> {
+    let args = process.and_then(|process| process.args().as_deref());
+    let command = args
+        .and_then(<[String]>::first)
+        .cloned()
+        .unwrap_or_default();
+    move |source| BeginError::Launch { command, source }
 }
 
 /// For `map_err`: says what was tried.
@@ -91,8 +106,10 @@ fn io<E: Into<std::io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Beg
 impl From<BeginError> for Failure {
     fn from(error: BeginError) -> Failure {
         let kind = match &error {
-            BeginError::Launch(error) if error.is_not_found() => FailureKind::NotFound,
-            BeginError::Launch(error) if error.is_not_executable() => FailureKind::NotExecutable,
+            BeginError::Launch { source, .. } if source.is_not_found() => FailureKind::NotFound,
+            BeginError::Launch { source, .. } if source.is_not_executable() => {
+                FailureKind::NotExecutable
+            }
             BeginError::NotRunning { .. } => FailureKind::NotRunning,
             _ => FailureKind::Other,
         };
@@ -147,42 +164,75 @@ fn begin(task: Task, fds: Fds) -> Result<session::Session, Failure> {
 fn begin_at(task: Task, fds: Fds, place: Place) -> Result<session::Session, BeginError> {
     let listener = socket::Listener::bind(&place.run_dir)
         .map_err(io(format!("listen in {}", place.run_dir.display())))?;
+    match launch(task, fds.join, &place) {
+        Ok(launched) => session::Session::new(launched.begun(place, listener), fds.attach)
+            .map_err(io("set up the workload's streams")),
+        Err(error) => {
+            listener.close();
+            Err(error)
+        }
+    }
+}
+
+/// What runs now, and what goes with it.
+struct Launched {
+    running: Running,
+    ours: stdio::Ours,
+    oom: exit::OomWatch,
+    log: Option<log::Log>,
+}
+
+impl Launched {
+    fn begun(self, place: Place, listener: socket::Listener) -> session::Begun {
+        let Running {
+            pid,
+            pidfd,
+            terminal,
+        } = self.running;
+        let spawned = Spawned {
+            version: record::VERSION,
+            monitor_pid: rustix::process::getpid().as_raw_pid(),
+            pid,
+            // It was not waited for yet, so it has a start even if it has ended.
+            start_ticks: start_ticks(pid).unwrap_or(0),
+            started_at_ns: weft_stdx::clock::unix_ns(),
+        };
+        session::Begun {
+            spawned,
+            pidfd,
+            streams: self.ours.or_terminal(terminal),
+            stdin_once: place.streams.stdin_once,
+            listener,
+            log: self.log,
+            exit: place.exit,
+            oom: self.oom,
+        }
+    }
+}
+
+fn launch(
+    task: Task,
+    join: Vec<(launch::NamespaceKind, OwnedFd)>,
+    place: &Place,
+) -> Result<Launched, BeginError> {
     place
         .exit
         .clear()
         .map_err(io("remove an older exit record"))?;
-    let log = match &place.log {
-        Some(config) => Some(
-            log::Log::open(config)
-                .map_err(io(format!("open the log {}", config.path.display())))?,
-        ),
-        None => None,
+    let open = |config: &LogConfig| {
+        log::Log::open(config).map_err(io(format!("open the log {}", config.path.display())))
     };
+    let log = place.log.as_ref().map(open).transpose()?;
     let (running, ours, oom) = match task {
-        Task::Run(request) => run(*request, &place, fds.join)?,
-        Task::Exec(spec) => exec(*spec, &place)?,
+        Task::Run(request) => run(*request, place, join)?,
+        Task::Exec(spec) => exec(*spec, place)?,
     };
-    if let (Some(master), true) = (&running.terminal, place.streams.rows > 0) {
-        let _ = weft_sys::pty::set_size(master, place.streams.rows, place.streams.cols);
-    }
-    let spawned = Spawned {
-        version: record::VERSION,
-        monitor_pid: rustix::process::getpid().as_raw_pid(),
-        pid: running.pid,
-        start_ticks: start_ticks(running.pid).unwrap_or(0),
-        started_at_ns: weft_stdx::clock::unix_ns(),
-    };
-    let begun = session::Begun {
-        spawned,
-        pidfd: running.pidfd,
-        streams: ours.or_terminal(running.terminal),
-        stdin_once: place.streams.stdin_once,
-        listener,
-        log,
-        exit: place.exit,
+    Ok(Launched {
+        running,
+        ours,
         oom,
-    };
-    session::Session::new(begun, fds.attach).map_err(io("set up the workload's streams"))
+        log,
+    })
 }
 
 type Started = (Running, stdio::Ours, exit::OomWatch);
@@ -192,16 +242,17 @@ fn run(
     place: &Place,
     join: Vec<(launch::NamespaceKind, OwnedFd)>,
 ) -> Result<Started, BeginError> {
-    let spec = read_spec(&request.dir)?;
-    let owner = spec
-        .process()
-        .as_ref()
-        .map(oci_spec::runtime::Process::user);
+    let mut spec = read_spec(&request.dir)?;
+    if let Some(process) = spec.process_mut() {
+        size_terminal(process, place.streams);
+    }
+    let owner = spec.process().as_ref().map(Process::user);
     let owner = owner.map_or((0, 0), |user| (user.uid(), user.gid()));
     let (stdio, ours) = stdio::make(place.streams, place.id_base, owner)
         .map_err(io("make the workload's streams"))?;
     let oom = exit::OomWatch::of(&spec);
-    let created = launch::create(CreateRequest {
+    let failed = command(spec.process().as_ref());
+    let create = CreateRequest {
         id: request.id,
         dir: request.dir,
         spec,
@@ -215,24 +266,38 @@ fn run(
             .map(|(kind, fd)| Join { kind, fd })
             .collect(),
         preserve_fds: 0,
-    })?;
-    Ok((created.start()?, ours, oom))
+    };
+    let running = launch::create(create).and_then(launch::Created::start);
+    Ok((running.map_err(failed)?, ours, oom))
 }
 
-fn exec(spec: ExecSpec, place: &Place) -> Result<Started, BeginError> {
+fn exec(mut spec: ExecSpec, place: &Place) -> Result<Started, BeginError> {
+    size_terminal(&mut spec.process, place.streams);
     let init_pidfd = init(spec.init_pid, spec.init_start_ticks)?;
     let container = read_spec(&spec.dir)?;
     let owner = (spec.process.user().uid(), spec.process.user().gid());
     let (stdio, ours) = stdio::make(place.streams, place.id_base, owner)
         .map_err(io("make the workload's streams"))?;
-    let running = launch::exec(ExecRequest {
+    let failed = command(Some(&spec.process));
+    let exec = ExecRequest {
         init_pidfd,
         spec: container,
         process: spec.process,
         stdio,
-    })?;
+    };
+    let running = launch::exec(exec).map_err(failed)?;
     // Out of memory in the container is its init's affair.
     Ok((running, ours, exit::OomWatch::none()))
+}
+
+/// The terminal has its first size before the program can ask for it.
+fn size_terminal(process: &mut Process, streams: Streams) {
+    if streams.terminal && streams.rows > 0 {
+        let size = oci_spec::runtime::BoxBuilder::default()
+            .height(streams.rows)
+            .width(streams.cols);
+        process.set_console_size(size.build().ok());
+    }
 }
 
 /// The container's init, if it is still the process it was: a reused pid started later.

@@ -258,7 +258,12 @@ impl Handle {
         request: Request,
         count: usize,
     ) -> Result<Vec<OwnedFd>, SpawnError> {
-        match self.ask(what, request, Fds::default())? {
+        let mut answer = self.ask(what, request.clone(), Fds::default());
+        if matches!(answer, Err(SpawnError::Died { .. })) {
+            // Whatever the dead one made went with it: asking again is safe.
+            answer = self.ask(what, request, Fds::default());
+        }
+        match answer? {
             (Reply::Namespaces, fds) if fds.len() == count => Ok(fds),
             (Reply::Failed(failure), _) => Err(SpawnError::Failed(failure)),
             _ => Err(nonsense(what.to_owned())),
@@ -305,30 +310,36 @@ impl Handle {
     }
 
     fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], what: &str) -> Result<(), SpawnError> {
-        // Once more when the spawner died between being looked at and being sent to.
-        let mut last = true;
-        loop {
-            let socket = Arc::clone(&self.live()?.socket);
-            match fd::send(&*socket, bytes, fds) {
-                Ok(()) => return Ok(()),
-                Err(error) if last && died(&error) => last = false,
-                Err(source) => {
-                    return Err(SpawnError::Send {
-                        what: what.to_owned(),
-                        source,
-                    });
-                }
-            }
+        let socket = Arc::clone(&self.live()?.socket);
+        let mut sent = fd::send(&*socket, bytes, fds);
+        if sent.as_ref().is_err_and(died) {
+            // It died since it was looked at, or is about to: it closed its socket.
+            let socket = self.replace(&socket)?;
+            sent = fd::send(&*socket, bytes, fds);
         }
+        sent.map_err(|source| SpawnError::Send {
+            what: what.to_owned(),
+            source,
+        })
+    }
+
+    /// Another spawner than the one with this socket.
+    fn replace(&self, dead: &Arc<OwnedFd>) -> Result<Arc<OwnedFd>, SpawnError> {
+        let mut live = self.lock();
+        if Arc::ptr_eq(&live.socket, dead) {
+            *live = launch_spawner(&self.shared.config, &self.shared.image)?;
+        }
+        Ok(Arc::clone(&live.socket))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Live> {
+        let live = self.shared.live.lock();
+        live.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The living spawner: looked at, and replaced when dead.
     fn live(&self) -> Result<MutexGuard<'_, Live>, SpawnError> {
-        let mut live = self
-            .shared
-            .live
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut live = self.lock();
         if !matches!(live.process.try_wait(), Ok(None)) {
             *live = launch_spawner(&self.shared.config, &self.shared.image)?;
         }

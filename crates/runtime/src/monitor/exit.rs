@@ -9,6 +9,8 @@ use oci_spec::runtime::Spec;
 use weft_stdx::clock::{boot_id, unix_ns};
 use weft_stdx::file::{Durability, replace, sync_directory};
 
+use crate::cgroup::Hierarchy;
+
 use super::log::Log;
 use super::record::{self, EXIT_FILE, ExitRecord, Failure, Record};
 
@@ -90,14 +92,15 @@ fn is_full(error: &io::Error) -> bool {
 /// Looks whether the kernel killed something in the container's cgroup for want of memory.
 #[derive(Debug)]
 pub(super) struct OomWatch {
-    cgroup: Option<PathBuf>,
+    cgroup: Option<String>,
 }
 
 impl OomWatch {
     pub(super) fn of(spec: &Spec) -> Self {
         let linux = spec.linux().as_ref();
+        let path = linux.and_then(|linux| linux.cgroups_path().as_deref());
         Self {
-            cgroup: linux.and_then(|linux| linux.cgroups_path().clone()),
+            cgroup: path.and_then(Path::to_str).map(ToOwned::to_owned),
         }
     }
 
@@ -107,6 +110,8 @@ impl OomWatch {
 
     /// False also when nobody can know: no such cgroup, no memory controller.
     pub(super) fn killed(&self) -> bool {
-        self.cgroup.is_some() && false
+        let kills = |path: &str| Hierarchy::find()?.open(path)?.oom_kills();
+        let kills = self.cgroup.as_deref().map(kills);
+        matches!(kills, Some(Ok(Some(1..))))
     }
 }
