@@ -10,7 +10,9 @@
 
 mod convert;
 mod directory;
+mod error;
 mod events;
+mod hierarchy;
 mod io;
 mod limits;
 mod mount;
@@ -18,19 +20,20 @@ mod path;
 mod removal;
 mod stats;
 
-use std::collections::BTreeSet;
-use std::io as std_io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use oci_spec::runtime::LinuxResources;
 
-use crate::devices::{DeviceError, Filter};
+use crate::devices::Filter;
 use directory::Directory;
+use hierarchy::{enable, require, words};
 use limits::{Setting, Write};
 
+pub use error::CgroupError;
+pub use hierarchy::Hierarchy;
 pub use limits::LimitError;
 pub use stats::{Cpu, Device, Memory, Stats, Tasks};
 
@@ -38,115 +41,7 @@ pub use stats::{Cpu, Device, Memory, Stats, Tasks};
 /// disk I/O may delay.
 const FREEZE: Duration = Duration::from_secs(10);
 
-/// What can go wrong with a cgroup.
-#[derive(Debug, thiserror::Error)]
-pub enum CgroupError {
-    /// No cgroup v2 mount.
-    #[error(
-        "find a cgroup v2 mount in /proc/self/mountinfo: there is none; boot with \
-         systemd.unified_cgroup_hierarchy=1, or mount one with: mount -t cgroup2 none /sys/fs/cgroup"
-    )]
-    NoHierarchy,
-    /// A path that must not become a cgroup.
-    #[error("cgroup path {path:?}: {reason}")]
-    Path {
-        /// As given.
-        path: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A limit with no sense, or none in v2.
-    #[error(transparent)]
-    Limit(#[from] LimitError),
-    /// A limit whose controller is not there.
-    #[error(
-        "limit {limit} = {value}: the cgroup v2 tree has no {controller} controller here ({looked} \
-         lists: {present}); leave the limit out, or boot with cgroup_no_v1=all so that v2 gets it"
-    )]
-    Unavailable {
-        /// The limit's name in the specification.
-        limit: String,
-        /// What was asked for.
-        value: String,
-        /// The controller it needs.
-        controller: String,
-        /// The file that lists those there are.
-        looked: PathBuf,
-        /// What it lists.
-        present: String,
-    },
-    /// A limit whose file the kernel does not have.
-    #[error("limit {limit} = {value}: this kernel has no file {file}")]
-    NoFile {
-        /// The limit's name in the specification.
-        limit: String,
-        /// What was asked for.
-        value: String,
-        /// The file.
-        file: PathBuf,
-    },
-    /// The kernel refused a limit.
-    #[error("limit {limit}: write {value:?} to {file}")]
-    Refused {
-        /// The limit's name in the specification.
-        limit: String,
-        /// What was written.
-        value: String,
-        /// Where.
-        file: PathBuf,
-        /// Why not.
-        #[source]
-        source: std_io::Error,
-    },
-    /// A lower limit than what is in use, with `checkBeforeUpdate`.
-    #[error("limit memory.limit = {limit}: {current} bytes are in use, and it asks to be checked")]
-    BelowUse {
-        /// The limit.
-        limit: i64,
-        /// What is in use.
-        current: u64,
-    },
-    /// A file of the cgroup could not be read or written.
-    #[error("{action} {path}")]
-    File {
-        /// `open`, `read`, `make`…
-        action: String,
-        /// The file or directory.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: std_io::Error,
-    },
-    /// The cgroup to make is there and has processes.
-    #[error("make cgroup {path}: it is there and has processes")]
-    InUse {
-        /// Where.
-        path: PathBuf,
-    },
-    /// It would not become empty, or not freeze, in time.
-    #[error("{action} cgroup {path}: not done after {waited:?}, {processes} processes in it")]
-    Timeout {
-        /// What was waited for.
-        action: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// How long.
-        waited: Duration,
-        /// How many are left.
-        processes: usize,
-    },
-    /// Device control.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-}
-
 type Result<T> = std::result::Result<T, CgroupError>;
-
-/// The cgroup v2 tree of this machine.
-#[derive(Clone, Debug)]
-pub struct Hierarchy {
-    root: Arc<Directory>,
-}
 
 /// One cgroup, held by a descriptor.
 #[derive(Debug)]
@@ -154,198 +49,6 @@ pub struct Cgroup {
     root: Arc<Directory>,
     directory: Directory,
     components: Vec<String>,
-}
-
-impl Hierarchy {
-    /// Finds the tree through `/proc/self/mountinfo`.
-    pub fn find() -> Result<Hierarchy> {
-        mount::find().map(|root| Hierarchy {
-            root: Arc::new(root),
-        })
-    }
-
-    /// The controllers the tree has.
-    pub fn controllers(&self) -> Result<Vec<String>> {
-        Ok(words(&self.root.read("cgroup.controllers")?))
-    }
-
-    /// Where the tree is mounted.
-    pub fn mount_point(&self) -> &std::path::Path {
-        &self.root.path
-    }
-
-    /// Makes the cgroup `path` (below the mount) with these limits and device rules, and its
-    /// parents as needed; only the controllers that the limits need are enabled on the way.
-    ///
-    /// An empty cgroup that is there already is made anew, one with processes is an error. When
-    /// it fails, nothing that it made is left.
-    pub fn create(&self, path: &str, resources: &LinuxResources) -> Result<Cgroup> {
-        let components = path::components(path)?;
-        let settings: Vec<Setting> = limits::plan(resources)?
-            .into_iter()
-            .filter(|setting| !setting.is_default)
-            .collect();
-        let filter = Filter::of_resources(resources)?;
-        require(&self.root, &settings)?;
-        let mut made = Made {
-            root: &self.root,
-            paths: Vec::new(),
-        };
-        let directory = made.directories(&components, &settings)?;
-        let cgroup = Cgroup {
-            root: Arc::clone(&self.root),
-            directory,
-            components,
-        };
-        settings
-            .iter()
-            .try_for_each(|setting| cgroup.write_setting(setting))?;
-        if let Some(filter) = filter {
-            filter.attach(cgroup.fd())?;
-        }
-        made.paths.clear();
-        Ok(cgroup)
-    }
-
-    /// The cgroup `path` (below the mount), which is there.
-    pub fn open(&self, path: &str) -> Result<Cgroup> {
-        let components = path::components(path)?;
-        let directory = self.root.open(&components.join("/"))?;
-        Ok(Cgroup {
-            root: Arc::clone(&self.root),
-            directory,
-            components,
-        })
-    }
-
-    /// Removes the cgroup `path` and those below it, if it is there. Processes in it are not
-    /// killed: they make it fail after a while.
-    pub fn remove(&self, path: &str) -> Result<()> {
-        removal::remove(&self.root, &path::components(path)?)
-    }
-
-    /// Removes the cgroup `path` only if nothing is in it or below it; says whether it is gone.
-    pub fn remove_if_empty(&self, path: &str) -> Result<bool> {
-        match self.root.remove(&path::components(path)?.join("/")) {
-            Ok(()) => Ok(true),
-            Err(error) if removal::is_busy(&error) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// Directories made so far, deepest last; those still listed when it goes are removed.
-struct Made<'a> {
-    root: &'a Directory,
-    paths: Vec<String>,
-}
-
-impl Made<'_> {
-    fn directories(&mut self, components: &[String], settings: &[Setting]) -> Result<Directory> {
-        enable(self.root, settings)?;
-        let (_, parents) = components.split_last().expect("a path has a component");
-        for depth in 1..=parents.len() {
-            let path = components[..depth].join("/");
-            if self.root.make(&path)? {
-                self.paths.push(path.clone());
-            }
-            enable(&self.root.open(&path)?, settings)?;
-        }
-        let path = components.join("/");
-        if !self.root.make(&path)? {
-            // Limits of an earlier life would stay in force.
-            if events::is_populated(&self.root.open(&path)?)? {
-                return Err(CgroupError::InUse {
-                    path: self.root.path.join(path),
-                });
-            }
-            removal::remove(self.root, components)?;
-            self.root.make(&path)?;
-        }
-        self.paths.push(path.clone());
-        self.root.open(&path)
-    }
-}
-
-impl Drop for Made<'_> {
-    fn drop(&mut self) {
-        for path in self.paths.iter().rev() {
-            // One that somebody else uses by now is theirs.
-            let _ = self.root.remove(path);
-        }
-    }
-}
-
-/// Every controller that `settings` need is in the tree's root.
-fn require(root: &Directory, settings: &[Setting]) -> Result<()> {
-    let needed = settings
-        .iter()
-        .filter(|setting| setting.controller.is_some());
-    if needed.clone().next().is_none() {
-        return Ok(());
-    }
-    let present = words(&root.read("cgroup.controllers")?);
-    for setting in needed {
-        if setting
-            .controller
-            .as_ref()
-            .is_some_and(|it| !present.contains(it))
-        {
-            return Err(unavailable(root, setting, &present));
-        }
-    }
-    Ok(())
-}
-
-/// Lets the children of `parent` have the controllers that `settings` need.
-fn enable(parent: &Directory, settings: &[Setting]) -> Result<()> {
-    let needed: BTreeSet<&String> = settings
-        .iter()
-        .filter_map(|setting| setting.controller.as_ref())
-        .collect();
-    if needed.is_empty() {
-        return Ok(());
-    }
-    let enabled = words(&parent.read("cgroup.subtree_control")?);
-    let missing: Vec<&&String> = needed.iter().filter(|it| !enabled.contains(**it)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let present = words(&parent.read("cgroup.controllers")?);
-    if let Some(lacking) = missing.iter().find(|it| !present.contains(**it)) {
-        let setting = settings
-            .iter()
-            .find(|it| it.controller.as_ref() == Some(**lacking));
-        return Err(unavailable(
-            parent,
-            setting.expect("a setting needs it"),
-            &present,
-        ));
-    }
-    let list: Vec<String> = missing.iter().map(|it| format!("+{it}")).collect();
-    parent.write("cgroup.subtree_control", &list.join(" "))
-}
-
-fn unavailable(directory: &Directory, setting: &Setting, present: &[String]) -> CgroupError {
-    let nothing = || "nothing".to_owned();
-    CgroupError::Unavailable {
-        limit: setting.limit.clone(),
-        value: setting
-            .writes
-            .last()
-            .map_or_else(String::new, |write| write.value.clone()),
-        controller: setting.controller.clone().unwrap_or_default(),
-        looked: directory.path.join("cgroup.controllers"),
-        present: if present.is_empty() {
-            nothing()
-        } else {
-            present.join(" ")
-        },
-    }
-}
-
-fn words(text: &str) -> Vec<String> {
-    text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
 impl Cgroup {
@@ -422,7 +125,7 @@ impl Cgroup {
     fn write_one(&self, setting: &Setting, write: &Write) -> Result<()> {
         let written = self.directory.try_write(&write.file, &write.value);
         let Err(source) = written else { return Ok(()) };
-        let is_absent = source.kind() == std_io::ErrorKind::NotFound;
+        let is_absent = source.kind() == ErrorKind::NotFound;
         let (limit, value) = (setting.limit.clone(), write.value.clone());
         let file = self.directory.path.join(&write.file);
         match &write.otherwise {
@@ -494,7 +197,7 @@ impl Cgroup {
 
     /// A descriptor of `cgroup.events`: it polls as `POLLPRI` each time [`Cgroup::events_populated`]
     /// or the frozen state changes after it was last read from its start.
-    pub fn events(&self) -> Result<std::os::fd::OwnedFd> {
+    pub fn events(&self) -> Result<OwnedFd> {
         self.directory.open_file("cgroup.events")
     }
 

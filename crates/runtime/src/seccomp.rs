@@ -99,8 +99,9 @@ impl Program {
     /// Attaches it to the calling thread, for good. The thread needs `no_new_privs` or
     /// `CAP_SYS_ADMIN`.
     ///
-    /// The default profile loads in 50 us at the median on the 2-core test machine (20 processes
-    /// that each load it once and time just that; a linear filter of the same meaning: 490 us).
+    /// The default profile's 116 instructions load in 51 us at the median (p90 75 us) on the
+    /// 2-core test machine, against 328 us for one comparison per allowed number and 15 us for a
+    /// filter that only allows: 200 fresh processes of each, in turn, that time just this call.
     pub fn load(&self) -> Result<(), LoadError> {
         weft_sys::seccomp::load(&self.instructions, self.flags).map_err(|source| LoadError {
             instructions: self.instructions.len(),
@@ -111,6 +112,11 @@ impl Program {
     /// The program itself, for who wants to look at it or load it elsewhere.
     pub fn instructions(&self) -> &[Instruction] {
         &self.instructions
+    }
+
+    /// How it is to be attached.
+    pub fn flags(&self) -> Flags {
+        self.flags
     }
 }
 
