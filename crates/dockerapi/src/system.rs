@@ -1,0 +1,217 @@
+//! `/_ping`, `/version`, `/info`, `/system/df`, `/auth`: the engine as a whole.
+//!
+//! Nothing here is about one container.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::StatusCode;
+use weft_api::docker::{
+    API_VERSION, AuthConfig, BuildPruneResponse, ComponentVersion, DiskUsage, MIN_API_VERSION,
+    PlatformName, PluginsInfo, RuntimeInfo, SwarmInfo, SystemInfo, Version,
+};
+use weft_engine::Engine;
+use weft_engine::container::ListFilter;
+
+use crate::error::ApiError;
+use crate::raise;
+use crate::transport::body::{self, Answer};
+use crate::transport::call::Call;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Answers that it is here; the version is in the headers every answer has.
+pub async fn ping(_engine: Engine, _call: Call) -> Result<Answer, ApiError> {
+    let mut answer = body::with_type(
+        StatusCode::OK,
+        "text/plain; charset=utf-8",
+        Bytes::from("OK"),
+    );
+    let headers = answer.headers_mut();
+    headers.insert(
+        "Cache-Control",
+        http::HeaderValue::from_static("no-cache, no-store"),
+    );
+    headers.insert("Pragma", http::HeaderValue::from_static("no-cache"));
+    Ok(answer)
+}
+
+/// Go's name of the architecture.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// Versions of the engine and its API.
+pub async fn version(engine: Engine, _call: Call) -> Result<Answer, ApiError> {
+    let info = engine.info();
+    let details = [
+        ("ApiVersion", API_VERSION),
+        ("MinAPIVersion", MIN_API_VERSION),
+        ("Os", "linux"),
+        ("Arch", architecture()),
+        ("KernelVersion", &info.kernel),
+    ];
+    let details: BTreeMap<String, String> = details
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let answer = Version {
+        platform: PlatformName {
+            name: "weft".into(),
+        },
+        components: vec![ComponentVersion {
+            name: "Engine".into(),
+            version: VERSION.into(),
+            details,
+        }],
+        version: VERSION.into(),
+        api_version: API_VERSION.into(),
+        min_api_version: MIN_API_VERSION.into(),
+        os: "linux".into(),
+        arch: architecture().into(),
+        kernel_version: info.kernel,
+        ..Version::default()
+    };
+    Ok(body::json(StatusCode::OK, &answer))
+}
+
+/// The engine and its machine.
+pub async fn info(engine: Engine, _call: Call) -> Result<Answer, ApiError> {
+    let info = engine.info();
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let has = |controller: &str| info.controllers.iter().any(|c| c == controller);
+    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
+    let runtime = RuntimeInfo {
+        path: "weft oci".into(),
+    };
+    let answer = SystemInfo {
+        id: info.instance.clone(),
+        containers: count(info.containers),
+        containers_running: count(info.running),
+        containers_paused: count(info.paused),
+        containers_stopped: count(info.stopped),
+        images: count(info.images),
+        driver: "overlay2".into(),
+        driver_status: vec![["Unpacked layers".into(), "overlayfs".into()]],
+        docker_root_dir: info.data_dir,
+        plugins: PluginsInfo {
+            volume: words(&["local"]),
+            network: words(&["bridge", "host", "null"]),
+            authorization: None,
+            log: words(&["json-file", "local", "none"]),
+        },
+        memory_limit: has("memory"),
+        swap_limit: has("memory"),
+        cpu_cfs_period: has("cpu"),
+        cpu_cfs_quota: has("cpu"),
+        cpu_shares: has("cpu"),
+        cpu_set: has("cpuset"),
+        pids_limit: has("pids"),
+        ipv4_forwarding: true,
+        system_time: jiff::Timestamp::now().to_string(),
+        logging_driver: "json-file".into(),
+        cgroup_driver: "cgroupfs".into(),
+        cgroup_version: "2".into(),
+        kernel_version: info.kernel,
+        operating_system: info.os,
+        os_type: "linux".into(),
+        architecture: info.machine,
+        ncpu: count(info.cpus),
+        mem_total: i64::try_from(info.memory_bytes).unwrap_or(i64::MAX),
+        index_server_address: "https://index.docker.io/v1/".into(),
+        name: info.hostname,
+        labels: vec![format!("weft.instance={}", info.instance)],
+        server_version: VERSION.into(),
+        runtimes: [("weft".to_owned(), runtime)].into(),
+        default_runtime: "weft".into(),
+        swarm: SwarmInfo {
+            local_node_state: "inactive".into(),
+            ..SwarmInfo::default()
+        },
+        live_restore_enabled: true,
+        security_options: words(&[
+            "name=seccomp,profile=builtin",
+            "name=userns",
+            "name=cgroupns",
+        ]),
+        warnings: info.warnings,
+        ..SystemInfo::default()
+    };
+    Ok(body::json(StatusCode::OK, &answer))
+}
+
+/// What takes disk space. `type` narrows it to some of image, container, volume, build-cache.
+pub async fn disk_usage(engine: Engine, call: Call) -> Result<Answer, ApiError> {
+    let types: Vec<&str> = call.query().all("type").collect();
+    for name in &types {
+        if !["image", "container", "volume", "build-cache"].contains(name) {
+            return Err(ApiError::invalid(format!("unknown object type: '{name}'")));
+        }
+    }
+    let wants = |name: &str| types.is_empty() || types.contains(&name);
+    let mut usage = DiskUsage::default();
+    if wants("image") {
+        let users = crate::images::list::users(&engine)?;
+        let mut layers = BTreeMap::new();
+        for image in engine.images().list() {
+            let count = users.get(&image.id.to_string()).copied().unwrap_or(0);
+            let mut line = raise::image::summary(&image, count);
+            line.shared_size = 0;
+            usage.images.push(line);
+            layers.extend(
+                image
+                    .layers
+                    .into_iter()
+                    .map(|l| (l.diff_id, l.unpacked_size)),
+            );
+        }
+        usage.layers_size = i64::try_from(layers.values().sum::<u64>()).unwrap_or(i64::MAX);
+    }
+    if wants("container") {
+        let volumes = raise::container::volume_paths(&engine)?;
+        let now = jiff::Timestamp::now();
+        for view in engine.list(&ListFilter {
+            all: true,
+            ..ListFilter::default()
+        })? {
+            let mut line = raise::container::summary(&view, &volumes, now);
+            // One that was removed since the list has no size.
+            if let Ok((own, all)) = crate::sizes::container(&engine, &view).await {
+                (line.size_rw, line.size_root_fs) = (Some(own), Some(all));
+            }
+            usage.containers.push(line);
+        }
+    }
+    if wants("volume") {
+        for view in engine.volumes() {
+            let bytes = engine.volume_bytes(&view.volume.path).await;
+            usage
+                .volumes
+                .push(crate::volumes::raise(&view, Some(bytes)));
+        }
+    }
+    Ok(body::json(StatusCode::OK, &usage))
+}
+
+/// Checks credentials against their registry.
+pub async fn auth(_engine: Engine, call: Call) -> Result<Answer, ApiError> {
+    let request: AuthConfig = call.json().await?;
+    crate::images::auth::lower(request)?;
+    Err(ApiError::invalid(
+        "checking a login is not supported: put the credentials into ~/.docker/config.json, \
+         or send them along with the pull",
+    ))
+}
+
+/// There is no build cache, so there is nothing to prune in it.
+pub async fn build_prune(_engine: Engine, _call: Call) -> Result<Answer, ApiError> {
+    Ok(body::json(StatusCode::OK, &BuildPruneResponse::default()))
+}
+
+/// There are no plugins.
+pub async fn plugins(_engine: Engine, _call: Call) -> Result<Answer, ApiError> {
+    Ok(body::json(StatusCode::OK, &Vec::<String>::new()))
+}
