@@ -31,6 +31,9 @@ impl Tally {
         if line.starts_with("SKIP ") {
             self.skipped += 1;
         }
+        // What the virtual machine says on its console.
+        self.passed += u64::from(line.starts_with("VM ok "));
+        self.failed += u64::from(line.starts_with("VM FAILED "));
         let Some(rest) = line.trim_start().strip_prefix("test result: ") else {
             return;
         };

@@ -28,7 +28,18 @@ pub struct Outcome {
 /// Runs `command` in a process group of its own, prints each of its lines as it comes, and kills
 /// the whole group when `limit` is over.
 pub fn run(name: &str, command: Command, limit: Duration) -> Result<Outcome> {
-    run_with(name, command, limit, |line| println!("{line}"))
+    run_with(name, command, limit, |line| println!("{line}"), |_| false)
+}
+
+/// Like `run`, but kills the group as soon as `cut` holds for a line: that is how the lane is
+/// meant to end then.
+pub fn run_until(
+    name: &str,
+    command: Command,
+    limit: Duration,
+    cut: impl Fn(&str) -> bool,
+) -> Result<Outcome> {
+    run_with(name, command, limit, |line| println!("{line}"), cut)
 }
 
 fn run_with(
@@ -36,6 +47,7 @@ fn run_with(
     mut command: Command,
     limit: Duration,
     print: impl Fn(&str),
+    cut: impl Fn(&str) -> bool,
 ) -> Result<Outcome> {
     print(&format!("==> {name}"));
     let began = Instant::now();
@@ -53,12 +65,18 @@ fn run_with(
     let mut counted = Tally::default();
     let mut said_skip = 0;
     let mut in_time = true;
+    let mut was_cut = false;
+    let group = Pid::from_child(&child);
     loop {
         match incoming.recv_timeout(limit.saturating_sub(began.elapsed())) {
             Ok(line) => {
                 said_skip += u64::from(line.starts_with("SKIP "));
                 counted.read_line(&line);
                 print(&line);
+                if !was_cut && cut(&line) {
+                    was_cut = true;
+                    kill_process_group(group, Signal::KILL).context("cut the lane off")?;
+                }
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) if in_time => {
@@ -67,7 +85,6 @@ fn run_with(
                     "==> {name}: stopped after {} s, its limit",
                     limit.as_secs()
                 ));
-                let group = Pid::from_child(&child);
                 kill_process_group(group, Signal::KILL).context("kill the lane's process group")?;
             }
             // Something outside the group still holds the pipe; the lane has failed already.
@@ -75,7 +92,7 @@ fn run_with(
         }
     }
     let status = child.wait().context("wait for the lane")?;
-    let ok = status.success() && in_time;
+    let ok = (status.success() || was_cut) && in_time;
     let word = if ok { "ok" } else { "FAILED" };
     print(&format!(
         "==> {name}: {word} in {:.1} s",
@@ -117,7 +134,7 @@ mod tests {
     fn counts_what_the_command_prints() {
         let script = "echo 'SKIP no peer'; echo 'test result: ok. 2 passed; 0 failed; 0 ignored'";
         let limit = Duration::from_secs(20);
-        let outcome = run_with("sample", shell(script), limit, |_| ()).unwrap();
+        let outcome = run_with("sample", shell(script), limit, |_| (), |_| false).unwrap();
         assert!(outcome.ok);
         assert_eq!(
             outcome.tally,
@@ -130,9 +147,25 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_can_be_cut_off_at_a_line() {
+        let limit = Duration::from_secs(600);
+        let cut = |line: &str| line == "cut here";
+        let outcome =
+            run_with("cut", shell("echo cut here; sleep 600"), limit, |_| (), cut).unwrap();
+        assert!(outcome.ok);
+    }
+
+    #[test]
     fn a_lane_over_its_time_is_killed_with_its_children() {
         let limit = Duration::from_millis(200);
-        let outcome = run_with("slow", shell("sleep 600 & sleep 600"), limit, |_| ()).unwrap();
+        let outcome = run_with(
+            "slow",
+            shell("sleep 600 & sleep 600"),
+            limit,
+            |_| (),
+            |_| false,
+        )
+        .unwrap();
         assert!(!outcome.ok);
     }
 }

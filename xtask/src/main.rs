@@ -10,6 +10,7 @@ mod packages;
 mod residue;
 mod test;
 mod tidy;
+mod vm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,15 +20,19 @@ usage: cargo xtask <command>
 
   test   install what the tests need, then fmt, clippy, tidy and every test lane
   tidy   the rules of the house, without building weft
-  fuzz   damaged input for every parser: [--seconds N] [TARGET…] | --replay TARGET FILE
+  fuzz   damaged input for every parser: [--seconds N] [TARGET…] | --replay TARGET FILE  vm     limits, reboot and power cut on a Debian kernel in a virtual machine
 ";
 
 fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        vm::inside::main();
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match args.as_slice() {
         ["test"] => test::run(&root()),
         ["tidy"] => tidy::command(&root()),
+        ["vm"] => vm::command(&root()),
         ["fuzz", rest @ ..] => fuzz::command(&root(), rest),
         _ => {
             eprint!("{USAGE}");

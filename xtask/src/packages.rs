@@ -27,6 +27,14 @@ pub const TEST: &[Need] = &[
     ("strace", "strace"),
 ];
 
+/// What `cargo xtask vm` needs.
+pub const VM: &[Need] = &[
+    ("busybox", "busybox-static"),
+    ("mke2fs", "e2fsprogs"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("xz", "xz-utils"),
+];
+
 /// Installs those of `needs` whose program is not on the PATH. Without root, says what is missing
 /// and carries on: the tests that need it skip aloud.
 pub fn ensure(needs: &[Need]) -> Result<()> {
@@ -60,6 +68,40 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"])
         .map(|dir| Path::new(dir).join(program))
         .find(|candidate| candidate.is_file())
+}
+
+/// Downloads the newest version of `package` into `dir` without installing it.
+pub fn download(package: &str, dir: &Path) -> Result<()> {
+    let status = Command::new("apt-get")
+        .args(["download", package])
+        .current_dir(dir)
+        .status()
+        .context("start apt-get")?;
+    if !status.success() {
+        bail!("apt-get download {package} failed: {status}; does `apt-get update` work?");
+    }
+    Ok(())
+}
+
+/// The packages `package` depends on, as apt knows them; brings the lists up to date if need be.
+pub fn depends(package: &str) -> Result<Vec<String>> {
+    let ask = || -> Result<Vec<String>> {
+        let output = Command::new("apt-cache")
+            .args(["depends", package])
+            .output()
+            .context("start apt-cache")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("Depends: ").map(str::to_owned))
+            .collect())
+    };
+    let known = ask()?;
+    if known.is_empty() {
+        apt(&["update", "--quiet=2"])?;
+        return ask();
+    }
+    Ok(known)
 }
 
 fn apt(args: &[&str]) -> Result<()> {
