@@ -1,1 +1,128 @@
-//! daemon
+//! The engine's daemon: configuration in, a served socket out. The only place where the engine
+//! and its face meet.
+//!
+//! Never forks and never decides about containers. Its end, however it comes, ends none.
+
+mod instance;
+mod signals;
+mod socket;
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use weft_engine::{Config as EngineConfig, Engine};
+
+pub use instance::name as instance_name;
+pub use weft_engine::{RegistryConfig, RegistrySettings};
+
+/// What a daemon needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What must survive a reboot.
+    pub data_dir: PathBuf,
+    /// What must not; the socket is in it.
+    pub run_dir: PathBuf,
+    /// Registries with their own rules.
+    pub registries: weft_engine::RegistryConfig,
+}
+
+/// Runs the daemon until SIGTERM or SIGINT. With `ready_stdin`, standard input is a pipe that gets
+/// one byte once requests are served.
+///
+/// # Errors
+/// Not root, another daemon has the directories, the engine can't open, the socket can't be bound.
+pub fn run(config: Config, ready_stdin: bool) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("the engine needs root: it makes namespaces, mounts and networks; run it with sudo");
+    }
+    // R15: whatever is made without a mode of its own is for root alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    log();
+    let ready = ready_stdin.then(take_stdin).transpose()?;
+    let _held = hold(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
+        .thread_name("weft")
+        .enable_all()
+        .build()
+        .context("start the async runtime")?;
+    let ended = runtime.block_on(serve(config, ready));
+    // Blocking work under way belongs to requests that were given time already.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(config: Config, ready: Option<OwnedFd>) -> Result<()> {
+    let engine = Engine::open(EngineConfig {
+        instance: instance::name(&config.data_dir),
+        data_dir: config.data_dir.clone(),
+        run_dir: config.run_dir.clone(),
+        spawner: weft_engine::SpawnerConfig::own(),
+        registries: config.registries,
+    })
+    .await?;
+    let path = config.run_dir.join("engine.sock");
+    let listener = socket::bind(&path)?;
+    if let Some(ready) = ready {
+        // Whoever started us may be gone by now; that is no reason not to serve.
+        let _ = rustix::io::write(&ready, b"1");
+    }
+    tracing::info!(socket = %path.display(), "serving");
+    let ended = weft_dockerapi::serve(engine, listener, signals::end()).await;
+    // The next daemon makes its own; a client must not find one nobody listens on.
+    let _ = std::fs::remove_file(&path);
+    ended.context("serve the Docker API")
+}
+
+/// Standard input as our own handle; nobody we start inherits it.
+fn take_stdin() -> Result<OwnedFd> {
+    let taken = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).context("take the ready pipe")?;
+    let null = File::open("/dev/null").context("open /dev/null")?;
+    rustix::stdio::dup2_stdin(&null).context("replace standard input")?;
+    Ok(taken)
+}
+
+/// The run directory has one daemon. The engine holds the data directory itself.
+fn hold(config: &Config) -> Result<File> {
+    socket::make_run_dir(&config.run_dir)?;
+    let path = config.run_dir.join("engine.pid-lock");
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(|| format!("open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {
+            // For people and for those who end what they started; the lock is what counts.
+            writeln!(&file, "{}", std::process::id()).with_context(|| format!("write {}", path.display()))?;
+            Ok(file)
+        }
+        Err(std::fs::TryLockError::WouldBlock) => bail!(
+            "another engine serves {}; use it, or give --run-dir and --data-dir",
+            config.run_dir.display()
+        ),
+        Err(std::fs::TryLockError::Error(e)) => {
+            Err(e).with_context(|| format!("lock {}", path.display()))
+        }
+    }
+}
+
+/// Two are enough to never wait for each other; more only cost memory on large machines.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(4)
+}
+
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WEFT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // A second daemon in one process (tests) keeps the first one's log.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .try_init();
+}

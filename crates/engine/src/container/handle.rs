@@ -1,0 +1,150 @@
+//! One container in memory: its record, who waits for it, and the session that tells its end.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Mutex;
+
+use tokio::sync::{Notify, watch};
+use weft_stdx::file::{self, Durability};
+
+use super::options::Ended;
+use super::record::{RECORD_VERSION, Record, State};
+use crate::paths::Paths;
+
+/// Attach sessions that may wait for one start: the engine's own takes one place more.
+pub(crate) const PENDING_MAX: usize = weft_runtime::spawner::ATTACH_MAX - 1;
+/// A record is some kilobytes; environment and labels may make it larger.
+const RECORD_BYTES_MAX: u64 = 16 << 20;
+
+/// What those who `wait` look at.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progress {
+    /// Its init is alive, or will be again by its policy.
+    pub up: bool,
+    /// How many runs have ended.
+    pub exits: u64,
+    /// How the last one ended.
+    pub last: Option<Ended>,
+    /// It is no more.
+    pub removed: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Container {
+    pub id: String,
+    record: Mutex<Record>,
+    /// One operation that changes its life at a time.
+    pub operation: tokio::sync::Mutex<()>,
+    progress: watch::Sender<Progress>,
+    /// Monitor ends of sessions that attached before the start.
+    pending: Mutex<Vec<OwnedFd>>,
+    /// Its init, while it runs.
+    pub pidfd: Mutex<Option<OwnedFd>>,
+    /// Ends the wait of a restart by policy.
+    pub cancel_restart: Notify,
+}
+
+impl Container {
+    pub fn new(record: Record) -> Self {
+        let last = (record.state.finished_at_ns != 0).then(|| Ended {
+            code: record.state.exit_code,
+            error: (!record.state.error.is_empty()).then(|| record.state.error.clone()),
+        });
+        let up = record.state.status.is_up();
+        Self {
+            id: record.id.clone(),
+            record: Mutex::new(record),
+            operation: tokio::sync::Mutex::new(()),
+            progress: watch::channel(Progress {
+                up,
+                last,
+                ..Progress::default()
+            })
+            .0,
+            pending: Mutex::new(Vec::new()),
+            pidfd: Mutex::new(None),
+            cancel_restart: Notify::new(),
+        }
+    }
+
+    pub fn record(&self) -> Record {
+        self.with(Record::clone)
+    }
+
+    pub fn state(&self) -> State {
+        self.with(|r| r.state.clone())
+    }
+
+    /// A look at the record without copying it.
+    pub fn with<T>(&self, look: impl FnOnce(&Record) -> T) -> T {
+        look(&self.record.lock().expect("no holder panics"))
+    }
+
+    /// Changes the record, in memory and on disk.
+    ///
+    /// # Errors
+    /// It can't be written; memory then has the change, the disk the old one.
+    pub fn update(&self, paths: &Paths, change: impl FnOnce(&mut Record)) -> io::Result<()> {
+        let record = {
+            let mut record = self.record.lock().expect("no holder panics");
+            change(&mut record);
+            record.clone()
+        };
+        write(paths, &record)
+    }
+
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    pub fn report(&self, change: impl FnOnce(&mut Progress)) {
+        self.progress.send_modify(change);
+    }
+
+    /// Keeps a session for the next start; refused when too many wait.
+    pub fn add_pending(&self, session: OwnedFd) -> bool {
+        let mut pending = self.pending.lock().expect("no holder panics");
+        if pending.len() >= PENDING_MAX {
+            return false;
+        }
+        pending.push(session);
+        true
+    }
+
+    pub fn take_pending(&self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.pending.lock().expect("no holder panics"))
+    }
+}
+
+/// Writes `record`. One of `--rm` need not survive a power cut: it would be removed then.
+pub(crate) fn write(paths: &Paths, record: &Record) -> io::Result<()> {
+    let bytes = serde_json::to_vec(record)?;
+    let durability = if record.spec.auto_remove {
+        Durability::Process
+    } else {
+        Durability::PowerCut
+    };
+    file::replace(
+        &paths.container(&record.id).join("container.json"),
+        &bytes,
+        durability,
+    )
+}
+
+/// Reads the record of `id`; `None` when there is none.
+pub(crate) fn read(paths: &Paths, id: &str) -> io::Result<Option<Record>> {
+    let path = paths.container(id).join("container.json");
+    let bytes = match file::read_bounded(&path, RECORD_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let record: Record = serde_json::from_slice(&bytes)?;
+    if record.version > RECORD_VERSION {
+        return Err(io::Error::other(format!(
+            "written by a newer weft (record version {}, this one reads {RECORD_VERSION})",
+            record.version
+        )));
+    }
+    Ok(Some(record))
+}

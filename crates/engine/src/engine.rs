@@ -1,0 +1,190 @@
+//! The engine: what it is made of, and how it opens. The verbs are in the files beside.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::runtime::Handle as Runtime;
+use weft_image::Store as Images;
+use weft_network::{Host as Network, HostConfig};
+use weft_runtime::capabilities::Set;
+use weft_runtime::cgroup::Hierarchy;
+use weft_runtime::spawner::{self, SpawnerConfig};
+use weft_volume::Store as Volumes;
+
+use crate::container::handle::Container;
+use crate::container::table::Table;
+use crate::error::{EngineError, ErrorCode, Result};
+use crate::events::{Event, Events};
+use crate::exec::Sessions;
+use crate::idrange::IdRanges;
+use crate::paths::{Paths, make_dir};
+
+/// How to open an engine.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What must survive a reboot.
+    pub data_dir: PathBuf,
+    /// What must not.
+    pub run_dir: PathBuf,
+    /// Name in kernel objects, so that several engines can live on one machine.
+    pub instance: String,
+    /// How the spawner is started.
+    pub spawner: SpawnerConfig,
+    /// Registries with their own rules.
+    pub registries: weft_image::RegistryConfig,
+}
+
+/// The container engine of this machine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub config: Config,
+    pub paths: Paths,
+    pub containers: Table,
+    pub events: Events,
+    pub ids: IdRanges,
+    pub execs: Sessions,
+    pub spawner: spawner::Handle,
+    pub images: Images,
+    pub network: Network,
+    pub volumes: Volumes,
+    pub cgroups: Hierarchy,
+    /// The controllers of that hierarchy.
+    pub controllers: Vec<String>,
+    /// Capabilities this process may pass on.
+    pub bounding: Set,
+    /// Major and minor of the running kernel.
+    pub kernel: (u32, u32),
+    /// Where tasks of the engine run.
+    pub runtime: Runtime,
+    /// Held as long as the engine lives: a second one on the same data is refused.
+    _lock: File,
+}
+
+impl Engine {
+    /// Opens the engine on its directories, and takes up what an earlier one left: running
+    /// containers are adopted, unfinished work is finished or undone.
+    ///
+    /// # Errors
+    /// Another engine has the directories, a part can't be opened, the spawner can't start.
+    pub async fn open(config: Config) -> Result<Self> {
+        let runtime = Runtime::current();
+        let engine = tokio::task::spawn_blocking(move || Self::open_parts(config, runtime))
+            .await
+            .map_err(|e| EngineError::internal("open the engine", e))??;
+        engine.adopt_all().await;
+        Ok(engine)
+    }
+
+    fn open_parts(config: Config, runtime: Runtime) -> Result<Self> {
+        let paths = Paths::new(&config.data_dir, &config.run_dir);
+        for dir in [
+            config.data_dir.clone(),
+            config.run_dir.clone(),
+            paths.containers(),
+            paths.runs(),
+        ] {
+            make_dir(&dir).map_err(|e| {
+                EngineError::internal(format!("make the directory {}", dir.display()), e)
+            })?;
+        }
+        let lock = lock(&paths)?;
+        let part = |what: &'static str| {
+            move |e: Box<dyn std::error::Error + Send + Sync>| {
+                EngineError::caused(ErrorCode::Internal, format!("open the engine's {what}"), e)
+            }
+        };
+        let images = Images::open(&paths.images(), config.registries.clone())
+            .map_err(|e| part("image store")(e.into()))?;
+        let network = Network::open(HostConfig::new(&config.instance, &paths.networks()))
+            .map_err(|e| part("networks")(e.into()))?;
+        let volumes = Volumes::open(&paths.volumes()).map_err(|e| part("volumes")(e.into()))?;
+        let cgroups = Hierarchy::find().map_err(|e| part("control groups")(e.into()))?;
+        let controllers = cgroups
+            .controllers()
+            .map_err(|e| part("control groups")(e.into()))?;
+        let spawner = spawner::Handle::start(config.spawner.clone())
+            .map_err(|e| part("spawner")(e.into()))?;
+        let inner = Inner {
+            paths,
+            containers: Table::default(),
+            events: Events::new(),
+            ids: IdRanges::default(),
+            execs: Sessions::default(),
+            spawner,
+            images,
+            network,
+            volumes,
+            cgroups,
+            controllers,
+            bounding: Set::bounding(),
+            kernel: crate::info::kernel_version(),
+            runtime,
+            config,
+            _lock: lock,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Past events from `since_ns` on, and a receiver for those to come.
+    pub fn events(
+        &self,
+        since_ns: Option<i64>,
+    ) -> (Vec<Event>, tokio::sync::broadcast::Receiver<Event>) {
+        self.inner.events.listen(since_ns)
+    }
+
+    /// The image store, for looking; what removes goes through the engine.
+    pub fn images(&self) -> &Images {
+        &self.inner.images
+    }
+
+    pub(crate) fn find(&self, reference: &str) -> Result<Arc<Container>> {
+        self.inner.containers.find(reference)
+    }
+
+    /// Runs what blocks (system calls, the spawner) off the async threads.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> T {
+        let engine = self.clone();
+        match self
+            .inner
+            .runtime
+            .spawn_blocking(move || what(&engine))
+            .await
+        {
+            Ok(value) => value,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => panic!("the runtime ends only after the engine: {error}"),
+            },
+        }
+    }
+}
+
+fn lock(paths: &Paths) -> Result<File> {
+    let path = paths.lock();
+    let shown = path.display().to_string();
+    let file = File::create(&path)
+        .map_err(|e| EngineError::internal(format!("open the lock {shown}"), e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(EngineError::new(
+            ErrorCode::Conflict,
+            format!(
+                "another engine runs on this data directory (it holds {shown}); use it, or give --data-dir"
+            ),
+        )),
+        Err(std::fs::TryLockError::Error(e)) => {
+            Err(EngineError::internal(format!("lock {shown}"), e))
+        }
+    }
+}

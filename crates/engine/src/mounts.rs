@@ -1,0 +1,277 @@
+//! What is mounted into a container: volumes, binds, tmpfs and the files weft writes for it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use weft_stdx::id::random_hex;
+
+use crate::container::record::{Record, VolumeUse};
+use crate::engine::Engine;
+use crate::error::{EngineError, ErrorCode, Result};
+use crate::oci::{MountFact, default_tmpfs};
+use crate::paths::make_dir;
+use crate::spec::{MountSource, MountSpec, NetworkMode, Spec};
+
+/// Files weft writes into /etc of every container that has not mounted its own there.
+pub(crate) const NETWORK_FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
+
+/// Checks the user's mounts, and adds an anonymous volume for each the image declares.
+///
+/// # Errors
+/// A relative or repeated target, a target that would hide what isolates the container.
+pub(crate) fn complete(spec: &mut Spec, image_volumes: &[String]) -> Result<()> {
+    for mount in &spec.mounts {
+        check_target(&mount.target)?;
+    }
+    let mut targets: Vec<String> = spec.mounts.iter().map(|m| clean(&m.target)).collect();
+    targets.sort_unstable();
+    if let Some(pair) = targets.windows(2).find(|p| p[0] == p[1]) {
+        return Err(EngineError::invalid(format!(
+            "Duplicate mount point: {}",
+            pair[0]
+        )));
+    }
+    for target in image_volumes {
+        check_target(target)?;
+        if !targets.contains(&clean(target)) {
+            spec.mounts.push(MountSpec {
+                source: MountSource::Volume {
+                    name: String::new(),
+                    no_copy: false,
+                    labels: BTreeMap::new(),
+                },
+                target: clean(target),
+                read_only: false,
+            });
+        }
+    }
+    for mount in &mut spec.mounts {
+        mount.target = clean(&mount.target);
+    }
+    Ok(())
+}
+
+/// Without empty and `.` components.
+fn clean(path: &str) -> String {
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|p| !p.is_empty() && *p != ".")
+        .collect();
+    format!("/{}", parts.join("/"))
+}
+
+fn check_target(target: &str) -> Result<()> {
+    let wrong = |why: &str| {
+        Err(EngineError::invalid(format!(
+            "invalid mount target '{target}': {why}"
+        )))
+    };
+    if !target.starts_with('/') {
+        return wrong("mount path must be absolute");
+    }
+    // CVE-2022-23648: no component climbs.
+    if target.split('/').any(|p| p == "..") || target.contains('\0') {
+        return wrong("it contains '..' or a NUL byte");
+    }
+    match clean(target).as_str() {
+        "/" => wrong("destination can't be '/'"),
+        // CVE-2019-19921: what the runtime writes to must be the kernel's.
+        "/proc" => wrong("/proc is the kernel's"),
+        "/dev" => wrong("/dev is made by weft; mount below it, or use --device"),
+        _ => Ok(()),
+    }
+}
+
+impl Engine {
+    /// Names the volumes behind the mounts, generating those of anonymous ones, so that the
+    /// record tells them before they are made.
+    pub(crate) fn name_volumes(spec: &Spec) -> Vec<VolumeUse> {
+        spec.mounts
+            .iter()
+            .filter_map(|m| match &m.source {
+                MountSource::Volume { name, .. } => Some(VolumeUse {
+                    anonymous: name.is_empty(),
+                    name: if name.is_empty() {
+                        random_hex(32)
+                    } else {
+                        name.clone()
+                    },
+                    target: m.target.clone(),
+                }),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The mounts with their host side; volumes are made if they are not there.
+    pub(crate) fn mount_facts(&self, record: &Record) -> Result<Vec<MountFact>> {
+        let mut facts = Vec::new();
+        for mount in &record.spec.mounts {
+            facts.push(match &mount.source {
+                MountSource::Bind {
+                    path,
+                    propagation,
+                    create,
+                    non_recursive,
+                } => bind(mount, path, propagation, *create, *non_recursive)?,
+                MountSource::Volume { labels, .. } => self.volume_fact(record, mount, labels)?,
+                MountSource::Tmpfs {
+                    size_bytes,
+                    mode,
+                    options,
+                } => MountFact {
+                    target: mount.target.clone(),
+                    source: "tmpfs".into(),
+                    kind: "tmpfs",
+                    options: default_tmpfs(*size_bytes, *mode, options),
+                    read_only: mount.read_only,
+                },
+            });
+        }
+        let dir = self.inner.paths.container(&record.id);
+        if !matches!(record.spec.network, NetworkMode::Container(_)) {
+            for name in NETWORK_FILES {
+                let target = format!("/etc/{name}");
+                if !facts.iter().any(|f: &MountFact| f.target == target) {
+                    facts.push(plain_bind(&target, &dir.join(name)));
+                }
+            }
+        }
+        Ok(facts)
+    }
+
+    fn volume_fact(
+        &self,
+        record: &Record,
+        mount: &MountSpec,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<MountFact> {
+        let used = record
+            .volumes
+            .iter()
+            .find(|v| v.target == mount.target)
+            .expect("create names a volume for each volume mount");
+        let volume = self
+            .inner
+            .volumes
+            .ensure(&used.name, used.anonymous, labels)
+            .map_err(|e| {
+                EngineError::caused(ErrorCode::Internal, format!("use volume {}", used.name), e)
+            })?;
+        let mut fact = plain_bind(&mount.target, &volume.path);
+        fact.read_only = mount.read_only;
+        Ok(fact)
+    }
+}
+
+fn plain_bind(target: &str, source: &Path) -> MountFact {
+    MountFact {
+        target: target.to_owned(),
+        source: source.to_string_lossy().into_owned(),
+        kind: "bind",
+        options: vec!["rbind".into(), "rprivate".into()],
+        read_only: false,
+    }
+}
+
+fn bind(
+    mount: &MountSpec,
+    path: &str,
+    propagation: &str,
+    create: bool,
+    flat: bool,
+) -> Result<MountFact> {
+    let missing = std::fs::metadata(path).err();
+    match missing {
+        None => {}
+        Some(e) if create && e.kind() == std::io::ErrorKind::NotFound => {
+            make_dir(Path::new(path)).map_err(|e| {
+                EngineError::caused(
+                    ErrorCode::Invalid,
+                    format!("make the bind source {path}"),
+                    e,
+                )
+            })?;
+        }
+        Some(e) => {
+            return Err(EngineError::caused(
+                ErrorCode::Invalid,
+                format!(
+                    "invalid mount config for type \"bind\": bind source path does not exist: {path}"
+                ),
+                e,
+            ));
+        }
+    }
+    let mut fact = plain_bind(&mount.target, Path::new(path));
+    let propagation = if propagation.is_empty() {
+        "rprivate"
+    } else {
+        propagation
+    };
+    fact.options = vec![
+        if flat { "bind" } else { "rbind" }.into(),
+        propagation.to_owned(),
+    ];
+    fact.read_only = mount.read_only;
+    Ok(fact)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volume(target: &str) -> MountSpec {
+        MountSpec {
+            source: MountSource::Volume {
+                name: "v".into(),
+                no_copy: false,
+                labels: BTreeMap::new(),
+            },
+            target: target.into(),
+            read_only: false,
+        }
+    }
+
+    #[test]
+    fn image_volumes_are_added_once() {
+        let mut spec = Spec {
+            mounts: vec![volume("/data/")],
+            ..Spec::default()
+        };
+        complete(&mut spec, &["/data".into(), "/var//lib/x".into()]).unwrap();
+        let targets: Vec<&str> = spec.mounts.iter().map(|m| m.target.as_str()).collect();
+        assert_eq!(targets, ["/data", "/var/lib/x"]);
+        assert!(Engine::name_volumes(&spec)[1].anonymous);
+    }
+
+    #[test]
+    fn targets_that_climb_or_hide_are_refused() {
+        for target in [
+            "",
+            "x",
+            "/",
+            "/../etc",
+            "/a/../../b",
+            "/proc",
+            "/dev/",
+            "//",
+            "/a\0b",
+        ] {
+            let mut spec = Spec {
+                mounts: vec![volume(target)],
+                ..Spec::default()
+            };
+            assert!(complete(&mut spec, &[]).is_err(), "{target}");
+            assert!(
+                complete(&mut Spec::default(), &[target.into()]).is_err(),
+                "{target}"
+            );
+        }
+        let mut twice = Spec {
+            mounts: vec![volume("/a"), volume("/a/")],
+            ..Spec::default()
+        };
+        assert!(complete(&mut twice, &[]).is_err());
+    }
+}

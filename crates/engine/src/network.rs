@@ -1,0 +1,418 @@
+//! Networks as the faces see them, and a container's way onto and off them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+
+use weft_network::{
+    Attach, AttachError, Attachment, DEFAULT_NETWORK, ErrorKind, Mac, Network, NetworkSpec,
+    PortSpec as NetPort, Protocol as NetProtocol,
+};
+
+use crate::container::record::{AttachmentRecord, PublishedPort, Record};
+use crate::engine::Engine;
+use crate::error::{EngineError, ErrorCode, Result};
+use crate::namespaces::Namespaces;
+use crate::spec::{NetworkAttach, NetworkMode, Protocol};
+
+/// A network and the containers on it.
+#[derive(Debug, Clone)]
+pub struct NetworkView {
+    /// The network.
+    pub network: Network,
+    /// Running containers on it: id, name, attachment.
+    pub containers: Vec<(String, String, AttachmentRecord)>,
+}
+
+impl Engine {
+    /// Every network, the default one first.
+    pub fn networks(&self) -> Vec<NetworkView> {
+        self.inner
+            .network
+            .networks()
+            .into_iter()
+            .map(|n| self.network_view(n))
+            .collect()
+    }
+
+    /// One network, by name or id.
+    ///
+    /// # Errors
+    /// No such network.
+    pub fn inspect_network(&self, reference: &str) -> Result<NetworkView> {
+        Ok(self.network_view(self.network(reference)?))
+    }
+
+    fn network_view(&self, network: Network) -> NetworkView {
+        let mut containers = Vec::new();
+        for container in self.inner.containers.all() {
+            container.with(|r| {
+                let here = r.attachments.iter().filter(|a| a.network_id == network.id);
+                containers.extend(here.map(|a| (r.id.clone(), r.name.clone(), a.clone())));
+            });
+        }
+        NetworkView {
+            network,
+            containers,
+        }
+    }
+
+    /// The network `reference` names; empty and Docker's words for it mean the default one.
+    pub(crate) fn network(&self, reference: &str) -> Result<Network> {
+        let name = if matches!(reference, "" | "default" | "bridge") {
+            DEFAULT_NETWORK
+        } else {
+            reference
+        };
+        self.inner.network.find(name).ok_or_else(|| {
+            EngineError::new(
+                ErrorCode::NotFound,
+                format!("network {reference} not found"),
+            )
+        })
+    }
+
+    /// Makes a network; answers its id.
+    ///
+    /// # Errors
+    /// The name is taken or none, the subnet overlaps, none is left.
+    pub async fn create_network(&self, spec: NetworkSpec) -> Result<String> {
+        let name = spec.name.clone();
+        let network = self
+            .blocking(move |engine| engine.inner.network.create(spec))
+            .await
+            .map_err(|e| {
+                EngineError::caused(code(e.kind()), format!("create network {name}"), e)
+            })?;
+        self.network_event("create", &network, None);
+        Ok(network.id)
+    }
+
+    /// Removes a network.
+    ///
+    /// # Errors
+    /// No such network, or a container is on it.
+    pub async fn remove_network(&self, reference: &str) -> Result<()> {
+        let network = self.network(reference)?;
+        let id = network.id.clone();
+        self.blocking(move |engine| engine.inner.network.remove(&id))
+            .await
+            .map_err(|e| {
+                EngineError::caused(code(e.kind()), format!("remove network {reference}"), e)
+            })?;
+        self.network_event("destroy", &network, None);
+        Ok(())
+    }
+
+    /// Removes networks no container is on or will be on at its next start.
+    ///
+    /// # Errors
+    /// The first that can't be removed.
+    pub async fn prune_networks(&self, filter: &crate::PruneFilter) -> Result<Vec<String>> {
+        let mut wanted = Vec::new();
+        for container in self.inner.containers.all() {
+            container.with(|r| {
+                if let NetworkMode::Networks(list) = &r.spec.network {
+                    wanted.extend(list.iter().map(|n| n.network.clone()));
+                }
+            });
+        }
+        let mut removed = Vec::new();
+        for view in self.networks() {
+            let network = view.network;
+            let used = !view.containers.is_empty()
+                || wanted.contains(&network.name)
+                || wanted.contains(&network.id);
+            let old = filter.until_ns.is_none_or(|u| network.created_ns < u);
+            let labelled = filter
+                .labels
+                .iter()
+                .all(|l| crate::prune::label_matches(&network.labels, l));
+            if !network.is_default && !used && old && labelled {
+                self.remove_network(&network.id).await?;
+                removed.push(network.name);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Puts a container onto a further network, at once when it runs.
+    ///
+    /// # Errors
+    /// No such network or container, it is on it already, or it has no network of its own.
+    pub async fn connect(
+        &self,
+        network: &str,
+        reference: &str,
+        attach: NetworkAttach,
+    ) -> Result<()> {
+        let network = self.network(network)?;
+        let container = self.find(reference)?;
+        let _operation = container.operation.lock().await;
+        let mut record = container.record();
+        let NetworkMode::Networks(list) = &mut record.spec.network else {
+            return Err(EngineError::conflict(format!(
+                "container {reference} has no network of its own: it cannot be connected to another"
+            )));
+        };
+        let attach = NetworkAttach {
+            network: network.name.clone(),
+            ..attach
+        };
+        if list
+            .iter()
+            .any(|n| self.network(&n.network).is_ok_and(|n| n.id == network.id))
+        {
+            return Err(EngineError::new(
+                ErrorCode::Forbidden,
+                format!(
+                    "endpoint with name {} already exists in network {}",
+                    record.name, network.name
+                ),
+            ));
+        }
+        list.push(attach.clone());
+        if record.state.status.is_up() {
+            let pid = record.state.pid;
+            let index = record.attachments.len();
+            let copy = record.clone();
+            let made = self
+                .blocking(move |engine| {
+                    let netns =
+                        weft_sys::namespace::of_process(pid, weft_sys::namespace::Kind::Network)
+                            .map_err(|e| {
+                                EngineError::internal("open the container's network namespace", e)
+                            })?;
+                    let made = engine.attach_one(&copy, &attach, netns.as_fd(), index);
+                    if made.is_err() {
+                        let _ = engine.inner.network.detach(&copy.id, Some(&attach.network));
+                    }
+                    made
+                })
+                .await?;
+            record.attachments.push(made);
+        }
+        self.save(&container, |r| {
+            r.spec.network = record.spec.network;
+            r.attachments = record.attachments;
+        })?;
+        self.network_event("connect", &network, Some(&container.id));
+        Ok(())
+    }
+
+    /// Takes a container off a network.
+    ///
+    /// # Errors
+    /// It is not on it.
+    pub async fn disconnect(&self, network: &str, reference: &str) -> Result<()> {
+        let network = self.network(network)?;
+        let container = self.find(reference)?;
+        let _operation = container.operation.lock().await;
+        let mut record = container.record();
+        let NetworkMode::Networks(list) = &mut record.spec.network else {
+            return Err(EngineError::conflict(format!(
+                "container {reference} is on no network"
+            )));
+        };
+        let before = list.len();
+        list.retain(|n| self.network(&n.network).is_ok_and(|n| n.id != network.id));
+        if list.len() == before {
+            return Err(EngineError::new(
+                ErrorCode::Forbidden,
+                format!(
+                    "container {reference} is not connected to network {}",
+                    network.name
+                ),
+            ));
+        }
+        let (id, network_id) = (container.id.clone(), network.id.clone());
+        self.blocking(move |engine| engine.inner.network.detach(&id, Some(&network_id)))
+            .await
+            .map_err(|e| EngineError::internal(format!("disconnect container {reference}"), e))?;
+        self.save(&container, |r| {
+            r.spec.network = record.spec.network;
+            r.attachments.retain(|a| a.network_id != network.id);
+        })?;
+        self.network_event("disconnect", &network, Some(&container.id));
+        Ok(())
+    }
+
+    /// Puts a starting container onto its networks.
+    pub(crate) fn attach_networks(
+        &self,
+        record: &Record,
+        namespaces: &Namespaces,
+    ) -> Result<Vec<AttachmentRecord>> {
+        let Some(netns) = &namespaces.net else {
+            return Ok(Vec::new());
+        };
+        match &record.spec.network {
+            NetworkMode::Networks(list) => list
+                .iter()
+                .enumerate()
+                .map(|(index, attach)| self.attach_one(record, attach, netns.as_fd(), index))
+                .collect(),
+            _ => {
+                self.inner.network.loopback(netns.as_fd()).map_err(|e| {
+                    EngineError::internal(
+                        format!("bring up loopback of container {}", record.name),
+                        e,
+                    )
+                })?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    fn attach_one(
+        &self,
+        record: &Record,
+        attach: &NetworkAttach,
+        netns: BorrowedFd<'_>,
+        index: usize,
+    ) -> Result<AttachmentRecord> {
+        let network = self.network(&attach.network)?;
+        let mac = attach
+            .mac
+            .as_deref()
+            .map(str::parse::<Mac>)
+            .transpose()
+            .map_err(|e| {
+                EngineError::caused(
+                    ErrorCode::Invalid,
+                    format!("read the hardware address of container {}", record.name),
+                    e,
+                )
+            })?;
+        let mut names = vec![record.name.clone(), record.id[..12].to_owned()];
+        names.extend(attach.aliases.iter().cloned());
+        if let Some(hostname) = &record.spec.hostname {
+            names.push(hostname.clone());
+        }
+        // Ports are published once, on the network that gives the default route.
+        let ports = if index == 0 {
+            ports(record)
+        } else {
+            Vec::new()
+        };
+        let request = Attach {
+            container: &record.id,
+            network: &network.id,
+            netns,
+            names,
+            ip: attach.ip.map(IpAddr::V4),
+            mac,
+            ports,
+            interface: &format!("eth{index}"),
+        };
+        let made = self
+            .inner
+            .network
+            .attach(&request)
+            .map_err(|e| attach_failed(record, e))?;
+        Ok(attachment_record(&made, &attach.aliases))
+    }
+
+    fn network_event(&self, action: &str, network: &Network, container: Option<&str>) {
+        let mut attributes = BTreeMap::from([
+            ("name".to_owned(), network.name.clone()),
+            ("type".to_owned(), "bridge".to_owned()),
+        ]);
+        if let Some(id) = container {
+            attributes.insert("container".to_owned(), id.to_owned());
+        }
+        self.inner
+            .events
+            .emit("network", action, &network.id, attributes);
+    }
+}
+
+fn attach_failed(record: &Record, error: AttachError) -> EngineError {
+    EngineError::caused(
+        code(error.kind()),
+        format!("connect container {} to its network", record.name),
+        error,
+    )
+}
+
+fn ports(record: &Record) -> Vec<NetPort> {
+    let mut ports: Vec<NetPort> = record
+        .spec
+        .ports
+        .iter()
+        .map(|p| NetPort {
+            host_ip: p.host_ip.map(IpAddr::V4),
+            host_port: p.host_ports,
+            container_port: p.container_port,
+            protocol: protocol(p.protocol),
+        })
+        .collect();
+    if record.spec.publish_all {
+        for (port, kind) in &record.resolved.exposed {
+            let published = ports
+                .iter()
+                .any(|p| p.container_port == *port && p.protocol == protocol(*kind));
+            if !published {
+                ports.push(NetPort {
+                    host_ip: None,
+                    host_port: None,
+                    container_port: *port,
+                    protocol: protocol(*kind),
+                });
+            }
+        }
+    }
+    ports
+}
+
+fn protocol(protocol: Protocol) -> NetProtocol {
+    match protocol {
+        Protocol::Tcp => NetProtocol::Tcp,
+        Protocol::Udp => NetProtocol::Udp,
+    }
+}
+
+fn attachment_record(made: &Attachment, aliases: &[String]) -> AttachmentRecord {
+    let port = |p: &weft_network::PublishedPort| PublishedPort {
+        host_ip: p.host_ip,
+        host_port: p.host_port,
+        container_port: p.container_port,
+        protocol: match p.protocol {
+            NetProtocol::Tcp => Protocol::Tcp,
+            NetProtocol::Udp => Protocol::Udp,
+        },
+    };
+    AttachmentRecord {
+        network: made.network.clone(),
+        network_id: made.network_id.clone(),
+        endpoint_id: made.endpoint_id.clone(),
+        interface: made.interface.clone(),
+        address: Some(made.address),
+        prefix_len: made.prefix_len,
+        gateway: made.gateway,
+        mac: made.mac.to_string(),
+        aliases: aliases.to_vec(),
+        resolver: made.resolver,
+        ports: made.ports.iter().map(port).collect(),
+    }
+}
+
+/// The address `host-gateway` means for a container.
+pub(crate) fn host_gateway(attachments: &[AttachmentRecord]) -> Ipv4Addr {
+    attachments
+        .iter()
+        .find_map(|a| a.gateway)
+        .unwrap_or(Ipv4Addr::LOCALHOST)
+}
+
+fn code(kind: ErrorKind) -> ErrorCode {
+    match kind {
+        ErrorKind::NotFound => ErrorCode::NotFound,
+        ErrorKind::Exists => ErrorCode::Exists,
+        ErrorKind::Conflict => ErrorCode::Conflict,
+        ErrorKind::Invalid => ErrorCode::Invalid,
+        ErrorKind::Exhausted => ErrorCode::Exhausted,
+        ErrorKind::Internal => ErrorCode::Internal,
+    }
+}

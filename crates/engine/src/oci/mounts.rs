@@ -1,0 +1,155 @@
+//! The mount list: what every container has, then the user's in the order of their targets.
+
+use serde_json::{Value, json};
+
+use super::Facts;
+use crate::container::record::Record;
+use crate::spec::{NetworkMode, Sharing};
+
+/// A mount whose host side is known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MountFact {
+    /// Absolute path in the container.
+    pub target: String,
+    /// Host path, or `tmpfs`.
+    pub source: String,
+    /// `bind` or `tmpfs`.
+    pub kind: &'static str,
+    /// Further options, spec words.
+    pub options: Vec<String>,
+    /// Not writable.
+    pub read_only: bool,
+}
+
+/// 64 MiB, as Docker has it.
+const SHM_BYTES: u64 = 64 << 20;
+
+/// Options of a tmpfs the user asked for.
+pub(crate) fn default_tmpfs(size: Option<u64>, mode: Option<u32>, extra: &[String]) -> Vec<String> {
+    let mut options: Vec<String> = ["noexec", "nosuid", "nodev"].map(String::from).to_vec();
+    for option in extra {
+        let opposite = if let Some(positive) = option.strip_prefix("no") {
+            positive.to_owned()
+        } else {
+            format!("no{option}")
+        };
+        options.retain(|o| *o != opposite && o != option);
+        options.push(option.clone());
+    }
+    options.push(format!("mode={:o}", mode.unwrap_or(0o1777)));
+    options.extend(size.map(|s| format!("size={s}")));
+    options
+}
+
+pub(super) fn mounts(record: &Record, facts: &Facts) -> Vec<Value> {
+    let security = &record.spec.security;
+    let mut list = vec![
+        mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount(
+            "/dev",
+            "tmpfs",
+            "tmpfs",
+            &["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
+        mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &[
+                "nosuid",
+                "noexec",
+                "newinstance",
+                "ptmxmode=0666",
+                "mode=0620",
+                "gid=5",
+            ],
+        ),
+    ];
+    let sys: &[&str] = if security.privileged {
+        &["nosuid", "noexec", "nodev"]
+    } else {
+        &["nosuid", "noexec", "nodev", "ro"]
+    };
+    // sysfs shows the network namespace it is mounted in: the host's can only be bound.
+    if record.spec.network == NetworkMode::Host && facts.id_map.is_some() {
+        list.push(mount(
+            "/sys",
+            "/sys",
+            "bind",
+            &["rbind", "nosuid", "noexec", "nodev", "ro"],
+        ));
+    } else {
+        list.push(mount("/sys", "sysfs", "sysfs", sys));
+    }
+    list.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", sys));
+    if security.ipc == Sharing::Host {
+        list.push(mount(
+            "/dev/shm",
+            "/dev/shm",
+            "bind",
+            &["bind", "rw", "nosuid", "nodev", "noexec"],
+        ));
+        list.push(mount(
+            "/dev/mqueue",
+            "/dev/mqueue",
+            "bind",
+            &["bind", "rw", "nosuid", "nodev", "noexec"],
+        ));
+    } else {
+        list.push(mount(
+            "/dev/mqueue",
+            "mqueue",
+            "mqueue",
+            &["nosuid", "noexec", "nodev"],
+        ));
+        let size = format!("size={}", record.spec.shm_bytes.unwrap_or(SHM_BYTES));
+        list.push(mount(
+            "/dev/shm",
+            "shm",
+            "tmpfs",
+            &["nosuid", "noexec", "nodev", "mode=1777", &size],
+        ));
+    }
+    let mut own: Vec<&MountFact> = facts.mounts.iter().collect();
+    // A target below another one has to come after it.
+    own.sort_by_key(|m| m.target.matches('/').count());
+    // One at a standard place takes its place: Docker's rule for /dev/shm, /sys/fs/cgroup ….
+    list.retain(|m| !own.iter().any(|o| m["destination"] == o.target.as_str()));
+    list.extend(own.into_iter().map(|m| own_mount(m, facts)));
+    list
+}
+
+fn mount(target: &str, source: &str, kind: &str, options: &[&str]) -> Value {
+    json!({ "destination": target, "source": source, "type": kind, "options": options })
+}
+
+fn own_mount(fact: &MountFact, facts: &Facts) -> Value {
+    let mut options = fact.options.clone();
+    options.push(if fact.read_only { "ro" } else { "rw" }.to_owned());
+    if fact.kind == "bind" && facts.id_map.is_some() {
+        // On disk the ids stay plain: the mount shifts them.
+        options.push("idmap".to_owned());
+    }
+    json!({
+        "destination": fact.target,
+        "source": fact.source,
+        "type": fact.kind,
+        "options": options,
+    })
+}
+
+/// `shared` and `slave` binds need the root to let them through.
+pub(super) fn propagation(mounts: &[MountFact]) -> Value {
+    let has = |word: &str| {
+        mounts
+            .iter()
+            .any(|m| m.options.iter().any(|o| o.ends_with(word)))
+    };
+    if has("shared") {
+        json!("shared")
+    } else if has("slave") {
+        json!("rslave")
+    } else {
+        Value::Null
+    }
+}

@@ -1,0 +1,98 @@
+//! Capabilities, filters, hidden paths: what a container may not do unless told otherwise.
+
+use serde_json::{Map, Value, json};
+use weft_runtime::capabilities::Set;
+use weft_runtime::seccomp;
+
+use crate::container::record::Record;
+use crate::error::{EngineError, ErrorCode, Result};
+use crate::spec::{NetworkMode, Seccomp, Security};
+
+/// Paths that tell of the host or change it; Docker's list, with its later additions.
+const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+const READONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
+/// What the workload may have: never more than the engine itself.
+pub(super) fn capabilities(security: &Security, bounding: Set) -> Result<Set> {
+    if security.privileged {
+        return Ok(bounding);
+    }
+    let wanted = Set::DEFAULT
+        .adjust(&security.cap_add, &security.cap_drop, bounding)
+        .map_err(|e| EngineError::caused(ErrorCode::Invalid, "read --cap-add and --cap-drop", e))?;
+    Ok(wanted.intersection(bounding))
+}
+
+/// Inheritable and ambient stay empty (CVE-2022-24769).
+pub(super) fn capability_sets(caps: Set) -> Value {
+    let names: Vec<String> = caps.names();
+    json!({ "bounding": names, "effective": names, "permitted": names })
+}
+
+pub(super) fn no_new_privileges(security: &Security) -> bool {
+    security.no_new_privileges.unwrap_or(!security.privileged)
+}
+
+pub(super) fn seccomp(security: &Security, caps: Set, kernel: (u32, u32)) -> Result<Value> {
+    match &security.seccomp {
+        _ if security.privileged => Ok(Value::Null),
+        Seccomp::Unconfined => Ok(Value::Null),
+        Seccomp::Default => serde_json::to_value(seccomp::default_profile(caps))
+            .map_err(|e| EngineError::internal("write the seccomp profile", e)),
+        Seccomp::Profile(text) => super::profile::from_docker(text, caps, kernel)
+            .map_err(|e| EngineError::caused(ErrorCode::Invalid, "read the seccomp profile", e)),
+    }
+}
+
+pub(super) fn masked_paths(security: &Security) -> Value {
+    match &security.masked_paths {
+        Some(paths) => json!(paths),
+        None if security.privileged => json!([]),
+        None => json!(MASKED),
+    }
+}
+
+pub(super) fn readonly_paths(security: &Security) -> Value {
+    match &security.readonly_paths {
+        Some(paths) => json!(paths),
+        None if security.privileged => json!([]),
+        None => json!(READONLY),
+    }
+}
+
+/// The user's; and in a network namespace of its own a container may ping and use low ports
+/// without NET_RAW and NET_BIND_SERVICE.
+pub(super) fn sysctls(record: &Record) -> Value {
+    let mut map = Map::new();
+    if matches!(
+        record.spec.network,
+        NetworkMode::None | NetworkMode::Networks(_)
+    ) {
+        map.insert("net.ipv4.ping_group_range".into(), json!("0 65535"));
+        map.insert("net.ipv4.ip_unprivileged_port_start".into(), json!("0"));
+    }
+    for (key, value) in &record.spec.security.sysctls {
+        map.insert(key.clone(), json!(value));
+    }
+    Value::Object(map)
+}

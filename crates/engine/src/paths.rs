@@ -1,0 +1,79 @@
+//! Where the engine keeps what: every path derives from the two directories here.
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The data and run directories of one engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    data: PathBuf,
+    run: PathBuf,
+}
+
+impl Paths {
+    pub fn new(data: &Path, run: &Path) -> Self {
+        Self {
+            data: data.to_owned(),
+            run: run.to_owned(),
+        }
+    }
+
+    pub fn images(&self) -> PathBuf {
+        self.data.join("images")
+    }
+
+    pub fn networks(&self) -> PathBuf {
+        self.data.join("networks")
+    }
+
+    pub fn volumes(&self) -> PathBuf {
+        self.data.join("volumes")
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.data.join("engine.lock")
+    }
+
+    pub fn containers(&self) -> PathBuf {
+        self.data.join("containers")
+    }
+
+    /// The container directory: record, config.json, log, exit record, the files weft writes.
+    pub fn container(&self, id: &str) -> PathBuf {
+        self.containers().join(id)
+    }
+
+    pub fn log(&self, id: &str) -> PathBuf {
+        self.container(id).join("log")
+    }
+
+    pub fn runs(&self) -> PathBuf {
+        self.run.join("c")
+    }
+
+    /// What exists only while the container runs. Short: socket paths have 107 bytes.
+    pub fn run(&self, id: &str) -> PathBuf {
+        self.runs().join(&id[..12])
+    }
+
+    pub fn monitor_socket(&self, id: &str) -> PathBuf {
+        self.run(id).join("monitor.sock")
+    }
+}
+
+/// Makes `path` and its parents, 0700.
+pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+/// Removes a directory tree; one that is not there is no error.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,163 @@
+//! prune and df: what takes space, and giving it back.
+
+use std::path::Path;
+
+use crate::container::record::Status;
+use crate::container::{ListFilter, RemoveOptions};
+use crate::engine::Engine;
+use crate::error::Result;
+
+/// What a prune did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Ids or names, in Docker's words for images (`untagged: …`).
+    pub deleted: Vec<String>,
+    /// Bytes given back.
+    pub reclaimed_bytes: u64,
+}
+
+/// What a prune may take.
+#[derive(Debug, Clone, Default)]
+pub struct PruneFilter {
+    /// Only what is older than this, unix nanoseconds.
+    pub until_ns: Option<i64>,
+    /// `key` or `key=value`; all must match.
+    pub labels: Vec<String>,
+    /// Images: also those with a name; volumes: also those with a name.
+    pub all: bool,
+}
+
+impl Engine {
+    /// Removes every container that does not run.
+    ///
+    /// # Errors
+    /// The first that can't be removed; those before it are gone.
+    pub async fn prune_containers(&self, filter: &PruneFilter) -> Result<Pruned> {
+        let list = ListFilter {
+            all: true,
+            labels: filter.labels.clone(),
+            ..ListFilter::default()
+        };
+        let mut pruned = Pruned::default();
+        for view in self.list(&list)? {
+            let record = view.record;
+            let idle = matches!(
+                record.state.status,
+                Status::Created | Status::Exited | Status::Dead
+            );
+            if !idle || filter.until_ns.is_some_and(|u| record.created_at_ns >= u) {
+                continue;
+            }
+            let bytes = self.written_bytes(&record.id).await.unwrap_or(0);
+            self.remove(&record.id, RemoveOptions::default()).await?;
+            pruned.deleted.push(record.id);
+            pruned.reclaimed_bytes += bytes;
+        }
+        Ok(pruned)
+    }
+
+    /// Removes images without a name (all unused ones with `all`), then unreferenced content.
+    ///
+    /// # Errors
+    /// The store can't be changed.
+    pub async fn prune_images(&self, filter: &PruneFilter) -> Result<Pruned> {
+        let used = self.images_in_use();
+        let mut pruned = Pruned::default();
+        for image in self.inner.images.list() {
+            let old = filter
+                .until_ns
+                .is_none_or(|u| image.created.saturating_mul(1_000_000_000) < u);
+            let labelled = filter
+                .labels
+                .iter()
+                .all(|l| label_matches(&image.config.labels, l));
+            if used.contains(&image.id)
+                || !(filter.all || image.names.is_empty())
+                || !old
+                || !labelled
+            {
+                continue;
+            }
+            for removed in self.remove_image(&image.id.to_string(), true).await? {
+                pruned.deleted.push(match removed {
+                    weft_image::Removed::Untagged(name) => format!("untagged: {name}"),
+                    weft_image::Removed::Deleted(id) => format!("deleted: {id}"),
+                });
+            }
+        }
+        let reclaimed = self.blocking(|engine| engine.collect_images()).await?;
+        pruned
+            .deleted
+            .extend(reclaimed.layers.iter().map(|l| format!("deleted: {l}")));
+        pruned.reclaimed_bytes = reclaimed.bytes;
+        Ok(pruned)
+    }
+
+    /// Removes anonymous volumes no container has (named ones too with `all`).
+    ///
+    /// # Errors
+    /// The first that can't be removed.
+    pub async fn prune_volumes(&self, filter: &PruneFilter) -> Result<Pruned> {
+        let filter = filter.clone();
+        self.blocking(move |engine| {
+            let mut pruned = Pruned::default();
+            for view in engine.volumes() {
+                let volume = view.volume;
+                let labelled = filter
+                    .labels
+                    .iter()
+                    .all(|l| label_matches(&volume.labels, l));
+                if !view.used_by.is_empty() || !(filter.all || volume.anonymous) || !labelled {
+                    continue;
+                }
+                let bytes = tree_bytes(&volume.path);
+                engine.remove_volume(&volume.name, true)?;
+                pruned.deleted.push(volume.name);
+                pruned.reclaimed_bytes += bytes;
+            }
+            Ok(pruned)
+        })
+        .await
+    }
+
+    /// Bytes in a volume.
+    pub async fn volume_bytes(&self, path: &Path) -> u64 {
+        let path = path.to_owned();
+        self.blocking(move |_| tree_bytes(&path)).await
+    }
+}
+
+pub(crate) fn label_matches(
+    labels: &std::collections::BTreeMap<String, String>,
+    wanted: &str,
+) -> bool {
+    let (key, value) = match wanted.split_once('=') {
+        Some((k, v)) => (k, Some(v)),
+        None => (wanted, None),
+    };
+    labels
+        .get(key)
+        .is_some_and(|have| value.is_none_or(|v| v == have))
+}
+
+/// Bytes on disk below `path`, links not followed; what can't be read counts nothing.
+fn tree_bytes(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let mut pending = vec![path.to_owned()];
+    let mut total = 0;
+    while let Some(dir) = pending.pop() {
+        let Ok(entries) = std::fs::read_dir(&dir) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            let Ok(about) = entry.metadata() else {
+                continue;
+            };
+            total += about.blocks() * 512;
+            if about.is_dir() {
+                pending.push(entry.path());
+            }
+        }
+    }
+    total
+}
