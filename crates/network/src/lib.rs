@@ -1,1 +1,37 @@
-//! network
+//! One machine's container networking: bridges, addresses, published ports, names.
+//!
+//! Owns: the interfaces, addresses and routes it made, its own nftables table, its records.
+//! Never: rules, tables and interfaces of others; containers and their processes; any command
+//! of the host (`ip`, `nft` and `iptables` are not needed).
+
+mod attach;
+mod bridge;
+mod conntrack;
+mod detach;
+mod dns;
+mod host;
+mod inside;
+mod kind;
+mod netlink;
+mod network;
+mod nft;
+mod plan;
+mod port;
+mod record;
+mod rtnetlink;
+mod ruleset;
+mod state;
+mod subnet;
+mod sweep;
+
+#[doc(hidden)]
+pub use attach::Step;
+pub use attach::{Attach, AttachError, Attachment};
+pub use detach::DetachError;
+pub use host::{Host, HostConfig, OpenError};
+pub use kind::ErrorKind;
+pub use netlink::KernelError;
+pub use network::{DEFAULT_NETWORK, Network, NetworkError, NetworkSpec};
+pub use port::{PortError, PortSpec, Protocol, PublishedPort, UnknownProtocol};
+pub use record::RecordError;
+pub use subnet::{Mac, ParseError, Subnet};

@@ -1,0 +1,131 @@
+//! Names and addresses of the containers on user networks.
+//!
+//! Never: sockets, the wire format.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::attach::Attachment;
+use crate::network::Network;
+use crate::subnet::Subnet;
+
+/// A user network's names.
+#[derive(Debug, Clone)]
+struct Zone {
+    gateway: Ipv4Addr,
+    subnet: Subnet,
+    internal: bool,
+    /// In lower case; a name shared by several containers has all their addresses.
+    names: HashMap<String, Vec<Ipv4Addr>>,
+    addresses: HashMap<Ipv4Addr, String>,
+}
+
+/// Where queries of a network arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) gateway: Ipv4Addr,
+    pub(crate) subnet: Subnet,
+    /// Nothing is asked elsewhere for its containers.
+    pub(crate) internal: bool,
+}
+
+/// The names of every user network that has a bridge.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    zones: Mutex<HashMap<String, Zone>>,
+    changed: Notify,
+}
+
+impl Directory {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Zone>> {
+        self.zones.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add_zone(&self, network: &Network) {
+        self.lock()
+            .entry(network.id.clone())
+            .or_insert_with(|| Zone {
+                gateway: network.gateway,
+                subnet: network.subnet,
+                internal: network.internal,
+                names: HashMap::new(),
+                addresses: HashMap::new(),
+            });
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn remove_zone(&self, network: &str) {
+        self.lock().remove(network);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn add(&self, attachment: &Attachment) {
+        let mut zones = self.lock();
+        let Some(zone) = zones.get_mut(&attachment.network_id) else {
+            return;
+        };
+        for name in &attachment.names {
+            let addresses = zone.names.entry(name.to_ascii_lowercase()).or_default();
+            if !addresses.contains(&attachment.address) {
+                addresses.push(attachment.address);
+            }
+        }
+        if let Some(first) = attachment.names.first() {
+            let name = first.to_ascii_lowercase();
+            zone.addresses.insert(attachment.address, name);
+        }
+    }
+
+    pub(crate) fn remove(&self, attachment: &Attachment) {
+        let mut zones = self.lock();
+        let Some(zone) = zones.get_mut(&attachment.network_id) else {
+            return;
+        };
+        for name in &attachment.names {
+            let name = name.to_ascii_lowercase();
+            if let Some(addresses) = zone.names.get_mut(&name) {
+                addresses.retain(|address| *address != attachment.address);
+                if addresses.is_empty() {
+                    zone.names.remove(&name);
+                }
+            }
+        }
+        zone.addresses.remove(&attachment.address);
+    }
+
+    /// The addresses of a name, the first one another at each call; `None` when it is unknown.
+    pub(crate) fn addresses(&self, network: &str, name: &str) -> Option<Vec<Ipv4Addr>> {
+        let mut zones = self.lock();
+        let addresses = zones.get_mut(network)?.names.get_mut(name)?;
+        let answer = addresses.clone();
+        addresses.rotate_left(1);
+        Some(answer)
+    }
+
+    /// The first name of an address of the network.
+    pub(crate) fn name(&self, network: &str, address: Ipv4Addr) -> Option<String> {
+        self.lock().get(network)?.addresses.get(&address).cloned()
+    }
+
+    /// The networks that have a bridge, by id.
+    pub(crate) fn places(&self) -> HashMap<String, Place> {
+        let place = |zone: &Zone| Place {
+            gateway: zone.gateway,
+            subnet: zone.subnet,
+            internal: zone.internal,
+        };
+        let zones = self.lock();
+        zones
+            .iter()
+            .map(|(id, zone)| (id.clone(), place(zone)))
+            .collect()
+    }
+
+    /// Returns when networks came or went since the last call.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}

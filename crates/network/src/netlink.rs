@@ -1,0 +1,10 @@
+//! Netlink: encoding requests, sending them, reading acknowledgements and dumps.
+//!
+//! Never: what a link or a rule is; see `rtnetlink` and `nft`.
+
+pub(crate) mod connection;
+pub(crate) mod message;
+
+pub use connection::KernelError;
+pub(crate) use connection::{Connection, errno};
+pub(crate) use message::{Attributes, Batch, attributes, find, get_u32};

@@ -1,0 +1,161 @@
+//! What nftables holds: our own table in full, and the base chains of everybody.
+//!
+//! Never: changing anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustix::io::Errno;
+
+use super::{Element, INET, SUBSYSTEM, SetShape};
+use crate::netlink::message::{DUMP, text};
+use crate::netlink::{Attributes, Batch, Connection, KernelError, attributes, find};
+
+const GET_TABLE: u16 = SUBSYSTEM | 1;
+const GET_CHAIN: u16 = SUBSYSTEM | 4;
+const GET_RULE: u16 = SUBSYSTEM | 7;
+const GET_SET: u16 = SUBSYSTEM | 10;
+const GET_ELEMENT: u16 = SUBSYSTEM | 13;
+
+/// A base chain of any table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BaseChain {
+    pub(crate) family: u8,
+    pub(crate) table: String,
+    pub(crate) name: String,
+    pub(crate) hook: u32,
+    pub(crate) priority: i32,
+    pub(crate) kind: String,
+    /// 0 is drop, 1 is accept.
+    pub(crate) policy: u32,
+}
+
+/// Our table as the kernel has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Observed {
+    /// By chain, what is stored with each of its rules.
+    pub(crate) chains: BTreeMap<String, (Option<(u32, i32, String)>, Vec<Vec<u8>>)>,
+    pub(crate) sets: BTreeMap<String, SetShape>,
+    pub(crate) elements: BTreeSet<Element>,
+}
+
+fn request(
+    what: &'static str,
+    kind: u16,
+    flags: u16,
+    family: u8,
+    fill: impl Fn(&mut Attributes<'_>),
+) -> impl Fn() -> Batch {
+    move || {
+        let mut batch = Batch::new();
+        batch.message(what, kind, flags, &[family, 0, 0, 0], &fill);
+        batch
+    }
+}
+
+/// Base chains of every table and family.
+pub(crate) fn base_chains(connection: &mut Connection) -> Result<Vec<BaseChain>, KernelError> {
+    let mut found = Vec::new();
+    let ask = request("list nftables chains", GET_CHAIN, DUMP, 0, |_| {});
+    connection.ask(ask, |_, payload| found.extend(base_chain(payload)))?;
+    Ok(found)
+}
+
+fn base_chain(payload: &[u8]) -> Option<BaseChain> {
+    let family = *payload.first()?;
+    let rest = payload.get(4..)?;
+    let hook = find(rest, 4)?;
+    Some(BaseChain {
+        family,
+        table: find(rest, 1).map(text)?,
+        name: find(rest, 3).map(text)?,
+        hook: be32(find(hook, 1)?)?,
+        priority: be32(find(hook, 2)?)? as i32,
+        kind: find(rest, 7).map(text).unwrap_or_default(),
+        policy: find(rest, 5).and_then(be32).unwrap_or(1),
+    })
+}
+
+/// Our table, or `None` when it does not exist. `sets` names those whose elements are wanted.
+pub(crate) fn observe(
+    connection: &mut Connection,
+    table: &str,
+    sets: &[&'static str],
+) -> Result<Option<Observed>, KernelError> {
+    let named = |a: &mut Attributes<'_>| a.string(1, table);
+    let exists = request("look up our nftables table", GET_TABLE, 0, INET, named);
+    match connection.ask(exists, |_, _| {}) {
+        Err(error) if error.is(Errno::NOENT) => return Ok(None),
+        other => other?,
+    }
+    let mut observed = Observed::default();
+    for chain in base_chains(connection)? {
+        if chain.family == INET && chain.table == table {
+            let hook = (chain.hook, chain.priority, chain.kind);
+            observed.chains.insert(chain.name, (Some(hook), Vec::new()));
+        }
+    }
+    let rules = request("list nftables rules", GET_RULE, DUMP, INET, named);
+    connection.ask(rules, |_, payload| {
+        let rest = payload.get(4..).unwrap_or(&[]);
+        if find(rest, 1).map(text).as_deref() == Some(table) {
+            let chain = find(rest, 2).map(text).unwrap_or_default();
+            let data = find(rest, 7).unwrap_or(&[]).to_vec();
+            observed.chains.entry(chain).or_default().1.push(data);
+        }
+    })?;
+    let all = request("list nftables sets", GET_SET, DUMP, INET, named);
+    connection.ask(all, |_, payload| {
+        observed.sets.extend(set(payload, table));
+    })?;
+    for set in sets.iter().filter(|set| observed.sets.contains_key(**set)) {
+        let of_set = |a: &mut Attributes<'_>| {
+            a.string(1, table);
+            a.string(2, set);
+        };
+        let ask = request(
+            "list elements of an nftables set",
+            GET_ELEMENT,
+            DUMP,
+            INET,
+            of_set,
+        );
+        connection.ask(ask, |_, payload| {
+            let rest = payload.get(4..).unwrap_or(&[]);
+            let list = find(rest, 3).unwrap_or(&[]);
+            for (_, bytes) in attributes(list) {
+                observed.elements.extend(element(set, bytes));
+            }
+        })?;
+    }
+    Ok(Some(observed))
+}
+
+fn set(payload: &[u8], table: &str) -> Option<(String, SetShape)> {
+    let rest = payload.get(4..)?;
+    if find(rest, 1).map(text).as_deref() != Some(table) {
+        return None;
+    }
+    let number = |kind| find(rest, kind).and_then(be32).unwrap_or(0);
+    let shape = SetShape {
+        flags: number(3),
+        key: (number(4), number(5)),
+        data: (number(6), number(7)),
+    };
+    Some((find(rest, 2).map(text)?, shape))
+}
+
+fn element(set: &'static str, bytes: &[u8]) -> Option<Element> {
+    let value = |kind| find(bytes, kind).and_then(|nested| find(nested, 1));
+    let flags = find(bytes, 3).and_then(be32).unwrap_or(0);
+    Some(Element {
+        set,
+        key: value(1)?.to_vec(),
+        key_end: value(10).unwrap_or(&[]).to_vec(),
+        range_end: flags & 1 != 0,
+        data: value(2).unwrap_or(&[]).to_vec(),
+    })
+}
+
+fn be32(bytes: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?))
+}

@@ -1,0 +1,159 @@
+//! From what nftables should hold and what it holds to the steps between: pure.
+//!
+//! Never: flushing. A table with the right rules keeps them, whatever its elements, so live
+//! connections and published ports see nothing of a restart; other rules are replaced in the
+//! one transaction that brings the new ones.
+
+use std::collections::BTreeSet;
+
+use crate::nft::{Element, Observed, Op};
+use crate::ruleset::{self, NetworkRules, PortRule};
+
+/// Every element the networks and ports need.
+pub(crate) fn elements<'a>(
+    networks: impl IntoIterator<Item = &'a NetworkRules>,
+    ports: impl IntoIterator<Item = &'a PortRule>,
+) -> BTreeSet<Element> {
+    let of_networks = networks.into_iter().flat_map(ruleset::network_elements);
+    let of_ports = ports.into_iter().map(ruleset::port_element);
+    of_networks.chain(of_ports).collect()
+}
+
+/// The steps that make the table hold `wanted`; none when it does.
+pub(crate) fn plan(wanted: &BTreeSet<Element>, observed: Option<&Observed>) -> Vec<Op> {
+    match observed {
+        Some(observed) if same_rules(observed) => {
+            let gone = observed.elements.difference(wanted);
+            let new = wanted.difference(&observed.elements);
+            // Deletions first: a port may have moved to another container.
+            gone.cloned()
+                .map(Op::DeleteElement)
+                .chain(new.cloned().map(Op::AddElement))
+                .collect()
+        }
+        Some(_) => [Op::DeleteTable].into_iter().chain(whole(wanted)).collect(),
+        None => whole(wanted).collect(),
+    }
+}
+
+fn whole(wanted: &BTreeSet<Element>) -> impl Iterator<Item = Op> {
+    [Op::AddTable]
+        .into_iter()
+        .chain(ruleset::SETS.into_iter().map(Op::AddSet))
+        .chain(wanted.iter().cloned().map(Op::AddElement))
+        .chain(ruleset::chains().into_iter().map(Op::AddChain))
+}
+
+/// Whether sets, chains and rules are those of this version of weft.
+fn same_rules(observed: &Observed) -> bool {
+    let sets = ruleset::SETS.len() == observed.sets.len()
+        && ruleset::SETS
+            .iter()
+            .all(|set| observed.sets.get(set.name) == Some(&set.shape()));
+    let chains = ruleset::chains();
+    sets && chains.len() == observed.chains.len()
+        && chains.iter().all(|chain| {
+            let rules: Vec<_> = chain.rules.iter().map(|rule| rule.user_data()).collect();
+            let hook = (
+                chain.hook.number,
+                chain.hook.priority,
+                chain.hook.kind.to_owned(),
+            );
+            observed.chains.get(chain.name) == Some(&(Some(hook), rules))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::Protocol;
+    use std::net::Ipv4Addr;
+
+    fn network(bridge: &str, third: u8) -> NetworkRules {
+        NetworkRules {
+            bridge: bridge.into(),
+            subnet: crate::Subnet::new(Ipv4Addr::new(10, 44, third, 0), 24),
+            gateway: Ipv4Addr::new(10, 44, third, 1),
+            internal: false,
+        }
+    }
+
+    fn port(number: u16) -> PortRule {
+        PortRule {
+            host_ip: Ipv4Addr::UNSPECIFIED,
+            host_port: number,
+            protocol: Protocol::Tcp,
+            to: Ipv4Addr::new(10, 44, 16, 2),
+            to_port: 80,
+        }
+    }
+
+    /// What the kernel holds once `wanted` was applied to nothing.
+    fn applied(wanted: &BTreeSet<Element>) -> Observed {
+        let mut observed = Observed::default();
+        for set in ruleset::SETS {
+            observed.sets.insert(set.name.into(), set.shape());
+        }
+        for chain in ruleset::chains() {
+            let hook = (
+                chain.hook.number,
+                chain.hook.priority,
+                chain.hook.kind.to_owned(),
+            );
+            let rules = chain.rules.iter().map(|rule| rule.user_data()).collect();
+            observed
+                .chains
+                .insert(chain.name.into(), (Some(hook), rules));
+        }
+        observed.elements = wanted.clone();
+        observed
+    }
+
+    #[test]
+    fn nothing_to_do_is_nothing_done() {
+        let wanted = elements(&[network("weft0", 16)], &[port(80)]);
+        assert!(plan(&wanted, Some(&applied(&wanted))).is_empty());
+    }
+
+    #[test]
+    fn a_published_port_is_one_element() {
+        let networks = [network("weft0", 16)];
+        let before = applied(&elements(&networks, &[port(80)]));
+        let ops = plan(&elements(&networks, &[port(80), port(81)]), Some(&before));
+        assert!(matches!(ops.as_slice(), [Op::AddElement(e)] if e.set == "ports"));
+        let ops = plan(&elements(&networks, &[]), Some(&before));
+        assert!(matches!(ops.as_slice(), [Op::DeleteElement(e)] if e.set == "ports"));
+    }
+
+    #[test]
+    fn a_port_that_moved_is_deleted_before_it_is_added() {
+        let before = applied(&elements(&[], &[port(80)]));
+        let moved = PortRule {
+            to: Ipv4Addr::new(10, 44, 16, 9),
+            ..port(80)
+        };
+        let ops = plan(&elements(&[], &[moved]), Some(&before));
+        assert!(matches!(
+            ops.as_slice(),
+            [Op::DeleteElement(_), Op::AddElement(_)]
+        ));
+    }
+
+    #[test]
+    fn other_rules_are_replaced_whole() {
+        let wanted = elements(&[network("weft0", 16)], &[]);
+        let mut before = applied(&wanted);
+        before.chains.get_mut("border").unwrap().1.pop();
+        let ops = plan(&wanted, Some(&before));
+        assert!(matches!(ops.first(), Some(Op::DeleteTable)));
+        assert!(matches!(ops.get(1), Some(Op::AddTable)));
+        assert_eq!(ops.len(), 2 + 8 + wanted.len() + 5);
+    }
+
+    #[test]
+    fn networks_side_by_side_share_no_element() {
+        let one = elements(&[network("wf-a", 16)], &[]);
+        let other = elements(&[network("wf-b", 17)], &[]);
+        assert!(one.is_disjoint(&other));
+    }
+}

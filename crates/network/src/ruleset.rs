@@ -1,0 +1,379 @@
+//! weft's nftables table: its sets, maps, chains and rules, and what a network or a published
+//! port adds to them.
+//!
+//! The rules never change: a network is a handful of elements, a published port is one. Never:
+//! talking to the kernel.
+//!
+//! ```text
+//!  raw         guard        loopback addresses only from lo; no foreign sources from a bridge
+//!  dstnat      publish      port of this machine -> container, for what arrives
+//!  output      publish-own  the same for what this machine itself sends, 127.0.0.1 included
+//!  forward     border       into a bridge: answers, published, same bridge; nothing else
+//!  srcnat      source       to the outside by this machine's address; else the client's is kept
+//! ```
+
+use std::net::Ipv4Addr;
+
+use crate::nft::expression::{Base, Conntrack, Expression as X, Meta, R1, R2, W1, W2};
+use crate::nft::{ChainSpec, Element, Field, Hook, Rule, SetSpec};
+use crate::port::Protocol;
+use crate::subnet::Subnet;
+
+const BRIDGES: &str = "bridges";
+const INTERNAL: &str = "internal";
+const SAME: &str = "same-bridge";
+const RESOLVERS: &str = "resolvers";
+const OUTBOUND: &str = "outbound";
+const SOURCES: &str = "sources";
+const PORTS: &str = "ports";
+const PORTS_AT: &str = "ports-at";
+
+/// The sets and maps of the table.
+pub(crate) const SETS: [SetSpec; 8] = {
+    use Field::{Interface, Ipv4, Port, Protocol};
+    const fn set(name: &'static str, key: &'static [Field], interval: bool) -> SetSpec {
+        let data = &[];
+        SetSpec {
+            name,
+            key,
+            data,
+            interval,
+        }
+    }
+    const fn map(name: &'static str, key: &'static [Field]) -> SetSpec {
+        let data = &[Ipv4, Port];
+        SetSpec {
+            name,
+            key,
+            data,
+            interval: false,
+        }
+    }
+    [
+        set(BRIDGES, &[Interface], false),
+        set(INTERNAL, &[Interface], false),
+        set(SAME, &[Interface, Interface], false),
+        set(RESOLVERS, &[Ipv4], false),
+        set(OUTBOUND, &[Ipv4], true),
+        set(SOURCES, &[Interface, Ipv4], true),
+        map(PORTS, &[Protocol, Port]),
+        map(PORTS_AT, &[Ipv4, Protocol, Port]),
+    ]
+};
+
+/// What the rules have to know of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NetworkRules {
+    pub(crate) bridge: String,
+    pub(crate) subnet: Subnet,
+    pub(crate) gateway: Ipv4Addr,
+    pub(crate) internal: bool,
+}
+
+/// What the rules have to know of a published port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PortRule {
+    /// 0.0.0.0 is any address of this machine.
+    pub(crate) host_ip: Ipv4Addr,
+    pub(crate) host_port: u16,
+    pub(crate) protocol: Protocol,
+    pub(crate) to: Ipv4Addr,
+    pub(crate) to_port: u16,
+}
+
+fn element(set: &'static str, key: Vec<u8>) -> Element {
+    Element {
+        set,
+        key,
+        key_end: Vec::new(),
+        range_end: false,
+        data: Vec::new(),
+    }
+}
+
+/// An interface's name as the rules see it: 16 bytes, filled with NUL.
+fn interface(name: &str) -> Vec<u8> {
+    let mut bytes = name.as_bytes().to_vec();
+    bytes.resize(16, 0);
+    bytes
+}
+
+fn port(number: u16) -> [u8; 4] {
+    let [high, low] = number.to_be_bytes();
+    [high, low, 0, 0]
+}
+
+/// The elements a network adds.
+pub(crate) fn network_elements(network: &NetworkRules) -> Vec<Element> {
+    let bridge = interface(&network.bridge);
+    let subnet = network.subnet;
+    let first = subnet.network().octets();
+    let mut elements = vec![
+        element(BRIDGES, bridge.clone()),
+        element(SAME, [bridge.clone(), bridge.clone()].concat()),
+        element(RESOLVERS, network.gateway.octets().to_vec()),
+        Element {
+            key_end: [bridge.as_slice(), &subnet.broadcast().octets()].concat(),
+            ..element(SOURCES, [bridge.as_slice(), &first].concat())
+        },
+    ];
+    if network.internal {
+        elements.push(element(INTERNAL, bridge));
+    } else {
+        elements.push(element(OUTBOUND, first.to_vec()));
+        let behind = u32::from(subnet.broadcast()).checked_add(1);
+        if let Some(behind) = behind {
+            elements.push(Element {
+                range_end: true,
+                ..element(OUTBOUND, behind.to_be_bytes().to_vec())
+            });
+        }
+    }
+    elements
+}
+
+/// The one element a published port adds.
+pub(crate) fn port_element(rule: &PortRule) -> Element {
+    let protocol = [rule.protocol.number(), 0, 0, 0];
+    let data = [rule.to.octets(), port(rule.to_port)].concat();
+    let (set, key) = if rule.host_ip.is_unspecified() {
+        (PORTS, [protocol, port(rule.host_port)].concat())
+    } else {
+        let key = [rule.host_ip.octets(), protocol, port(rule.host_port)].concat();
+        (PORTS_AT, key)
+    };
+    Element {
+        data,
+        ..element(set, key)
+    }
+}
+
+const IPV4: u8 = 2;
+const IPV6: u8 = 10;
+/// A local address, as the routing table says (`RTN_LOCAL`).
+const LOCAL: u32 = 2;
+/// `IPS_DST_NAT`.
+const IS_PUBLISHED: u32 = 1 << 5;
+/// `NF_CT_STATE_BIT` of established and related.
+const IS_ANSWER: u32 = 0b110;
+
+fn family(number: u8) -> [X; 2] {
+    [X::Meta(Meta::Family, R1), X::Equal(R1, vec![number])]
+}
+
+fn source(length: u32, to: u32) -> X {
+    X::Payload {
+        base: Base::Network,
+        offset: 12,
+        length,
+        to,
+    }
+}
+
+fn destination(length: u32, to: u32) -> X {
+    X::Payload {
+        base: Base::Network,
+        offset: 16,
+        length,
+        to,
+    }
+}
+
+fn destination_port(to: u32) -> X {
+    X::Payload {
+        base: Base::Transport,
+        offset: 2,
+        length: 2,
+        to,
+    }
+}
+
+fn status_published() -> [X; 3] {
+    [
+        X::Conntrack(Conntrack::Status, R1),
+        X::AnyBit(R1, IS_PUBLISHED),
+        X::NotEqual(R1, vec![0; 4]),
+    ]
+}
+
+fn rule(comment: &'static str, parts: &[&[X]]) -> Rule {
+    Rule {
+        comment,
+        expressions: parts.concat(),
+    }
+}
+
+/// The chains of the table, with their rules.
+pub(crate) fn chains() -> Vec<ChainSpec> {
+    let chain = |name, number, priority, kind, rules| ChainSpec {
+        name,
+        hook: Hook {
+            number,
+            priority,
+            kind,
+        },
+        rules,
+    };
+    const PREROUTING: u32 = 0;
+    const FORWARD: u32 = 2;
+    const OUTPUT: u32 = 3;
+    const POSTROUTING: u32 = 4;
+    let mut arriving = vec![resolver_rule()];
+    arriving.extend(publish_rules());
+    vec![
+        chain("guard", PREROUTING, -300, "filter", guard_rules()),
+        chain("publish", PREROUTING, -100, "nat", arriving),
+        chain("publish-own", OUTPUT, -100, "nat", publish_rules()),
+        chain("border", FORWARD, 0, "filter", border_rules()),
+        chain("source", POSTROUTING, 100, "nat", source_rules()),
+    ]
+}
+
+fn guard_rules() -> Vec<Rule> {
+    let mut lo = interface("lo");
+    lo.truncate(16);
+    let not_lo = [X::Meta(Meta::InputName, R1), X::NotEqual(R1, lo)];
+    let from_bridge = [X::Meta(Meta::InputName, R1), X::In(R1, BRIDGES)];
+    let loopback = [X::Equal(R1, vec![127])];
+    let foreign = [
+        X::Meta(Meta::InputName, R1),
+        source(4, R2),
+        X::NotIn(R1, SOURCES),
+    ];
+    vec![
+        rule(
+            "loopback addresses are reached from this machine only",
+            &[
+                &not_lo,
+                &family(IPV4),
+                &[destination(1, R1)],
+                &loopback,
+                &[X::Drop],
+            ],
+        ),
+        rule(
+            "loopback addresses do not come from elsewhere",
+            &[
+                &not_lo,
+                &family(IPV4),
+                &[source(1, R1)],
+                &loopback,
+                &[X::Drop],
+            ],
+        ),
+        rule(
+            "no IPv6 from containers yet",
+            &[&from_bridge, &family(IPV6), &[X::Drop]],
+        ),
+        rule(
+            "containers send from their own network",
+            &[&from_bridge, &family(IPV4), &foreign, &[X::Drop]],
+        ),
+    ]
+}
+
+/// Names are resolved by weft even when a container publishes port 53.
+fn resolver_rule() -> Rule {
+    rule(
+        "name servers of networks are not published ports",
+        &[
+            &family(IPV4),
+            &[destination(4, R1), X::In(R1, RESOLVERS)],
+            &[destination_port(R1), X::Equal(R1, vec![0, 53])],
+            &[X::Accept],
+        ],
+    )
+}
+
+fn publish_rules() -> Vec<Rule> {
+    let to_us = [
+        X::DestinationKind(R1),
+        X::Equal(R1, LOCAL.to_ne_bytes().to_vec()),
+    ];
+    let protocol = |to| X::Meta(Meta::Protocol, to);
+    vec![
+        rule(
+            "ports published on one address",
+            &[
+                &family(IPV4),
+                &to_us,
+                &[destination(4, R1), protocol(W1), destination_port(W2)],
+                &[X::Map(R1, PORTS_AT, R1), X::DestinationNat(R1, W1)],
+            ],
+        ),
+        rule(
+            "ports published on all addresses",
+            &[
+                &family(IPV4),
+                &to_us,
+                &[protocol(R1), destination_port(W1)],
+                &[X::Map(R1, PORTS, R1), X::DestinationNat(R1, W1)],
+            ],
+        ),
+    ]
+}
+
+fn border_rules() -> Vec<Rule> {
+    let into = [X::Meta(Meta::OutputName, R1), X::In(R1, BRIDGES)];
+    let same = [
+        X::Meta(Meta::InputName, R1),
+        X::Meta(Meta::OutputName, R2),
+        X::In(R1, SAME),
+    ];
+    let answer = [
+        X::Conntrack(Conntrack::State, R1),
+        X::AnyBit(R1, IS_ANSWER),
+        X::NotEqual(R1, vec![0; 4]),
+    ];
+    let internal = [X::Meta(Meta::InputName, R1), X::In(R1, INTERNAL)];
+    vec![
+        rule("within a network", &[&same, &[X::Accept]]),
+        rule(
+            "internal networks have no outside",
+            &[&internal, &[X::Drop]],
+        ),
+        rule("answers", &[&answer, &[X::Accept]]),
+        rule(
+            "published ports",
+            &[&status_published(), &into, &[X::Accept]],
+        ),
+        rule("nothing else into a network", &[&into, &[X::Drop]]),
+    ]
+}
+
+fn source_rules() -> Vec<Rule> {
+    let to_bridge = [X::Meta(Meta::OutputName, R1), X::In(R1, BRIDGES)];
+    vec![
+        rule(
+            "containers to the outside",
+            &[
+                &family(IPV4),
+                &[source(4, R1), X::In(R1, OUTBOUND)],
+                &[X::Meta(Meta::OutputName, R1), X::NotIn(R1, BRIDGES)],
+                &[X::Masquerade],
+            ],
+        ),
+        rule(
+            "published ports, from the network they lead to",
+            &[
+                &status_published(),
+                &family(IPV4),
+                &[
+                    X::Meta(Meta::OutputName, R1),
+                    source(4, R2),
+                    X::In(R1, SOURCES),
+                ],
+                &[X::Masquerade],
+            ],
+        ),
+        rule(
+            "published ports, from this machine by a loopback address",
+            &[
+                &family(IPV4),
+                &[source(1, R1), X::Equal(R1, vec![127])],
+                &to_bridge,
+                &[X::Masquerade],
+            ],
+        ),
+    ]
+}

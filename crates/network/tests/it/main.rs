@@ -1,0 +1,9 @@
+//! Networking on the real kernel: every test has a machine of its own, a network namespace with
+//! an outside beyond it. Needs root; `ip` and `nft` serve as oracles.
+
+mod attach;
+mod crash;
+mod isolation;
+mod machine;
+mod ports;
+mod restart;

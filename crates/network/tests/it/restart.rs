@@ -1,0 +1,173 @@
+//! The daemon goes and comes back; others change the machine meanwhile.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use weft_network::{NetworkSpec, Protocol};
+
+use crate::machine::{MACHINE, fetch, inside, on_a_machine, port, reaches, ruleset, run, serve};
+
+#[test]
+fn a_restart_changes_nothing() {
+    on_a_machine(|machine| {
+        let host = machine.open();
+        host.create(NetworkSpec {
+            name: "red".into(),
+            ..NetworkSpec::default()
+        })
+        .unwrap();
+        let web = machine.container_with(&host, "web", "red", |attach| {
+            attach.ports = vec![
+                port(None, 8080, 80, Protocol::Tcp),
+                port(Some(MACHINE), 8081, 81, Protocol::Udp),
+            ];
+        });
+        let plain = machine.container(&host, "plain", "bridge");
+        let listener = inside(&web.netns, || TcpListener::bind("0.0.0.0:80").unwrap());
+        let mut client = inside(&machine.outside, || {
+            TcpStream::connect(SocketAddr::from((MACHINE, 8080))).unwrap()
+        });
+        let (mut served, _) = listener.accept().unwrap();
+
+        let before = (
+            ruleset(),
+            run("ip -o link"),
+            run("ip addr"),
+            host.networks(),
+        );
+        let monitor = run("nft list ruleset");
+        drop(host);
+        let host = machine.open();
+        assert_eq!(run("nft list ruleset"), monitor);
+        assert_eq!(
+            (
+                ruleset(),
+                run("ip -o link"),
+                run("ip addr"),
+                host.networks()
+            ),
+            before
+        );
+        assert_eq!(host.attachments("web"), [web.attachment.clone()]);
+
+        // The connection lives, and the port is still held and still known as web's.
+        client.write_all(b"hello").unwrap();
+        let mut got = [0u8; 5];
+        served.read_exact(&mut got).unwrap();
+        assert_eq!(&got, b"hello");
+        assert!(TcpListener::bind("0.0.0.0:8080").is_err());
+        let next = machine.container(&host, "next", "bridge");
+        assert_ne!(next.address(), plain.address());
+
+        // Whom the daemon does not know any more is released.
+        host.retain(&HashSet::from(["plain".to_owned()])).unwrap();
+        assert!(host.attachments("web").is_empty());
+        assert_eq!(host.attachments("plain").len(), 1);
+        assert!(!run("nft list ruleset").contains("8080"));
+        let endpoints = machine.dir.path().join("networks/endpoints");
+        assert_eq!(std::fs::read_dir(endpoints).unwrap().count(), 1);
+    });
+}
+
+#[test]
+fn tables_of_others_are_not_touched() {
+    on_a_machine(|machine| {
+        run("nft add table inet other");
+        run(
+            "nft add chain inet other input { type filter hook input priority 0 ; policy accept ; }",
+        );
+        run("nft add rule inet other input tcp dport 9 counter drop");
+        run("nft add table ip weft-test");
+        let foreign =
+            || run("nft -a list table inet other") + &run("nft -a list table ip weft-test");
+        let before = foreign();
+        let host = machine.open();
+        let _web = machine.container_with(&host, "web", "bridge", |attach| {
+            attach.ports = vec![port(None, 8080, 80, Protocol::Tcp)];
+        });
+        drop(host);
+        let host = machine.open();
+        host.detach("web", None).unwrap();
+        assert_eq!(foreign(), before);
+        assert!(host.warnings().iter().all(|w| !w.contains("nftables")));
+    });
+}
+
+#[test]
+fn rules_that_stand_in_the_way_are_reported() {
+    on_a_machine(|machine| {
+        run("nft add table ip filter");
+        run(
+            "nft add chain ip filter FORWARD { type filter hook forward priority 0 ; policy drop ; }",
+        );
+        let host = machine.open();
+        let warnings = host.warnings();
+        let expected = "chain FORWARD of nftables table filter drops what it does not know: \
+                        containers may not reach the outside, nor be reached";
+        assert!(warnings.iter().any(|w| w == expected), "{warnings:?}");
+    });
+}
+
+#[test]
+fn rules_and_bridges_others_removed_come_back() {
+    on_a_machine(|machine| {
+        let host = machine.open();
+        let publish = |number| {
+            move |attach: &mut weft_network::Attach<'_>| {
+                attach.ports = vec![port(None, number, 80, Protocol::Tcp)];
+            }
+        };
+        let web = machine.container_with(&host, "web", "bridge", publish(8080));
+        let _server = serve(&web.netns, 80);
+        let before = run("nft list ruleset");
+        run("nft flush ruleset");
+        assert!(!reaches(&machine.outside, (MACHINE, 8080)));
+        // The next change finds out.
+        let two = machine.container_with(&host, "two", "bridge", publish(8081));
+        assert!(fetch(&machine.outside, (MACHINE, 8080)).is_ok());
+        run("nft flush ruleset");
+        host.detach("two", None).unwrap();
+        assert_eq!(run("nft list ruleset"), before);
+        drop(two);
+
+        // A bridge that is gone is made again for the next container.
+        run(&format!(
+            "ip link delete {}",
+            host.find("bridge").unwrap().bridge
+        ));
+        let three = machine.container(&host, "three", "bridge");
+        let _server = serve(&three.netns, 80);
+        assert!(fetch(machine.home(), (three.address(), 80)).is_ok());
+    });
+}
+
+#[test]
+fn a_damaged_record_is_an_error_or_a_loss_of_one() {
+    on_a_machine(|machine| {
+        let host = machine.open();
+        let _one = machine.container(&host, "one", "bridge");
+        let network = host.find("bridge").unwrap();
+        drop(host);
+        let dir = machine.dir.path().join("networks");
+        let endpoint = std::fs::read_dir(dir.join("endpoints"))
+            .unwrap()
+            .next()
+            .unwrap();
+        std::fs::write(endpoint.unwrap().path(), "{").unwrap();
+        let host = machine.open();
+        assert!(host.attachments("one").is_empty());
+        host.sweep();
+        assert!(!run("ip -o link").contains("wv"));
+        drop(host);
+        let record = dir.join(format!("{}.json", network.id));
+        for content in ["", "{", "[]", "null"] {
+            std::fs::write(&record, content).unwrap();
+            let error = weft_network::Host::open(machine.config()).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "cannot read the networks of this machine"
+            );
+        }
+    });
+}
