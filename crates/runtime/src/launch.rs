@@ -1,12 +1,71 @@
 //! create, start, exec: from a request to a process.
 //!
+//! Owns: the order of all steps, and the protocol between the caller and the new process.
+//! Never: keeps state on disk, waits for the container to end, or removes its cgroup after that.
+//!
 //! Callers must have one thread: everything here forks without exec.
+//!
+//! ```text
+//!   caller (host's privileges)                │ init
+//!   ──────────────────────────────────────────┼──────────────────────────────────────────────
+//!   lower the specification, or refuse        │
+//!   make the cgroup, its limits and device    │
+//!     rules; the start program with its       │
+//!     filter; a user namespace if a new one   │
+//!     is asked for                            │
+//!   prepare mounts, detached: overlay, binds, │
+//!     /dev with nodes, masks                  │
+//!   clone3 into cgroup and namespaces ───────►│ begins. Only if a user or pid namespace is to be
+//!     (or: clone3 a middle process, which     │   joined it has a middle process as its maker,
+//!      raises limits, joins by descriptor,    │   and is the caller's child all the same
+//!      clones init as the caller's child,     │ out-of-memory score, hard limits raised
+//!      says Pid and ends)                     │ not dumpable; session; other namespaces joined
+//!                                             │ root of its user namespace; own cgroup namespace
+//!   ◄─────────────────────────── Namespaces ──┤ only if there are runtime hooks
+//!   prestart and createRuntime hooks          │
+//!   Go ──────────────────────────────────────►│
+//!                                             │ mounts put in place; terminal, createContainer
+//!                                             │   hooks; masks, read-only paths; pivot
+//!                                             │ names, kernel parameters, working directory
+//!                                             │ limits, filter (now only without
+//!                                             │   no_new_privs), capabilities, user
+//!   ◄────────────────── Ready (+ terminal) ───┤
+//!   create() returns                          │ waits at the gate
+//!   ··········································│··············································
+//!   start(): Go ─────────────────────────────►│ startContainer hooks
+//!                                             │ finds the program, no_new_privs, closes
+//!                                             │   descriptors, becomes the start program,
+//!                                             │   which loads the filter and executes
+//!   ◄────────────── end of file, or Failed ───┤ the program
+//!   poststart hooks                           │
+//! ```
+//!
+//! At every point a failure is one message that names step, object and errno, and the sender ends.
+//! The caller then reaps it, and what was prepared goes away with its descriptors.
 
+mod channel;
+mod create;
+mod exec;
+pub mod gate;
+pub mod hook;
+mod identity;
+mod init;
+mod program;
+pub mod step;
+
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use oci_spec::runtime::{Process, Spec};
 pub use weft_sys::namespace::Kind as NamespaceKind;
+
+use crate::plan::Refused;
+use gate::Gate;
+use step::{Failure, Step};
+
+pub use create::{create, create_behind};
+pub use exec::exec;
 
 /// What a container is to be made of.
 #[derive(Debug)]
@@ -38,7 +97,7 @@ pub enum Rootfs {
         lower: Vec<PathBuf>,
         /// Where changes go.
         upper: PathBuf,
-        /// Overlayfs's own directory, on the filesystem of `upper`.
+        /// Overlayfs's own directory, beside `upper`.
         work: PathBuf,
     },
 }
@@ -79,6 +138,7 @@ pub struct Created {
     pub pidfd: OwnedFd,
     /// The terminal's master, if one was asked for.
     pub terminal: Option<OwnedFd>,
+    gate: Gate,
 }
 
 /// A process whose program runs.
@@ -108,39 +168,89 @@ pub struct ExecRequest {
 /// Why a process could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// Not there yet.
+    /// The specification asks for what is not done.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The system call filter cannot be made.
+    #[error("linux.seccomp")]
+    Seccomp(#[source] crate::seccomp::CompileError),
+    /// The cgroup, or a limit in it.
+    #[error("prepare the cgroup")]
+    Cgroup(#[source] crate::cgroup::CgroupError),
+    /// What was given does not fit together.
     #[error("{0}")]
-    Other(String),
+    Invalid(String),
+    /// A step failed, on either side.
+    #[error("{failure}")]
+    Step {
+        /// Which, on what.
+        failure: Failure,
+        /// Why.
+        #[source]
+        source: Option<io::Error>,
+    },
+    /// A hook failed.
+    #[error(transparent)]
+    Hook(#[from] hook::HookError),
+    /// The new process ended without a word.
+    #[error("the container's init ended before the program ran ({0})")]
+    Died(String),
 }
 
 impl LaunchError {
     /// Whether the program was not found (exit code 127).
     pub fn is_not_found(&self) -> bool {
-        false
+        self.program_error().is_some_and(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            )
+        })
     }
+
     /// Whether the program was found but cannot be executed (exit code 126).
     pub fn is_not_executable(&self) -> bool {
-        false
+        self.program_error().is_some() && !self.is_not_found()
+    }
+
+    fn program_error(&self) -> Option<io::Error> {
+        match self {
+            LaunchError::Step { failure, .. }
+                if matches!(failure.step, Step::Find | Step::Execute) =>
+            {
+                Some(failure.error())
+            }
+            _ => None,
+        }
     }
 }
 
-/// Makes the container; its init waits at the gate.
-pub fn create(_request: CreateRequest) -> Result<Created, LaunchError> {
-    Err(LaunchError::Other(
-        "creating containers is not built yet".to_owned(),
-    ))
+impl From<Failure> for LaunchError {
+    fn from(failure: Failure) -> LaunchError {
+        let source = (failure.errno != 0).then(|| failure.error());
+        LaunchError::Step { failure, source }
+    }
 }
 
 impl Created {
     /// Opens the gate; comes back when the program runs.
     pub fn start(self) -> Result<Running, LaunchError> {
-        Err(LaunchError::Other(
-            "starting containers is not built yet".to_owned(),
-        ))
+        let Created {
+            pid,
+            pidfd,
+            terminal,
+            gate,
+        } = self;
+        if let Err(error) = gate.open() {
+            // Nothing else would end or reap it.
+            let _ = weft_sys::process::signal(&pidfd, 9);
+            let _ = weft_sys::process::wait(&pidfd);
+            return Err(error);
+        }
+        Ok(Running {
+            pid,
+            pidfd,
+            terminal,
+        })
     }
-}
-
-/// Starts a further process in a container; comes back when the program runs.
-pub fn exec(_request: ExecRequest) -> Result<Running, LaunchError> {
-    Err(LaunchError::Other("exec is not built yet".to_owned()))
 }

@@ -51,6 +51,28 @@ pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
     Ok(())
 }
 
+/// Closes every descriptor from `first` up that is not in `keep`, at once.
+///
+/// For a forked child that will exec or exit without returning: whatever owns these descriptors in
+/// its copy of the memory must never be used or dropped again.
+pub fn close_except(first: RawFd, keep: &[RawFd]) -> io::Result<()> {
+    let mut keep: Vec<RawFd> = keep.iter().copied().filter(|fd| *fd >= first).collect();
+    keep.sort_unstable();
+    keep.dedup();
+    let mut from = first;
+    for fd in keep.into_iter().chain([RawFd::MAX]) {
+        if fd > from {
+            // SAFETY: closes descriptors that, by contract of this function, nobody uses again.
+            let result = unsafe { libc::syscall(libc::SYS_close_range, from, fd - 1, 0) };
+            if result < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        from = fd.saturating_add(1);
+    }
+    Ok(())
+}
+
 /// Takes over a descriptor that was inherited from the caller of this program, as in
 /// `--preserve-fds` or a supervisor's socket.
 ///

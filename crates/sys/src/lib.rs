@@ -7,6 +7,7 @@
 
 pub mod bpf;
 pub mod fd;
+pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;

@@ -142,6 +142,24 @@ fn names(path: &Path) -> io::Result<Vec<&OsStr>> {
         .collect()
 }
 
+/// Opens `path` beneath `directory` with `flags`: no links at all, no other mounts.
+///
+/// For trees whose every entry is known, as a procfs instance of one's own.
+pub fn open_strictly(directory: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH
+        | ResolveFlags::NO_SYMLINKS
+        | ResolveFlags::NO_MAGICLINKS
+        | ResolveFlags::NO_XDEV;
+    let flags = flags | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat2(
+        directory,
+        path,
+        flags,
+        Mode::empty(),
+        resolve,
+    )?)
+}
+
 /// What kind of thing a handle is open on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {

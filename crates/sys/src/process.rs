@@ -164,6 +164,23 @@ fn exit_of(status: &rustix::process::WaitIdStatus) -> Exit {
     }
 }
 
+/// The number, in the caller's pid namespace, of the process behind `pidfd`.
+///
+/// `ESRCH` when it has ended and was reaped.
+pub fn pid_of(pidfd: impl AsFd) -> io::Result<i32> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd());
+    let text = std::fs::read_to_string(path)?;
+    let number = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Pid:"))
+        .and_then(|number| number.trim().parse().ok());
+    match number {
+        Some(pid) if pid > 0 => Ok(pid),
+        Some(_) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        None => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
 /// Sends `signal` (1 to 64) to the process behind `pidfd`. `ESRCH` when it has ended.
 pub fn signal(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     // SAFETY: a null siginfo asks for the ordinary one; the rest are integers.

@@ -33,7 +33,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    fn bits(self) -> libc::c_ulong {
+    pub(crate) fn bits(self) -> libc::c_ulong {
         let mut bits = 0;
         if self.all_threads {
             bits |= libc::SECCOMP_FILTER_FLAG_TSYNC;

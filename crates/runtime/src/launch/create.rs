@@ -1,0 +1,345 @@
+//! The caller's side of create.
+//!
+//! Never: leaves anything of a failed create behind but the directories it was given.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use weft_sys::namespace::{Kind, Kinds};
+use weft_sys::process::{Child, CloneRequest, Side, clone, exit_now, signal, wait};
+
+use super::channel::{Channel, Message};
+use super::gate::Gate;
+use super::hook::{self, State};
+use super::init::{self, Init};
+use super::program::Start;
+use super::step::{Failure, Named, Step};
+use super::{CreateRequest, Created, Join, LaunchError, Stdio, identity};
+use crate::cgroup::{Cgroup, Hierarchy};
+use crate::plan::{Plan, lower};
+use crate::rootfs;
+
+/// Most descriptors a process may inherit beyond its standard streams.
+const MAX_PRESERVED: u32 = 200;
+
+/// Makes the container; its init waits at the gate.
+pub fn create(request: CreateRequest) -> Result<Created, LaunchError> {
+    launch(request, None)
+}
+
+/// As [`create`], with init waiting at `gate` (see [`super::gate::listen`]), so that the caller
+/// may end before the container is started.
+pub fn create_behind(request: CreateRequest, gate: OwnedFd) -> Result<Created, LaunchError> {
+    launch(request, Some(gate))
+}
+
+fn launch(request: CreateRequest, gate: Option<OwnedFd>) -> Result<Created, LaunchError> {
+    let CreateRequest {
+        id,
+        dir,
+        spec,
+        rootfs,
+        stdio,
+        join,
+        preserve_fds,
+    } = request;
+    let kinds: Vec<Kind> = join.iter().map(|join| join.kind).collect();
+    let plan = lower(&spec, &dir, &kinds)?;
+    check(&plan, &stdio, preserve_fds)?;
+    let start = Start::make(plan.seccomp.as_ref(), &plan.process)?;
+    let mut join = join;
+    let new = resolve_namespaces(&plan, &mut join)?;
+    let user = join.iter().find(|join| join.kind == Kind::User);
+    let user = user.map(|join| join.fd.as_fd().try_clone_to_owned());
+    let user = user.transpose().named(Step::Join, "user")?;
+
+    let cgroup = Holder::make(&plan)?;
+    let directory = cgroup.as_ref().map(|cgroup| cgroup.fd());
+    let user = user.as_ref().map(|user| user.as_fd());
+    let prepared = rootfs::prepare(&plan, &rootfs, user, directory)?;
+    own_streams(&stdio, &plan)?;
+    let state = State {
+        version: spec.version().clone(),
+        id,
+        status: "creating",
+        pid: 0,
+        dir,
+        annotations: plan.annotations.clone(),
+    };
+    let hooks = plan.hooks.clone();
+    let (ours, theirs) = Channel::pair().named(Step::Channel, "")?;
+    let init = Init {
+        plan,
+        prepared,
+        start,
+        stdio,
+        join,
+        has_middle: false,
+        channel: theirs,
+        gate,
+        state: state.clone(),
+        preserve_fds,
+    };
+    let child = make_process(init, new, directory)?;
+    let result = accompany(&child, &ours, &hooks, &state);
+    match result {
+        Ok(terminal) => {
+            if let Some(cgroup) = cgroup {
+                cgroup.keep();
+            }
+            let poststart = hooks.poststart().clone().unwrap_or_default();
+            let state = State {
+                pid: child.pid,
+                ..state
+            };
+            let gate = Gate::new(ours, poststart, state);
+            Ok(Created {
+                pid: child.pid,
+                pidfd: child.pidfd,
+                terminal,
+                gate,
+            })
+        }
+        Err(error) => {
+            let _ = signal(&child.pidfd, 9);
+            let ended = wait(&child.pidfd);
+            Err(match (error, ended) {
+                (LaunchError::Died(_), Ok(exit)) => LaunchError::Died(format!("{exit:?}")),
+                (error, _) => error,
+            })
+        }
+    }
+}
+
+fn check(plan: &Plan, stdio: &Stdio, preserve_fds: u32) -> Result<(), LaunchError> {
+    if plan.process.terminal != matches!(stdio, Stdio::Terminal) {
+        let text = "process.terminal and the standard streams given do not agree";
+        return Err(LaunchError::Invalid(text.to_owned()));
+    }
+    if preserve_fds > MAX_PRESERVED {
+        let text = format!("{preserve_fds} descriptors to preserve: more than {MAX_PRESERVED}");
+        return Err(LaunchError::Invalid(text));
+    }
+    Ok(())
+}
+
+/// Opens what is joined by path, and makes the user namespace if a new one is asked for: it has
+/// to be there before mounts can be mapped by it. Gives the kinds left to be made by clone.
+fn resolve_namespaces(plan: &Plan, join: &mut Vec<Join>) -> Result<Kinds, LaunchError> {
+    for (kind, path) in &plan.namespaces.join {
+        let shown = || format!("{} at {}", kind.file_name(), path.display());
+        let fd = OwnedFd::from(File::open(path).named(Step::Join, shown())?);
+        let found = weft_sys::namespace::kind_of(&fd).named(Step::Join, shown())?;
+        if found != Some(*kind) {
+            let text = format!("{} is not a {} namespace", path.display(), kind.file_name());
+            return Err(LaunchError::Invalid(text));
+        }
+        join.push(Join { kind: *kind, fd });
+    }
+    let new = plan.namespaces.new;
+    if let (true, Some(maps)) = (new.contains(Kind::User), &plan.id_maps) {
+        let made = weft_sys::namespace::create_user(&maps.users, &maps.groups, Kinds::NONE);
+        let (fd, _) = made.named(Step::Join, "user")?;
+        join.push(Join {
+            kind: Kind::User,
+            fd,
+        });
+    }
+    Ok(new.without(Kind::User).without(Kind::Cgroup))
+}
+
+/// Pipes and sockets given as streams can be opened again by name (`/dev/stdout`) only by whom
+/// they belong to.
+fn own_streams(stdio: &Stdio, plan: &Plan) -> Result<(), Failure> {
+    let Stdio::Fds {
+        stdin,
+        stdout,
+        stderr,
+    } = stdio
+    else {
+        return Ok(());
+    };
+    let (mut uid, mut gid) = (plan.process.uid, plan.process.gid);
+    if let Some(maps) = &plan.id_maps {
+        let unmapped = || std::io::Error::other("it is not mapped in the user namespace");
+        let object = format!("{uid}:{gid}");
+        uid = maps
+            .user(uid)
+            .ok_or_else(unmapped)
+            .named(Step::User, &object)?;
+        gid = maps
+            .group(gid)
+            .ok_or_else(unmapped)
+            .named(Step::User, &object)?;
+    }
+    if (uid, gid) == (0, 0) {
+        return Ok(());
+    }
+    let (uid, gid) = (
+        rustix::fs::Uid::from_raw(uid),
+        rustix::fs::Gid::from_raw(gid),
+    );
+    for stream in [stdin, stdout, stderr] {
+        let found = rustix::fs::fstat(stream).named(Step::Streams, "")?;
+        if rustix::fs::FileType::from_raw_mode(found.st_mode) == rustix::fs::FileType::Fifo {
+            rustix::fs::fchown(stream, Some(uid), Some(gid)).named(Step::Streams, "")?;
+        }
+    }
+    Ok(())
+}
+
+/// The container's cgroup, removed again unless it is kept.
+struct Holder(Option<Cgroup>);
+
+impl Holder {
+    fn make(plan: &Plan) -> Result<Option<Holder>, LaunchError> {
+        let Some(path) = &plan.cgroup else {
+            return Ok(None);
+        };
+        let hierarchy = Hierarchy::find().map_err(LaunchError::Cgroup)?;
+        let cgroup = hierarchy
+            .create(path, &plan.resources)
+            .map_err(LaunchError::Cgroup)?;
+        Ok(Some(Holder(Some(cgroup))))
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.0
+            .as_ref()
+            .expect("only dropping and keeping take it")
+            .fd()
+    }
+
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        if let Some(cgroup) = self.0.take() {
+            // The error that brought us here is the one to tell.
+            let _ = cgroup.remove();
+        }
+    }
+}
+
+/// Clones init, by way of a middle process if it has to be born in a joined namespace.
+fn make_process(
+    mut init: Init,
+    new: Kinds,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Child, LaunchError> {
+    let born_in = |join: &Join| matches!(join.kind, Kind::User | Kind::Pid);
+    let needs_middle = init.join.iter().any(born_in);
+    let close = |init: &Init, also: &[i32]| {
+        let mut kept = init::kept(init);
+        kept.extend(also);
+        weft_sys::fd::close_except(3, &kept)
+    };
+    if !needs_middle {
+        let request = CloneRequest {
+            namespaces: new,
+            cgroup,
+            sibling: false,
+        };
+        return match clone(&request).named(Step::Clone, &init.state.id)? {
+            Side::Parent(child) => Ok(child),
+            Side::Child => {
+                let _ = close(&init, &[]);
+                init::run(init)
+            }
+        };
+    }
+    let (ours, theirs) = Channel::pair().named(Step::Channel, "")?;
+    // In the cgroup already, so that init is born there and no descriptor of it has to go along.
+    let request = CloneRequest {
+        cgroup,
+        ..CloneRequest::default()
+    };
+    let middle = match clone(&request).named(Step::Clone, &init.state.id)? {
+        Side::Parent(child) => child,
+        Side::Child => {
+            use std::os::fd::AsRawFd;
+            let _ = close(&init, &[theirs.as_fd().as_raw_fd()]);
+            init.has_middle = true;
+            middle(init, new, theirs)
+        }
+    };
+    drop((theirs, init));
+    let said = ours.receive().named(Step::Channel, "");
+    wait(&middle.pidfd).named(Step::Clone, "")?;
+    child_of(said?)
+}
+
+/// What a middle process said of the child it made for us.
+pub(super) fn child_of(said: Message) -> Result<Child, LaunchError> {
+    match said {
+        Message::Pid(pid) => {
+            // It is our child and not reaped, so the number is still its own.
+            let number = rustix::process::Pid::from_raw(pid).ok_or(std::io::ErrorKind::InvalidData);
+            let number = number.named(Step::Clone, "")?;
+            let flags = rustix::process::PidfdFlags::empty();
+            let pidfd = rustix::process::pidfd_open(number, flags).named(Step::Clone, "")?;
+            Ok(Child { pid, pidfd })
+        }
+        Message::Failed(failure) => Err(failure.into()),
+        _ => Err(LaunchError::Died("before it was made".to_owned())),
+    }
+}
+
+fn middle(mut init: Init, new: Kinds, channel: Channel) -> ! {
+    let made = (|| {
+        identity::score(&init.plan.process)?;
+        identity::raise_limits(&init.plan.process.limits)?;
+        for kind in Kind::ALL {
+            for join in init.join.iter().filter(|join| join.kind == kind) {
+                weft_sys::namespace::join(&join.fd, kind).named(Step::Join, kind.file_name())?;
+            }
+        }
+        init.join.clear();
+        let request = CloneRequest {
+            namespaces: new,
+            cgroup: None,
+            sibling: true,
+        };
+        clone(&request).named(Step::Clone, &init.state.id)
+    })();
+    let said = match made {
+        Ok(Side::Child) => {
+            drop(channel);
+            init::run(init)
+        }
+        Ok(Side::Parent(child)) => Message::Pid(child.pid),
+        Err(failure) => Message::Failed(failure),
+    };
+    let _ = channel.send(&said);
+    exit_now(0)
+}
+
+/// Does the caller's part until init is ready; gives the terminal's master.
+fn accompany(
+    child: &Child,
+    channel: &Channel,
+    hooks: &oci_spec::runtime::Hooks,
+    state: &State,
+) -> Result<Option<OwnedFd>, LaunchError> {
+    loop {
+        match channel.receive().named(Step::Channel, "")? {
+            Message::Ready(terminal) => return Ok(terminal),
+            Message::Failed(failure) => return Err(failure.into()),
+            Message::Namespaces => {
+                let state = State {
+                    pid: child.pid,
+                    ..state.clone()
+                };
+                for hooks in [hooks.prestart(), hooks.create_runtime()] {
+                    hook::run_all(hooks.as_deref().unwrap_or_default(), &state)?;
+                }
+                channel.send(&Message::Go).named(Step::Channel, "")?;
+            }
+            Message::Closed => return Err(LaunchError::Died("without a word".to_owned())),
+            other => return Err(LaunchError::Died(format!("it said {other:?}"))),
+        }
+    }
+}
