@@ -92,6 +92,17 @@ pub enum CgroupError {
         /// Where.
         path: PathBuf,
     },
+    /// Its parent cannot hand controllers down.
+    #[error(
+        "let the children of cgroup {path} have {controllers}: it has processes of its own, which \
+         cgroup v2 does not allow beside children with controllers; move them to a child of it"
+    )]
+    Occupied {
+        /// The parent.
+        path: PathBuf,
+        /// What they need.
+        controllers: String,
+    },
     /// It would not become empty, or not freeze, in time.
     #[error("{action} cgroup {path}: not done after {waited:?}, {processes} processes in it")]
     Timeout {

@@ -187,7 +187,18 @@ pub(super) fn enable(parent: &Directory, settings: &[Setting]) -> Result<()> {
         ));
     }
     let list: Vec<String> = missing.iter().map(|it| format!("+{it}")).collect();
-    parent.write("cgroup.subtree_control", &list.join(" "))
+    parent
+        .write("cgroup.subtree_control", &list.join(" "))
+        .map_err(|error| {
+            if !removal::is_busy(&error) {
+                return error;
+            }
+            let names: Vec<&str> = missing.iter().map(|it| it.as_str()).collect();
+            CgroupError::Occupied {
+                path: parent.path.clone(),
+                controllers: names.join(", "),
+            }
+        })
 }
 
 fn unavailable(directory: &Directory, setting: &Setting, present: &[String]) -> CgroupError {

@@ -146,6 +146,34 @@ fn a_controller_is_enabled_when_a_later_update_needs_it() {
 }
 
 #[test]
+fn a_parent_with_processes_cannot_hand_controllers_down() {
+    let tree = Tree::new("occupied");
+    if tree.lacks("hugetlb") {
+        return;
+    }
+    let parent = tree
+        .hierarchy
+        .create(&tree.path("/a"), &resources("{}"))
+        .unwrap();
+    let mut child = std::process::Command::new("/bin/cat")
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    parent.enter(child.id() as i32).unwrap();
+    let pages = resources(r#"{"hugepageLimits":[{"pageSize":"2MB","limit":0}]}"#);
+    let refused = tree.hierarchy.create(&tree.path("/a/b"), &pages);
+    let nested = tree.hierarchy.create(&tree.path("/a/b"), &resources("{}"));
+    parent.kill().unwrap();
+    child.wait().unwrap();
+    let error = refused.unwrap_err().to_string();
+    assert!(
+        error.contains("have hugetlb: it has processes of its own"),
+        "{error}"
+    );
+    assert!(nested.is_ok(), "without controllers it may have both");
+}
+
+#[test]
 fn a_file_the_kernel_lacks_is_named_and_nothing_is_left() {
     let tree = Tree::new("nofile");
     if tree.lacks("hugetlb") {

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod limits;
+
 use std::io::Write as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::process::ExitStatusExt as _;
