@@ -129,7 +129,7 @@ fn unusable(field: &'static str, why: impl Into<String>) -> ConfigError {
 impl ImageConfig {
     /// Lowers a config blob.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        lower(serde_json::from_slice(json).map_err(ConfigError::Json)?)
+        lower(wire::object(json).map_err(ConfigError::Json)?)
     }
 
     /// The blob for this configuration: OCI image-spec 1.1 config with Docker's additions.

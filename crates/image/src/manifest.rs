@@ -124,7 +124,7 @@ impl Document {
         if served.starts_with(DOCKER_SCHEMA1) {
             return Err(ManifestError::Schema1);
         }
-        let wire: wire::Document = serde_json::from_slice(json).map_err(ManifestError::Json)?;
+        let wire: wire::Document = wire::object(json).map_err(ManifestError::Json)?;
         if wire.fs_layers.is_some() || wire.schema_version == Some(1) {
             return Err(ManifestError::Schema1);
         }

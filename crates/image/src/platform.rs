@@ -34,6 +34,7 @@ impl Platform {
         let word = |part: &&str| {
             !part.is_empty()
                 && part.len() <= 32
+                && part.as_bytes()[0].is_ascii_alphanumeric()
                 && part
                     .bytes()
                     .all(|c| c.is_ascii_alphanumeric() || b"._-".contains(&c))

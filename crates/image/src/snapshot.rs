@@ -140,8 +140,7 @@ impl Overlay {
             lower.push(path);
         }
         if lower.is_empty() {
-            // An image without layers is legal; overlayfs wants something to put nothing over.
-            lower.push(self.store.join("layers").join("empty").join("fs"));
+            lower.push(self.store.join(layers::EMPTY));
         }
         Ok(lower)
     }

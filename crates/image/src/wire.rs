@@ -5,6 +5,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// Reads a JSON object. Serde would also take an array for a struct, which no other reader does.
+pub(crate) fn object<'j, T: Deserialize<'j>>(json: &'j [u8]) -> Result<T, serde_json::Error> {
+    let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first.is_some_and(|byte| *byte != b'{') {
+        return Err(serde::de::Error::custom("it is not a JSON object"));
+    }
+    serde_json::from_slice(json)
+}
+
 /// A manifest or an index; which one it is, `manifest` decides.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]

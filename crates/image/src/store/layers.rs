@@ -8,6 +8,10 @@ use weft_stdx::file::{self, Durability};
 use super::record::{UnpackedRecord, VERSION};
 use super::{Inner, StoreError, tree};
 use crate::digest::Digest;
+use crate::ingest::Measured;
+
+/// What lies below a container whose image has no layers: overlayfs wants something there.
+pub(crate) const EMPTY: &str = "empty";
 
 impl Inner {
     /// The directory of one layer: `fs` and `layer.json` are in it.
@@ -19,31 +23,30 @@ impl Inner {
         self.layer_dir(diff_id).join("layer.json").exists()
     }
 
-    /// Bytes of the files in an unpacked layer.
-    pub(crate) fn layer_size(&self, diff_id: &Digest) -> Result<u64, StoreError> {
+    /// Bytes of the files of layer `diff_id`, if it and `blob` are both here and known to be the
+    /// same content.
+    pub(crate) fn has_pair(&self, blob: &Digest, diff_id: &Digest) -> Option<u64> {
+        if !self.has_blob(blob) {
+            return None;
+        }
+        if let Some(layer) = self.state().layer(blob, diff_id) {
+            return self.has_layer(diff_id).then_some(layer.unpacked_size);
+        }
         let path = self.layer_dir(diff_id).join("layer.json");
-        let bytes = file::read_bounded(&path, 4096).map_err(StoreError::io("read", &path))?;
-        let record: UnpackedRecord =
-            serde_json::from_slice(&bytes).map_err(|source| StoreError::Index {
-                path: path.clone(),
-                source,
-            })?;
-        Ok(record.size)
+        let bytes = file::read_bounded(&path, 4096).ok()?;
+        let record: UnpackedRecord = serde_json::from_slice(&bytes).ok()?;
+        (record.version == VERSION && record.blob == blob.to_string()).then_some(record.size)
     }
 
-    /// Makes a verified directory (with the files in `fs` below it) visible as layer `diff_id`.
-    pub(crate) fn place_layer(
-        &self,
-        from: &Path,
-        diff_id: &Digest,
-        size: u64,
-        entries: u64,
-    ) -> Result<(), StoreError> {
+    /// Makes a verified directory (with the files in `fs` below it) visible as a layer.
+    pub(crate) fn place_layer(&self, from: &Path, layer: &Measured) -> Result<(), StoreError> {
+        let diff_id = &layer.diff_id;
         let record = UnpackedRecord {
             version: VERSION,
             diff_id: diff_id.to_string(),
-            size,
-            entries,
+            blob: layer.blob.to_string(),
+            size: layer.report.bytes,
+            entries: layer.report.entries,
         };
         let json = serde_json::to_vec(&record).expect("strings and numbers always serialise");
         let path = from.join("layer.json");

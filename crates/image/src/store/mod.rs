@@ -190,6 +190,7 @@ impl Store {
         ] {
             make_private(&dir.join(sub))?;
         }
+        make_private(&dir.join(layers::EMPTY))?;
         let lock = lock(dir)?;
         let snapshots = Overlay::new(dir);
         let inner = Inner {
@@ -257,6 +258,14 @@ fn lock(dir: &Path) -> Result<OwnedFd, StoreError> {
 }
 
 impl State {
+    /// A layer of any image that was transferred as `blob` and unpacked as `diff_id`.
+    fn layer(&self, blob: &Digest, diff_id: &Digest) -> Option<&Layer> {
+        let layers = self.images.values().flat_map(|held| &held.image.layers);
+        layers
+            .into_iter()
+            .find(|layer| layer.blob == *blob && layer.diff_id == *diff_id)
+    }
+
     /// The image as it looks from outside, with its present names.
     fn image(&self, id: &Digest) -> Option<Image> {
         let mut image = self.images.get(id)?.image.clone();

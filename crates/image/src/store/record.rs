@@ -55,6 +55,8 @@ pub(crate) struct NameRecord {
 pub(crate) struct UnpackedRecord {
     pub version: u32,
     pub diff_id: String,
+    /// The blob it was unpacked from.
+    pub blob: String,
     pub size: u64,
     pub entries: u64,
 }

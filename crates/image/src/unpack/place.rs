@@ -1,0 +1,414 @@
+//! Owns putting one archive entry where it belongs, in the way overlayfs wants its layers.
+//! Never follows a link in the last part of a name, and in others only inside the root.
+
+use std::ffi::CStr;
+use std::io::{self, BufRead};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::attributes::{self, Target};
+use super::directories::{DIRECTORY, Directories, failed, times, unlink};
+use super::path::{Clean, c_string};
+use super::reader::{Archive, Entry, Kind};
+use super::{Limits, UnpackError, shown};
+
+/// Ids of a container: its user namespace maps this many.
+const IDS: u64 = 65_536;
+/// A piece of zeros at least this long becomes a hole.
+const HOLE_MIN: usize = 4096;
+const LINK_MAX: usize = 4095;
+
+pub(super) struct Place {
+    directories: Directories,
+    limits: Limits,
+    bytes: u64,
+    dropped: u64,
+}
+
+impl Place {
+    pub fn new(root: &Path, limits: Limits) -> Result<Self, UnpackError> {
+        let directories = Directories::new(root, limits.directories)?;
+        Ok(Self {
+            directories,
+            limits,
+            bytes: 0,
+            dropped: 0,
+        })
+    }
+
+    /// Bytes of file content and attributes left out.
+    pub fn totals(&self) -> (u64, u64) {
+        (self.bytes, self.dropped)
+    }
+
+    pub fn finish(&mut self) -> Result<(), UnpackError> {
+        self.directories.finish()
+    }
+
+    pub fn entry<R: BufRead>(
+        &mut self,
+        entry: &Entry,
+        archive: &mut Archive<R>,
+    ) -> Result<(), UnpackError> {
+        let path = Clean::new(&entry.path, &self.limits)?;
+        for (what, id) in [("user", entry.uid), ("group", entry.gid)] {
+            if id >= IDS {
+                return Err(UnpackError::Owner {
+                    path: shown(&entry.path),
+                    what,
+                    id,
+                });
+            }
+        }
+        if path.is_root() {
+            return self.root(entry);
+        }
+        if let Some(hidden) = path.name().strip_prefix(b".wh.") {
+            return self.whiteout_entry(&path, hidden);
+        }
+        let parent = self.directories.open(path.parent(), true)?;
+        let (dir, name) = (parent.as_fd(), path.c_name());
+        match entry.kind {
+            Kind::Directory => self.directory(entry, &path, dir, &name),
+            Kind::File => self.file(entry, &path, dir, &name, archive),
+            Kind::HardLink => self.hard_link(entry, &path, dir, &name),
+            Kind::Symlink => self.symlink(entry, &path, dir, &name),
+            Kind::CharDevice if entry.device == (0, 0) => self.whiteout(&path, dir, &name),
+            Kind::CharDevice => self.node(entry, &path, dir, &name, FileType::CharacterDevice),
+            Kind::BlockDevice => self.node(entry, &path, dir, &name, FileType::BlockDevice),
+            Kind::Fifo => self.node(entry, &path, dir, &name, FileType::Fifo),
+        }
+    }
+
+    fn root(&mut self, entry: &Entry) -> Result<(), UnpackError> {
+        if entry.kind != Kind::Directory {
+            return Err(UnpackError::Format(
+                "its root is not a directory".to_owned(),
+            ));
+        }
+        let top = self.directories.open(b"", false)?;
+        self.settle_directory(entry, b"", &top)
+    }
+
+    fn directory(
+        &mut self,
+        entry: &Entry,
+        path: &Clean,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+    ) -> Result<(), UnpackError> {
+        let opaque = match rustix::fs::mkdirat(dir, name, Mode::RWXU) {
+            Ok(()) => false,
+            Err(Errno::EXIST) => {
+                let stat = look(dir, name, path)?;
+                if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                    false
+                } else {
+                    unlink(dir, name).map_err(|e| failed("replace", path.bytes())(e.into()))?;
+                    self.directories.forget();
+                    rustix::fs::mkdirat(dir, name, Mode::RWXU)
+                        .map_err(|e| failed("create directory", path.bytes())(e.into()))?;
+                    stands_for_deletion(&stat)
+                }
+            }
+            Err(errno) => return Err(failed("create directory", path.bytes())(errno.into())),
+        };
+        let fd = rustix::fs::openat(dir, name, DIRECTORY, Mode::empty())
+            .map_err(|e| failed("open directory", path.bytes())(e.into()))?;
+        if opaque {
+            set_opaque(fd.as_fd()).map_err(|e| failed("make opaque", path.bytes())(e.into()))?;
+        }
+        let fd = Rc::new(fd);
+        self.settle_directory(entry, path.bytes(), &fd)?;
+        self.directories.remember(path.bytes(), fd);
+        Ok(())
+    }
+
+    fn settle_directory(
+        &mut self,
+        entry: &Entry,
+        path: &[u8],
+        fd: &Rc<OwnedFd>,
+    ) -> Result<(), UnpackError> {
+        let (uid, gid) = owner(entry);
+        rustix::fs::fchown(&**fd, Some(uid), Some(gid))
+            .map_err(|e| failed("chown", path)(e.into()))?;
+        self.dropped += attributes::set(entry, &Target::Open(fd.as_fd()))?;
+        self.directories
+            .finish_later(path, fd.as_fd(), entry.mode, entry.mtime)
+    }
+
+    fn file<R: BufRead>(
+        &mut self,
+        entry: &Entry,
+        path: &Clean,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+        archive: &mut Archive<R>,
+    ) -> Result<(), UnpackError> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let fd = self.replacing(path, dir, name, "create file", |dir, name| {
+            rustix::fs::openat(dir, name, flags | OFlags::CLOEXEC, mode)
+        })?;
+        self.content(entry, path, &fd, archive)?;
+        let settle = || -> Result<(), Errno> {
+            // Made by root in a directory whose group is not inherited yet: often right already.
+            if (entry.uid, entry.gid) != (0, 0) {
+                let (uid, gid) = owner(entry);
+                rustix::fs::fchown(&fd, Some(uid), Some(gid))?;
+            }
+            rustix::fs::fchmod(&fd, Mode::from_raw_mode(entry.mode))
+        };
+        settle().map_err(|e| failed("set owner and mode of", path.bytes())(e.into()))?;
+        self.dropped += attributes::set(entry, &Target::Open(fd.as_fd()))?;
+        rustix::fs::futimens(&fd, &times(entry.mtime))
+            .map_err(|e| failed("set times of", path.bytes())(e.into()))
+    }
+
+    fn content<R: BufRead>(
+        &mut self,
+        entry: &Entry,
+        path: &Clean,
+        fd: &OwnedFd,
+        archive: &mut Archive<R>,
+    ) -> Result<(), UnpackError> {
+        let whole = [(0, entry.size)];
+        let pieces = entry.sparse.as_deref().unwrap_or(&whole);
+        let stored: u64 = pieces.iter().map(|(_, length)| length).sum();
+        self.bytes = self.bytes.saturating_add(stored);
+        if self.bytes > self.limits.bytes {
+            return Err(UnpackError::Limit("bytes", self.limits.bytes));
+        }
+        let mut end = 0;
+        for (offset, length) in pieces {
+            let (mut at, mut left) = (*offset, *length);
+            while left > 0 {
+                let data = archive.data()?;
+                if data.is_empty() {
+                    return Err(UnpackError::Format(format!(
+                        "{} is cut short",
+                        shown(&entry.path)
+                    )));
+                }
+                let step = data.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                let hole = step >= HOLE_MIN && is_zero(&data[..step]);
+                if !hole {
+                    write_at(fd, &data[..step], at).map_err(failed("write", path.bytes()))?;
+                    end = at + step as u64;
+                }
+                archive.used(step);
+                at += step as u64;
+                left -= step as u64;
+            }
+        }
+        if end < entry.size {
+            rustix::fs::ftruncate(fd, entry.size)
+                .map_err(|e| failed("extend", path.bytes())(e.into()))?;
+        }
+        Ok(())
+    }
+
+    fn hard_link(
+        &mut self,
+        entry: &Entry,
+        path: &Clean,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+    ) -> Result<(), UnpackError> {
+        let target = Clean::new(&entry.link, &self.limits)?;
+        if target.is_root() || target.bytes() == path.bytes() {
+            let (from, to) = (shown(&entry.path), shown(&entry.link));
+            return Err(UnpackError::Format(format!(
+                "{from} is a hard link to {to}"
+            )));
+        }
+        let missing = |source| UnpackError::Io {
+            doing: "hard link",
+            path: format!("{} to {}", shown(&entry.path), shown(&entry.link)),
+            source,
+        };
+        let from = self.directories.open(target.parent(), false)?;
+        let target = target.c_name();
+        // Looked at before anything is removed to make room for the link.
+        rustix::fs::statat(&*from, &*target, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|e| missing(e.into()))?;
+        self.replacing(path, dir, name, "hard link", |dir, name| {
+            rustix::fs::linkat(&*from, &*target, dir, name, AtFlags::empty())
+        })
+    }
+
+    fn symlink(
+        &mut self,
+        entry: &Entry,
+        path: &Clean,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+    ) -> Result<(), UnpackError> {
+        if entry.link.is_empty() || entry.link.len() > LINK_MAX {
+            let name = shown(&entry.path);
+            return Err(UnpackError::Format(format!(
+                "{name} is a link to an impossible name"
+            )));
+        }
+        let target = c_string(&entry.link);
+        self.replacing(path, dir, name, "create link", |dir, name| {
+            rustix::fs::symlinkat(&*target, dir, name)
+        })?;
+        self.settle_named(entry, path, dir, name)
+    }
+
+    fn node(
+        &mut self,
+        entry: &Entry,
+        path: &Clean,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+        kind: FileType,
+    ) -> Result<(), UnpackError> {
+        let device = rustix::fs::makedev(entry.device.0, entry.device.1);
+        let mode = Mode::from_raw_mode(entry.mode);
+        self.replacing(path, dir, name, "create device", |dir, name| {
+            rustix::fs::mknodat(dir, name, kind, mode, device)
+        })?;
+        self.settle_named(entry, path, dir, name)?;
+        // After the owner, which takes setuid bits; not a link: it was made just now.
+        rustix::fs::chmodat(dir, name, mode, AtFlags::empty())
+            .map_err(|e| failed("chmod", path.bytes())(e.into()))
+    }
+
+    /// Owner, attributes and times of what is not opened.
+    fn settle_named(
+        &mut self,
+        entry: &Entry,
+        path: &Clean,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+    ) -> Result<(), UnpackError> {
+        let (uid, gid) = owner(entry);
+        let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+        rustix::fs::chownat(dir, name, Some(uid), Some(gid), nofollow)
+            .map_err(|e| failed("chown", path.bytes())(e.into()))?;
+        self.dropped += attributes::set(entry, &Target::Named(dir, name))?;
+        rustix::fs::utimensat(dir, name, &times(entry.mtime), nofollow)
+            .map_err(|e| failed("set times of", path.bytes())(e.into()))
+    }
+
+    /// Makes something, and if another thing has its name, removes that and tries again.
+    fn replacing<T>(
+        &mut self,
+        path: &Clean,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+        doing: &'static str,
+        make: impl for<'a> Fn(BorrowedFd<'a>, &'a CStr) -> Result<T, Errno>,
+    ) -> Result<T, UnpackError> {
+        let refused = |errno: Errno| failed(doing, path.bytes())(errno.into());
+        match make(dir, name) {
+            Err(Errno::EXIST) => {}
+            other => return other.map_err(refused),
+        }
+        crate::store::tree::remove_at(dir, name).map_err(failed("replace", path.bytes()))?;
+        self.directories.forget();
+        make(dir, name).map_err(refused)
+    }
+
+    /// `.wh.x` hides x of the layers below, `.wh..wh..opq` all of its directory (OCI image-spec
+    /// 1.1, layer.md, "Whiteouts"); other `.wh..wh.` names were aufs's own and mean nothing.
+    fn whiteout_entry(&mut self, path: &Clean, hidden: &[u8]) -> Result<(), UnpackError> {
+        if hidden == b".wh..opq" {
+            if path.parent().is_empty() {
+                let what = "it hides everything below it with an opaque root".to_owned();
+                return Err(UnpackError::Unsupported(what));
+            }
+            let dir = self.directories.open(path.parent(), true)?;
+            return set_opaque(dir.as_fd())
+                .map_err(|e| failed("make opaque", path.parent())(e.into()));
+        }
+        if hidden.starts_with(b".wh.") {
+            return Ok(());
+        }
+        if matches!(hidden, b"" | b"." | b"..") {
+            return Err(UnpackError::Format(format!(
+                "{} hides nothing",
+                shown(path.bytes())
+            )));
+        }
+        let parent = self.directories.open(path.parent(), true)?;
+        self.whiteout(path, parent.as_fd(), &c_string(hidden))
+    }
+
+    /// Hides `name` of the layers below; what this layer itself has there stays.
+    fn whiteout(
+        &mut self,
+        path: &Clean,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+    ) -> Result<(), UnpackError> {
+        let made = rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0);
+        match made {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(failed("create whiteout", path.bytes())(errno.into())),
+        }
+        let stat = look(dir, name, path)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Ok(());
+        }
+        let opaque = || -> Result<(), Errno> {
+            let fd = rustix::fs::openat(dir, name, DIRECTORY, Mode::empty())?;
+            set_opaque(fd.as_fd())
+        };
+        opaque().map_err(|e| failed("make opaque", path.bytes())(e.into()))
+    }
+}
+
+fn owner(entry: &Entry) -> (Uid, Gid) {
+    let id = |id: u64| u32::try_from(id).expect("checked to be below 65536");
+    (Uid::from_raw(id(entry.uid)), Gid::from_raw(id(entry.gid)))
+}
+
+fn look(dir: BorrowedFd<'_>, name: &CStr, path: &Clean) -> Result<Stat, UnpackError> {
+    rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|e| failed("look at", path.bytes())(e.into()))
+}
+
+fn stands_for_deletion(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+pub(super) fn is_whiteout(dir: BorrowedFd<'_>, name: &CStr) -> bool {
+    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+    stat.is_ok_and(|stat| stands_for_deletion(&stat))
+}
+
+/// Marks a directory as hiding those below it; containers' overlays are mounted by the host's
+/// root, so the attribute is the trusted one.
+pub(super) fn set_opaque(dir: BorrowedFd<'_>) -> Result<(), Errno> {
+    rustix::fs::fsetxattr(dir, c"trusted.overlay.opaque", b"y", XattrFlags::empty())
+}
+
+fn is_zero(data: &[u8]) -> bool {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    data.chunks(ZEROS.len())
+        .all(|chunk| *chunk == ZEROS[..chunk.len()])
+}
+
+fn write_at(fd: &OwnedFd, mut data: &[u8], mut at: u64) -> io::Result<()> {
+    while !data.is_empty() {
+        match rustix::io::pwrite(fd, data, at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                data = &data[written..];
+                at += written as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
