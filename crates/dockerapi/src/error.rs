@@ -43,9 +43,19 @@ impl ApiError {
 
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
+        let mut message = error.to_string();
+        // Docker's client knows exit codes 127 and 126 by these words alone.
+        let words = match error.exit_code {
+            Some(127) => "executable file not found in $PATH",
+            Some(126) => "permission denied",
+            _ => "",
+        };
+        if !words.is_empty() && !message.contains(words) {
+            message = format!("{message}: {words}");
+        }
         Self {
             code: error.code,
-            message: error.to_string(),
+            message,
         }
     }
 }

@@ -35,7 +35,8 @@ fn host(config: Value) -> Value {
 
 /// What the docker command (28.2) sends for a plain `docker run img`.
 fn plain_docker_run() -> Value {
-    json!({
+    serde_json::from_str(
+        r#"{
         "Hostname": "", "Domainname": "", "User": "", "AttachStdin": false, "AttachStdout": true,
         "AttachStderr": true, "Tty": false, "OpenStdin": false, "StdinOnce": false, "Env": null,
         "Cmd": null, "Image": "img", "Volumes": {}, "WorkingDir": "", "Entrypoint": null,
@@ -65,7 +66,9 @@ fn plain_docker_run() -> Value {
             "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "",
             "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": null
         } } }
-    })
+    }"#,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -407,6 +410,14 @@ fn limits() {
         ),
         "not supported: HostConfig.MemorySwappiness (control groups v2 have no such setting), \
          HostConfig.DeviceCgroupRules, HostConfig.LogConfig.Type 'syslog', log option 'tag=x'; \
-         HostConfig.Memory: -1 is negative; CpusetCpus: 'a' is not a list like 0-2,4",
+         HostConfig.Memory: -1 is negative; \
+         HostConfig.CpusetCpus: 'a' is not a list like 0-2,4; \
+         BlkioWeight: must be within 10 and 1000; Ulimits: invalid ulimit type: 'x'; \
+         Ulimits: core: the soft limit is above the hard limit; \
+         OomScoreAdj: must be within -1000 and 1000; \
+         MemorySwap: you should always set the Memory limit when using Memoryswap limit; \
+         NanoCpus and CpuPeriod/CpuQuota cannot both be set; \
+         Devices: 'x' is not an absolute path; \
+         LogConfig max-file: '0' is not within 1..1000",
     );
 }

@@ -66,6 +66,11 @@ async fn read_bytes(body: Incoming) -> Result<Bytes, ApiError> {
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    if has_nul(bytes) {
+        return Err(ApiError::invalid(
+            "the body has a NUL character in a string",
+        ));
+    }
     let mut input = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut input).map_err(|error| {
         let path = error.path().to_string();
@@ -81,6 +86,21 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         .end()
         .map_err(|error| ApiError::invalid(format!("the body goes on after the JSON: {error}")))?;
     Ok(value)
+}
+
+/// Whether a string in the JSON holds NUL: no name, path or argument on Linux can.
+fn has_nul(bytes: &[u8]) -> bool {
+    const ESCAPE: &[u8] = b"\\u0000";
+    let starts = bytes.windows(ESCAPE.len()).enumerate();
+    starts.filter(|(_, part)| *part == ESCAPE).any(|(at, _)| {
+        // A backslash before it would be the one that is escaped.
+        let before = bytes[..at]
+            .iter()
+            .rev()
+            .take_while(|byte| **byte == b'\\')
+            .count();
+        before % 2 == 0
+    })
 }
 
 /// An answer with a JSON body.
@@ -190,5 +210,7 @@ mod tests {
         check(r#"{"Image":"a"} {}"#, "goes on after");
         check(&format!("{{\"X\":{}", "[".repeat(5000)), "recursion limit");
         check("", "EOF");
+        check(r#"{"Image":"a\u0000b"}"#, "NUL");
+        assert!(super::decode::<ContainerCreateRequest>(br#"{"Image":"a\\u0000b"}"#).is_ok());
     }
 }
