@@ -5,24 +5,40 @@
 pub mod attach;
 pub mod container;
 pub mod create;
+pub mod diff;
 pub mod each;
+pub mod events;
 pub mod exec;
+pub mod history;
 pub mod image;
 pub mod images;
+pub mod import;
 pub mod inspect;
 pub mod kill;
 pub mod load;
+pub mod login;
 pub mod logs;
+pub mod network;
 pub mod pause;
+pub mod port;
+pub mod prune;
 pub mod ps;
 pub mod pull;
+pub mod rename;
 pub mod restart;
 pub mod rm;
 pub mod rmi;
 pub mod run;
+pub mod save;
 pub mod start;
+pub mod stats;
 pub mod stop;
+pub mod system;
+pub mod tag;
+pub mod top;
+pub mod update;
 pub mod version;
+pub mod volume;
 pub mod wait;
 
 use crate::tree::{Entry, verb};
@@ -56,11 +72,52 @@ pub const ENTRIES: &[Entry] = &[
         pause::UnpauseArgs,
         "Thaw all processes of containers"
     ),
+    verb!("stats", stats, "Show resource usage, as it changes"),
+    verb!("top", top, "Show the processes of a container"),
+    verb!("port", port, "Show where a container's ports are published"),
+    verb!(
+        "diff",
+        diff,
+        "Show how a container's files differ from its image's"
+    ),
+    verb!("rename", rename, "Give a container another name"),
+    verb!(
+        "update",
+        update,
+        "Change limits and the restart policy of containers"
+    ),
+    verb!("events", events, "Show what happens, as it happens"),
     verb!("pull", pull, "Fetch an image from a registry"),
     verb!("images", images, "List images"),
     verb!("rmi", rmi, "Remove images"),
+    verb!("tag", tag, "Give an image one more name"),
+    verb!("save", save, "Write images to a tar archive"),
     verb!("load", load, "Take in images from a tar archive"),
+    verb!(
+        "import",
+        import,
+        "Make an image of a root filesystem in a tar archive"
+    ),
+    verb!("history", history, "Show how an image was made"),
+    verb!(
+        "login",
+        login::LoginArgs,
+        "Store credentials for a registry"
+    ),
+    verb!(
+        "logout",
+        login::LogoutArgs,
+        "Forget credentials for a registry"
+    ),
     container::NOUN,
     image::NOUN,
+    network::NOUN,
+    volume::NOUN,
+    system::NOUN,
+    verb!(
+        "info",
+        system::InfoArgs,
+        "Show what the engine says of itself"
+    ),
     verb!("version", version, "Show versions of client and engine"),
 ];

@@ -25,7 +25,6 @@ pub struct CliError {
     message: String,
     hints: Vec<String>,
     exit: u8,
-    status: Option<u16>,
 }
 
 impl CliError {
@@ -35,7 +34,6 @@ impl CliError {
             message: message.into(),
             hints: Vec::new(),
             exit: EXIT_FAILED,
-            status: None,
         }
     }
 
@@ -73,11 +71,6 @@ impl CliError {
         self.exit
     }
 
-    /// HTTP status, when the engine refused.
-    pub fn status(&self) -> Option<u16> {
-        self.status
-    }
-
     /// The failure in one line, without hints.
     pub fn message(&self) -> &str {
         &self.message
@@ -97,6 +90,14 @@ impl CliError {
         text
     }
 }
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for CliError {}
 
 /// An error and its causes, outermost first.
 fn chain(error: &dyn Error) -> String {
@@ -119,7 +120,6 @@ impl From<ClientError> for CliError {
             return CliError::silent(0);
         }
         let mut cli = CliError::new(chain(&error));
-        cli.status = error.status();
         cli.hints = hints(&error);
         cli
     }
@@ -283,7 +283,6 @@ mod tests {
             "weft: No such image: nope:latest\nhint: `weft images` lists what is here, `weft pull` fetches more\n"
         );
         assert_eq!(error.code(), EXIT_FAILED);
-        assert_eq!(error.status(), Some(404));
     }
 
     #[test]

@@ -11,13 +11,14 @@ mod printer;
 mod registry_auth;
 mod render;
 mod session;
-mod settings;
+pub mod settings;
 mod terminal;
 mod tree;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub use error::CliError;
 use printer::Printer;
 
 /// Runs the command line; `args` are the words after the program's name.

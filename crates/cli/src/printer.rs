@@ -58,11 +58,6 @@ impl Printer {
             .write_all(error.render().as_bytes());
     }
 
-    /// Whether stdout is a terminal.
-    pub fn out_is_terminal(self) -> bool {
-        std::io::stdout().is_terminal()
-    }
-
     /// Whether stderr is a terminal.
     pub fn err_is_terminal(self) -> bool {
         std::io::stderr().is_terminal()

@@ -21,6 +21,11 @@ pub const NOUN: Entry = Entry {
 const ENTRIES: &[Entry] = &[
     verb!("attach", attach, "Attach to a running container's streams"),
     verb!("create", create, "Create a container"),
+    verb!(
+        "diff",
+        diff,
+        "Show how a container's files differ from its image's"
+    ),
     verb!("exec", exec, "Run a command in a running container"),
     verb!(
         "inspect",
@@ -35,10 +40,18 @@ const ENTRIES: &[Entry] = &[
         pause::PauseArgs,
         "Freeze all processes of containers"
     ),
+    verb!("port", port, "Show where a container's ports are published"),
+    verb!(
+        "prune",
+        prune::ContainerArgs,
+        "Remove all stopped containers"
+    ),
+    verb!("rename", rename, "Give a container another name"),
     verb!("restart", restart, "Restart containers"),
     verb!("rm" | "remove", rm, "Remove containers"),
     verb!("run", run, "Create and run a container from an image"),
     verb!("start", start, "Start stopped containers"),
+    verb!("stats", stats, "Show resource usage, as it changes"),
     verb!("stop", stop, "Stop running containers"),
     verb!(
         "unpause",

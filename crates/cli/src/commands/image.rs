@@ -26,6 +26,9 @@ const ENTRIES: &[Entry] = &[
     ),
     verb!("load", load, "Take in images from a tar archive"),
     verb!("ls" | "list", images, "List images"),
+    verb!("prune", prune::ImageArgs, "Remove unused images"),
     verb!("pull", pull, "Fetch an image from a registry"),
     verb!("rm" | "remove", rmi, "Remove images"),
+    verb!("save", save, "Write images to a tar archive"),
+    verb!("tag", tag, "Give an image one more name"),
 ];

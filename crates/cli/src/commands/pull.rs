@@ -75,7 +75,8 @@ pub async fn pull(
             auth: auth.as_ref().map(registry_auth::header),
         })
         .await?;
-    follow(lines, session.printer, show, |_| Ok(())).await
+    follow(lines, session.printer, show, |_| Ok(())).await?;
+    Ok(())
 }
 
 /// A name and its tag or digest.

@@ -44,7 +44,7 @@ pub struct ResourceFlags {
 }
 
 impl ResourceFlags {
-    pub(super) fn lower(&self, host: &mut HostConfig) {
+    pub fn lower(&self, host: &mut HostConfig) {
         host.memory = self.memory.unwrap_or_default();
         host.memory_swap = self.memory_swap.unwrap_or_default();
         host.memory_reservation = self.memory_reservation.unwrap_or_default();

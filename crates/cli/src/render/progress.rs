@@ -24,13 +24,15 @@ pub enum Show {
     Progress,
 }
 
-/// Follows a transfer to its end. `told` gets the lines that are results (load, import).
+/// Follows a transfer to its end and answers with its last status. `told` gets the lines that are
+/// results (load).
 pub async fn follow(
     mut lines: JsonLines<JsonMessage>,
     printer: Printer,
     show: Show,
     mut told: impl FnMut(&str) -> Result<(), CliError>,
-) -> Result<(), CliError> {
+) -> Result<String, CliError> {
+    let mut last = String::new();
     let mut view = View::new(printer, show);
     while let Some(message) = lines.next().await? {
         if let Some(error) = failure(&message) {
@@ -41,10 +43,11 @@ pub async fn follow(
             told(message.stream.trim_end_matches('\n'))?;
         } else {
             view.update(&message);
+            last = message.status;
         }
     }
     view.finish();
-    Ok(())
+    Ok(last)
 }
 
 fn failure(message: &JsonMessage) -> Option<CliError> {

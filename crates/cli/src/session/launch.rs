@@ -5,7 +5,7 @@
 //!   lock <run-dir>/start.lock
 //!   connect: still nobody?
 //!   spawn ──────────────────────────▶ … serving
-//!   poll pipe ◀──────────── 1 byte ──
+//!   poll pipe ◀── 1 byte on stdin ──
 //!   connect, unlock
 //! ```
 //! Commands that start at the same time queue on the lock, and find the engine running when they
@@ -13,12 +13,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -103,9 +103,6 @@ fn spawn(settings: &Settings, log: File) -> Result<(OwnedFd, Child), CliError> {
     let tried = "start the engine";
     let (ready, signal) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|error| CliError::because(tried, &error))?;
-    // Inheritable from here to the spawn; this process has a single thread.
-    rustix::io::fcntl_setfd(&signal, rustix::io::FdFlags::empty())
-        .map_err(|error| CliError::because(tried, &error))?;
     let errors = log
         .try_clone()
         .map_err(|error| CliError::because(tried, &error))?;
@@ -117,14 +114,13 @@ fn spawn(settings: &Settings, log: File) -> Result<(OwnedFd, Child), CliError> {
         .arg(&settings.data_dir.value)
         .arg("--run-dir")
         .arg(&settings.run_dir.value)
-        .arg("--ready-fd")
-        .arg(signal.as_raw_fd().to_string());
+        .arg("--ready-stdin");
     if let Some(config) = &settings.config.value {
         command.arg("--config").arg(config);
     }
     let child = command
         .current_dir("/")
-        .stdin(Stdio::null())
+        .stdin(signal)
         .stdout(log)
         .stderr(errors)
         .process_group(0)

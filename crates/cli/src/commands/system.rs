@@ -1,0 +1,258 @@
+//! `weft system …` and `weft info`
+
+use weft_api::docker::{DiskUsage, SystemInfo};
+
+use crate::error::CliError;
+use crate::render::{table, template, units};
+use crate::session::Session;
+use crate::settings::Origin;
+use crate::tree::{Entry, Kind, Outcome, add, verb};
+
+/// The noun.
+pub const NOUN: Entry = Entry {
+    name: "system",
+    aliases: &[],
+    about: "Commands about the engine as a whole",
+    define: |command| {
+        add(
+            command
+                .subcommand_required(true)
+                .arg_required_else_help(true),
+            ENTRIES,
+        )
+    },
+    kind: Kind::Noun(ENTRIES),
+};
+
+const ENTRIES: &[Entry] = &[
+    verb!(
+        "config",
+        system::ConfigArgs,
+        "Show each setting and where it came from"
+    ),
+    verb!("df", system::DiskArgs, "Show what takes up how much disk"),
+    verb!("events", events, "Show what happens, as it happens"),
+    verb!(
+        "info",
+        system::InfoArgs,
+        "Show what the engine says of itself"
+    ),
+    verb!("prune", prune::SystemArgs, "Remove all that is unused"),
+];
+
+/// Flags of `system config`.
+#[derive(Debug, clap::Args)]
+pub struct ConfigArgs {
+    /// Format: json
+    #[arg(short, long, value_name = "FORM", value_parser = ["json"])]
+    output: Option<String>,
+}
+
+impl ConfigArgs {
+    /// Shows the settings.
+    pub async fn run(self, session: &Session) -> Outcome {
+        let settings = &session.settings;
+        let config = settings
+            .config
+            .value
+            .as_ref()
+            .map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+        let mut rows: Vec<(String, String, String)> = Vec::new();
+        let mut row = |key: &str, value: String, origin: &Origin| {
+            rows.push((key.to_owned(), value, origin.to_string()));
+        };
+        row("config", config, &settings.config.origin);
+        for (key, setting) in [
+            ("data_dir", &settings.data_dir),
+            ("run_dir", &settings.run_dir),
+            ("host", &settings.host),
+        ] {
+            row(key, setting.value.display().to_string(), &setting.origin);
+        }
+        let keys = &settings.detach_keys;
+        row("detach_keys", keys.value.clone(), &keys.origin);
+        let file = settings.config.value.clone().map(Origin::File);
+        let file = file.unwrap_or(Origin::Default);
+        for (host, registry) in &settings.registries {
+            let key = |member: &str| format!("registries.{host:?}.{member}");
+            row(&key("insecure"), registry.insecure.to_string(), &file);
+            row(&key("mirror"), registry.mirror.join(","), &file);
+            if let Some(ca) = &registry.ca {
+                row(&key("ca"), ca.display().to_string(), &file);
+            }
+        }
+        if self.output.is_some() {
+            let all: Vec<_> = rows
+                .iter()
+                .map(|(key, value, origin)| {
+                    serde_json::json!({"key": key, "value": value, "origin": origin})
+                })
+                .collect();
+            session.printer.json(&all)?;
+            return Ok(0);
+        }
+        let cells: Vec<Vec<String>> = rows
+            .into_iter()
+            .map(|(key, value, origin)| vec![key, value, origin])
+            .collect();
+        let text = table::layout(&["KEY", "VALUE", "FROM"], &cells, None);
+        session.printer.data(&text)?;
+        Ok(0)
+    }
+}
+
+/// Flags of `info`.
+#[derive(Debug, clap::Args)]
+pub struct InfoArgs {
+    /// Format: json, or a Go template
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+}
+
+impl InfoArgs {
+    /// Shows what the engine says of itself.
+    pub async fn run(self, session: &Session) -> Outcome {
+        let info = session.engine().await?.info().await?;
+        let text = match self.format.as_deref() {
+            None => describe(&info),
+            Some(format) => {
+                let value = serde_json::to_value(&info)
+                    .map_err(|error| CliError::because("encode the answer", &error))?;
+                match format {
+                    "json" => format!("{value}\n"),
+                    format => format!("{}\n", template::parse(format)?.render(&value)?),
+                }
+            }
+        };
+        session.printer.data(&text)?;
+        for warning in &info.warnings {
+            session.printer.talk(&format!("warning: {warning}"));
+        }
+        Ok(0)
+    }
+}
+
+fn describe(info: &SystemInfo) -> String {
+    let bytes = u64::try_from(info.mem_total).unwrap_or_default();
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name}: {value}\n"));
+    line("Name", info.name.clone());
+    line("Server Version", info.server_version.clone());
+    line("Containers", info.containers.to_string());
+    line(" Running", info.containers_running.to_string());
+    line(" Paused", info.containers_paused.to_string());
+    line(" Stopped", info.containers_stopped.to_string());
+    line("Images", info.images.to_string());
+    line("Storage Driver", info.driver.clone());
+    for [key, value] in &info.driver_status {
+        line(&format!(" {key}"), value.clone());
+    }
+    line("Logging Driver", info.logging_driver.clone());
+    line("Cgroup Driver", info.cgroup_driver.clone());
+    line("Cgroup Version", info.cgroup_version.clone());
+    line("Runtime", info.default_runtime.clone());
+    line("Security Options", info.security_options.join(", "));
+    line("Kernel Version", info.kernel_version.clone());
+    line("Operating System", info.operating_system.clone());
+    line("Architecture", info.architecture.clone());
+    line("CPUs", info.ncpu.to_string());
+    line("Total Memory", units::binary_size(bytes));
+    line("Root Dir", info.docker_root_dir.clone());
+    text
+}
+
+/// Flags of `system df`.
+#[derive(Debug, clap::Args)]
+pub struct DiskArgs {
+    /// Print the engine's own objects: json
+    #[arg(short, long, value_name = "FORM", value_parser = ["json"])]
+    output: Option<String>,
+}
+
+impl DiskArgs {
+    /// Shows what takes up how much disk.
+    pub async fn run(self, session: &Session) -> Outcome {
+        let usage = session.engine().await?.disk_usage().await?;
+        if self.output.is_some() {
+            session.printer.json(&usage)?;
+            return Ok(0);
+        }
+        let heading = ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"];
+        let text = table::layout(&heading, &disk_rows(&usage), None);
+        session.printer.data(&text)?;
+        Ok(0)
+    }
+}
+
+fn disk_rows(usage: &DiskUsage) -> Vec<Vec<String>> {
+    let bytes = |size: i64| u64::try_from(size).unwrap_or_default();
+    let active_images = usage.images.iter().filter(|i| i.containers > 0).count();
+    let idle_images: u64 = usage
+        .images
+        .iter()
+        .filter(|image| image.containers <= 0)
+        .map(|image| bytes(image.size).saturating_sub(bytes(image.shared_size)))
+        .sum();
+    let running = |state: &str| ["running", "paused", "restarting"].contains(&state);
+    let active_containers = usage
+        .containers
+        .iter()
+        .filter(|c| running(&c.state))
+        .count();
+    let size = |all: bool| -> u64 {
+        usage
+            .containers
+            .iter()
+            .filter(|c| all || !running(&c.state))
+            .map(|c| bytes(c.size_rw.unwrap_or_default()))
+            .sum()
+    };
+    let volume_size = |all: bool| -> u64 {
+        usage
+            .volumes
+            .iter()
+            .filter_map(|volume| volume.usage_data.as_ref())
+            .filter(|data| all || data.ref_count <= 0)
+            .map(|data| bytes(data.size))
+            .sum()
+    };
+    let active_volumes = usage
+        .volumes
+        .iter()
+        .filter(|v| v.usage_data.as_ref().is_some_and(|data| data.ref_count > 0))
+        .count();
+    let row = |name: &str, total: usize, active: usize, size: u64, free: u64| {
+        let free = free.min(size);
+        let share = if size == 0 { 0 } else { free * 100 / size };
+        vec![
+            name.to_owned(),
+            total.to_string(),
+            active.to_string(),
+            units::size_short(size),
+            format!("{} ({share}%)", units::size_short(free)),
+        ]
+    };
+    vec![
+        row(
+            "Images",
+            usage.images.len(),
+            active_images,
+            bytes(usage.layers_size),
+            idle_images,
+        ),
+        row(
+            "Containers",
+            usage.containers.len(),
+            active_containers,
+            size(true),
+            size(false),
+        ),
+        row(
+            "Local Volumes",
+            usage.volumes.len(),
+            active_volumes,
+            volume_size(true),
+            volume_size(false),
+        ),
+    ]
+}
