@@ -8,6 +8,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::OFlags;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 
 /// `MOUNT_ATTR_*` bits of `mount_setattr(2)` and `fsmount(2)`.
@@ -170,7 +171,7 @@ impl Context {
     }
 
     /// Makes the filesystem and mounts it, detached, with these [`attribute`] bits.
-    pub fn mount(self, attributes: u64) -> io::Result<OwnedFd> {
+    pub fn mount(&self, attributes: u64) -> io::Result<OwnedFd> {
         rustix::mount::fsconfig_create(&self.0)?;
         let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
         Ok(rustix::mount::fsmount(
@@ -200,14 +201,35 @@ impl Context {
 
 /// Makes `new_root` (an attached mount's root, also the caller's working directory afterwards)
 /// the root of the mount namespace and lets go of the old one, lazily, with all below it.
+///
+/// Nothing else may be mounted on either root: it would be unmounted instead of the old root, and
+/// `/..` would lead there. That is made sure of at the end.
 pub fn pivot(new_root: impl AsFd) -> io::Result<()> {
     use rustix::process::{fchdir, pivot_root};
+    let new_root = new_root.as_fd();
     fchdir(new_root)?;
     pivot_root(c".", c".")?;
     // "." still is the new root; the old one is mounted on top of it and comes off first.
     rustix::mount::unmount(c".", rustix::mount::UnmountFlags::DETACH)?;
     rustix::process::chdir(c"/")?;
+    // Going up from the root stays there, but enters what is mounted on it.
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let above = rustix::fs::open(c"/..", flags, rustix::fs::Mode::empty())?;
+    if identity(&above)?.0 != identity(new_root)?.0 {
+        return Err(io::Error::other(
+            "something is left mounted on the new root",
+        ));
+    }
     Ok(())
+}
+
+/// Takes `mount`, on which nothing is mounted, off its place. Changes the working directory.
+pub fn detach(mount: impl AsFd) -> io::Result<()> {
+    rustix::process::fchdir(mount)?;
+    Ok(rustix::mount::unmount(
+        c".",
+        rustix::mount::UnmountFlags::DETACH,
+    )?)
 }
 
 /// The mount that `file` is in, by number, with whether `file` is its root.

@@ -2,7 +2,7 @@
 //!
 //! Never: looks at users, groups or programs of an image; ids are numbers here.
 
-use oci_spec::runtime::{PosixRlimitType, Process};
+use oci_spec::runtime::{LinuxCapabilities, PosixRlimitType, Process};
 
 use super::{Limit, ProcessPlan, Refused, kernel_string, refuse_some};
 use crate::capabilities::Sets;
@@ -59,11 +59,21 @@ pub(super) fn lower(process: &Process, reasons: &mut Vec<String>) -> ProcessPlan
             .map(|variable| kernel_string(reasons, "process.env", variable))
             .collect(),
         cwd: cwd.clone(),
-        capabilities: process.capabilities().as_ref().map(Sets::from_oci),
+        capabilities: process.capabilities().as_ref().map(sets),
         limits: limits(process, reasons),
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
         oom_score_adj,
     }
+}
+
+/// A capability can only be ambient if it is permitted and inheritable (capabilities(7)); runc's
+/// own template names ambient ones that are not, and means none.
+fn sets(capabilities: &LinuxCapabilities) -> Sets {
+    let mut sets = Sets::from_oci(capabilities);
+    for other in [sets.permitted, sets.inheritable] {
+        sets.ambient = sets.ambient.intersection(other);
+    }
+    sets
 }
 
 fn refuse_unsupported(process: &Process, reasons: &mut Vec<String>) {

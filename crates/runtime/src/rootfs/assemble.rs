@@ -49,16 +49,16 @@ pub fn assemble(
         };
         mount::change(&host, true, &slave).named(Step::Root, "/")?;
     }
-    // Both go on top of the host's root, which is let go with all below it by the pivot. The
-    // masks have to be attached to be copied.
+    // It goes on top of the host's root, which is let go with all below it by the pivot. The
+    // masks go on top of that for a while: what is copied has to be attached.
+    mount::place(&root, &host).named(Step::Root, plan.root.path.display())?;
     let masks = match masks {
         Some(masks) => {
-            mount::place(&masks, &host).named(Step::Mask, "")?;
+            mount::place(&masks, &root).named(Step::Mask, "")?;
             Some(Masks::open(masks)?)
         }
         None => None,
     };
-    mount::place(&root, &host).named(Step::Root, plan.root.path.display())?;
     let handle = root
         .try_clone()
         .named(Step::Root, plan.root.path.display())?;
@@ -76,6 +76,7 @@ pub fn assemble(
         for path in &plan.masked {
             masks.cover(&assembled.root, path)?;
         }
+        masks.detach()?;
     }
     for path in &plan.read_only {
         freeze(&assembled.root, path)?;

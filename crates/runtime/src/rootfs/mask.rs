@@ -35,6 +35,7 @@ pub(super) fn make() -> Result<OwnedFd, Failure> {
 
 /// The masks, in a mount namespace where they are attached somewhere.
 pub(super) struct Masks {
+    tree: OwnedFd,
     file: OwnedFd,
     directory: OwnedFd,
 }
@@ -45,10 +46,17 @@ impl Masks {
             rustix::fs::openat(&tree, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
                 .named(Step::Mask, "")
         };
+        let (file, directory) = (open(FILE)?, open(DIRECTORY)?);
         Ok(Masks {
-            file: open(FILE)?,
-            directory: open(DIRECTORY)?,
+            tree,
+            file,
+            directory,
         })
+    }
+
+    /// Takes the masks off the place they are attached at; their copies stay.
+    pub(super) fn detach(&self) -> Result<(), Failure> {
+        mount::detach(&self.tree).named(Step::Mask, "")
     }
 
     /// Covers `path` in `root`, if it is there, and makes sure that it is covered.

@@ -23,24 +23,26 @@ pub(super) fn mount(
     context
         .set(c"source", c"overlay")
         .named(Step::Overlay, shown())?;
+    // A detached mount lasts as long as its own descriptor, so all are kept until the end.
+    let mut held = Vec::with_capacity(lower.len() + 1);
     for layer in lower {
         let layer_fd = directory(layer, user_namespace)?;
         context
             .set_fd(c"lowerdir+", &layer_fd)
             .map_err(|error| explain(&context, layer, error))?;
+        held.push(layer_fd);
     }
     // Overlayfs renames between the two, so they have to be seen through one mount.
-    let (upper_fd, work_fd) = writable(upper, work, user_namespace)?;
+    let (upper_fd, work_fd) = writable(upper, work, user_namespace, &mut held)?;
     context
         .set_fd(c"upperdir", &upper_fd)
         .map_err(|error| explain(&context, upper, error))?;
     context
         .set_fd(c"workdir", &work_fd)
         .map_err(|error| explain(&context, work, error))?;
-    // A user namespace's root may set these without being able to set trusted ones, and a copy
-    // of the layer made by an unprivileged process keeps them.
-    let mounted = context.mount(0);
-    mounted.named(Step::Overlay, shown())
+    context
+        .mount(0)
+        .map_err(|error| explain(&context, upper, error))
 }
 
 /// The directory `path`, through a detached mount of its own if ids are mapped.
@@ -73,6 +75,7 @@ fn writable(
     upper: &Path,
     work: &Path,
     user_namespace: Option<BorrowedFd<'_>>,
+    held: &mut Vec<OwnedFd>,
 ) -> Result<(OwnedFd, OwnedFd), Failure> {
     let Some(namespace) = user_namespace else {
         return Ok((directory(upper, None)?, directory(work, None)?));
@@ -91,7 +94,9 @@ fn writable(
     let open = |name: &std::ffi::OsStr, whole: &Path| {
         rustix::fs::openat(&both, name, flags, Mode::empty()).named(Step::Overlay, whole.display())
     };
-    Ok((open(upper_name, upper)?, open(work_name, work)?))
+    let opened = (open(upper_name, upper)?, open(work_name, work)?);
+    held.push(both);
+    Ok(opened)
 }
 
 fn explain(context: &Context, path: &Path, error: std::io::Error) -> Failure {
