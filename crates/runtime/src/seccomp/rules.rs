@@ -12,8 +12,6 @@
 //!
 //! Never: BPF.
 
-use std::collections::BTreeMap;
-
 use oci_spec::runtime::{
     LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall,
 };
@@ -119,25 +117,17 @@ impl<'a> Rules<'a> {
 
     /// Every number's verdict under one convention, as ranges without gaps; neighbours differ.
     pub fn segments(&self, abi: &Abi) -> Vec<Segment> {
-        let (verdicts, highest) = self.verdicts(abi);
-        let mut segments = Vec::with_capacity(verdicts.len() * 2);
-        let mut next = 0;
-        for (number, verdict) in verdicts {
-            if number > next {
-                push(&mut segments, next, Verdict::Answer(self.default));
-            }
-            push(&mut segments, number, verdict);
-            next = number + 1;
-        }
-        let unknown = highest.map_or(0, |highest| highest + 1);
-        if unknown > next {
-            push(&mut segments, next, Verdict::Answer(self.default));
-        }
-        let beyond = if highest.is_some() {
-            self.beyond
-        } else {
+        let verdicts = self.verdicts(abi);
+        let beyond = if verdicts.is_empty() {
             self.default
+        } else {
+            self.beyond
         };
+        let unknown = verdicts.len() as u32;
+        let mut segments = Vec::new();
+        for (number, verdict) in (0..).zip(verdicts) {
+            push(&mut segments, number, verdict);
+        }
         push(&mut segments, unknown, Verdict::Answer(beyond));
         if let Some(end) = abi.end {
             push(&mut segments, end, Verdict::Answer(NOT_IMPLEMENTED));
@@ -145,21 +135,30 @@ impl<'a> Rules<'a> {
         segments
     }
 
-    fn verdicts(&self, abi: &Abi) -> (BTreeMap<u32, Verdict>, Option<u32>) {
-        let mut verdicts = BTreeMap::new();
-        let mut highest = None;
+    /// By number, up to the highest one that is named.
+    fn verdicts(&self, abi: &Abi) -> Vec<Verdict> {
+        let open = Verdict::Checked {
+            clauses: Vec::new(),
+            otherwise: self.default,
+        };
+        let mut verdicts = Vec::new();
         for rule in &self.rules {
             for number in rule.names.iter().filter_map(|name| abi.number(name)) {
-                highest = highest.max(Some(number));
+                let index = number as usize;
+                if index >= verdicts.len() {
+                    verdicts.resize(index + 1, open.clone());
+                }
                 if rule.answer != self.default {
-                    rule.add_to(verdicts.entry(number).or_insert_with(|| Verdict::Checked {
-                        clauses: Vec::new(),
-                        otherwise: self.default,
-                    }));
+                    rule.add_to(&mut verdicts[index]);
                 }
             }
         }
-        (verdicts, highest)
+        for verdict in &mut verdicts {
+            if *verdict == open {
+                *verdict = Verdict::Answer(self.default);
+            }
+        }
+        verdicts
     }
 }
 

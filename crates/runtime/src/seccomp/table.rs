@@ -16,23 +16,49 @@ mod x86_64;
 compile_error!("seccomp: no system call table for this architecture");
 
 /// One calling convention.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Abi {
     /// `AUDIT_ARCH_*`, which the kernel puts into `seccomp_data.arch`.
     pub audit: u32,
     /// From here up numbers belong to another convention that shares `audit` (x32).
     pub end: Option<u32>,
     numbers: &'static [(&'static str, u32)],
+    /// Where in `numbers` the names with each first byte start.
+    starts: [u16; LETTERS + 1],
 }
 
+/// First bytes a name can have: ASCII.
+const LETTERS: usize = 128;
+
 impl Abi {
+    const fn new(audit: u32, end: Option<u32>, numbers: &'static [(&'static str, u32)]) -> Abi {
+        let mut starts = [0; LETTERS + 1];
+        let mut name = 0;
+        let mut letter = 0;
+        while letter <= LETTERS {
+            while name < numbers.len() && (numbers[name].0.as_bytes()[0] as usize) < letter {
+                name += 1;
+            }
+            starts[letter] = name as u16;
+            letter += 1;
+        }
+        Abi {
+            audit,
+            end,
+            numbers,
+            starts,
+        }
+    }
+
     /// The number of the call with this name, if this convention has it.
     pub fn number(&self, name: &str) -> Option<u32> {
-        let index = self
-            .numbers
+        let letter = usize::from(*name.as_bytes().first().filter(|byte| byte.is_ascii())?);
+        let range = usize::from(self.starts[letter])..usize::from(self.starts[letter + 1]);
+        let names = &self.numbers[range];
+        let index = names
             .binary_search_by(|(known, _)| (*known).cmp(name))
             .ok()?;
-        Some(self.numbers[index].1)
+        Some(names[index].1)
     }
 }
 
@@ -41,41 +67,29 @@ impl Abi {
 const X32_BIT: u32 = 0x4000_0000;
 
 #[cfg(any(target_arch = "x86_64", test))]
-const X86_64: Abi = Abi {
-    audit: audit::X86_64,
-    end: Some(X32_BIT),
-    numbers: &x86_64::X86_64,
-};
+static X86_64: Abi = Abi::new(audit::X86_64, Some(X32_BIT), &x86_64::X86_64);
 #[cfg(any(target_arch = "x86_64", test))]
-const X86: Abi = Abi {
-    audit: audit::X86,
-    end: None,
-    numbers: &x86::X86,
-};
+static X86: Abi = Abi::new(audit::X86, None, &x86::X86);
 #[cfg(any(target_arch = "aarch64", test))]
-const AARCH64: Abi = Abi {
-    audit: audit::AARCH64,
-    end: None,
-    numbers: &aarch64::AARCH64,
-};
+static AARCH64: Abi = Abi::new(audit::AARCH64, None, &aarch64::AARCH64);
 
 /// What programs built for this machine use.
 #[cfg(target_arch = "x86_64")]
-pub(super) const NATIVE: Abi = X86_64;
+pub(super) static NATIVE: &Abi = &X86_64;
 /// What programs built for this machine use.
 #[cfg(target_arch = "aarch64")]
-pub(super) const NATIVE: Abi = AARCH64;
+pub(super) static NATIVE: &Abi = &AARCH64;
 
 /// The conventions a profile with these `architectures` speaks of: the native one always, 32-bit
 /// x86 when it is named on x86_64.
 ///
 /// Others have no table here. Naming them is not an error, because containerd and docker name
 /// x32 and 32-bit ARM in every profile; their calls are refused as if they were not named.
-pub(super) fn conventions(architectures: &[Arch]) -> Vec<Abi> {
+pub(super) fn conventions(architectures: &[Arch]) -> Vec<&'static Abi> {
     let mut list = vec![NATIVE];
     #[cfg(target_arch = "x86_64")]
     if architectures.contains(&Arch::ScmpArchX86) {
-        list.push(X86);
+        list.push(&X86);
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = architectures;
@@ -89,7 +103,7 @@ mod tests {
 
     #[test]
     fn names_are_sorted_and_numbers_unique() {
-        for abi in [X86_64, X86, AARCH64] {
+        for abi in [&X86_64, &X86, &AARCH64] {
             assert!(
                 abi.numbers.windows(2).all(|pair| pair[0].0 < pair[1].0),
                 "{:x}",
@@ -114,8 +128,10 @@ mod tests {
             ("mseal", [Some(462), Some(462), Some(462)]),
             ("no_such_call", [None, None, None]),
             ("", [None, None, None]),
+            ("\u{e9}", [None, None, None]),
+            ("\u{7f}", [None, None, None]),
         ] {
-            let found = [X86_64, X86, AARCH64].map(|abi| abi.number(name));
+            let found = [&X86_64, &X86, &AARCH64].map(|abi| abi.number(name));
             assert_eq!(found, numbers, "{name}");
         }
     }
