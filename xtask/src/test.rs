@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::count::Tally;
-use crate::{fuzz, lane, packages, residue, tidy};
+use crate::{fuzz, lane, packages, residue, tidy, vm};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Shared by all fuzz targets.
@@ -19,6 +19,19 @@ const FUZZ_SECONDS: u32 = 30;
 /// Runs everything; true when nothing failed.
 pub fn run(root: &Path) -> Result<bool> {
     packages::ensure(packages::TEST)?;
+    components()?;
+    let before = residue::read()?;
+    let mut total = checks(root)?;
+    total += tests(root)?;
+    total += counted(&fuzz::lane(root, FUZZ_SECONDS)?);
+    total += vm::run(root)?;
+    total += residue(&before)?;
+    println!("{total}");
+    Ok(total.failed == 0)
+}
+
+/// rustfmt and clippy are components of the toolchain, not packages.
+fn components() -> Result<()> {
     for component in ["fmt", "clippy"] {
         let found = Command::new("cargo")
             .args([component, "--version"])
@@ -27,36 +40,36 @@ pub fn run(root: &Path) -> Result<bool> {
             bail!("cargo {component} is missing; run: rustup component add rustfmt clippy");
         }
     }
-    let before = residue::read()?;
+    Ok(())
+}
+
+/// What needs no run of weft.
+fn checks(root: &Path) -> Result<Tally> {
+    let clippy = [
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
     let mut total = Tally::default();
-
-    for (name, args, limit) in [
-        ("fmt", &["fmt", "--all", "--check"][..], 2 * MINUTE),
-        (
-            "clippy",
-            &[
-                "clippy",
-                "--locked",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ][..],
-            15 * MINUTE,
-        ),
-    ] {
-        total += Tally::one(lane::run(name, cargo(root, args), limit)?.ok);
-    }
+    total +=
+        Tally::one(lane::run("fmt", cargo(root, &["fmt", "--all", "--check"]), 2 * MINUTE)?.ok);
+    total += Tally::one(lane::run("clippy", cargo(root, &clippy), 15 * MINUTE)?.ok);
     total += Tally::one(tidy::command(root)?);
+    Ok(total)
+}
 
-    // The binary first: the tests of the whole run it, those of the crates do not need it.
+/// The binary first: the tests of the whole run it, those of the crates do not need it.
+fn tests(root: &Path) -> Result<Tally> {
     let built = lane::run(
         "build",
         cargo(root, &["build", "--locked", "--package", "weft"]),
         15 * MINUTE,
     )?;
-    total += Tally::one(built.ok);
+    let mut total = Tally::one(built.ok);
     if built.ok {
         let args = [
             "test",
@@ -66,23 +79,20 @@ pub fn run(root: &Path) -> Result<bool> {
             "--",
             "--show-output",
         ];
-        let tests = lane::run("tests", cargo(root, &args), 25 * MINUTE)?;
-        total += tests.tally;
-        // A test program that died without its summary line has failed, too.
-        total += Tally {
-            failed: u64::from(!tests.ok && tests.tally.failed == 0),
-            ..Tally::default()
-        };
+        total += counted(&lane::run("tests", cargo(root, &args), 25 * MINUTE)?);
     }
+    Ok(total)
+}
 
-    let fuzzed = fuzz::lane(root, FUZZ_SECONDS)?;
-    total += fuzzed.tally;
-    total += Tally {
-        failed: u64::from(!fuzzed.ok && fuzzed.tally.failed == 0),
-        ..Tally::default()
-    };
+/// A test program that died without its summary line has failed, too.
+fn counted(outcome: &lane::Outcome) -> Tally {
+    let mut tally = outcome.tally;
+    tally.failed += u64::from(!outcome.ok && tally.failed == 0);
+    tally
+}
 
-    let left = residue::since(&before)?;
+fn residue(before: &residue::Reading) -> Result<Tally> {
+    let left = residue::since(before)?;
     println!(
         "==> residue: {}",
         if left.is_empty() { "none" } else { "FAILED" }
@@ -90,10 +100,7 @@ pub fn run(root: &Path) -> Result<bool> {
     for line in &left {
         println!("{line}");
     }
-    total += Tally::one(left.is_empty());
-
-    println!("{total}");
-    Ok(total.failed == 0)
+    Ok(Tally::one(left.is_empty()))
 }
 
 fn cargo(root: &Path, args: &[&str]) -> Command {

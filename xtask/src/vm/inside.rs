@@ -15,7 +15,7 @@ use rustix::mount::{MountFlags, mount, mount_move};
 use rustix::process::{chdir, chroot};
 use rustix::system::{RebootCommand, finit_module, reboot};
 
-use super::END;
+use super::{END, checks};
 
 /// How long anything may take under emulation.
 const SOON: Duration = Duration::from_secs(120);
@@ -76,302 +76,16 @@ fn phase() -> Result<()> {
         .find_map(|word| word.strip_prefix("weft.phase="))
         .unwrap_or_default();
     match phase {
-        "limits" => limits(),
-        "reboot" => after_reboot(),
-        "cut" => after_cut(),
+        "limits" => checks::limits(),
+        "reboot" => checks::after_reboot(),
+        "cut" => checks::after_cut(),
         other => bail!("no phase {other:?}"),
     }
     Ok(())
 }
 
-fn limits() {
-    check("an image of a tree", || {
-        busybox(&[
-            "sh",
-            "-c",
-            "busybox tar -c -C /image . | weft import - busybox",
-        ])?;
-        expect(&["run", "--rm", "busybox", "echo", "hello"], 0, "hello")
-    });
-    check("memory is limited", || {
-        expect(
-            &[
-                "run",
-                "--rm",
-                "--memory",
-                "32m",
-                "busybox",
-                "cat",
-                "/sys/fs/cgroup/memory.max",
-            ],
-            0,
-            "33554432",
-        )
-    });
-    check("what needs more memory is killed and told so", || {
-        let eat = "head -c 200000000 /dev/zero | tail -c 200000000 > /dev/null";
-        let args = [
-            "run",
-            "--name",
-            "oom",
-            "--memory",
-            "32m",
-            "--memory-swap",
-            "32m",
-            "busybox",
-            "sh",
-            "-c",
-            &format!("exec tail -c 200000000 /dev/zero; {eat}"),
-        ];
-        weft(&args, 137)?;
-        expect(
-            &["inspect", "--format", "{{.State.OOMKilled}}", "oom"],
-            0,
-            "true",
-        )?;
-        weft(&["rm", "oom"], 0).map(drop)
-    });
-    check("processes are limited", || {
-        let script = "cat /sys/fs/cgroup/pids.max; for i in $(seq 20); do sleep 5 & done 2>&1 | grep -c fork; true";
-        let said = weft(
-            &[
-                "run",
-                "--rm",
-                "--pids-limit",
-                "10",
-                "busybox",
-                "sh",
-                "-c",
-                script,
-            ],
-            0,
-        )?;
-        ensure!(said.starts_with("10\n") && !said.contains("\n0"), "{said}");
-        Ok(())
-    });
-    check("processor time is limited", || {
-        expect(
-            &[
-                "run",
-                "--rm",
-                "--cpus",
-                "0.5",
-                "busybox",
-                "cat",
-                "/sys/fs/cgroup/cpu.max",
-            ],
-            0,
-            "50000 100000",
-        )?;
-        expect(
-            &[
-                "run",
-                "--rm",
-                "--cpuset-cpus",
-                "1",
-                "busybox",
-                "cat",
-                "/sys/fs/cgroup/cpuset.cpus.effective",
-            ],
-            0,
-            "1",
-        )?;
-        let weight = weft(
-            &[
-                "run",
-                "--rm",
-                "--cpu-shares",
-                "2048",
-                "busybox",
-                "cat",
-                "/sys/fs/cgroup/cpu.weight",
-            ],
-            0,
-        )?;
-        ensure!(
-            weight.parse::<u32>().is_ok_and(|weight| weight > 1),
-            "{weight}"
-        );
-        Ok(())
-    });
-    check("disk throughput is limited", || {
-        let said = weft(
-            &[
-                "run",
-                "--rm",
-                "--device-read-bps",
-                "/dev/vda:1mb",
-                "busybox",
-                "cat",
-                "/sys/fs/cgroup/io.max",
-            ],
-            0,
-        )?;
-        ensure!(said.contains("rbps=1048576"), "{said}");
-        Ok(())
-    });
-    check("limits can be changed while it runs", || {
-        weft(
-            &[
-                "run", "--detach", "--name", "one", "--memory", "64m", "busybox", "sleep", "3600",
-            ],
-            0,
-        )?;
-        weft(
-            &["update", "--memory", "48m", "--memory-swap", "48m", "one"],
-            0,
-        )?;
-        expect(
-            &["exec", "one", "cat", "/sys/fs/cgroup/memory.max"],
-            0,
-            "50331648",
-        )?;
-        let stats = weft(&["stats", "--no-stream", "one"], 0)?;
-        ensure!(stats.contains("48MiB"), "{stats}");
-        weft(&["rm", "--force", "one"], 0).map(drop)
-    });
-    check("disks cannot be opened unless given", || {
-        let flags = ["run", "--rm", "--userns", "host", "--cap-add", "MKNOD"];
-        let read = [
-            "busybox",
-            "sh",
-            "-c",
-            "mknod /tmp/disk b 254 0 && head -c 4 /tmp/disk | wc -c",
-        ];
-        let kept = weft(&[&flags[..], &read].concat(), 0)?;
-        ensure!(kept == "0", "the disk was read: {kept}");
-        let given = [
-            &flags[..],
-            &["--device", "/dev/vda"],
-            &["busybox", "sh", "-c", "head -c 4 /dev/vda | wc -c"],
-        ]
-        .concat();
-        expect(&given, 0, "4")
-    });
-    check("a published port is reached", || {
-        weft(
-            &[
-                "run",
-                "--detach",
-                "--name",
-                "web",
-                "--publish",
-                "8080:8080",
-                "busybox",
-                "httpd",
-                "-f",
-                "-p",
-                "8080",
-                "-h",
-                "/etc",
-            ],
-            0,
-        )?;
-        wait("the page", || {
-            busybox(&["wget", "-qO-", "http://127.0.0.1:8080/passwd"])
-                .is_ok_and(|page| page.contains("root"))
-        })?;
-        weft(&["rm", "--force", "web"], 0).map(drop)
-    });
-    check("what is removed leaves no cgroup", || {
-        wait("empty", || {
-            !fs::read_dir("/sys/fs/cgroup/weft")
-                .into_iter()
-                .flatten()
-                .flatten()
-                .any(|entry| entry.path().is_dir())
-        })
-    });
-    check("containers for the next boot", leave_containers);
-}
-
-/// What the next boot looks for: one that comes back, one that does not.
-fn leave_containers() -> Result<()> {
-    weft(
-        &[
-            "run",
-            "--detach",
-            "--name",
-            "back",
-            "--restart",
-            "always",
-            "--volume",
-            "kept:/data",
-            "busybox",
-            "sh",
-            "-c",
-            "echo x >> /data/starts; exec sleep 3600",
-        ],
-        0,
-    )?;
-    weft(
-        &[
-            "run", "--detach", "--name", "gone", "busybox", "sleep", "3600",
-        ],
-        0,
-    )?;
-    busybox(&["sync"]).map(drop)
-}
-
-/// After a boot nothing is believed to run, policies are followed, and data is there.
-fn after_boot(starts: &str) {
-    check("the one with a policy is back", || {
-        weft(&["ps"], 0)?;
-        wait("it runs", || {
-            weft(&["inspect", "--format", "{{.State.Status}}", "back"], 0)
-                .is_ok_and(|status| status == "running")
-        })?;
-        wait("its volume knows", || {
-            weft(&["exec", "back", "cat", "/data/starts"], 0).is_ok_and(|said| said == starts)
-        })
-    });
-    check("the one without is known to have ended", || {
-        expect(
-            &["inspect", "--format", "{{.State.Status}}", "gone"],
-            0,
-            "exited",
-        )?;
-        weft(&["start", "gone"], 0)?;
-        weft(&["rm", "--force", "gone"], 0).map(drop)
-    });
-    check("images are whole", || {
-        expect(&["run", "--rm", "busybox", "echo", "hello"], 0, "hello")
-    });
-}
-
-fn after_reboot() {
-    after_boot("x\nx");
-    check("containers for the power cut", || {
-        weft(
-            &[
-                "run", "--detach", "--name", "gone", "busybox", "sleep", "3600",
-            ],
-            0,
-        )
-        .map(drop)
-    });
-    // In the middle of work, the power goes: the harness kills the machine at this line.
-    let mut busy = Command::new("/bin/busybox").args(["sh", "-c", "busybox tar -c -C /image . | weft import - half:1; while :; do weft run --rm busybox true; done"]).env("PATH", "/bin").spawn();
-    pause();
-    println!("VM CUT");
-    if let Ok(child) = &mut busy {
-        let _ = child.wait();
-    }
-}
-
-fn after_cut() {
-    after_boot("x\nx\nx");
-    check("everything can be removed", || {
-        let ids = weft(&["ps", "--all", "--quiet"], 0)?;
-        let args: Vec<&str> = ["rm", "--force"].into_iter().chain(ids.lines()).collect();
-        weft(&args, 0)?;
-        expect(&["ps", "--all", "--quiet"], 0, "")?;
-        weft(&["system", "prune", "--all", "--force"], 0)?;
-        expect(&["images", "--quiet"], 0, "")
-    });
-}
-
-fn check(name: &str, run: impl FnOnce() -> Result<()>) {
+/// Runs one check and says how it went.
+pub fn check(name: &str, run: impl FnOnce() -> Result<()>) {
     match run() {
         Ok(()) => println!("VM ok {name}"),
         Err(error) => println!(
@@ -382,7 +96,7 @@ fn check(name: &str, run: impl FnOnce() -> Result<()>) {
 }
 
 /// Runs weft, which must end with `code`, and returns what it printed.
-fn weft(args: &[&str], code: i32) -> Result<String> {
+pub fn weft(args: &[&str], code: i32) -> Result<String> {
     let output = Command::new("/bin/weft")
         .args(args)
         .env("PATH", "/bin")
@@ -402,7 +116,8 @@ fn weft(args: &[&str], code: i32) -> Result<String> {
     Ok(said)
 }
 
-fn expect(args: &[&str], code: i32, expected: &str) -> Result<()> {
+/// Runs weft, which must end with `code` and print `expected`.
+pub fn expect(args: &[&str], code: i32, expected: &str) -> Result<()> {
     let said = weft(args, code)?;
     ensure!(
         said == expected,
@@ -412,7 +127,8 @@ fn expect(args: &[&str], code: i32, expected: &str) -> Result<()> {
     Ok(())
 }
 
-fn busybox(args: &[&str]) -> Result<String> {
+/// Runs a busybox applet and returns what it printed.
+pub fn busybox(args: &[&str]) -> Result<String> {
     let output = Command::new("/bin/busybox")
         .args(args)
         .env("PATH", "/bin")
@@ -427,7 +143,8 @@ fn busybox(args: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn wait(what: &str, condition: impl Fn() -> bool) -> Result<()> {
+/// Waits until `condition` holds.
+pub fn wait(what: &str, condition: impl Fn() -> bool) -> Result<()> {
     let began = Instant::now();
     while !condition() {
         ensure!(
@@ -441,7 +158,7 @@ fn wait(what: &str, condition: impl Fn() -> bool) -> Result<()> {
 }
 
 /// The machine has no event for what is waited for here, so it looks again.
-fn pause() {
+pub fn pause() {
     let _ = poll(
         &mut [],
         Some(&Timespec {

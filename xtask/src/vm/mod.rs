@@ -3,6 +3,7 @@
 //! Owns the virtual machine: kernel, disk, boots and cuts. Never needs hardware support: it is
 //! emulated in software. The checks are in `inside`, which runs as the machine's first process.
 
+mod checks;
 mod disk;
 pub mod inside;
 mod kernel;
