@@ -15,9 +15,8 @@ fn main() -> ExitCode {
     let mode = args.first().and_then(|a| a.to_str()).unwrap_or_default();
     let rest = || args[1..].to_vec();
     match mode {
-        "spawner" => weft_runtime::spawner::main(rest()),
+        "spawner" => weft_runtime::spawner::main(rest().into_iter()),
         "engine" => engine::main(rest()),
-        "oci" => weft_cli::oci::main(rest()),
         "demo" => demo::main(rest()),
         _ => weft_cli::main(args),
     }

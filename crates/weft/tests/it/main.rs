@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bad_registry;
+mod docker_api;
 mod docker_cli;
 mod exec;
 mod images;
