@@ -279,7 +279,26 @@ pub fn set_groups(groups: &[u32]) -> io::Result<()> {
     check(result as libc::c_int).map(drop)
 }
 
-/// Sets the caller's name of the resource limit `resource` (a `RLIMIT_*` number) for itself.
+/// Does `work` as somebody whose files belong to `uid` and `gid`, with all other rights as before.
+///
+/// For mounts that remember who made them. Threads other than the caller's are not changed.
+pub fn with_file_owner<T>(uid: u32, gid: u32, work: impl FnOnce() -> T) -> io::Result<T> {
+    let capabilities = rustix::thread::capabilities(None)?;
+    let (old_uid, old_gid) = set_file_owner(uid, gid);
+    // Leaving user 0 has taken the capabilities that belong to files.
+    let kept = rustix::thread::set_capabilities(None, capabilities);
+    let done = kept.map(|()| work());
+    set_file_owner(old_uid, old_gid);
+    rustix::thread::set_capabilities(None, capabilities)?;
+    Ok(done?)
+}
+
+fn set_file_owner(uid: u32, gid: u32) -> (u32, u32) {
+    // SAFETY: plain integers; both give the id from before, and cannot fail with our rights.
+    unsafe { (libc::setfsuid(uid) as u32, libc::setfsgid(gid) as u32) }
+}
+
+/// Sets the caller's resource limit `resource` (a `RLIMIT_*` number).
 pub fn set_limit(resource: u32, soft: u64, hard: u64) -> io::Result<()> {
     let limit = libc::rlimit64 {
         rlim_cur: soft,

@@ -298,6 +298,11 @@ fn middle(mut init: Init, new: Kinds, channel: Channel) -> ! {
             }
         }
         init.join.clear();
+        if init.plan.id_maps.is_some() {
+            // What comes with the namespaces clone makes (a message queue filesystem) is to
+            // belong to the container's root.
+            identity::become_root()?;
+        }
         let request = CloneRequest {
             namespaces: new,
             cgroup: None,

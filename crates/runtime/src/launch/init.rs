@@ -68,7 +68,7 @@ fn go(init: Init, report: &mut Channel) -> Result<Infallible, Failure> {
         identity::score(&plan.process)?;
         identity::raise_limits(&plan.process.limits)?;
     }
-    enter_namespaces(&plan, join, has_middle)?;
+    enter_namespaces(&plan, join)?;
     runtime_hooks(&plan, &channel, &mut state)?;
 
     let mut terminal = None;
@@ -110,15 +110,12 @@ pub(super) fn load_early(filter: &crate::seccomp::Program) -> Result<(), Failure
     weft_sys::seccomp::load(filter.instructions(), filter.flags()).named(Step::Seccomp, "")
 }
 
-fn enter_namespaces(plan: &Plan, join: Vec<Join>, has_middle: bool) -> Result<(), Failure> {
+fn enter_namespaces(plan: &Plan, join: Vec<Join>) -> Result<(), Failure> {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .named(Step::Session, "")?;
     rustix::process::setsid().named(Step::Session, "")?;
     for join in join {
         weft_sys::namespace::join(&join.fd, join.kind).named(Step::Join, join.kind.file_name())?;
-    }
-    if has_middle && plan.id_maps.is_some() {
-        identity::become_root()?;
     }
     if plan.namespaces.new.contains(Kind::Cgroup) {
         // Its root is the cgroup of whoever makes it, so it is made from within.

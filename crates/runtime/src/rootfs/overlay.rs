@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use weft_sys::mount::{self, Change, Context, Propagation};
+use weft_sys::process::with_file_owner;
 
 use crate::launch::step::{Failure, Named, Step};
+use crate::plan::IdMaps;
 
 /// Mounts, detached, `lower` (top first) under `upper`. With `user_namespace` all of them are
 /// id-mapped by it: on disk are the container's own ids.
@@ -17,6 +19,7 @@ pub(super) fn mount(
     upper: &Path,
     work: &Path,
     user_namespace: Option<BorrowedFd<'_>>,
+    maps: Option<&IdMaps>,
 ) -> Result<OwnedFd, Failure> {
     let shown = || upper.display();
     let context = Context::open(c"overlay").named(Step::Overlay, shown())?;
@@ -40,9 +43,13 @@ pub(super) fn mount(
     context
         .set_fd(c"workdir", &work_fd)
         .map_err(|error| explain(&context, work, error))?;
-    context
-        .mount(0)
-        .map_err(|error| explain(&context, upper, error))
+    // Overlayfs keeps files of its own in `work`, as whoever mounts it: that has to be somebody
+    // the mapped mount knows.
+    let mounted = match maps.and_then(|maps| Some((maps.user(0)?, maps.group(0)?))) {
+        Some((uid, gid)) => with_file_owner(uid, gid, || context.mount(0)).and_then(|done| done),
+        None => context.mount(0),
+    };
+    mounted.map_err(|error| explain(&context, upper, error))
 }
 
 /// The directory `path`, through a detached mount of its own if ids are mapped.

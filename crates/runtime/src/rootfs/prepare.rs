@@ -52,7 +52,7 @@ pub fn prepare(
     let root = match rootfs {
         Rootfs::Directory => directory(&plan.root.path)?,
         Rootfs::Overlay { lower, upper, work } => {
-            overlay::mount(lower, upper, work, user_namespace)?
+            overlay::mount(lower, upper, work, user_namespace, plan.id_maps.as_ref())?
         }
     };
     let mut mounts = Vec::with_capacity(plan.mounts.len());
