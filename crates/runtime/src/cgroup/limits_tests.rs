@@ -1,8 +1,13 @@
 //! Limits of the specification against the files and values they become.
 
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
 use super::*;
 
-fn planned(json: &str) -> Result<Vec<Setting>> {
+type Planned = std::result::Result<Vec<Setting>, LimitError>;
+
+fn planned(json: &str) -> Planned {
     plan(&serde_json::from_str(json).unwrap())
 }
 
@@ -181,4 +186,66 @@ fn an_error_says_limit_value_and_reason() {
         error.to_string(),
         "limit cpu.quota = 5: it is at least 1000 microseconds"
     );
+}
+
+fn any_resources() -> impl Strategy<Value = Value> {
+    let signed = || prop_oneof![-2..3i64, 990..1100i64, any::<i64>()];
+    let unsigned = || prop_oneof![0..3u64, 990..1100u64, any::<u64>()];
+    let text = || {
+        prop_oneof![
+            "[a-z0-9.,_\\-/ \n]{0,12}",
+            "(cgroup|memory|io)\\.[a-z.]{0,8}"
+        ]
+    };
+    let memory = (signed(), signed(), signed(), any::<bool>());
+    let cpu = (
+        unsigned(),
+        signed(),
+        unsigned(),
+        unsigned(),
+        0..3i64,
+        text(),
+    );
+    let device = (signed(), signed(), unsigned(), any::<u16>());
+    (memory, cpu, device, signed(), text(), text()).prop_map(
+        |(memory, cpu, device, pids, key, value)| {
+            let (major, minor, rate, weight) = device;
+            let mut page = serde_json::Map::new();
+            page.insert(key.clone(), json!(value));
+            json!({
+                "memory": {"limit": memory.0, "swap": memory.1, "reservation": memory.2,
+                           "checkBeforeUpdate": memory.3},
+                "cpu": {"shares": cpu.0, "quota": cpu.1, "period": cpu.2, "burst": cpu.3,
+                        "idle": cpu.4, "cpus": cpu.5},
+                "blockIO": {"weight": weight, "throttleReadBpsDevice":
+                    [{"major": major, "minor": minor, "rate": rate}]},
+                "pids": {"limit": pids},
+                "hugepageLimits": [{"pageSize": value, "limit": pids}],
+                "rdma": {key.clone(): {"hcaHandles": 1}},
+                "unified": page,
+            })
+        },
+    )
+}
+
+/// The parts of `all`, each alone: one bad part would hide the others.
+fn parts(all: &Value) -> Vec<Value> {
+    let parts = all.as_object().into_iter().flatten();
+    parts
+        .map(|(key, value)| json!({ key.as_str(): value }))
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_asked_only_files_of_the_cgroup_get_one_line_each(all in any_resources()) {
+        for part in parts(&all) {
+            let resources = serde_json::from_value(part).unwrap();
+            for write in plan(&resources).into_iter().flatten().flat_map(|it| it.writes) {
+                prop_assert!(!write.file.contains('/') && !write.file.contains(".."));
+                prop_assert!(write.file != "cgroup.procs" && write.file != "cgroup.kill");
+                prop_assert!(!write.value.contains('\n') && !write.value.is_empty());
+            }
+        }
+    }
 }

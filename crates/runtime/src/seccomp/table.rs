@@ -86,16 +86,20 @@ pub(super) static NATIVE: &Abi = &AARCH64;
 /// Others have no table here. Naming them is not an error, because containerd and docker name
 /// x32 and 32-bit ARM in every profile; their calls are refused as if they were not named.
 pub(super) fn conventions(architectures: &[Arch]) -> Vec<&'static Abi> {
-    let mut list = vec![NATIVE];
-    #[cfg(target_arch = "x86_64")]
-    if architectures.contains(&Arch::ScmpArchX86) {
-        list.push(&X86);
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = architectures;
-    list.shrink_to_fit();
-    list
+    let named = BY_NAME
+        .iter()
+        .filter(|(name, _)| architectures.contains(name));
+    std::iter::once(NATIVE)
+        .chain(named.map(|&(_, abi)| abi))
+        .collect()
 }
+
+/// Those a profile may add to the native one.
+#[cfg(target_arch = "x86_64")]
+static BY_NAME: [(Arch, &Abi); 1] = [(Arch::ScmpArchX86, &X86)];
+/// Those a profile may add to the native one.
+#[cfg(target_arch = "aarch64")]
+static BY_NAME: [(Arch, &Abi); 0] = [];
 
 #[cfg(test)]
 mod tests {
