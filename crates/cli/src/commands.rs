@@ -4,6 +4,7 @@
 
 pub mod attach;
 pub mod container;
+pub mod cp;
 pub mod create;
 pub mod diff;
 pub mod each;
@@ -80,6 +81,7 @@ pub const ENTRIES: &[Entry] = &[
         diff,
         "Show how a container's files differ from its image's"
     ),
+    verb!("cp", cp, "Copy files between a container and here"),
     verb!("rename", rename, "Give a container another name"),
     verb!(
         "update",

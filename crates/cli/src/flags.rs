@@ -37,27 +37,26 @@ pub struct ContainerFlags {
     pub isolation: isolation::IsolationFlags,
     #[command(flatten)]
     pub lifecycle: lifecycle::LifecycleFlags,
-    /// Image to make the container from
-    #[arg(value_name = "IMAGE")]
-    pub image: String,
-    /// Command to run, instead of the image's
-    #[arg(
-        value_name = "COMMAND",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
-    pub command: Vec<String>,
+    /// Image to make the container from, and the command to run instead of the image's
+    ///
+    /// What follows the image belongs to the command, flags too.
+    #[arg(value_name = "IMAGE", required = true, trailing_var_arg = true)]
+    pub image_and_command: Vec<String>,
 }
 
 impl ContainerFlags {
     /// The create request; `detach` is `run`'s.
     pub fn lower(&self, detach: bool) -> Result<ContainerCreateRequest, CliError> {
+        let (image, command) = self
+            .image_and_command
+            .split_first()
+            .expect("clap demands an image");
         let mut body = ContainerCreateRequest {
-            image: self.image.clone(),
+            image: image.clone(),
             ..ContainerCreateRequest::default()
         };
-        if !self.command.is_empty() {
-            body.cmd = Some(Words(self.command.clone()));
+        if !command.is_empty() {
+            body.cmd = Some(Words(command.to_vec()));
         }
         self.process.lower(detach, &mut body)?;
         self.mounts.lower(&mut body)?;

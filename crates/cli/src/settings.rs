@@ -150,11 +150,14 @@ impl Settings {
     }
 }
 
+/// Looks up an environment variable.
+type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
 /// The first layer that says something. Paths stand for any text here: all keys are one or the
 /// other, and an environment variable need not be UTF-8.
 fn layer(
     (flag, from_flag): (&'static str, Option<PathBuf>),
-    (variable, env): (&'static str, &dyn Fn(&str) -> Option<OsString>),
+    (variable, env): (&'static str, Environment<'_>),
     from_file: Option<(PathBuf, PathBuf)>,
     default: impl FnOnce() -> PathBuf,
 ) -> Setting<PathBuf> {

@@ -57,7 +57,8 @@ macro_rules! verb {
             name: $name,
             aliases: $aliases,
             about: $about,
-            define: <$args as clap::Args>::augment_args,
+            // The type's own documentation is for its reader, not for the command's user.
+            define: |command| <$args as clap::Args>::augment_args(command).about($about),
             kind: $crate::tree::Kind::Verb(|matches, session| {
                 let args = <$args as clap::FromArgMatches>::from_arg_matches(matches)
                     .map_err(|error| $crate::error::from_clap(&error, concat!("weft ", $name)))?;
@@ -80,6 +81,18 @@ pub fn block_on(future: impl Future<Output = Outcome>) -> Outcome {
     outcome
 }
 
+/// Commands that are not of this crate: they are chosen before anything else is done.
+const ELSEWHERE: &str = "\
+Also:
+  demo        Show what weft does, with no network needed
+  engine      Run the engine in the foreground; other commands start it by themselves
+  oci         Run containers from OCI bundles, with runc's names and flags
+
+`weft COMMAND --help` tells more about a command.";
+
+/// Heading of the flags that every command has.
+const GLOBAL: &str = "Global options";
+
 /// The whole program's command, with the given entries.
 pub fn root(entries: &[Entry]) -> Command {
     let root = Command::new("weft")
@@ -89,6 +102,7 @@ pub fn root(entries: &[Entry]) -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(100)
+        .after_help(ELSEWHERE)
         .arg(option(
             "config",
             "FILE",
@@ -106,6 +120,7 @@ pub fn root(entries: &[Entry]) -> Command {
                 .long("curl")
                 .global(true)
                 .action(ArgAction::SetTrue)
+                .help_heading(GLOBAL)
                 .help("Print the requests as curl commands instead of sending them"),
         );
     add(root, entries)
@@ -116,6 +131,7 @@ fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
         .long(name)
         .value_name(value)
         .help(help)
+        .help_heading(GLOBAL)
         .global(true)
 }
 
@@ -247,4 +263,101 @@ fn command_name(args: &[OsString]) -> String {
         }
     }
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::ENTRIES;
+
+    /// Help of a command and of all below it.
+    fn help(path: &str, command: &mut Command, out: &mut String) {
+        out.push_str(&format!("==== {path}\n{}\n", command.render_help()));
+        for sub in command.get_subcommands_mut() {
+            if sub.get_name() == "help" {
+                continue;
+            }
+            let path = format!("{path} {}", sub.get_name());
+            help(&path, sub, out);
+        }
+    }
+
+    #[test]
+    fn help_is_what_it_was() {
+        let mut root = root(ENTRIES).term_width(100);
+        root.build();
+        let mut text = String::new();
+        help("weft", &mut root, &mut text);
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/help.txt");
+        if std::env::var_os("WEFT_UPDATE_TESTDATA").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        let before = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            text == before,
+            "help has changed: look at `git diff` after WEFT_UPDATE_TESTDATA=1 cargo test -p weft-cli"
+        );
+    }
+
+    #[test]
+    fn definitions_agree_with_themselves() {
+        root(ENTRIES).debug_assert();
+    }
+
+    fn complaint(line: &str) -> String {
+        let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        let error = parse(ENTRIES, &args).expect_err(line);
+        from_clap(&error, &command_name(&args)).render()
+    }
+
+    #[test]
+    fn wrong_usage_is_one_line_and_what_to_do() {
+        for (line, expect) in [
+            (
+                "ps --nope",
+                "weft: unknown flag or argument: --nope\nhint: `weft ps --help` lists what there is\n",
+            ),
+            (
+                "network ls --fliter x=y",
+                "weft: unknown flag or argument: --fliter\nhint: did you mean --filter?\nhint: `weft network ls --help` lists what there is\n",
+            ),
+            (
+                "container pss",
+                "weft: unknown command: weft container pss\nhint: did you mean ps?\nhint: `weft container --help` lists what there is\n",
+            ),
+            (
+                "rm",
+                "weft: weft rm requires <CONTAINER>...\nhint: `weft rm --help` lists what there is\n",
+            ),
+            (
+                "run -m",
+                "weft: flag needs an argument: --memory\nhint: `weft run --help` lists what there is\n",
+            ),
+        ] {
+            assert_eq!(complaint(line), expect, "{line}");
+        }
+    }
+
+    #[test]
+    fn switches_take_values_as_dockers_do() {
+        let parsed = |line: &str| {
+            let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let matches = parse(ENTRIES, &args).unwrap();
+            let (mut name, mut run) = matches.subcommand().unwrap();
+            if name == "container" {
+                (name, run) = run.subcommand().unwrap();
+            }
+            assert_eq!(name, "run");
+            ["rm", "tty", "interactive", "detach"].map(|flag| run.get_flag(flag))
+        };
+        assert_eq!(parsed("run -it b"), [false, true, true, false]);
+        assert_eq!(
+            parsed("run --rm=true -t=false -di b"),
+            [true, false, true, true]
+        );
+        assert_eq!(
+            parsed("container run --rm b --rm=x"),
+            [true, false, false, false]
+        );
+    }
 }

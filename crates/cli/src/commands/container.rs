@@ -20,6 +20,7 @@ pub const NOUN: Entry = Entry {
 
 const ENTRIES: &[Entry] = &[
     verb!("attach", attach, "Attach to a running container's streams"),
+    verb!("cp", cp, "Copy files between a container and here"),
     verb!("create", create, "Create a container"),
     verb!(
         "diff",
@@ -53,10 +54,16 @@ const ENTRIES: &[Entry] = &[
     verb!("start", start, "Start stopped containers"),
     verb!("stats", stats, "Show resource usage, as it changes"),
     verb!("stop", stop, "Stop running containers"),
+    verb!("top", top, "Show the processes of a container"),
     verb!(
         "unpause",
         pause::UnpauseArgs,
         "Thaw all processes of containers"
+    ),
+    verb!(
+        "update",
+        update,
+        "Change limits and the restart policy of containers"
     ),
     verb!(
         "wait",

@@ -14,7 +14,10 @@ use crate::tree::Outcome;
 
 /// Flags of `create`.
 #[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "weft create [OPTIONS] IMAGE [COMMAND] [ARG]..."
+)]
 pub struct Args {
     #[command(flatten)]
     flags: ContainerFlags,

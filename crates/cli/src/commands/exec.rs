@@ -13,6 +13,7 @@ use crate::tree::Outcome;
 
 /// Flags of `exec`.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "weft exec [OPTIONS] CONTAINER COMMAND [ARG]...")]
 pub struct Args {
     /// Run in the background
     #[arg(short, long)]
@@ -53,16 +54,18 @@ pub struct Args {
         hide_default_value = true
     )]
     workdir: String,
-    /// Container to run in
-    container: String,
-    /// Command to run
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    command: Vec<String>,
+    /// Container to run in, and the command to run
+    #[arg(value_name = "CONTAINER", required = true, num_args = 2.., trailing_var_arg = true)]
+    container_and_command: Vec<String>,
 }
 
 impl Args {
     /// Runs the command; its exit code is ours.
     pub async fn run(self, session: &Session) -> Outcome {
+        let (container, command) = self
+            .container_and_command
+            .split_first()
+            .expect("clap demands a container");
         let keys = detach_keys(self.detach_keys.as_deref(), session)?;
         let stdin = self.interactive && !self.detach;
         if self.tty && stdin {
@@ -84,14 +87,14 @@ impl Args {
             tty: self.tty,
             console_size,
             env: environment(&self.env_file, &self.env)?,
-            cmd: self.command.clone(),
+            cmd: command.to_vec(),
             privileged: self.privileged,
             user: self.user.clone(),
             working_dir: self.workdir.clone(),
             ..ExecConfig::default()
         };
         let engine = session.engine().await?;
-        let id = match engine.create_exec(&self.container, &body).await {
+        let id = match engine.create_exec(container, &body).await {
             Ok(created) => created.id,
             Err(weft_client::ClientError::NotSent) => "$ID".to_owned(),
             Err(error) => return Err(error.into()),
@@ -138,8 +141,7 @@ impl Args {
         match inspect.exit_code {
             Some(code) => Ok(u8::try_from(code & 0xff).unwrap_or(EXIT_FAILED)),
             None => Err(CliError::new(format!(
-                "exec in container {}: the engine closed the stream while the command runs",
-                self.container
+                "exec in container {container}: the engine closed the stream while the command runs"
             ))
             .exit(EXIT_ENGINE)),
         }

@@ -19,6 +19,12 @@ pub const NOUN: Entry = Entry {
 };
 
 const ENTRIES: &[Entry] = &[
+    verb!("history", history, "Show how an image was made"),
+    verb!(
+        "import",
+        import,
+        "Make an image of a root filesystem in a tar archive"
+    ),
     verb!(
         "inspect",
         inspect::ImageArgs,

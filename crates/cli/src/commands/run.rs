@@ -21,7 +21,10 @@ use crate::tree::Outcome;
 
 /// Flags of `run`.
 #[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "weft run [OPTIONS] IMAGE [COMMAND] [ARG]..."
+)]
 pub struct Args {
     /// Run in the background and print the container's id
     #[arg(short, long)]

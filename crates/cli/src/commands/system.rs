@@ -223,7 +223,7 @@ fn disk_rows(usage: &DiskUsage) -> Vec<Vec<String>> {
         .count();
     let row = |name: &str, total: usize, active: usize, size: u64, free: u64| {
         let free = free.min(size);
-        let share = if size == 0 { 0 } else { free * 100 / size };
+        let share = (free * 100).checked_div(size).unwrap_or(0);
         vec![
             name.to_owned(),
             total.to_string(),

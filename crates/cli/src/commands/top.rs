@@ -6,26 +6,23 @@ use crate::tree::Outcome;
 
 /// Flags of `top`.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "weft top CONTAINER [PS-OPTION]...")]
 pub struct Args {
-    /// Container to look at
-    container: String,
-    /// Options as for ps(1)
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "PS-OPTIONS"
-    )]
-    options: Vec<String>,
+    /// Container to look at, and options as for ps(1)
+    #[arg(value_name = "CONTAINER", required = true, trailing_var_arg = true)]
+    container_and_options: Vec<String>,
 }
 
 impl Args {
     /// Shows the processes.
     pub async fn run(self, session: &Session) -> Outcome {
+        let (container, options) = self
+            .container_and_options
+            .split_first()
+            .expect("clap demands a container");
         let engine = session.engine().await?;
-        let options = (!self.options.is_empty()).then(|| self.options.join(" "));
-        let top = engine
-            .top_container(&self.container, options.as_deref())
-            .await?;
+        let options = (!options.is_empty()).then(|| options.join(" "));
+        let top = engine.top_container(container, options.as_deref()).await?;
         let heading: Vec<&str> = top.titles.iter().map(String::as_str).collect();
         let mut rows = top.processes;
         for row in &mut rows {

@@ -186,8 +186,8 @@ fn relative_binds_become_absolute() {
 
 #[test]
 fn the_command_keeps_its_own_flags() {
-    let body = lower(&words("run --rm b sh -c --rm -x --name=y")).unwrap();
-    let command = ["sh", "-c", "--rm", "-x", "--name=y"].map(str::to_owned);
+    let body = lower(&words("run --rm b --rm sh -c -x --name=y")).unwrap();
+    let command = ["--rm", "sh", "-c", "-x", "--name=y"].map(str::to_owned);
     assert_eq!(body.cmd, Some(Words(command.to_vec())));
     assert!(body.host_config.auto_remove);
 }

@@ -168,19 +168,19 @@ fn draw(bar: &ProgressBar, message: &JsonMessage) {
         return;
     }
     let done = units::size(current);
-    let text = if total > 0 {
-        const CELLS: u64 = 30;
-        let filled = usize::try_from((current.min(total) * CELLS) / total).unwrap_or_default();
-        let rest = usize::try_from(CELLS).unwrap_or_default() - filled;
-        format!(
-            "{:<12} [{}{}] {done}/{}",
-            message.status,
-            "=".repeat(filled),
-            " ".repeat(rest),
-            units::size(total)
-        )
-    } else {
-        format!("{:<12} {done}", message.status)
+    const CELLS: u64 = 30;
+    let text = match (current.min(total) * CELLS).checked_div(total) {
+        Some(filled) => {
+            let cells = |count| usize::try_from(count).unwrap_or_default();
+            format!(
+                "{:<12} [{}{}] {done}/{}",
+                message.status,
+                "=".repeat(cells(filled)),
+                " ".repeat(cells(CELLS - filled)),
+                units::size(total)
+            )
+        }
+        None => format!("{:<12} {done}", message.status),
     };
     bar.set_message(text);
 }
