@@ -7,6 +7,7 @@
 mod commands;
 mod error;
 mod flags;
+pub mod oci;
 mod printer;
 mod registry_auth;
 mod render;

@@ -39,6 +39,24 @@ impl SignalFd {
         Ok(Self { fd })
     }
 
+    /// The number of a signal that has come, if one has.
+    pub fn take(&self) -> io::Result<Option<i32>> {
+        let mut info = std::mem::MaybeUninit::<libc::signalfd_siginfo>::uninit();
+        let size = size_of::<libc::signalfd_siginfo>();
+        // SAFETY: the pointer and length describe `info`.
+        let got = unsafe { libc::read(self.fd.as_raw_fd(), info.as_mut_ptr().cast(), size) };
+        if got == size as isize {
+            // SAFETY: the kernel has filled all of it.
+            let info = unsafe { info.assume_init() };
+            return Ok(i32::try_from(info.ssi_signo).ok());
+        }
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
+            _ => Err(error),
+        }
+    }
+
     /// Forgets all signals that have come so far. They are merged: one may stand for many.
     pub fn clear(&self) -> io::Result<()> {
         loop {
@@ -90,10 +108,8 @@ mod tests {
         };
         assert_eq!(ready(), 0);
         // SAFETY: directed at this thread, where it is blocked.
-        assert_eq!(
-            unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGUSR2) },
-            0
-        );
+        let sent = unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGUSR2) };
+        assert_eq!(sent, 0);
         assert_eq!(ready(), 1);
         signals.clear().unwrap();
         assert_eq!(ready(), 0);

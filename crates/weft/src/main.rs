@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     let rest = || args[1..].to_vec();
     match mode {
         "spawner" => weft_runtime::spawner::main(rest().into_iter()),
+        "oci" => weft_cli::oci::main(rest()),
         "engine" => engine::main(rest()),
         "demo" => demo::main(rest()),
         _ => weft_cli::main(args),
