@@ -73,6 +73,8 @@ pub struct Attachment {
     pub mac: Mac,
     /// Names it is found by.
     pub names: Vec<String>,
+    /// Resolvers its names are asked of, instead of the machine's; see [`Host::set_upstreams`].
+    pub upstreams: Vec<IpAddr>,
     /// Its published ports.
     pub ports: Vec<PublishedPort>,
 }
@@ -257,6 +259,23 @@ impl Host {
         inside::loopback(netns)
     }
 
+    /// Has the name servers of a container's networks ask these resolvers for what they do not
+    /// know, instead of the machine's (`--dns`); none is the machine's again.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn set_upstreams(&self, container: &str, upstreams: &[IpAddr]) -> Result<(), RecordError> {
+        let mut state = self.state();
+        for endpoint in state.endpoints.values_mut() {
+            if endpoint.attachment.container == container {
+                endpoint.attachment.upstreams = upstreams.to_vec();
+                self.store().save_endpoint(&EndpointRecord::new(endpoint))?;
+                self.directory().add(&endpoint.attachment);
+            }
+        }
+        Ok(())
+    }
+
     fn reserve(&self, attach: &Attach<'_>) -> Result<Reserved, AttachError> {
         let mut state = self.state();
         let network = state
@@ -306,6 +325,7 @@ impl Host {
             resolver: (!net.is_default).then_some(net.gateway),
             mac: place.mac,
             names: attach.names.clone(),
+            upstreams: Vec::new(),
             ports: held.iter().map(|held| held.port).collect(),
         };
         let (subnet, name) = (net.subnet, net.name.clone());
@@ -313,7 +333,7 @@ impl Host {
             attachment: attachment.clone(),
             link: place.link.clone(),
             serial: state.next_serial(),
-            held,
+            _held: held,
         };
         self.store()
             .save_endpoint(&EndpointRecord::new(&endpoint))
@@ -348,6 +368,9 @@ impl Host {
                 peer_mac: attachment.mac,
             };
             rtnetlink::new_veth(&mut batch, &veth);
+            if !attachment.ports.is_empty() {
+                rtnetlink::set_hairpin(&mut batch, link);
+            }
             self.route().run(batch)
         };
         match make() {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use weft_sys::netlink::Family;
 
@@ -44,6 +44,8 @@ pub struct HostConfig {
     pub pool_prefix: u8,
     /// Largest packet of a network, in bytes.
     pub mtu: u32,
+    /// The machine's resolvers, which name servers of networks ask.
+    pub resolv_conf: PathBuf,
 }
 
 impl HostConfig {
@@ -63,6 +65,7 @@ impl HostConfig {
             ],
             pool_prefix: 24,
             mtu: 1500,
+            resolv_conf: PathBuf::from("/etc/resolv.conf"),
         }
     }
 }
@@ -111,6 +114,20 @@ struct Inner {
     sweeper: Sweeper,
     directory: Arc<Directory>,
     warnings: Mutex<Vec<String>>,
+}
+
+/// Warns while the machine's networking is there, without keeping it.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakHost {
+    inner: Weak<Inner>,
+}
+
+impl WeakHost {
+    pub(crate) fn warn(&self, text: String) {
+        if let Some(inner) = self.inner.upgrade() {
+            Host { inner }.warn(text);
+        }
+    }
 }
 
 /// Locks; a panic elsewhere must not take networking down with it.
@@ -204,6 +221,7 @@ impl Host {
                 resolver: (!net.network.is_default).then_some(net.network.gateway),
                 mac,
                 names: record.names,
+                upstreams: record.upstreams,
                 ports: record.ports.iter().map(Into::into).collect(),
             };
             let held = attachment.ports.iter().copied().map(hold_again).collect();
@@ -211,7 +229,7 @@ impl Host {
                 attachment,
                 link: record.link,
                 serial: record.serial,
-                held,
+                _held: held,
             });
         }
         Ok(())
@@ -447,6 +465,36 @@ impl Host {
         Ok(network)
     }
 
+    /// Takes every bridge and the nftables table away, as long as no container is on any network;
+    /// says whether it did. The records stay: the next attach makes it all again.
+    ///
+    /// # Errors
+    /// The kernel refused; what is left goes the next time.
+    pub fn dismantle(&self) -> Result<bool, KernelError> {
+        self.sweep();
+        let mut state = self.state();
+        if !state.endpoints.is_empty() {
+            return Ok(false);
+        }
+        let networks: Vec<Network> = state
+            .networks
+            .values()
+            .map(|net| net.network.clone())
+            .collect();
+        for network in networks {
+            self.delete_bridge(&network)?;
+            if let Some(net) = state.networks.get_mut(&network.id) {
+                net.bridge = None;
+            }
+        }
+        let table = &self.inner.config.instance;
+        let mut connection = lock(&self.inner.rules);
+        if nft::observe(&mut connection, table, &[])?.is_some() {
+            nft::apply(&mut connection, table, &[Op::DeleteTable])?;
+        }
+        Ok(true)
+    }
+
     fn delete_bridge(&self, network: &Network) -> Result<(), KernelError> {
         let mut route = self.route();
         match rtnetlink::find_link(&mut route, &network.bridge)? {
@@ -599,6 +647,16 @@ impl Host {
 
     pub(crate) fn sweeper(&self) -> &Sweeper {
         &self.inner.sweeper
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakHost {
+        WeakHost {
+            inner: Arc::downgrade(&self.inner),
+        }
+    }
+
+    pub(crate) fn resolv_conf(&self) -> PathBuf {
+        self.inner.config.resolv_conf.clone()
     }
 
     pub(crate) fn directory(&self) -> &Arc<Directory> {

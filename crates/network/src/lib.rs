@@ -28,6 +28,7 @@ mod sweep;
 pub use attach::Step;
 pub use attach::{Attach, AttachError, Attachment};
 pub use detach::DetachError;
+pub use dns::Dns;
 pub use host::{Host, HostConfig, OpenError};
 pub use kind::ErrorKind;
 pub use netlink::KernelError;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,8 @@ pub(crate) struct EndpointRecord {
     pub(crate) address: Ipv4Addr,
     pub(crate) mac: String,
     pub(crate) names: Vec<String>,
+    #[serde(default)]
+    pub(crate) upstreams: Vec<IpAddr>,
     pub(crate) ports: Vec<PortRecord>,
 }
 
@@ -96,6 +98,7 @@ impl EndpointRecord {
             address: attachment.address,
             mac: attachment.mac.to_string(),
             names: attachment.names.clone(),
+            upstreams: attachment.upstreams.clone(),
             ports: attachment.ports.iter().map(PortRecord::from).collect(),
         }
     }

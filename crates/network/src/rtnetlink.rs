@@ -95,6 +95,23 @@ pub(crate) fn new_veth(batch: &mut Batch, veth: &Veth<'_>) {
     });
 }
 
+/// Lets the bridge send a frame back where it came from: a container that asks for its own
+/// published port is led back to itself, and where `br_netfilter` is on this happens within the
+/// bridge.
+pub(crate) fn set_hairpin(batch: &mut Batch, name: &str) {
+    const SLAVE_KIND: u16 = 4;
+    const SLAVE_DATA: u16 = 5;
+    const HAIRPIN: u16 = 4;
+    let what = format!("let bridge port {name} reflect");
+    batch.message(what, NEW_LINK, ACK, &link_header(0, 0, 0), |a| {
+        a.string(IFLA_IFNAME, name);
+        a.nest(IFLA_LINKINFO, |a| {
+            a.string(SLAVE_KIND, "bridge");
+            a.nest(SLAVE_DATA, |a| a.u8(HAIRPIN, 1));
+        });
+    });
+}
+
 pub(crate) fn set_up(batch: &mut Batch, index: u32) {
     let header = link_header(index, UP, UP);
     batch.message("bring an interface up", NEW_LINK, ACK, &header, |_| {});

@@ -96,7 +96,8 @@ pub(crate) struct Endpoint {
     pub(crate) link: String,
     /// Grows with every endpoint.
     pub(crate) serial: u64,
-    pub(crate) held: Vec<Held>,
+    /// Keeps others from its ports until it is dropped.
+    pub(crate) _held: Vec<Held>,
 }
 
 impl Endpoint {

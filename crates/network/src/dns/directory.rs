@@ -3,7 +3,7 @@
 //! Never: sockets, the wire format.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -15,17 +15,19 @@ use crate::subnet::Subnet;
 /// A user network's names.
 #[derive(Debug, Clone)]
 struct Zone {
-    gateway: Ipv4Addr,
-    subnet: Subnet,
-    internal: bool,
+    place: Place,
     /// In lower case; a name shared by several containers has all their addresses.
     names: HashMap<String, Vec<Ipv4Addr>>,
     addresses: HashMap<Ipv4Addr, String>,
+    /// Resolvers that containers ask instead of the machine's.
+    upstreams: HashMap<Ipv4Addr, Vec<IpAddr>>,
 }
 
 /// Where queries of a network arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
+    /// The network's name, which its containers' names may end with.
+    pub(crate) name: String,
     pub(crate) gateway: Ipv4Addr,
     pub(crate) subnet: Subnet,
     /// Nothing is asked elsewhere for its containers.
@@ -48,11 +50,15 @@ impl Directory {
         self.lock()
             .entry(network.id.clone())
             .or_insert_with(|| Zone {
-                gateway: network.gateway,
-                subnet: network.subnet,
-                internal: network.internal,
+                place: Place {
+                    name: network.name.to_ascii_lowercase(),
+                    gateway: network.gateway,
+                    subnet: network.subnet,
+                    internal: network.internal,
+                },
                 names: HashMap::new(),
                 addresses: HashMap::new(),
+                upstreams: HashMap::new(),
             });
         self.changed.notify_one();
     }
@@ -77,6 +83,11 @@ impl Directory {
             let name = first.to_ascii_lowercase();
             zone.addresses.insert(attachment.address, name);
         }
+        zone.upstreams.remove(&attachment.address);
+        if !attachment.upstreams.is_empty() {
+            let upstreams = attachment.upstreams.clone();
+            zone.upstreams.insert(attachment.address, upstreams);
+        }
     }
 
     pub(crate) fn remove(&self, attachment: &Attachment) {
@@ -94,6 +105,7 @@ impl Directory {
             }
         }
         zone.addresses.remove(&attachment.address);
+        zone.upstreams.remove(&attachment.address);
     }
 
     /// The addresses of a name, the first one another at each call; `None` when it is unknown.
@@ -110,18 +122,21 @@ impl Directory {
         self.lock().get(network)?.addresses.get(&address).cloned()
     }
 
+    /// The resolvers the container at `address` asks instead of the machine's.
+    pub(crate) fn upstreams(&self, network: &str, address: Ipv4Addr) -> Vec<IpAddr> {
+        let zones = self.lock();
+        let zone = zones.get(network);
+        zone.and_then(|zone| zone.upstreams.get(&address).cloned())
+            .unwrap_or_default()
+    }
+
     /// The networks that have a bridge, by id.
     pub(crate) fn places(&self) -> HashMap<String, Place> {
-        let place = |zone: &Zone| Place {
-            gateway: zone.gateway,
-            subnet: zone.subnet,
-            internal: zone.internal,
-        };
         let zones = self.lock();
-        zones
+        let places = zones
             .iter()
-            .map(|(id, zone)| (id.clone(), place(zone)))
-            .collect()
+            .map(|(id, zone)| (id.clone(), zone.place.clone()));
+        places.collect()
     }
 
     /// Returns when networks came or went since the last call.

@@ -203,10 +203,7 @@ impl Drop for Server {
 
 /// A TCP server on `port` of all addresses in `netns`.
 pub fn serve(netns: &OwnedFd, port: u16) -> Server {
-    serve_at(netns, SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))
-}
-
-pub fn serve_at(netns: &OwnedFd, address: SocketAddrV4) -> Server {
+    let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
     let listener = inside(netns, || TcpListener::bind(address).unwrap());
     serve_with(move |stop| {
         if !readable(&listener) || stop {
@@ -234,7 +231,7 @@ pub fn serve_udp(netns: &OwnedFd, port: u16) -> Server {
     })
 }
 
-fn serve_with(once: impl Fn(bool) + Send + 'static) -> Server {
+pub fn serve_with(once: impl Fn(bool) + Send + 'static) -> Server {
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
     let thread = std::thread::spawn(move || {
@@ -249,7 +246,7 @@ fn serve_with(once: impl Fn(bool) + Send + 'static) -> Server {
 }
 
 /// Whether something can be read from `fd` within a twentieth of a second.
-fn readable(fd: impl AsFd) -> bool {
+pub fn readable(fd: impl AsFd) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
     let limit = Timespec {

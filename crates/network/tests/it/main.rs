@@ -3,6 +3,7 @@
 
 mod attach;
 mod crash;
+mod dns;
 mod isolation;
 mod machine;
 mod ports;
