@@ -9,34 +9,28 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use weft_stdx::clock::{boot_id, unix_ns};
-use weft_sys::process::Exit;
+use weft_stdx::clock::unix_ns;
 
 use super::client::Client;
 use super::exit::{Keeper, OomWatch};
 use super::input::Input;
 use super::log::{Log, Stream};
 use super::output::{Found, Output, READ_MAX};
-use super::record::{self, ExitRecord, Record, Spawned};
+use super::record::{Record, Spawned};
 use super::socket::Listener;
 use super::stdio::Ours;
 use super::wire::{self, Frame};
+
+mod end;
 
 /// Most clients at once; further ones wait to be accepted.
 const CLIENTS_MAX: usize = 32;
 /// Buffers are given back when nothing happened for so long.
 const IDLE: Duration = Duration::from_secs(1);
-/// Most bytes read from one output after the end: what a pipe can hold. More can only come from
-/// survivors that write on and on.
-const DRAIN_MAX: usize = 1024 * 1024;
-/// How long survivors that hold an output open are listened to after the end.
-const DRAIN_TIME: Duration = Duration::from_millis(250);
-/// How long a client that takes nothing is waited for after the end.
-const FLUSH_TIME: Duration = Duration::from_secs(10);
 
 /// A workload that runs, and all a session needs.
 #[derive(Debug)]
@@ -127,6 +121,8 @@ impl Session {
 
     /// Until the workload has ended and everybody knows.
     pub(super) fn run(mut self) {
+        // Launching took more than serving ever will.
+        trim();
         // The hellos of clients that came with the request count before any output.
         for index in 0..self.clients.len() {
             self.hear(index);
@@ -144,7 +140,7 @@ impl Session {
                 break;
             }
         }
-        self.finish();
+        self.end();
     }
 
     /// Serves what is ready; true when init has ended.
@@ -282,106 +278,14 @@ impl Session {
         if let Some(log) = &mut self.log {
             log.shrink();
         }
-    }
-
-    fn finish(mut self) {
-        let finished_at_ns = unix_ns();
-        // The pidfd was readable, so this does not wait; without a status it was killed somehow.
-        let exit = weft_sys::process::wait(&self.pidfd).unwrap_or(Exit::Signal(9));
-        self.drain();
-        if let Some(log) = &mut self.log {
-            log.finish(unix_ns());
-        }
-        let record = ExitRecord {
-            version: record::VERSION,
-            pid: self.spawned.pid,
-            code: exit.status(),
-            signal: match exit {
-                Exit::Signal(signal) => Some(signal),
-                Exit::Code(_) => None,
-            },
-            oom_killed: self.oom.killed(),
-            error: None,
-            started_at_ns: self.spawned.started_at_ns,
-            finished_at_ns,
-            boot_id: boot_id().to_owned(),
-        };
-        let kept = self.exit.keep(&record, self.log.as_mut());
-        self.accept();
-        // A hello that is on its way is heard, so that it gets its answer and the exit.
-        for index in 0..self.clients.len() {
-            self.hear(index);
-        }
-        self.listener.close();
-        let told = tell(self.clients, &record);
-        if kept {
-            self.exit.sync();
-        }
-        linger(told);
-    }
-
-    /// Passes on what is left of the output: all that was written before the end, and for a
-    /// moment what survivors write.
-    fn drain(&mut self) {
-        let deadline = Instant::now() + DRAIN_TIME;
-        let mut left = DRAIN_MAX;
-        loop {
-            for index in 0..self.outputs.len() {
-                loop {
-                    let count = self.pass_on(index);
-                    left = left.saturating_sub(count);
-                    if count == 0 || left == 0 {
-                        break;
-                    }
-                }
-            }
-            self.outputs.retain(|output| !output.is_over());
-            let rest = deadline.saturating_duration_since(Instant::now());
-            if self.outputs.is_empty() || left == 0 || rest.is_zero() {
-                return;
-            }
-            let mut fds: Vec<_> = self
-                .outputs
-                .iter()
-                .map(|output| PollFd::new(output, PollFlags::IN))
-                .collect();
-            if poll(&mut fds, Some(&timespec(rest))).is_err() {
-                return;
-            }
-        }
+        trim();
     }
 }
 
-/// Sends the exit to those who want it; answers the clients that are there.
-fn tell(mut clients: Vec<Client>, record: &ExitRecord) -> Vec<Client> {
-    let json = record.to_json();
-    for client in &mut clients {
-        client.flush();
-        if client.wants().exit {
-            client.frame(&Frame::Exit(&json));
-        }
-    }
-    clients
-}
-
-/// Waits until all have taken what was theirs, or nobody has taken anything for [`FLUSH_TIME`].
-fn linger(mut clients: Vec<Client>) {
-    loop {
-        clients.retain(|client| client.is_behind() && !client.is_gone());
-        if clients.is_empty() {
-            return;
-        }
-        let mut fds: Vec<_> = clients
-            .iter()
-            .map(|client| PollFd::new(client, PollFlags::OUT))
-            .collect();
-        match poll(&mut fds, Some(&timespec(FLUSH_TIME))) {
-            Ok(0) => return,
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return,
-        }
-        clients.iter_mut().for_each(Client::flush);
-    }
+fn trim() {
+    weft_sys::memory::trim_heap();
+    // Refused in tests, where the session is not the main thread.
+    let _ = weft_sys::memory::trim_stack();
 }
 
 fn timespec(duration: Duration) -> Timespec {

@@ -19,8 +19,10 @@ use weft_sys::process::{Side, exit_now, fork};
 use weft_sys::signal::SignalFd;
 
 use super::{ATTACH_MAX, Fds, answer, wire};
+use crate::capabilities;
 use crate::monitor::record::{Envelope, Failure, FailureKind, Record, Reply, Request};
 use crate::monitor::{self, Task};
+use crate::seccomp;
 
 /// `weft spawner`: stdin is the daemon's socket. Comes back when the daemon is gone.
 pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -84,6 +86,9 @@ impl Spawner {
         let propagation = rustix::mount::MountPropagationFlags::DOWNSTREAM
             | rustix::mount::MountPropagationFlags::REC;
         rustix::mount::mount_change("/", propagation)?;
+        // What every monitor would find out anew: it inherits these caches.
+        let _ = weft_stdx::clock::boot_id();
+        let _ = seccomp::compile(&seccomp::default_profile(capabilities::Set::DEFAULT));
         let children = SignalFd::block(&[rustix::process::Signal::CHILD.as_raw()])?;
         Ok(Self { socket, children })
     }

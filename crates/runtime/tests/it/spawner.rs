@@ -329,7 +329,7 @@ fn namespaces_come_as_descriptors_and_a_container_can_join_them() {
     };
     bed.run(&container, fds).unwrap();
     let got = peer.all();
-    let text = String::from_utf8_lossy(&got.stdout).into_owned();
+    let text = String::from_utf8_lossy(&[got.stdout, got.stderr].concat()).into_owned();
     let words: Vec<_> = text.split_whitespace().collect();
     assert_eq!(
         words,
@@ -410,4 +410,30 @@ fn nothing_is_left_behind() {
     assert_eq!(mounts(), before);
     assert!(!dir.exists());
     assert!(!std::path::Path::new(&format!("/proc/{monitor}")).exists());
+}
+
+#[test]
+fn a_monitor_costs_less_than_half_a_mebibyte() {
+    let bed = Bed::new();
+    let mut running = Vec::new();
+    for _ in 0..20 {
+        let script = "head -c 300000 /dev/zero; echo >&2; exec sleep 1000";
+        let container = bed.container(&["sh", "-c", script], |_| {});
+        let spawned = bed.run(&container, Fds::default()).unwrap();
+        running.push((spawned, container));
+    }
+    for (_, container) in &running {
+        let mut got = Got::default();
+        // It is through with launching when it answers.
+        container
+            .connect(Wants::EXIT)
+            .read(&mut got, |got| got.welcome.is_some());
+    }
+    let costs = running
+        .iter()
+        .map(|(spawned, _)| bed::proportional_kib(spawned.monitor_pid));
+    let mean = costs.sum::<u64>() / running.len() as u64;
+    println!("{mean} KiB a monitor");
+    assert!(mean <= 512, "{mean} KiB");
+    running.iter().for_each(|(spawned, _)| kill(spawned.pid));
 }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::super::log::{Reader, Select};
-use super::super::record::LogConfig;
+use super::super::record::{self, ExitRecord, LogConfig};
 use super::super::{socket, start_ticks};
 use super::*;
 use crate::monitor::wire::{Decoder, Wants};

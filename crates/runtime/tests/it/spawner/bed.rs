@@ -302,3 +302,13 @@ fn config(root: &Path, args: &[&str]) -> Value {
         },
     })
 }
+
+/// Memory of a process with its part of what it shares, in KiB.
+pub fn proportional_kib(pid: i32) -> u64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Pss:"))
+        .unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
