@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Settings by registry host (`host` or `host:port`, as it stands in references).
 #[derive(Clone, Debug, Default)]
@@ -11,6 +12,26 @@ pub struct RegistryConfig {
     pub registries: BTreeMap<String, RegistrySettings>,
     /// Where credentials are read from; `None` is `~/.docker/config.json` of the process.
     pub docker_config: Option<PathBuf>,
+    /// How long to wait for a registry.
+    pub timeouts: Timeouts,
+}
+
+/// How long to wait for a registry.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For a connection, TLS included.
+    pub connect: Duration,
+    /// For the next bytes of an answer.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(15),
+            idle: Duration::from_secs(60),
+        }
+    }
 }
 
 /// What is special about one registry.

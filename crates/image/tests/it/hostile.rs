@@ -374,20 +374,6 @@ fn sparse_lies_are_refused() {
 fn bombs_are_refused_and_leave_nothing() {
     let (dir, store) = store();
     let before = tree(dir.path());
-    // 8 GiB of zeros in 8 MB of deflate, then again: 8 KB.
-    let member = crate::sample::gzip(&vec![0; 64 << 20]);
-    let bomb = crate::sample::zstd(&vec![0; 64 << 20]).repeat(40);
-    assert!(bomb.len() < 1 << 20 && !member.is_empty());
-    let layers: Vec<Box<dyn std::io::Read + Send>> = vec![Box::new(Cursor::new(bomb))];
-    let header_less = store.create(ImageConfig::default(), layers, None);
-    assert!(
-        header_less.is_ok(),
-        "an archive of nothing but zero blocks is empty, and is bounded"
-    );
-    drop(header_less);
-    store
-        .gc(&std::collections::HashSet::new())
-        .expect("collects");
     let mut start = header(&item(b'0', "big"), 0);
     start[124..135].copy_from_slice(b"77777777777");
     seal(&mut start);
@@ -405,13 +391,13 @@ fn bombs_are_refused_and_leave_nothing() {
         .into_iter()
         .filter(|p| !before.contains(p))
         .collect();
-    assert_eq!(left, ["images/index.json"]);
+    assert_eq!(left, Vec::<String>::new());
 }
 
 #[test]
 fn the_root_itself_is_no_file() {
     for kind in [b'0', b'1', b'2', b'3'] {
-        let error = refused(Tar::new().put(item(kind, "./").link("x"), b"").end());
+        let error = refused(Tar::new().put(item(kind, ".").link("x"), b"").end());
         assert!(matches!(error, UnpackError::Format(_)), "{kind}: {error}");
     }
     let error = refused(Tar::new().file(".wh..wh..opq", "").end());

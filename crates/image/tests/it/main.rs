@@ -3,6 +3,9 @@
 
 mod archives;
 mod hostile;
+mod liar;
+mod lying;
+mod pulling;
 mod sample;
 mod store;
 mod unpacking;

@@ -191,6 +191,15 @@ pub fn busybox_layers() -> [Vec<u8>; 2] {
 
 /// A busybox image made in `store`.
 pub fn busybox(store: &Store, name: &str) -> weft_image::Image {
+    busybox_with(store, name, zstd)
+}
+
+/// As [`busybox`], with the upper layer compressed by `compress`.
+pub fn busybox_with(
+    store: &Store,
+    name: &str,
+    compress: fn(&[u8]) -> Vec<u8>,
+) -> weft_image::Image {
     let config = ImageConfig {
         env: vec!["PATH=/bin".to_owned()],
         cmd: vec!["sh".to_owned()],
@@ -198,7 +207,7 @@ pub fn busybox(store: &Store, name: &str) -> weft_image::Image {
         ..ImageConfig::default()
     };
     let [base, top] = busybox_layers();
-    let (base, top) = (gzip(&base), zstd(&top));
+    let (base, top) = (gzip(&base), compress(&top));
     let layers: Vec<Box<dyn std::io::Read + Send>> = vec![
         Box::new(std::io::Cursor::new(base)),
         Box::new(std::io::Cursor::new(top)),
