@@ -16,7 +16,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use weft_sys::fd;
 use weft_sys::namespace::Kind;
 
@@ -36,6 +38,8 @@ pub use serve::main;
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 /// How long the spawner may take to fetch a request before it counts as dead.
 const FETCH_MAX: Duration = Duration::from_secs(10);
+/// How long a spawner may take to notice that its socket is closed before it is killed.
+const END_MAX: Duration = Duration::from_secs(5);
 /// Most connected clients handed over with one request.
 pub const ATTACH_MAX: usize = 16;
 /// Largest reply, in bytes: a failure's text is cut to fit.
@@ -113,9 +117,26 @@ struct Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // Ends it if it still runs; reaped either way.
+        // Ends it if it still runs; the socket may be held for a moment by a call in progress.
         let _ = rustix::net::shutdown(&*self.socket, rustix::net::Shutdown::Both);
+        if !self.ends_within(END_MAX) {
+            let _ = self.process.kill();
+        }
         let _ = self.process.wait();
+    }
+}
+
+impl Live {
+    fn ends_within(&self, limit: Duration) -> bool {
+        let pid = Pid::from_child(&self.process);
+        let Ok(limit) = Timespec::try_from(limit) else {
+            return false;
+        };
+        // Not reaped yet, so the number is still its own.
+        pidfd_open(pid, PidfdFlags::empty()).is_ok_and(|pidfd| {
+            let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+            matches!(poll(&mut fds, Some(&limit)), Ok(1..))
+        })
     }
 }
 

@@ -1,12 +1,13 @@
 //! Spawner, monitors and containers as processes of their own: what survives what.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use weft_runtime::monitor::record::{FailureKind, RootfsRecord, Streams};
 use weft_runtime::monitor::wire::{Frame, Wants};
-use weft_runtime::spawner::Fds;
+use weft_runtime::spawner::{Fds, SpawnError};
 use weft_sys::namespace::{Kind, kind_of};
 
 use bed::{Bed, Got, Peer, kill, start_spawner, wait_gone};
@@ -163,6 +164,62 @@ fn a_killed_spawner_is_replaced_on_the_next_request() {
     let container = bed.container(&["true"], |_| {});
     let (_, peer) = bed.run_attached(&container);
     assert_eq!(peer.all().exit.unwrap().code, 0);
+}
+
+#[test]
+fn requests_in_flight_when_the_spawner_is_killed_are_answered_one_way_or_the_other() {
+    let bed = Bed::new();
+    let done = AtomicBool::new(false);
+    let (mut ran, mut died) = (0, 0);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut ran, mut died) = (0, 0);
+                    while !done.load(Ordering::Relaxed) {
+                        let container = bed.container(&["true"], |_| {});
+                        match bed.run(&container, Fds::default()) {
+                            Ok(spawned) => {
+                                wait_gone(spawned.monitor_pid);
+                                assert_eq!(container.exit_record().unwrap().code, 0);
+                                ran += 1;
+                            }
+                            Err(SpawnError::Died { .. }) => died += 1,
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                    (ran, died)
+                })
+            })
+            .collect();
+        for _ in 0..20 {
+            // It takes requests again before it is killed again.
+            bed.handle.netns().unwrap();
+            let spawner = bed.handle.pid().unwrap();
+            // A number that was reaped meanwhile is nobody's: the handle starts no other so soon.
+            let _ = kill_process(Pid::from_raw(spawner.cast_signed()).unwrap(), Signal::KILL);
+        }
+        done.store(true, Ordering::Relaxed);
+        for thread in threads {
+            let (more_ran, more_died) = thread.join().unwrap();
+            ran += more_ran;
+            died += more_died;
+        }
+    });
+    println!("{ran} ran, {died} died");
+    assert!(died <= 20 * 4);
+    let container = bed.container(&["true"], |_| {});
+    let (_, peer) = bed.run_attached(&container);
+    assert_eq!(peer.all().exit.unwrap().code, 0);
+}
+
+#[test]
+fn a_spawner_that_hangs_is_killed_with_its_handle() {
+    let handle = start_spawner();
+    let pid = handle.pid().unwrap();
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::STOP).unwrap();
+    drop(handle);
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
 }
 
 #[test]

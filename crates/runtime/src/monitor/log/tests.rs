@@ -287,4 +287,32 @@ proptest! {
         while all.next().unwrap().is_some() { total += 1; }
         prop_assert_eq!(records, total);
     }
+
+    #[test]
+    fn damaged_files_are_read_to_their_end(
+        pieces in proptest::collection::vec(prop_oneof![
+            Just(b"2016-10-06T00:17:09.669794202Z stdout F whole\n".to_vec()),
+            Just(b"2016-10-06T00:17:09.669794202Z stderr P part\n".to_vec()),
+            Just(vec![b'x'; 300_000]),
+            Just(vec![0; 70_000]),
+            proptest::collection::vec(any::<u8>(), 0..50),
+        ], 0..6),
+        files in 1_u32..4,
+        lines in 0_u64..5,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(&dir, 0, 1);
+        for number in 0..files {
+            let name = numbered(&"log".into(), number);
+            std::fs::write(dir.path().join(name), pieces.concat()).unwrap();
+        }
+        for select in [Select::default(), tail(lines)] {
+            let mut reader = Reader::open(&config.path, select).unwrap();
+            let mut seen = 0;
+            while let Some(line) = reader.next().unwrap() {
+                seen += u64::from(!line.partial);
+            }
+            prop_assert!(select.tail.is_none_or(|lines| seen <= lines));
+        }
+    }
 }
