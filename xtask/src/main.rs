@@ -3,6 +3,7 @@
 //! Owns the order in which checks run and how their results are counted. Never holds a rule that
 //! exists nowhere else: each rule is a function in `tidy` with its own test.
 
+mod bench;
 mod count;
 mod fuzz;
 mod lane;
@@ -20,7 +21,7 @@ usage: cargo xtask <command>
 
   test   install what the tests need, then fmt, clippy, tidy and every test lane
   tidy   the rules of the house, without building weft
-  fuzz   damaged input for every parser: [--seconds N] [TARGET…] | --replay TARGET FILE  vm     limits, reboot and power cut on a Debian kernel in a virtual machine
+  fuzz   damaged input for every parser: [--seconds N] [TARGET…] | --replay TARGET FILE  vm     limits, reboot and power cut on a Debian kernel in a virtual machine  bench  weft and its peers in turn, as ratios: [engines] [runtimes] [pull] [memory] [crowd]
 ";
 
 fn main() -> ExitCode {
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["test"] => test::run(&root()),
         ["tidy"] => tidy::command(&root()),
+        ["bench", rest @ ..] => bench::command(&root(), rest),
         ["vm"] => vm::command(&root()),
         ["fuzz", rest @ ..] => fuzz::command(&root(), rest),
         _ => {

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::command::{self, Background, Ran};
 use crate::http::{self, Response};
 use crate::terminal::Terminal;
-use crate::wait::{SOON, until, within};
+use crate::wait::{self, SOON, until, within};
 use crate::{image, leftovers, peer};
 
 /// One weft instance.
@@ -287,10 +287,21 @@ impl Weft {
         }
         self.weft(&["network", "prune", "--force"]).ok();
         self.stop_daemon().code(0);
-        until(SOON, "nothing of the instance is left", || {
+        self.leaves_nothing();
+    }
+
+    /// Waits until nothing of this instance is on the machine any more.
+    #[track_caller]
+    pub fn leaves_nothing(&self) {
+        let began = Instant::now();
+        loop {
             let left = self.leftovers();
-            left.is_empty() || thread::panicking()
-        });
+            if left.is_empty() {
+                return;
+            }
+            assert!(began.elapsed() < SOON, "left behind: {left:#?}");
+            wait::pause();
+        }
     }
 
     /// For tests that failed on the way: ends the instance's own processes by id, and its cgroup.

@@ -85,7 +85,7 @@ fn an_engine_that_stops_without_containers_takes_everything_along() {
         return;
     };
     weft.stop_daemon().code(0);
-    until(SOON, "nothing is left", || weft.leftovers().is_empty());
+    weft.leaves_nothing();
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! `cargo xtask bench`: weft and its peers in turn on one machine, as ratios.
+//!
+//! Owns the order of cases and the table. Each phase runs in network and mount namespaces of its
+//! own, so that what peers leave behind goes with them. Never part of the tests: it asserts
+//! nothing.
+
+mod crowd;
+mod engines;
+mod image;
+mod memory;
+mod pull;
+mod runtimes;
+mod stats;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::packages::{self, Need};
+
+/// What the peers come from.
+const PEERS: &[Need] = &[
+    ("busybox", "busybox-static"),
+    ("crun", "crun"),
+    ("ctr", "containerd"),
+    ("docker", "docker.io"),
+    ("docker-registry", "docker-registry"),
+    ("dockerd", "docker.io"),
+    ("ip", "iproute2"),
+    ("iptables", "iptables"),
+    ("podman", "podman"),
+    ("runc", "runc"),
+    ("skopeo", "skopeo"),
+];
+
+const PHASES: &[&str] = &["engines", "runtimes", "pull", "memory", "crowd"];
+
+/// Builds weft for release and runs the phases named, or all.
+pub fn command(root: &Path, args: &[&str]) -> Result<bool> {
+    if let ["--inside", phase, weft] = args {
+        inside(phase, Path::new(weft))?;
+        return Ok(true);
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("the bench needs root: it starts engines and namespaces");
+    }
+    packages::ensure(PEERS)?;
+    let weft = build(root)?;
+    versions(&weft);
+    let own = std::env::current_exe().context("find this program")?;
+    for phase in PHASES
+        .iter()
+        .filter(|phase| args.is_empty() || args.contains(phase))
+    {
+        let mut unshare = Command::new("unshare");
+        unshare
+            .args(["--net", "--mount", "--propagation", "private"])
+            .arg(&own);
+        unshare.args(["bench", "--inside", phase]).arg(&weft);
+        let status = unshare.status().context("start unshare")?;
+        if !status.success() {
+            println!("| {phase} | did not finish: {status} |");
+        }
+    }
+    Ok(true)
+}
+
+fn inside(phase: &str, weft: &Path) -> Result<()> {
+    let up = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status()
+        .context("start ip")?;
+    if !up.success() {
+        bail!("loopback cannot be brought up");
+    }
+    let dir = std::env::temp_dir().join(format!("weft-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+    let done = match phase {
+        "engines" => engines::run(weft, &dir),
+        "runtimes" => runtimes::run(weft, &dir),
+        "pull" => pull::run(weft, &dir),
+        "memory" => memory::run(weft, &dir),
+        "crowd" => crowd::run(weft, &dir),
+        other => bail!("no phase {other:?}; there are {}", PHASES.join(", ")),
+    };
+    let removed =
+        std::fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()));
+    done.and(removed)
+}
+
+fn build(root: &Path) -> Result<PathBuf> {
+    println!("building weft for release");
+    let args = [
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "weft",
+        "--message-format",
+        "json-render-diagnostics",
+    ];
+    let output = Command::new("cargo")
+        .args(args)
+        .current_dir(root)
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("start cargo build")?;
+    if !output.status.success() {
+        bail!("cargo build --release failed");
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut executables = text
+        .lines()
+        .filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
+    Ok(PathBuf::from(
+        executables
+            .next_back()
+            .context("cargo names the binary it built")?,
+    ))
+}
+
+fn versions(weft: &Path) {
+    let first = |program: &str, flag: &str| {
+        let output = Command::new(program).arg(flag).output();
+        let text = output
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            .unwrap_or_default();
+        text.lines().next().unwrap_or("not there").to_owned()
+    };
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    println!("kernel {}", release.trim());
+    println!("weft: {}", first(&weft.display().to_string(), "--version"));
+    for peer in ["dockerd", "podman", "crun", "runc", "containerd", "skopeo"] {
+        println!("{peer}: {}", first(peer, "--version"));
+    }
+    println!();
+}

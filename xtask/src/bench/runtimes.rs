@@ -1,0 +1,134 @@
+//! `weft oci run` against crun and runc with the same container directory.
+//! Owns the directory and a mount namespace in which /sys/fs/cgroup is a plain cgroup v2 tree:
+//! crun refuses a hybrid machine.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::image;
+use super::stats::{Contender, race};
+
+const ROUNDS: usize = 200;
+
+/// Runs the phase.
+pub fn run(weft: &Path, dir: &Path) -> Result<()> {
+    plain_cgroup_tree()?;
+    let rootfs = dir.join("bundle/rootfs");
+    fs::create_dir_all(&rootfs).context("make the root filesystem")?;
+    for part in ["proc", "dev", "sys"] {
+        fs::create_dir_all(rootfs.join(part)).context("make the root filesystem")?;
+    }
+    let program = rootfs.join("true");
+    fs::write(&program, image::exit_program()).context("write the program")?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
+        .context("make it executable")?;
+
+    let floor = program.clone();
+    race(
+        "the program itself, no container",
+        ROUNDS,
+        vec![Contender::new("spawn", move || Command::new(&floor))],
+    )?;
+    let bundle = dir.join("bundle").display().to_string();
+    for (case, network) in [
+        ("runtime, new network namespace", true),
+        ("runtime, host's network", false),
+    ] {
+        fs::write(dir.join("bundle/config.json"), spec(network)).context("write config.json")?;
+        race(case, ROUNDS, contenders(weft, dir, &bundle))?;
+    }
+    Ok(())
+}
+
+fn contenders(weft: &Path, dir: &Path, bundle: &str) -> Vec<Contender> {
+    let make = |name: &'static str, program: &Path, args: &[&str]| {
+        let (program, bundle) = (program.to_path_buf(), bundle.to_owned());
+        let state = dir.join(format!("{name}-state")).display().to_string();
+        let args: Vec<String> = args
+            .iter()
+            .map(|arg| arg.replace("STATE", &state))
+            .collect();
+        Contender::new(name, move || {
+            let mut command = Command::new(&program);
+            command
+                .args(&args)
+                .args(["run", "--bundle", &bundle, "bench"]);
+            command
+        })
+    };
+    vec![
+        make("weft oci", weft, &["oci", "--root", "STATE"]),
+        make(
+            "crun",
+            Path::new("crun"),
+            &["--root", "STATE", "--cgroup-manager=disabled"],
+        ),
+        make("runc", Path::new("runc"), &["--root", "STATE"]),
+    ]
+}
+
+/// Shows the v2 tree where a pure v2 machine has it; this mount namespace goes with the phase.
+fn plain_cgroup_tree() -> Result<()> {
+    let v2 = Path::new("/sys/fs/cgroup/unified");
+    if !v2.is_dir() {
+        return Ok(());
+    }
+    let bound = Command::new("mount")
+        .arg("--bind")
+        .arg(v2)
+        .arg("/sys/fs/cgroup")
+        .status()
+        .context("start mount")?;
+    if !bound.success() {
+        bail!("/sys/fs/cgroup cannot be replaced in this mount namespace");
+    }
+    println!("/sys/fs/cgroup is this machine's v2 tree here; crun runs without cgroups\n");
+    Ok(())
+}
+
+/// What `runc spec` writes, without resources and without a cgroup namespace.
+fn spec(network: bool) -> String {
+    let network = if network {
+        ",{\"type\":\"network\"}"
+    } else {
+        ""
+    };
+    let capabilities = "[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"]";
+    let mount = |at: &str, kind: &str, options: &str| {
+        format!(
+            "{{\"destination\":\"{at}\",\"type\":\"{kind}\",\"source\":\"{kind}\",\"options\":[{options}]}}"
+        )
+    };
+    let quiet = "\"nosuid\",\"noexec\",\"nodev\"";
+    let mounts = [
+        mount("/proc", "proc", ""),
+        mount(
+            "/dev",
+            "tmpfs",
+            "\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"",
+        ),
+        mount(
+            "/dev/pts",
+            "devpts",
+            "\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"",
+        ),
+        mount(
+            "/dev/shm",
+            "tmpfs",
+            "\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=65536k\"",
+        ),
+        mount("/dev/mqueue", "mqueue", quiet),
+        mount("/sys", "sysfs", "\"nosuid\",\"noexec\",\"nodev\",\"ro\""),
+    ];
+    let masked = "\"/proc/acpi\",\"/proc/asound\",\"/proc/kcore\",\"/proc/keys\",\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\",\"/proc/sched_debug\",\"/sys/firmware\",\"/proc/scsi\"";
+    let read_only =
+        "\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"";
+    format!(
+        "{{\"ociVersion\":\"1.0.2\",\"process\":{{\"terminal\":false,\"user\":{{\"uid\":0,\"gid\":0}},\"args\":[\"/true\"],\"env\":[\"PATH=/bin\"],\"cwd\":\"/\",\"capabilities\":{{\"bounding\":{capabilities},\"effective\":{capabilities},\"permitted\":{capabilities}}},\"noNewPrivileges\":true}},\"root\":{{\"path\":\"rootfs\",\"readonly\":true}},\"hostname\":\"bench\",\"mounts\":[{}],\"linux\":{{\"namespaces\":[{{\"type\":\"pid\"}},{{\"type\":\"ipc\"}},{{\"type\":\"uts\"}},{{\"type\":\"mount\"}}{network}],\"maskedPaths\":[{masked}],\"readonlyPaths\":[{read_only}]}}}}",
+        mounts.join(",")
+    )
+}
