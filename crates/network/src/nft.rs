@@ -7,7 +7,7 @@ pub(crate) mod expression;
 mod observe;
 
 pub(crate) use expression::Expression;
-pub(crate) use observe::{Observed, base_chains, observe};
+pub(crate) use observe::{Observed, ObservedChain, base_chains, observe};
 
 use crate::netlink::message::{ACK, APPEND, CREATE, encode};
 use crate::netlink::{Attributes, Batch, Connection, KernelError};
@@ -143,6 +143,21 @@ pub(crate) struct ChainSpec {
     pub(crate) name: &'static str,
     pub(crate) hook: Hook,
     pub(crate) rules: Vec<Rule>,
+}
+
+impl ChainSpec {
+    /// What the kernel answers for such a chain.
+    pub(crate) fn observed(&self) -> ObservedChain {
+        let Hook {
+            number,
+            priority,
+            kind,
+        } = self.hook;
+        ObservedChain {
+            hook: Some((number, priority, kind.to_owned())),
+            rules: self.rules.iter().map(Rule::user_data).collect(),
+        }
+    }
 }
 
 /// A rule with the comment `nft list ruleset` shows.

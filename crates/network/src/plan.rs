@@ -52,15 +52,9 @@ fn same_rules(observed: &Observed) -> bool {
             .all(|set| observed.sets.get(set.name) == Some(&set.shape()));
     let chains = ruleset::chains();
     sets && chains.len() == observed.chains.len()
-        && chains.iter().all(|chain| {
-            let rules: Vec<_> = chain.rules.iter().map(|rule| rule.user_data()).collect();
-            let hook = (
-                chain.hook.number,
-                chain.hook.priority,
-                chain.hook.kind.to_owned(),
-            );
-            observed.chains.get(chain.name) == Some(&(Some(hook), rules))
-        })
+        && chains
+            .iter()
+            .all(|chain| observed.chains.get(chain.name) == Some(&chain.observed()))
 }
 
 #[cfg(test)]
@@ -95,15 +89,7 @@ mod tests {
             observed.sets.insert(set.name.into(), set.shape());
         }
         for chain in ruleset::chains() {
-            let hook = (
-                chain.hook.number,
-                chain.hook.priority,
-                chain.hook.kind.to_owned(),
-            );
-            let rules = chain.rules.iter().map(|rule| rule.user_data()).collect();
-            observed
-                .chains
-                .insert(chain.name.into(), (Some(hook), rules));
+            observed.chains.insert(chain.name.into(), chain.observed());
         }
         observed.elements = wanted.clone();
         observed
@@ -143,7 +129,7 @@ mod tests {
     fn other_rules_are_replaced_whole() {
         let wanted = elements(&[network("weft0", 16)], &[]);
         let mut before = applied(&wanted);
-        before.chains.get_mut("border").unwrap().1.pop();
+        before.chains.get_mut("border").unwrap().rules.pop();
         let ops = plan(&wanted, Some(&before));
         assert!(matches!(ops.first(), Some(Op::DeleteTable)));
         assert!(matches!(ops.get(1), Some(Op::AddTable)));

@@ -67,8 +67,29 @@ pub(crate) enum Expression {
 
 impl Expression {
     pub(crate) fn encode(&self, a: &mut Attributes<'_>) {
-        let (name, data): (&str, Box<dyn Fn(&mut Attributes<'_>)>) = match self {
-            Expression::Meta(key, to) => ("meta", Box::new(|a| encode_meta(a, *key, *to))),
+        a.string(1, self.name());
+        a.nest(2, |a| self.encode_data(a));
+    }
+
+    /// What the kernel calls it.
+    fn name(&self) -> &'static str {
+        match self {
+            Expression::Meta(..) => "meta",
+            Expression::Payload { .. } => "payload",
+            Expression::Conntrack(..) => "ct",
+            Expression::DestinationKind(_) => "fib",
+            Expression::Equal(..) | Expression::NotEqual(..) => "cmp",
+            Expression::AnyBit(..) => "bitwise",
+            Expression::In(..) | Expression::NotIn(..) | Expression::Map(..) => "lookup",
+            Expression::DestinationNat(..) => "nat",
+            Expression::Masquerade => "masq",
+            Expression::Accept | Expression::Drop => "immediate",
+        }
+    }
+
+    fn encode_data(&self, a: &mut Attributes<'_>) {
+        match self {
+            Expression::Meta(key, to) => encode_meta(a, *key, *to),
             Expression::Payload {
                 base,
                 offset,
@@ -79,36 +100,23 @@ impl Expression {
                     Base::Network => 1,
                     Base::Transport => 2,
                 };
-                let fill = move |a: &mut Attributes<'_>| {
-                    for (kind, value) in [(1, *to), (2, base), (3, *offset), (4, *length)] {
-                        a.be32(kind, value);
-                    }
-                };
-                ("payload", Box::new(fill))
+                for (kind, value) in [(1, *to), (2, base), (3, *offset), (4, *length)] {
+                    a.be32(kind, value);
+                }
             }
-            Expression::Conntrack(key, to) => ("ct", Box::new(|a| encode_ct(a, *key, *to))),
-            Expression::DestinationKind(to) => ("fib", Box::new(|a| encode_fib(a, *to))),
-            Expression::Equal(from, value) => ("cmp", Box::new(|a| compare(a, *from, 0, value))),
-            Expression::NotEqual(from, value) => ("cmp", Box::new(|a| compare(a, *from, 1, value))),
-            Expression::AnyBit(register, mask) => {
-                ("bitwise", Box::new(|a| and_mask(a, *register, *mask)))
-            }
-            Expression::In(from, set) => ("lookup", Box::new(|a| lookup(a, *from, set, None, 0))),
-            Expression::NotIn(from, set) => {
-                ("lookup", Box::new(|a| lookup(a, *from, set, None, 1)))
-            }
-            Expression::Map(from, map, to) => {
-                ("lookup", Box::new(|a| lookup(a, *from, map, Some(*to), 0)))
-            }
-            Expression::DestinationNat(address, port) => {
-                ("nat", Box::new(|a| encode_nat(a, *address, *port)))
-            }
-            Expression::Masquerade => ("masq", Box::new(|_| {})),
-            Expression::Accept => ("immediate", Box::new(|a| verdict(a, 1))),
-            Expression::Drop => ("immediate", Box::new(|a| verdict(a, 0))),
-        };
-        a.string(1, name);
-        a.nest(2, |a| data(a));
+            Expression::Conntrack(key, to) => encode_ct(a, *key, *to),
+            Expression::DestinationKind(to) => encode_fib(a, *to),
+            Expression::Equal(from, value) => compare(a, *from, 0, value),
+            Expression::NotEqual(from, value) => compare(a, *from, 1, value),
+            Expression::AnyBit(register, mask) => and_mask(a, *register, *mask),
+            Expression::In(from, set) => lookup(a, *from, set, None, 0),
+            Expression::NotIn(from, set) => lookup(a, *from, set, None, 1),
+            Expression::Map(from, map, to) => lookup(a, *from, map, Some(*to), 0),
+            Expression::DestinationNat(address, port) => encode_nat(a, *address, *port),
+            Expression::Masquerade => {}
+            Expression::Accept => verdict(a, 1),
+            Expression::Drop => verdict(a, 0),
+        }
     }
 }
 

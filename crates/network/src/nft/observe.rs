@@ -29,11 +29,18 @@ pub(crate) struct BaseChain {
     pub(crate) policy: u32,
 }
 
+/// A chain of our table: where it hangs (number, priority and kind of its hook), and what is
+/// stored with each of its rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ObservedChain {
+    pub(crate) hook: Option<(u32, i32, String)>,
+    pub(crate) rules: Vec<Vec<u8>>,
+}
+
 /// Our table as the kernel has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Observed {
-    /// By chain, what is stored with each of its rules.
-    pub(crate) chains: BTreeMap<String, (Option<(u32, i32, String)>, Vec<Vec<u8>>)>,
+    pub(crate) chains: BTreeMap<String, ObservedChain>,
     pub(crate) sets: BTreeMap<String, SetShape>,
     pub(crate) elements: BTreeSet<Element>,
 }
@@ -90,8 +97,11 @@ pub(crate) fn observe(
     let mut observed = Observed::default();
     for chain in base_chains(connection)? {
         if chain.family == INET && chain.table == table {
-            let hook = (chain.hook, chain.priority, chain.kind);
-            observed.chains.insert(chain.name, (Some(hook), Vec::new()));
+            let hook = Some((chain.hook, chain.priority, chain.kind));
+            let rules = Vec::new();
+            observed
+                .chains
+                .insert(chain.name, ObservedChain { hook, rules });
         }
     }
     let rules = request("list nftables rules", GET_RULE, DUMP, INET, named);
@@ -100,7 +110,7 @@ pub(crate) fn observe(
         if find(rest, 1).map(text).as_deref() == Some(table) {
             let chain = find(rest, 2).map(text).unwrap_or_default();
             let data = find(rest, 7).unwrap_or(&[]).to_vec();
-            observed.chains.entry(chain).or_default().1.push(data);
+            observed.chains.entry(chain).or_default().rules.push(data);
         }
     })?;
     let all = request("list nftables sets", GET_SET, DUMP, INET, named);

@@ -67,8 +67,8 @@ impl Machine {
     /// Moves an interface of the machine to the outside.
     fn move_outside(&self, name: &str) {
         // `ip` takes a namespace by process or by name; the thread that is in it serves.
-        let (up, go) = std::sync::mpsc::channel::<()>();
-        let (tid, told) = std::sync::mpsc::channel();
+        let (up, go) = std::sync::mpsc::sync_channel::<()>(1);
+        let (tid, told) = std::sync::mpsc::sync_channel(1);
         let outside = &self.outside;
         std::thread::scope(|scope| {
             scope.spawn(move || {
