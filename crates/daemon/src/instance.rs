@@ -11,9 +11,13 @@ pub fn name(data_dir: &Path) -> String {
         return "weft".to_owned();
     }
     // FNV-1a: stable across versions, which std's hasher does not promise.
-    let hash = data_dir.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
-        (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = data_dir
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+            (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)
+        });
     format!("weft-{:06x}", hash & 0xff_ffff)
 }
 

@@ -71,7 +71,8 @@ async fn serve(config: Config, ready: Option<OwnedFd>) -> Result<()> {
         let _ = rustix::io::write(&ready, b"1");
     }
     tracing::info!(socket = %path.display(), "serving");
-    let ended = weft_dockerapi::serve(engine, listener, signals::end()).await;
+    let ended = weft_dockerapi::serve(engine.clone(), listener, signals::end()).await;
+    engine.close().await;
     // The next daemon makes its own; a client must not find one nobody listens on.
     let _ = std::fs::remove_file(&path);
     ended.context("serve the Docker API")
@@ -79,7 +80,8 @@ async fn serve(config: Config, ready: Option<OwnedFd>) -> Result<()> {
 
 /// Standard input as our own handle; nobody we start inherits it.
 fn take_stdin() -> Result<OwnedFd> {
-    let taken = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).context("take the ready pipe")?;
+    let taken = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)
+        .context("take the ready pipe")?;
     let null = File::open("/dev/null").context("open /dev/null")?;
     rustix::stdio::dup2_stdin(&null).context("replace standard input")?;
     Ok(taken)
@@ -98,7 +100,8 @@ fn hold(config: &Config) -> Result<File> {
     match file.try_lock() {
         Ok(()) => {
             // For people and for those who end what they started; the lock is what counts.
-            writeln!(&file, "{}", std::process::id()).with_context(|| format!("write {}", path.display()))?;
+            writeln!(&file, "{}", std::process::id())
+                .with_context(|| format!("write {}", path.display()))?;
             Ok(file)
         }
         Err(std::fs::TryLockError::WouldBlock) => bail!(
@@ -113,7 +116,9 @@ fn hold(config: &Config) -> Result<File> {
 
 /// Two are enough to never wait for each other; more only cost memory on large machines.
 fn workers() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(4)
+    std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(4)
 }
 
 fn log() {

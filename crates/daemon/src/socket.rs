@@ -20,7 +20,8 @@ pub(crate) fn make_run_dir(path: &Path) -> Result<()> {
         .with_context(|| format!("make {}", path.display()))?;
     let group = group_id(&fs::read_to_string("/etc/group").unwrap_or_default());
     if group.is_some() {
-        chown(path, None, group).with_context(|| format!("give {} to group {GROUP}", path.display()))?;
+        chown(path, None, group)
+            .with_context(|| format!("give {} to group {GROUP}", path.display()))?;
     }
     let mode = if group.is_some() { 0o710 } else { 0o700 };
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
@@ -46,7 +47,9 @@ pub(crate) fn bind(path: &Path) -> Result<UnixListener> {
 fn group_id(file: &str) -> Option<u32> {
     file.lines().find_map(|line| {
         let mut fields = line.split(':');
-        (fields.next() == Some(GROUP)).then(|| fields.nth(1)?.parse().ok()).flatten()
+        (fields.next() == Some(GROUP))
+            .then(|| fields.nth(1)?.parse().ok())
+            .flatten()
     })
 }
 

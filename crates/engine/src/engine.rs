@@ -145,6 +145,33 @@ impl Engine {
         &self.inner.images
     }
 
+    /// Before the daemon ends in good order: with no container running, what the engine made in the
+    /// kernel goes too; the next one makes it again. With one running, everything stays.
+    pub async fn close(&self) {
+        self.blocking(|engine| {
+            if engine
+                .inner
+                .containers
+                .all()
+                .iter()
+                .any(|c| c.state().status.is_up())
+            {
+                return;
+            }
+            if let Err(error) = engine.inner.network.dismantle() {
+                tracing::warn!(%error, "the networks could not be taken down");
+            }
+            if let Err(error) = engine
+                .inner
+                .cgroups
+                .remove(&format!("/{}", engine.inner.config.instance))
+            {
+                tracing::warn!(%error, "the engine's control group could not be removed");
+            }
+        })
+        .await;
+    }
+
     pub(crate) fn find(&self, reference: &str) -> Result<Arc<Container>> {
         self.inner.containers.find(reference)
     }

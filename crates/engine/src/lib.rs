@@ -53,5 +53,7 @@ pub use stats::{Interface, Process, Stats};
 pub use volumes::VolumeView;
 pub use weft_image::{RegistryConfig, RegistrySettings};
 pub use weft_network::NetworkSpec;
-pub use weft_runtime::cgroup::{Memory as CgroupMemory, Stats as CgroupStats, Tasks as CgroupTasks};
+pub use weft_runtime::cgroup::{
+    Memory as CgroupMemory, Stats as CgroupStats, Tasks as CgroupTasks,
+};
 pub use weft_runtime::spawner::SpawnerConfig;

@@ -68,7 +68,10 @@ impl Engine {
                 .blocking(move |_| Follower::open(&path, select))
                 .await
                 .map_err(|e| failed(e.into()))?;
-            #[expect(deprecated, reason = "the successor is unsafe; a Follower owns its descriptor")]
+            #[expect(
+                deprecated,
+                reason = "the successor is unsafe; a Follower owns its descriptor"
+            )]
             let log = AsyncFd::new(follower).map_err(|e| failed(e.into()))?;
             Source::Follow {
                 log,
