@@ -8,6 +8,8 @@ mod dispatch;
 mod error;
 mod events;
 mod exec;
+#[doc(hidden)]
+pub mod fuzz;
 mod images;
 mod lower;
 mod networks;

@@ -54,6 +54,8 @@ pub async fn version(engine: Engine, _call: Call) -> Result<Answer, ApiError> {
         ("Os", "linux"),
         ("Arch", architecture()),
         ("KernelVersion", &info.kernel),
+        ("GoVersion", "none"),
+        ("Experimental", "false"),
     ];
     let details: BTreeMap<String, String> = details
         .map(|(name, value)| (name.to_owned(), value.to_owned()))

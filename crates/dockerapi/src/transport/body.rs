@@ -65,7 +65,8 @@ async fn read_bytes(body: Incoming) -> Result<Bytes, ApiError> {
     }
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+/// A whole JSON body, decoded.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if has_nul(bytes) {
         return Err(ApiError::invalid(
             "the body has a NUL character in a string",
