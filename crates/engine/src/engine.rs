@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle as Runtime;
 use weft_image::Store as Images;
-use weft_network::{Host as Network, HostConfig};
+use weft_network::{Dns, Host as Network, HostConfig};
 use weft_runtime::capabilities::Set;
 use weft_runtime::cgroup::Hierarchy;
 use weft_runtime::spawner::{self, SpawnerConfig};
@@ -19,6 +19,7 @@ use crate::events::{Event, Events};
 use crate::exec::Sessions;
 use crate::idrange::IdRanges;
 use crate::paths::{Paths, make_dir};
+use crate::sandbox::Ready;
 
 /// How to open an engine.
 #[derive(Debug, Clone)]
@@ -46,7 +47,9 @@ pub(crate) struct Inner {
     pub paths: Paths,
     pub containers: Table,
     pub events: Events,
-    pub ids: IdRanges,
+    pub ids: Arc<IdRanges>,
+    /// Sandboxes made ahead.
+    pub ready: Ready,
     pub execs: Sessions,
     pub spawner: spawner::Handle,
     pub images: Images,
@@ -61,6 +64,8 @@ pub(crate) struct Inner {
     pub kernel: (u32, u32),
     /// Where tasks of the engine run.
     pub runtime: Runtime,
+    /// Name servers of user networks; they stop with the engine.
+    _dns: Dns,
     /// Held as long as the engine lives: a second one on the same data is refused.
     _lock: File,
 }
@@ -109,11 +114,13 @@ impl Engine {
             .map_err(|e| part("control groups")(e.into()))?;
         let spawner = spawner::Handle::start(config.spawner.clone())
             .map_err(|e| part("spawner")(e.into()))?;
+        let dns = Dns::start(&network, &runtime);
         let inner = Inner {
             paths,
             containers: Table::default(),
             events: Events::new(),
-            ids: IdRanges::default(),
+            ids: Arc::new(IdRanges::default()),
+            ready: Ready::default(),
             execs: Sessions::default(),
             spawner,
             images,
@@ -125,6 +132,7 @@ impl Engine {
             kernel: crate::info::kernel_version(),
             runtime,
             config,
+            _dns: dns,
             _lock: lock,
         };
         Ok(Self {
@@ -158,6 +166,7 @@ impl Engine {
             {
                 return;
             }
+            engine.inner.ready.close();
             if let Err(error) = engine.inner.network.dismantle() {
                 tracing::warn!(%error, "the networks could not be taken down");
             }

@@ -6,7 +6,6 @@
 //! Everything on the way is released by [`Engine::release_run`], which needs only the id; the
 //! path itself has no rollback.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use weft_runtime::launch::NamespaceKind;
@@ -19,7 +18,7 @@ use weft_stdx::file::{self, Durability};
 
 use crate::container::handle::Container;
 use crate::container::record::{Record, Status};
-use crate::container::{AttachOptions, Outcome};
+use crate::container::{AttachOptions, Outcome, RemoveOptions};
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::idrange::RANGE_SIZE;
@@ -36,7 +35,7 @@ impl Engine {
     /// executed ([`EngineError::exit_code`] 127 or 126).
     pub async fn start(&self, reference: &str) -> Result<Outcome> {
         let container = self.find(reference)?;
-        let _operation = container.operation.lock().await;
+        let operation = container.operation.lock().await;
         match container.state().status {
             Status::Running => return Ok(Outcome::AlreadySo),
             Status::Paused => {
@@ -56,7 +55,17 @@ impl Engine {
             r.state.restart_count = 0;
             r.state.stopped_by_user = false;
         })?;
-        self.launch(&container).await?;
+        if let Err(error) = self.launch(&container).await {
+            drop(operation);
+            if container.with(|r| r.spec.auto_remove) {
+                let options = RemoveOptions {
+                    force: true,
+                    volumes: true,
+                };
+                self.remove(&container.id, options).await?;
+            }
+            return Err(error);
+        }
         Ok(Outcome::Done)
     }
 
@@ -113,13 +122,13 @@ impl Engine {
             .map_err(|e| EngineError::internal(format!("make {}", run_dir.display()), e))?;
         remove_file(&dir.join(wire::EXIT_FILE))?;
 
-        let namespaces = self.make_namespaces(&record)?;
+        let mut namespaces = self.make_namespaces(&record)?;
         let id_base = namespaces.id_base;
         self.save(container, |r| {
             r.state.id_base = id_base;
             r.state.boot_id = clock::boot_id().to_owned();
         })?;
-        let attachments = self.attach_networks(&record, &namespaces)?;
+        let attachments = self.attach_networks(&record, &mut namespaces)?;
         self.save(container, |r| r.attachments = attachments.clone())?;
         self.write_network_files(&record, &attachments)?;
 
@@ -242,7 +251,6 @@ fn joins(namespaces: Namespaces) -> Result<Vec<(NamespaceKind, std::os::fd::Owne
         join.push((NamespaceKind::User, user));
     }
     if let Some(net) = namespaces.net {
-        debug_assert!(rustix::io::fcntl_getfd(net.as_fd()).is_ok());
         join.push((NamespaceKind::Network, net));
     }
     Ok(join)

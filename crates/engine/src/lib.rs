@@ -31,6 +31,7 @@ mod paths;
 mod process;
 mod prune;
 mod remove;
+mod sandbox;
 pub mod session;
 pub mod spec;
 mod stats;

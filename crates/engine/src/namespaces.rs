@@ -3,10 +3,13 @@
 
 use std::os::fd::OwnedFd;
 
+use weft_network::Prepared;
+
 use crate::container::record::Record;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::idrange::RANGE_SIZE;
+use crate::sandbox::Reserved;
 use crate::spec::{NetworkMode, Sharing, Spec};
 
 /// What a run begins with. Nothing here is bound to a path: dropped handles are gone.
@@ -18,6 +21,8 @@ pub(crate) struct Namespaces {
     pub user: Option<OwnedFd>,
     /// Its network namespace, when it is its own.
     pub net: Option<OwnedFd>,
+    /// All of these at once, with its place on the default network.
+    pub prepared: Option<Prepared<Reserved>>,
     /// Joined by path: (OCI type, path).
     pub paths: Vec<(&'static str, String)>,
 }
@@ -59,6 +64,19 @@ impl Engine {
                 ..Namespaces::default()
             });
         }
+        if self.fits_prepared(spec)
+            && let Some(prepared) =
+                self.inner
+                    .ready
+                    .take(&self.inner.network, &self.inner.ids, &self.inner.spawner)
+        {
+            let id_base = prepared.sandbox().id_base();
+            return Ok(Namespaces {
+                id_base,
+                prepared: Some(prepared),
+                ..Namespaces::default()
+            });
+        }
         let id_base = self.inner.ids.take().ok_or_else(|| {
             EngineError::new(
                 ErrorCode::Exhausted,
@@ -70,13 +88,27 @@ impl Engine {
                 id_base,
                 user: Some(sandbox.user),
                 net: own_network.then_some(sandbox.net),
-                paths: Vec::new(),
+                ..Namespaces::default()
             }),
             Err(error) => {
                 self.inner.ids.give_back(id_base);
                 Err(failed(error))
             }
         }
+    }
+
+    /// Whether a sandbox of the default network serves: the first network has no wishes of its own.
+    fn fits_prepared(&self, spec: &Spec) -> bool {
+        let NetworkMode::Networks(list) = &spec.network else {
+            return false;
+        };
+        list.first().is_some_and(|first| {
+            first.ip.is_none()
+                && first.mac.is_none()
+                && self
+                    .network(&first.network)
+                    .is_ok_and(|network| network.is_default)
+        })
     }
 
     /// Namespaces of `owner` are owned by its user namespace: the container lives in that too.

@@ -238,31 +238,45 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts a starting container onto its networks.
+    /// Puts a starting container onto its networks. A prepared sandbox is taken apart on the way:
+    /// its namespaces are then the container's.
     pub(crate) fn attach_networks(
         &self,
         record: &Record,
-        namespaces: &Namespaces,
+        namespaces: &mut Namespaces,
     ) -> Result<Vec<AttachmentRecord>> {
+        let mut made = Vec::new();
+        if let Some(prepared) = namespaces.prepared.take() {
+            let wish = first_wish(record);
+            let netns = prepared.sandbox().as_fd().try_clone_to_owned();
+            let netns =
+                netns.map_err(|e| EngineError::internal("duplicate a network namespace", e))?;
+            let interface = interface(0);
+            let request = self.request(record, &wish, netns.as_fd(), 0, &interface)?;
+            let (attachment, reserved) = self
+                .inner
+                .network
+                .claim(&request, prepared)
+                .map_err(|e| attach_failed(record, e))?;
+            let (user, net) = reserved.into_parts();
+            namespaces.user = Some(user);
+            namespaces.net = Some(net);
+            made.push(attachment_record(&attachment, &wish.aliases));
+        }
         let Some(netns) = &namespaces.net else {
-            return Ok(Vec::new());
+            return Ok(made);
         };
         match &record.spec.network {
-            NetworkMode::Networks(list) => list
-                .iter()
-                .enumerate()
-                .map(|(index, attach)| self.attach_one(record, attach, netns.as_fd(), index))
-                .collect(),
-            _ => {
-                self.inner.network.loopback(netns.as_fd()).map_err(|e| {
-                    EngineError::internal(
-                        format!("bring up loopback of container {}", record.name),
-                        e,
-                    )
-                })?;
-                Ok(Vec::new())
+            NetworkMode::Networks(list) => {
+                for (index, attach) in list.iter().enumerate().skip(made.len()) {
+                    made.push(self.attach_one(record, attach, netns.as_fd(), index)?);
+                }
             }
+            _ => self.inner.network.loopback(netns.as_fd()).map_err(|e| {
+                EngineError::internal(format!("bring up loopback of container {}", record.name), e)
+            })?,
         }
+        Ok(made)
     }
 
     fn attach_one(
@@ -272,46 +286,56 @@ impl Engine {
         netns: BorrowedFd<'_>,
         index: usize,
     ) -> Result<AttachmentRecord> {
-        let network = self.network(&attach.network)?;
-        let mac = attach
-            .mac
-            .as_deref()
-            .map(str::parse::<Mac>)
-            .transpose()
-            .map_err(|e| {
-                EngineError::caused(
-                    ErrorCode::Invalid,
-                    format!("read the hardware address of container {}", record.name),
-                    e,
-                )
-            })?;
-        let mut names = vec![record.name.clone(), record.id[..12].to_owned()];
-        names.extend(attach.aliases.iter().cloned());
-        if let Some(hostname) = &record.spec.hostname {
-            names.push(hostname.clone());
-        }
-        // Ports are published once, on the network that gives the default route.
-        let ports = if index == 0 {
-            ports(record)
-        } else {
-            Vec::new()
-        };
-        let request = Attach {
-            container: &record.id,
-            network: &network.id,
-            netns,
-            names,
-            ip: attach.ip.map(IpAddr::V4),
-            mac,
-            ports,
-            interface: &format!("eth{index}"),
-        };
+        let interface = interface(index);
+        let request = self.request(record, attach, netns, index, &interface)?;
         let made = self
             .inner
             .network
             .attach(&request)
             .map_err(|e| attach_failed(record, e))?;
         Ok(attachment_record(&made, &attach.aliases))
+    }
+
+    fn request<'a>(
+        &self,
+        record: &'a Record,
+        attach: &'a NetworkAttach,
+        netns: BorrowedFd<'a>,
+        index: usize,
+        interface: &'a str,
+    ) -> Result<Attach<'a>> {
+        self.network(&attach.network)?;
+        let mac = attach
+            .mac
+            .as_deref()
+            .map(str::parse::<Mac>)
+            .transpose()
+            .map_err(|e| {
+                let what = format!("read the hardware address of container {}", record.name);
+                EngineError::caused(ErrorCode::Invalid, what, e)
+            })?;
+        let mut names = vec![record.name.clone(), record.id[..12].to_owned()];
+        names.extend(attach.aliases.iter().cloned());
+        names.extend(record.spec.hostname.clone());
+        let network = match attach.network.as_str() {
+            "" | "default" => DEFAULT_NETWORK,
+            name => name,
+        };
+        Ok(Attach {
+            container: &record.id,
+            network,
+            netns,
+            names,
+            ip: attach.ip.map(IpAddr::V4),
+            mac,
+            // Ports are published once, on the network that gives the default route.
+            ports: if index == 0 {
+                ports(record)
+            } else {
+                Vec::new()
+            },
+            interface,
+        })
     }
 
     fn network_event(&self, action: &str, network: &Network, container: Option<&str>) {
@@ -325,6 +349,17 @@ impl Engine {
         self.inner
             .events
             .emit("network", action, &network.id, attributes);
+    }
+}
+
+fn interface(index: usize) -> String {
+    format!("eth{index}")
+}
+
+fn first_wish(record: &Record) -> NetworkAttach {
+    match &record.spec.network {
+        NetworkMode::Networks(list) => list.first().cloned().unwrap_or_default(),
+        _ => NetworkAttach::default(),
     }
 }
 
