@@ -65,7 +65,7 @@ impl Digest {
             _ => return Err(DigestError::Algorithm(shown())),
         };
         let digits = |c: &u8| c.is_ascii_digit() || (b'a'..=b'f').contains(c);
-        if hex.len() != algorithm.hex_length() || !hex.as_bytes().iter().all(|c| digits(c)) {
+        if hex.len() != algorithm.hex_length() || !hex.as_bytes().iter().all(digits) {
             return Err(DigestError::Hex(shown(), algorithm.hex_length()));
         }
         Ok(Self {

@@ -78,13 +78,13 @@ pub enum LayerState {
 pub enum PullError {
     /// The registry could not give it.
     #[error("cannot pull {0}")]
-    Registry(Reference, #[source] RegistryError),
+    Registry(Reference, #[source] Box<RegistryError>),
     /// Its manifest is unusable.
     #[error("cannot pull {0}")]
-    Manifest(Reference, #[source] ManifestError),
+    Manifest(Reference, #[source] Box<ManifestError>),
     /// Its config is unusable.
     #[error("cannot pull {0}")]
-    Config(Reference, #[source] ConfigError),
+    Config(Reference, #[source] Box<ConfigError>),
     /// A document is not of the size its descriptor says, or numbers do not match.
     #[error("cannot pull {0}: {1}")]
     Inconsistent(Reference, String),
@@ -94,15 +94,15 @@ pub enum PullError {
         /// What was to be pulled.
         reference: Reference,
         /// What it is for.
-        offered: Platform,
+        offered: Box<Platform>,
         /// What it should be for.
-        wanted: Platform,
+        wanted: Box<Platform>,
     },
     /// A layer could not be brought.
     #[error("cannot pull layer {blob} of {reference}")]
     Layer {
         /// What was to be pulled.
-        reference: Reference,
+        reference: Box<Reference>,
         /// The layer.
         blob: Digest,
         /// Why not. Shared: several pulls may wait for one transfer.
@@ -119,7 +119,9 @@ impl PullError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Registry(_, error) => error.kind(),
-            Self::Manifest(_, ManifestError::Platform { .. }) => ErrorKind::NotFound,
+            Self::Manifest(_, error) if matches!(**error, ManifestError::Platform { .. }) => {
+                ErrorKind::NotFound
+            }
             Self::Manifest(..) | Self::Inconsistent(..) => ErrorKind::Corrupt,
             Self::Config(..) => ErrorKind::Invalid,
             Self::Platform { .. } => ErrorKind::NotFound,
@@ -148,7 +150,7 @@ impl Store {
         options: PullOptions,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Image, PullError> {
-        let failed = |error| PullError::Registry(reference.clone(), error);
+        let failed = |error| PullError::Registry(reference.clone(), Box::new(error));
         let repository = {
             // Reads certificates and docker's config file.
             let (store, reference) = (self.0.clone(), reference.clone());
@@ -193,8 +195,8 @@ impl Store {
         reference: &Reference,
         wanted: &Platform,
     ) -> Result<Resolved, PullError> {
-        let failed = |error| PullError::Registry(reference.clone(), error);
-        let unusable = |error| PullError::Manifest(reference.clone(), error);
+        let failed = |error| PullError::Registry(reference.clone(), Box::new(error));
+        let unusable = |error| PullError::Manifest(reference.clone(), Box::new(error));
         let tag = reference.tag().unwrap_or_default();
         let mut fetched = self
             .fetch(repository, tag, reference.digest())
@@ -271,7 +273,7 @@ impl Store {
             return Ok(json);
         }
         let fetched = repository.document(blob, CONFIG_MAX).await;
-        fetched.map_err(|error| PullError::Registry(reference.clone(), error))
+        fetched.map_err(|error| PullError::Registry(reference.clone(), Box::new(error)))
     }
 
     /// Brings one layer, telling how it goes.
@@ -308,7 +310,7 @@ impl Store {
         let transfer = Transfer::join(&self.0, repository, layer, diff_id);
         let brought = transfer.follow(tell).await;
         let measured: Arc<Measured> = brought.map_err(|source| PullError::Layer {
-            reference: reference.clone(),
+            reference: Box::new(reference.clone()),
             blob: layer.digest.clone(),
             source,
         })?;
@@ -332,8 +334,8 @@ fn check_config(
     manifest: &Manifest,
     wanted: &Platform,
 ) -> Result<ImageConfig, PullError> {
-    let config =
-        ImageConfig::parse(json).map_err(|error| PullError::Config(reference.clone(), error))?;
+    let config = ImageConfig::parse(json)
+        .map_err(|error| PullError::Config(reference.clone(), Box::new(error)))?;
     if config.diff_ids.len() != manifest.layers.len() {
         let (ids, layers) = (config.diff_ids.len(), manifest.layers.len());
         let why = format!("its config has {ids} layers, its manifest {layers}");
@@ -346,7 +348,8 @@ fn check_config(
         ..offered.clone()
     };
     if wanted.rank(&offered).is_none() && wanted.rank(&plain).is_none() {
-        let (reference, wanted) = (reference.clone(), wanted.clone());
+        let reference = reference.clone();
+        let (offered, wanted) = (Box::new(offered), Box::new(wanted.clone()));
         return Err(PullError::Platform {
             reference,
             offered,

@@ -7,12 +7,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
-use reqwest::{Certificate, Client, ClientBuilder, Response, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 
 use super::challenge::{self, Challenge};
 use super::error::RegistryError;
 use super::guard::{self, Reach};
-use super::{Credentials, RegistrySettings, Timeouts, token};
+use super::{Credentials, RegistrySettings, Timeouts, tls, token};
 
 /// Most redirects of one request.
 const HOPS_MAX: usize = 5;
@@ -360,17 +360,7 @@ fn client(
         builder = builder.no_proxy();
     }
     if let Some(path) = &settings.ca {
-        let pem = weft_stdx::file::read_bounded(path, 8 << 20)
-            .map_err(|e| setup(format!("cannot read its ca {}: {e}", path.display())))?;
-        let certificates = Certificate::from_pem_bundle(&pem)
-            .map_err(|e| setup(format!("its ca {} is unusable: {e}", path.display())))?;
-        if certificates.is_empty() {
-            return Err(setup(format!(
-                "its ca {} holds no certificate",
-                path.display()
-            )));
-        }
-        builder = builder.tls_certs_merge(certificates);
+        builder = builder.tls_backend_preconfigured(tls::trusting(path).map_err(setup)?);
     } else if settings.insecure || loopback || url.scheme() == "http" {
         builder = builder.tls_danger_accept_invalid_certs(true);
     }

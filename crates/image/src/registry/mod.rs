@@ -7,6 +7,7 @@ mod credentials;
 mod endpoint;
 mod error;
 mod guard;
+mod tls;
 mod token;
 
 use std::future::Future;
@@ -192,11 +193,10 @@ impl Repository {
     pub async fn blob(&self, blob: &Descriptor, from: u64) -> Result<BlobStream, RegistryError> {
         let what = format!("{}@{}", self.path, blob.digest);
         let path = format!("/v2/{}/blobs/{}", self.path, blob.digest);
-        let found = self
-            .somewhere(|endpoint| self.blob_at(endpoint, &path, &what, from))
-            .await;
-        let Err(RegistryError::NotFound { .. }) = &found else {
-            return found;
+        let found = self.somewhere(|endpoint| self.blob_at(endpoint, &path, &what, from));
+        let mut failure = match found.await {
+            Err(error @ RegistryError::NotFound { .. }) => error,
+            other => return other,
         };
         let home = self
             .endpoints
@@ -204,10 +204,22 @@ impl Repository {
             .expect("the registry itself is always there");
         for url in blob.urls.iter().filter_map(|url| Url::parse(url).ok()) {
             let ask = self.ask(&path, "*/*", from, &what);
-            let response = home.get_foreign(url, &ask).await?;
-            return stream(home, &ask, response).await;
+            match self.foreign(home, url, &ask).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = error,
+            }
         }
-        found
+        Err(failure)
+    }
+
+    async fn foreign(
+        &self,
+        home: &Endpoint,
+        url: Url,
+        ask: &Ask<'_>,
+    ) -> Result<BlobStream, RegistryError> {
+        let response = home.get_foreign(url, ask).await?;
+        stream(home, ask, response).await
     }
 
     async fn blob_at(

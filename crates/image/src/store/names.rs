@@ -115,12 +115,10 @@ impl Store {
             None
         };
         match user {
-            Some(user) if !options.force => {
-                return Err(NameError::InUse {
-                    name: text.to_owned(),
-                    user,
-                });
-            }
+            Some(user) if !options.force => Err(NameError::InUse {
+                name: text.to_owned(),
+                user,
+            }),
             Some(_) => self.0.unname(&image.id, &names, false),
             None => self.0.unname(&image.id, &names, last),
         }

@@ -143,8 +143,7 @@ fn a_later_pull_goes_on_where_an_earlier_failed() {
     let last = liar
         .asked()
         .into_iter()
-        .filter(|a| a.path.ends_with(&sample.layer(0)))
-        .next_back();
+        .rfind(|a| a.path.ends_with(&sample.layer(0)));
     assert_eq!(last.expect("asked").from(), 200_000);
 
     // What is left of a download may be torn: found out, and begun anew.
