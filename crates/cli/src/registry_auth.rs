@@ -34,7 +34,8 @@ impl Store {
         let directory = match (std::env::var_os("DOCKER_CONFIG"), std::env::var_os("HOME")) {
             (Some(directory), _) => PathBuf::from(directory),
             (None, Some(home)) => PathBuf::from(home).join(".docker"),
-            (None, None) => PathBuf::from("/root/.docker"),
+            // Neither said: there is no such file, and nothing can be stored.
+            (None, None) => PathBuf::from("/nonexistent"),
         };
         let path = directory.join("config.json");
         let tried = || format!("read {}", path.display());

@@ -251,20 +251,25 @@ impl Client {
             &["containers", id, "archive"],
         )
         .query("path", path);
-        let head = self
-            .head(request.clone())
-            .await
-            .map_err(|error| match error {
-                // An answer to HEAD has no body to carry the engine's words.
-                ClientError::Refused {
-                    what, status: 404, ..
-                } => ClientError::Refused {
+        let head = match self.head(request.clone()).await {
+            Ok(head) => head,
+            // An answer to HEAD has no body to carry the engine's words.
+            Err(ClientError::Refused {
+                what, status: 404, ..
+            }) => {
+                return Err(ClientError::Refused {
                     message: format!("could not find the file {path} in container {id}"),
                     what,
                     status: 404,
-                },
-                other => other,
-            })?;
+                });
+            }
+            Err(ClientError::Refused { .. }) => {
+                let mut with_words = request.clone();
+                with_words.method = Method::GET;
+                self.head(with_words).await?
+            }
+            Err(error) => return Err(error),
+        };
         path_stat_header(&head, &request.what)
     }
 

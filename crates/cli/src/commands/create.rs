@@ -46,12 +46,30 @@ pub async fn create(
     flags: &ContainerFlags,
     body: &ContainerCreateRequest,
 ) -> Result<String, CliError> {
+    let Some(path) = &flags.lifecycle.cidfile else {
+        return made(session, flags, body).await;
+    };
+    if session.is_explaining() {
+        return made(session, flags, body).await;
+    }
+    let mut file = new_file(path)?;
+    let id = made(session, flags, body).await;
+    match &id {
+        Ok(id) => file.write_all(id.as_bytes()).map_err(|error| {
+            CliError::because(format!("write the id to {}", path.display()), &error)
+        })?,
+        Err(_) => drop(std::fs::remove_file(path)),
+    }
+    id
+}
+
+async fn made(
+    session: &Session,
+    flags: &ContainerFlags,
+    body: &ContainerCreateRequest,
+) -> Result<String, CliError> {
     let lifecycle = &flags.lifecycle;
     let engine = session.engine().await?;
-    let mut cidfile = match &lifecycle.cidfile {
-        Some(path) if !session.is_explaining() => Some((path, new_file(path)?)),
-        _ => None,
-    };
     let show = if lifecycle.quiet {
         Show::Nothing
     } else {
@@ -74,28 +92,17 @@ pub async fn create(
         }
         outcome => outcome,
     };
-    let created = match created {
-        Ok(created) => created,
-        Err(error) => {
-            if let Some((path, _)) = &cidfile {
-                let _ = std::fs::remove_file(path);
+    match created {
+        Ok(created) => {
+            for warning in &created.warnings {
+                session.printer.talk(&format!("warning: {warning}"));
             }
-            return match error {
-                // What follows can still be printed, for the id that a shell would fill in.
-                ClientError::NotSent => Ok("$ID".to_owned()),
-                error => Err(error.into()),
-            };
+            Ok(created.id)
         }
-    };
-    for warning in &created.warnings {
-        session.printer.talk(&format!("warning: {warning}"));
+        // What follows can still be printed, for the id that a shell would fill in.
+        Err(ClientError::NotSent) => Ok("$ID".to_owned()),
+        Err(error) => Err(error.into()),
     }
-    if let Some((path, file)) = &mut cidfile {
-        file.write_all(created.id.as_bytes()).map_err(|error| {
-            CliError::because(format!("write the id to {}", path.display()), &error)
-        })?;
-    }
-    Ok(created.id)
 }
 
 /// Whether creation failed for want of the image (rather than a network or volume).

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use weft_api::docker::{ExecConfig, ExecStartConfig};
+use weft_client::{Client, ClientError};
 
 use super::attach::{Stage, detach_keys, follow_size, until_signal};
 use crate::error::{CliError, EXIT_ENGINE, EXIT_FAILED};
@@ -67,20 +68,61 @@ impl Args {
             .split_first()
             .expect("clap demands a container");
         let keys = detach_keys(self.detach_keys.as_deref(), session)?;
-        let stdin = self.interactive && !self.detach;
-        if self.tty && stdin {
-            use std::io::IsTerminal as _;
-            if !std::io::stdin().is_terminal() {
-                return Err(CliError::new("the input device is not a TTY")
-                    .hint("leave out -t where there is no terminal to type into"));
-            }
+        self.check_terminal()?;
+        let body = self.lower(command)?;
+        let engine = session.engine().await?;
+        let id = match engine.create_exec(container, &body).await {
+            Ok(created) => created.id,
+            Err(ClientError::NotSent) => "$ID".to_owned(),
+            Err(error) => return Err(error.into()),
+        };
+        let start = ExecStartConfig {
+            detach: self.detach,
+            tty: self.tty,
+            console_size: body.console_size,
+            ..ExecStartConfig::default()
+        };
+        if self.detach {
+            let started = engine.start_exec_detached(&id, &start).await;
+            return started
+                .map(|()| 0)
+                .map_err(|error| super::run::start_failure(error.into()));
         }
+        let streams = Streams {
+            stdin: body.attach_stdin,
+            tty: self.tty,
+            detach_keys: (self.tty && body.attach_stdin).then_some(keys),
+        };
+        if stay(engine, &id, &start, streams).await? == Ended::Detached {
+            return Ok(0);
+        }
+        match engine.inspect_exec(&id).await?.exit_code {
+            Some(code) => Ok(u8::try_from(code & 0xff).unwrap_or(EXIT_FAILED)),
+            None => Err(CliError::new(format!(
+                "exec in container {container}: the engine closed the stream while the command runs"
+            ))
+            .exit(EXIT_ENGINE)),
+        }
+    }
+
+    /// A terminal asked for needs one here to type into.
+    fn check_terminal(&self) -> Result<(), CliError> {
+        use std::io::IsTerminal as _;
+        let needed = self.tty && self.interactive && !self.detach;
+        if needed && !std::io::stdin().is_terminal() {
+            return Err(CliError::new("the input device is not a TTY")
+                .hint("leave out -t where there is no terminal to type into"));
+        }
+        Ok(())
+    }
+
+    fn lower(&self, command: &[String]) -> Result<ExecConfig, CliError> {
         let console_size = match crate::terminal::raw::size() {
             Some((rows, columns)) if self.tty => Some([rows, columns]),
             _ => None,
         };
-        let body = ExecConfig {
-            attach_stdin: stdin,
+        Ok(ExecConfig {
+            attach_stdin: self.interactive && !self.detach,
             attach_stdout: !self.detach,
             attach_stderr: !self.detach,
             detach_keys: self.detach_keys.clone().unwrap_or_default(),
@@ -92,58 +134,30 @@ impl Args {
             user: self.user.clone(),
             working_dir: self.workdir.clone(),
             ..ExecConfig::default()
-        };
-        let engine = session.engine().await?;
-        let id = match engine.create_exec(container, &body).await {
-            Ok(created) => created.id,
-            Err(weft_client::ClientError::NotSent) => "$ID".to_owned(),
-            Err(error) => return Err(error.into()),
-        };
-        let start = ExecStartConfig {
-            detach: self.detach,
-            tty: self.tty,
-            console_size,
-            ..ExecStartConfig::default()
-        };
-        if self.detach {
-            engine
-                .start_exec_detached(&id, &start)
-                .await
-                .map_err(|error| super::run::start_failure(error.into()))?;
-            return Ok(0);
-        }
-        let stage = Stage::enter(self.tty, stdin, false)?;
-        let duplex = engine
-            .start_exec(&id, &start)
-            .await
-            .map_err(|error| super::run::start_failure(error.into()))?;
-        let streams = Streams {
-            stdin,
-            tty: self.tty,
-            detach_keys: (self.tty && stdin).then_some(keys),
-        };
-        let (resized, ending, raw) = stage.split();
-        let ended = tokio::select! {
-            ended = pump(duplex, streams) => ended?,
-            code = until_signal(ending) => {
-                drop(raw);
-                return Err(CliError::silent(code));
-            }
-            () = follow_size(resized, |rows, columns| engine.resize_exec(&id, rows, columns)) => {
-                unreachable!("the size is followed for ever")
-            }
-        };
-        drop(raw);
-        if ended == Ended::Detached {
-            return Ok(0);
-        }
-        let inspect = engine.inspect_exec(&id).await?;
-        match inspect.exit_code {
-            Some(code) => Ok(u8::try_from(code & 0xff).unwrap_or(EXIT_FAILED)),
-            None => Err(CliError::new(format!(
-                "exec in container {container}: the engine closed the stream while the command runs"
-            ))
-            .exit(EXIT_ENGINE)),
-        }
+        })
     }
+}
+
+/// Starts the command and stays with its streams.
+async fn stay(
+    engine: &Client,
+    id: &str,
+    start: &ExecStartConfig,
+    streams: Streams,
+) -> Result<Ended, CliError> {
+    let stage = Stage::enter(start.tty, streams.stdin, false)?;
+    let duplex = engine
+        .start_exec(id, start)
+        .await
+        .map_err(|error| super::run::start_failure(error.into()))?;
+    let (resized, ending, raw) = stage.split();
+    let ended = tokio::select! {
+        ended = pump(duplex, streams) => ended,
+        code = until_signal(ending) => Err(CliError::silent(code)),
+        () = follow_size(resized, |rows, columns| engine.resize_exec(id, rows, columns)) => {
+            unreachable!("the size is followed for ever")
+        }
+    };
+    drop(raw);
+    ended
 }

@@ -1,4 +1,5 @@
 //! The client against a server that answers from a script.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod server;
 
