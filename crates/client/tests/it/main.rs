@@ -51,9 +51,22 @@ fn a_kept_connection_that_was_closed_is_replaced() {
         let client = Client::new(script.path());
         client.pause_container("a").await.unwrap();
         script.wait_closed(1);
+        turn_the_loop().await;
         client.unpause_container("a").await.unwrap();
         assert_eq!(script.connections(), 2);
     });
+}
+
+/// Lets the event loop see what has happened to other sockets meanwhile.
+async fn turn_the_loop() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    for _ in 0..3 {
+        let (mut one, mut other) = tokio::net::UnixStream::pair().unwrap();
+        let read = tokio::spawn(async move { other.read_u8().await.unwrap() });
+        tokio::task::yield_now().await;
+        one.write_u8(1).await.unwrap();
+        read.await.unwrap();
+    }
 }
 
 #[test]
