@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Process, Spec};
 use serde_json::{Value, json};
+use weft_runtime::cgroup::Hierarchy;
 use weft_runtime::launch::{
     CreateRequest, Created, ExecRequest, Join, LaunchError, Rootfs, Stdio, create, exec,
 };
@@ -91,6 +92,16 @@ impl Session {
                 File::from(terminal).write_all(format!("{argument}\n").as_bytes())?;
                 Ok(json!({}))
             }
+            // Drops what it knows of the container, and removes its cgroup.
+            "forget" => {
+                self.init = None;
+                let spec: Value =
+                    serde_json::from_slice(&std::fs::read(self.dir.join("config.json"))?)?;
+                if let Some(path) = spec["linux"]["cgroupsPath"].as_str() {
+                    Hierarchy::find()?.remove(path)?;
+                }
+                Ok(json!({}))
+            }
             // Reads the terminal to its end.
             "read" => {
                 let terminal = self.terminal.take().ok_or("no terminal")?;
@@ -116,6 +127,7 @@ impl Session {
             stdio,
             spec,
             preserve_fds: 0,
+            reaper: false,
         })?;
         let answer = json!({ "pid": created.pid });
         self.created = Some(created);

@@ -45,8 +45,9 @@ impl Root {
 
     /// Opens `path` as a handle, refusing with `ELOOP` if any part of it is a link.
     pub fn handle_without_links(&self, path: &Path) -> io::Result<OwnedFd> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        self.open_mode(path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+        // With O_NOFOLLOW the last part could be one, and the handle would be the link's.
+        let links = ResolveFlags::NO_SYMLINKS;
+        self.open_mode(path, OFlags::PATH, Mode::empty(), links)
     }
 
     /// Opens the directory `path` as a handle, making what is missing of it with `mode`.

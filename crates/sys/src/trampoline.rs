@@ -75,6 +75,9 @@ impl Trampoline {
         if rustix::io::write(&file, &image)? != image.len() {
             return Err(io::ErrorKind::WriteZero.into());
         }
+        // A program its user cannot read is not dumpable from the first instruction on: nobody in
+        // the container sees the report descriptor (CVE-2016-9962).
+        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o111))?;
         let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
         fcntl_add_seals(&file, seals)?;
         Ok(Trampoline(file))
@@ -187,6 +190,14 @@ std::arch::global_asm!(
     "sub r12, 32",
     "mov rax, [rsp + 8]",
     "movzx ebx, byte ptr [rax]",
+    // Started by somebody else (as /proc/self/exe): nothing to do here.
+    "cmp byte ptr [rax + 1], 0",
+    "jne 4f",
+    // prctl(PR_SET_DUMPABLE, 0)
+    "mov edi, 4",
+    "xor esi, esi",
+    "mov eax, 157",
+    "syscall",
     // fcntl(report, F_SETFD, FD_CLOEXEC)
     "mov edi, ebx",
     "mov esi, 2",
@@ -223,7 +234,7 @@ std::arch::global_asm!(
     "mov edx, 8",
     "mov eax, 1",
     "syscall",
-    "mov edi, 127",
+    "4: mov edi, 127",
     "mov eax, 231",
     "syscall",
     "ud2",
@@ -241,7 +252,15 @@ std::arch::global_asm!(
     "adr x19, weft_trampoline_start",
     "sub x19, x19, #32",
     "ldr x20, [sp, #8]",
+    "ldrb w3, [x20, #1]",
     "ldrb w20, [x20]",
+    // Started by somebody else (as /proc/self/exe): nothing to do here.
+    "cbnz w3, 4f",
+    // prctl(PR_SET_DUMPABLE, 0)
+    "mov x0, #4",
+    "mov x1, #0",
+    "mov x8, #167",
+    "svc #0",
     // fcntl(report, F_SETFD, FD_CLOEXEC)
     "mov w0, w20",
     "mov x1, #2",
@@ -276,7 +295,7 @@ std::arch::global_asm!(
     "mov x2, #8",
     "mov x8, #64",
     "svc #0",
-    "mov x0, #127",
+    "4: mov x0, #127",
     "mov x8, #94",
     "svc #0",
     "brk #1",

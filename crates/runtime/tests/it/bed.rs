@@ -89,6 +89,12 @@ impl Bed {
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("launcher said {line:?} to {verb}"))
     }
 
+    /// The launcher's process.
+    pub fn launcher(&mut self) -> u64 {
+        self.say("");
+        u64::from(self.session.as_ref().unwrap().child.id())
+    }
+
     fn write(&self) {
         let write = |name: &str, value: &Value| {
             fs::write(self.dir.path().join(name), value.to_string()).unwrap();

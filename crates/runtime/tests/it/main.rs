@@ -4,6 +4,10 @@
 //! example, which has one thread as launching demands.
 
 mod bed;
+mod differential;
+mod residue;
+mod inside;
+mod cve;
 mod lifecycle;
 mod policy;
 mod spawner;
