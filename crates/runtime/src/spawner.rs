@@ -23,9 +23,10 @@ use weft_sys::fd;
 use weft_sys::namespace::Kind;
 
 use crate::monitor::record::{
-    self, Envelope, ExecSpec, Failure, Record, Reply, Request, RunRequest, Spawned,
+    self, Envelope, ExecSpec, Record, Reply, Request, RunRequest, Spawned,
 };
 
+mod answer;
 mod error;
 mod program;
 mod serve;
@@ -34,16 +35,14 @@ mod wire;
 pub use error::SpawnError;
 pub use serve::main;
 
-/// How long a request may take before [`SpawnError::Timeout`]: a rootfs may lie on a slow disk.
-const ANSWER_MAX: Duration = Duration::from_secs(120);
+pub(crate) use answer::answer;
+
 /// How long the spawner may take to fetch a request before it counts as dead.
 const FETCH_MAX: Duration = Duration::from_secs(10);
 /// How long a spawner may take to notice that its socket is closed before it is killed.
 const END_MAX: Duration = Duration::from_secs(5);
 /// Most connected clients handed over with one request.
 pub const ATTACH_MAX: usize = 16;
-/// Largest reply, in bytes: a failure's text is cut to fit.
-const REPLY_MAX: usize = 32 * 1024;
 
 /// Where the spawner comes from.
 #[derive(Clone, Debug, Default)]
@@ -272,7 +271,7 @@ impl Handle {
         // From here on only the spawner holds the other end: its death ends the wait.
         drop(passed);
         drop((reply, fds));
-        receive(&answer, what)
+        answer::receive(&answer, what)
     }
 
     fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], what: &str) -> Result<(), SpawnError> {
@@ -355,49 +354,7 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     )?)
 }
 
-fn receive(answer: &OwnedFd, what: &str) -> Result<(Reply, Vec<OwnedFd>), SpawnError> {
-    let what = || what.to_owned();
-    let broken = |source| SpawnError::Answer {
-        what: what(),
-        source,
-    };
-    let limit = rustix::net::sockopt::Timeout::Recv;
-    rustix::net::sockopt::set_socket_timeout(answer, limit, Some(ANSWER_MAX))
-        .map_err(|error| broken(error.into()))?;
-    let mut buffer = vec![0; REPLY_MAX];
-    match fd::receive(answer, &mut buffer) {
-        Ok((0, _)) => Err(SpawnError::Died { what: what() }),
-        Ok((count, fds)) => {
-            let reply = serde_json::from_slice(&buffer[..count])
-                .map_err(|error| broken(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-            Ok((reply, fds))
-        }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(SpawnError::Timeout { what: what() })
-        }
-        Err(error) if died(&error) => Err(SpawnError::Died { what: what() }),
-        Err(error) => Err(broken(error)),
-    }
-}
-
 fn nonsense(what: String) -> SpawnError {
     let source = io::Error::new(io::ErrorKind::InvalidData, "an answer to something else");
     SpawnError::Answer { what, source }
-}
-
-/// Answers a request; the requester may have gone, which is its own affair.
-pub(crate) fn answer(socket: &OwnedFd, reply: &Reply, fds: &[BorrowedFd<'_>]) {
-    let mut bytes = serde_json::to_vec(reply).expect("replies have string keys");
-    if bytes.len() > REPLY_MAX
-        && let Reply::Failed(failure) = reply
-    {
-        // JSON escapes a byte into at most six.
-        let end = failure.text.floor_char_boundary(REPLY_MAX / 8);
-        let cut = Failure {
-            kind: failure.kind,
-            text: failure.text[..end].to_owned(),
-        };
-        bytes = serde_json::to_vec(&Reply::Failed(cut)).expect("replies have string keys");
-    }
-    let _ = fd::send(socket, &bytes, fds);
 }

@@ -41,6 +41,7 @@ fn is_root(path: &str) -> bool {
     matches!(file, "lib.rs" | "main.rs" | "build.rs")
         || dir.ends_with("/tests")
         || dir.ends_with("/examples")
+        || dir.ends_with("/src/bin")
         || dir.ends_with("fuzz_targets")
 }
 

@@ -31,15 +31,6 @@ pub(super) struct Client {
     gone: bool,
 }
 
-/// What a client asked for that is not the client's own affair.
-#[derive(Debug, Default)]
-pub(super) struct Asked {
-    /// The terminal's new size: rows, columns.
-    pub(super) resize: Option<(u16, u16)>,
-    /// It said hello.
-    pub(super) hello: bool,
-}
-
 impl Client {
     /// A client that connected: gets nothing before its hello.
     pub(super) fn connected(socket: OwnedFd) -> Self {
@@ -95,9 +86,10 @@ impl Client {
     }
 
     /// Reads frames until there is nothing more, the workload's stdin is full, or it was enough
-    /// for one turn.
-    pub(super) fn receive(&mut self, input: &mut Input) -> Asked {
-        let mut asked = Asked::default();
+    /// for one turn. Each frame takes effect before the next is looked at. Answers whether it said
+    /// hello for the first time.
+    pub(super) fn receive(&mut self, input: &mut Input, terminal: Option<&OwnedFd>) -> bool {
+        let greeted = self.greeted;
         for _ in 0..READS_MAX {
             if self.gone || self.has_to_wait(input) {
                 break;
@@ -116,9 +108,9 @@ impl Client {
                 }
             };
             self.decoder.filled(count);
-            self.take_frames(input, &mut asked);
+            self.take_frames(input, terminal);
         }
-        asked
+        self.greeted && !greeted
     }
 
     /// Notices that it went away without reading from it.
@@ -133,12 +125,11 @@ impl Client {
         }
     }
 
-    fn take_frames(&mut self, input: &mut Input, asked: &mut Asked) {
+    fn take_frames(&mut self, input: &mut Input, terminal: Option<&OwnedFd>) {
         loop {
             match self.decoder.next() {
                 Ok(Some(Frame::Hello { wants, .. })) => {
                     self.wants = wants;
-                    asked.hello |= !self.greeted;
                     self.greeted = true;
                 }
                 Ok(Some(Frame::Stdin(bytes))) => {
@@ -151,7 +142,12 @@ impl Client {
                         input.end();
                     }
                 }
-                Ok(Some(Frame::Resize { rows, cols })) => asked.resize = Some((rows, cols)),
+                Ok(Some(Frame::Resize { rows, cols })) => {
+                    if let Some(terminal) = terminal {
+                        // Fails only for a terminal that is gone.
+                        let _ = weft_sys::pty::set_size(terminal, rows, cols);
+                    }
+                }
                 // Frames only a monitor sends, and those of newer clients.
                 Ok(Some(_)) => {}
                 Ok(None) => return,

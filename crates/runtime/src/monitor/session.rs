@@ -226,17 +226,12 @@ impl Session {
             client.notice_hang_up();
             return;
         }
-        let asked = client.receive(&mut self.input);
-        if asked.hello {
+        if client.receive(&mut self.input, self.terminal.as_ref()) {
             let spawned = self.spawned.to_json();
             client.frame(&Frame::Welcome {
                 version: wire::VERSION,
                 spawned: &spawned,
             });
-        }
-        if let (Some((rows, cols)), Some(terminal)) = (asked.resize, &self.terminal) {
-            // Fails only for a terminal that is gone.
-            let _ = weft_sys::pty::set_size(terminal, rows, cols);
         }
     }
 

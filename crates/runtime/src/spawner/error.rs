@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::ANSWER_MAX;
+use super::answer::ANSWER_MAX;
 use crate::monitor::record::{Failure, FailureKind};
 
 /// Why something could not be spawned.

@@ -1,4 +1,5 @@
 //! Spawner, monitors and containers as processes of their own: what survives what.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
