@@ -231,13 +231,11 @@ fn with_switch_values(mut command: Command) -> Command {
 fn complain(error: &clap::Error, args: &[OsString], printer: Printer) -> Outcome {
     use clap::error::ErrorKind;
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             printer.data(&error.render().to_string())?;
             Ok(0)
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            printer.talk(error.render().to_string().trim_end());
-            Err(CliError::silent(crate::error::EXIT_ENGINE))
         }
         _ => Err(from_clap(error, &command_name(args))),
     }
