@@ -304,8 +304,21 @@ impl Weft {
         }
     }
 
+    /// The bridges of all networks, as long as the daemon answers; the default one's anyway.
+    fn bridges(&self) -> Vec<String> {
+        let answer = http::json(&self.socket(), "GET", "/networks", "");
+        let text = answer.map(|answer| answer.body).unwrap_or_default();
+        let names = text.split("\"com.docker.network.bridge.name\":\"").skip(1);
+        let mut found: Vec<String> = names
+            .filter_map(|rest| rest.split('"').next().map(str::to_owned))
+            .collect();
+        found.push(self.bridge.clone());
+        found
+    }
+
     /// For tests that failed on the way: ends the instance's own processes by id, and its cgroup.
     fn force(&mut self) {
+        let bridges = self.bridges();
         for cgroup in leftovers::cgroups(&self.instance).into_iter().take(1) {
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
         }
@@ -318,10 +331,10 @@ impl Weft {
         for cgroup in leftovers::cgroups(&self.instance).into_iter().rev() {
             let _ = fs::remove_dir(cgroup);
         }
-        if !self.bridge.is_empty() {
+        for bridge in bridges {
             let _ = Command::new("ip")
-                .args(["link", "delete", &self.bridge])
-                .status();
+                .args(["link", "delete", &bridge])
+                .output();
         }
         let _ = Command::new("nft")
             .args(["delete", "table", "inet", &self.instance])

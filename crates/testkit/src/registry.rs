@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,7 +51,7 @@ impl Registry {
             .prefix("weft-registry-")
             .tempdir()
             .context("make the registry's directory")?;
-        let address = free_port()?;
+        let address = free_port(access)?;
         let config = dir.path().join("config.yml");
         fs::write(&config, configuration(access, dir.path(), address)?)
             .context("write the registry's config")?;
@@ -76,7 +76,7 @@ impl Registry {
         }))
     }
 
-    /// `127.0.0.1:port`.
+    /// `address:port`.
     pub fn host(&self) -> String {
         self.address.to_string()
     }
@@ -127,7 +127,7 @@ fn configuration(access: Access, dir: &Path, address: SocketAddr) -> Result<Stri
         dir.join("data").display()
     );
     if access == Access::Tls {
-        certificate(dir)?;
+        certificate(dir, address.ip())?;
         let dir = dir.display();
         text += &format!("  tls:\n    certificate: {dir}/cert.pem\n    key: {dir}/key.pem\n");
     }
@@ -144,7 +144,7 @@ fn configuration(access: Access, dir: &Path, address: SocketAddr) -> Result<Stri
 /// `weaver:shuttle` as `htpasswd -B` writes it.
 const PASSWORD: &str = "weaver:$2y$05$abcdefghijklmnopqrstuuq.x5DPuEcC.iqPjNXz09fSkzHYG0cIG\n";
 
-fn certificate(dir: &Path) -> Result<()> {
+fn certificate(dir: &Path, address: IpAddr) -> Result<()> {
     let mut openssl = Command::new("openssl");
     openssl.args([
         "req",
@@ -161,7 +161,7 @@ fn certificate(dir: &Path) -> Result<()> {
         "-subj",
         "/CN=weft test registry",
         "-addext",
-        "subjectAltName=IP:127.0.0.1,DNS:localhost",
+        &format!("subjectAltName=IP:{address}"),
     ]);
     openssl
         .arg("-keyout")
@@ -173,11 +173,26 @@ fn certificate(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A loopback port nobody listens on. It could be taken before it is used: then the test fails
-/// aloud, with the registry's log.
-fn free_port() -> Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("find a free port")?;
+/// A port nobody listens on. It could be taken before it is used: then the test fails aloud, with
+/// the registry's log. Loopback is trusted more than other addresses, so TLS is tried on another.
+fn free_port(access: Access) -> Result<SocketAddr> {
+    let host = match (access, own_address()) {
+        (Access::Tls, Some(own)) => own,
+        _ => Ipv4Addr::LOCALHOST,
+    };
+    let listener = TcpListener::bind((host, 0)).context("find a free port")?;
     listener.local_addr().context("read the free port")
+}
+
+/// An address of this machine that is not loopback.
+pub fn own_address() -> Option<Ipv4Addr> {
+    // Connecting a datagram socket only picks the route.
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V4(address) if !address.is_loopback() => Some(address),
+        _ => None,
+    }
 }
 
 /// A registry that says what the test wants it to: each request's path is answered by `answer`.
@@ -220,7 +235,7 @@ impl Liar {
         self.address.to_string()
     }
 
-    /// Request lines so far.
+    /// Requests so far, with their headers.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no server thread panics").clone()
     }
@@ -242,15 +257,17 @@ fn serve(mut stream: TcpStream, answer: &Lie, log: &Mutex<Vec<String>>) -> std::
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut first = String::new();
     reader.by_ref().take(8192).read_line(&mut first)?;
+    let mut request = first.clone();
     loop {
         let mut line = String::new();
         if reader.by_ref().take(8192).read_line(&mut line)? == 0 || line == "\r\n" {
             break;
         }
+        request.push_str(&line);
     }
     log.lock()
         .expect("no test panics while it looks")
-        .push(first.trim_end().to_owned());
+        .push(request);
     let path = first.split(' ').nth(1).unwrap_or_default();
     stream.write_all(&answer(path))
 }

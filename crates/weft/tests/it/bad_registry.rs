@@ -102,7 +102,7 @@ fn bytes_that_are_not_what_was_promised() {
     let served = Served::new(&tar());
     let longer = [served.layer.as_slice(), b"more"].concat();
     let body = response("200 OK", "application/octet-stream", &longer);
-    refused(&weft, served.lie(body), &["size"]);
+    refused(&weft, served.lie(body), &["announced"]);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn answers_that_are_no_manifests() {
     refused(
         &weft,
         Box::new(move |_| response("200 OK", MANIFEST, huge.as_bytes())),
-        &["manifest"],
+        &["larger"],
     );
     let path = "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"x\",\"digest\":\"sha256:../../../../etc/passwd\",\"size\":1},\"layers\":[]}";
     refused(
@@ -184,7 +184,7 @@ fn a_registry_that_fails_refuses_or_speaks_no_http() {
     refused(
         &weft,
         Box::new(|_| response("403 Forbidden", "application/json", b"{}")),
-        &["denied"],
+        &["denies"],
     );
     refused(
         &weft,

@@ -26,12 +26,20 @@ fn refused(weft: &Weft, method: &str, path: &str, body: &str, status: u16, part:
 #[track_caller]
 fn begun(weft: &Weft, request: &str) -> UnixStream {
     let mut stream = UnixStream::connect(weft.socket()).expect("the engine listens");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
-    stream.write_all(request.as_bytes()).expect("the engine reads");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("a timeout can be set");
+    stream
+        .write_all(request.as_bytes())
+        .expect("the engine reads");
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
-        assert_eq!(stream.read(&mut byte).expect("the engine answers"), 1, "{head:?}");
+        assert_eq!(
+            stream.read(&mut byte).expect("the engine answers"),
+            1,
+            "{head:?}"
+        );
         head.extend_from_slice(&byte);
     }
     stream
@@ -45,15 +53,28 @@ fn descriptors(weft: &Weft) -> usize {
 
 #[test]
 fn versions_and_unknown_pages() {
-    let Some(weft) = Weft::empty(crate::WEFT) else { return };
-    for path in ["/_ping", "/v1.24/_ping", "/v1.47/version", "/info", "/v1.30/containers/json"] {
+    let Some(weft) = Weft::empty(crate::WEFT) else {
+        return;
+    };
+    for path in [
+        "/_ping",
+        "/v1.24/_ping",
+        "/v1.47/version",
+        "/info",
+        "/v1.30/containers/json",
+    ] {
         assert_eq!(weft.api("GET", path, "").status, 200, "{path}");
     }
     refused(&weft, "GET", "/v1.99/info", "", 400, "too new");
     refused(&weft, "GET", "/v1.12/info", "", 400, "too old");
     for (method, path) in [
-        ("GET", "/"), ("GET", "/swarm"), ("PATCH", "/info"), ("GET", "/containers"),
-        ("POST", "/containers//start"), ("GET", "/v1.43"), ("DELETE", "/images/"),
+        ("GET", "/"),
+        ("GET", "/swarm"),
+        ("PATCH", "/info"),
+        ("GET", "/containers"),
+        ("POST", "/containers//start"),
+        ("GET", "/v1.43"),
+        ("DELETE", "/images/"),
     ] {
         refused(&weft, method, path, "", 404, "page not found");
     }
@@ -61,21 +82,46 @@ fn versions_and_unknown_pages() {
 
 #[test]
 fn wrong_queries_are_named() {
-    let Some(weft) = Weft::empty(crate::WEFT) else { return };
+    let Some(weft) = Weft::empty(crate::WEFT) else {
+        return;
+    };
     let bad = |path: &str, part: &str| refused(&weft, "GET", path, "", 400, part);
     bad("/containers/json?all=maybe", "'all'");
     bad("/containers/json?limit=x", "'limit'");
     bad("/containers/json?filters=%7B", "'filters'");
-    bad("/containers/json?filters=%7B%22colour%22%3A%5B%22red%22%5D%7D", "invalid filter 'colour'");
+    bad(
+        "/containers/json?filters=%7B%22colour%22%3A%5B%22red%22%5D%7D",
+        "invalid filter 'colour'",
+    );
     bad("/containers/json?filters=%zz", "percent-encoding");
     bad("/images/json?all=2", "'all'");
     bad("/events?since=tomorrow", "'since'");
     bad("/events?filters=[]", "must be an object");
     bad("/system/df?type=moon", "'moon'");
-    refused(&weft, "POST", "/containers/x/wait?condition=tired", "", 400, "tired");
+    refused(
+        &weft,
+        "POST",
+        "/containers/x/wait?condition=tired",
+        "",
+        400,
+        "tired",
+    );
     refused(&weft, "POST", "/images/create", "", 400, "'fromImage'");
-    refused(&weft, "POST", "/images/create?fromImage=UPPER", "", 400, "UPPER");
-    for path in ["/containers/x/json", "/images/x/json", "/networks/x", "/volumes/x", "/exec/x/json"] {
+    refused(
+        &weft,
+        "POST",
+        "/images/create?fromImage=UPPER",
+        "",
+        400,
+        "UPPER",
+    );
+    for path in [
+        "/containers/x/json",
+        "/images/x/json",
+        "/networks/x",
+        "/volumes/x",
+        "/exec/x/json",
+    ] {
         refused(&weft, "GET", path, "", 404, "x");
     }
 }
@@ -83,25 +129,47 @@ fn wrong_queries_are_named() {
 #[test]
 fn wrong_bodies_are_named_and_leave_nothing() {
     let Some(weft) = weft() else { return };
-    let bad = |body: &str, part: &str| refused(&weft, "POST", "/containers/create", body, 400, part);
+    let bad =
+        |body: &str, part: &str| refused(&weft, "POST", "/containers/create", body, 400, part);
     bad("{", "line 1");
     bad("", "EOF");
     bad(r#"{"Image":["busybox"]}"#, "'Image'");
-    bad(r#"{"Image":"busybox","HostConfig":{"Memory":"1g"}}"#, "'HostConfig.Memory'");
-    bad(&format!(r#"{{"Image":"{}"}}"#, "x".repeat(5 << 20)), "larger than 4 MiB");
+    bad(
+        r#"{"Image":"busybox","HostConfig":{"Memory":"1g"}}"#,
+        "'HostConfig.Memory'",
+    );
+    bad(
+        &format!(r#"{{"Image":"{}"}}"#, "x".repeat(5 << 20)),
+        "larger than 4 MiB",
+    );
     bad(&"[".repeat(1000), "expected");
     let several = r#"{"Image":"busybox","Healthcheck":{"Test":["CMD","true"]},"WorkingDir":"here",
         "HostConfig":{"Links":["a"],"CgroupParent":"/x","NetworkMode":"none","PidMode":"odd"}}"#;
-    for part in ["Healthcheck", "HostConfig.Links", "HostConfig.CgroupParent", "PidMode", "'here'"] {
+    for part in [
+        "Healthcheck",
+        "HostConfig.Links",
+        "HostConfig.CgroupParent",
+        "PidMode",
+        "'here'",
+    ] {
         bad(several, part);
     }
-    refused(&weft, "POST", "/containers/create", r#"{"Image":"nosuch"}"#, 404, "No such image");
+    refused(
+        &weft,
+        "POST",
+        "/containers/create",
+        r#"{"Image":"nosuch"}"#,
+        404,
+        "No such image",
+    );
     assert_eq!(weft.api("GET", "/containers/json?all=1", "").body, "[]");
 }
 
 #[test]
 fn broken_http_is_refused_and_the_next_client_served() {
-    let Some(weft) = Weft::empty(crate::WEFT) else { return };
+    let Some(weft) = Weft::empty(crate::WEFT) else {
+        return;
+    };
     let requests: [&[u8]; 6] = [
         b"\x16\x03\x01\x02\x00\x01\x00",
         b"GET /info\r\n\r\n",
@@ -117,7 +185,10 @@ fn broken_http_is_refused_and_the_next_client_served() {
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         let answer = String::from_utf8_lossy(&answer);
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{answer}"
+        );
     }
     assert_eq!(weft.api("GET", "/_ping", "").body, "OK");
 }
@@ -144,10 +215,14 @@ fn clients_that_vanish_release_everything() {
         let now = descriptors(&weft);
         std::mem::replace(&mut before, now) == now
     });
-    let clients: Vec<_> = (0..10).flat_map(|_| requests.map(|r| begun(&weft, r))).collect();
+    let clients: Vec<_> = (0..10)
+        .flat_map(|_| requests.map(|r| begun(&weft, r)))
+        .collect();
     assert!(descriptors(&weft) >= before + clients.len());
     drop(clients);
-    until(SOON, "what sixty clients held is released", || descriptors(&weft) <= before);
+    until(SOON, "what sixty clients held is released", || {
+        descriptors(&weft) <= before
+    });
     assert_eq!(weft.api("GET", "/_ping", "").body, "OK");
 }
 
@@ -202,13 +277,18 @@ fn detach_keys_leave_the_session() {
     let Some(weft) = weft() else { return };
     let body = r#"{"Image":"busybox","Cmd":["cat"],"OpenStdin":true,"Tty":true,
         "HostConfig":{"NetworkMode":"none"}}"#;
-    assert_eq!(weft.api("POST", "/containers/create?name=cat", body).status, 201);
+    assert_eq!(
+        weft.api("POST", "/containers/create?name=cat", body).status,
+        201
+    );
     assert_eq!(weft.api("POST", "/containers/cat/start", "").status, 204);
     let attach = |keys: &str| {
         let path = format!("/containers/cat/attach?stream=1&stdin=1&stdout=1&detachKeys={keys}");
         begun(
             &weft,
-            &format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"),
+            &format!(
+                "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+            ),
         )
     };
     for (keys, first, second) in [("", "\x10", "\x11"), ("ctrl-a,b", "\x01", "b")] {
@@ -219,15 +299,24 @@ fn detach_keys_leave_the_session() {
         stream.read_to_end(&mut rest).unwrap();
     }
     refused(
-        &weft, "POST", "/containers/cat/attach?stream=1&detachKeys=ctrl-", "", 400, "detach keys",
+        &weft,
+        "POST",
+        "/containers/cat/attach?stream=1&detachKeys=ctrl-",
+        "",
+        400,
+        "detach keys",
     );
     assert!(weft.inspect("cat")["State"]["Running"].as_bool().unwrap());
 }
 
 #[test]
 fn a_crowd_of_connections_is_served() {
-    let Some(weft) = Weft::empty(crate::WEFT) else { return };
-    let idle: Vec<_> = (0..300).map(|_| UnixStream::connect(weft.socket()).unwrap()).collect();
+    let Some(weft) = Weft::empty(crate::WEFT) else {
+        return;
+    };
+    let idle: Vec<_> = (0..300)
+        .map(|_| UnixStream::connect(weft.socket()).unwrap())
+        .collect();
     assert_eq!(weft.api("GET", "/_ping", "").body, "OK");
     drop(idle);
     assert_eq!(weft.api("GET", "/_ping", "").body, "OK");

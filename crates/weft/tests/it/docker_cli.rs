@@ -188,9 +188,9 @@ fn networks_volumes_and_ports() {
         "--network",
         "red",
         "busybox",
-        "wget",
-        "-T",
+        "timeout",
         "5",
+        "wget",
         "-qO-",
         "http://web:8080/",
     ]);

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 use weft_testkit::image;
-use weft_testkit::registry::Access;
+use weft_testkit::registry::{Access, Liar, response};
 use weft_testkit::tarball::Tarball;
 use weft_testkit::{Registry, Weft};
 
@@ -97,7 +97,7 @@ fn tls_needs_the_ca_or_a_word_that_it_may_be_insecure() {
 }
 
 #[test]
-fn a_password_is_needed_and_remembered() {
+fn a_password_comes_from_dockers_own_file() {
     let Some(registry) = Registry::start(Access::Password).unwrap() else {
         return;
     };
@@ -106,21 +106,34 @@ fn a_password_is_needed_and_remembered() {
     let Some(weft) = Weft::empty(WEFT) else {
         return;
     };
-    weft.weft(&["pull", &name]).fails_saying(&["login"]);
-    let wrong = [
-        "login",
-        "--username",
-        "weaver",
-        "--password-stdin",
-        &registry.host(),
-    ];
-    weft.weft_with_input(&wrong, b"wrong")
-        .fails_saying(&["weaver"]);
-    weft.weft_with_input(&wrong, b"shuttle").ok();
+    weft.weft(&["pull", &name]).fails_saying(&["credentials"]);
+    let file = weft.scratch().join(".docker/config.json");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let keep = |auth: &str| {
+        let text = format!(
+            "{{\"auths\":{{\"{}\":{{\"auth\":\"{auth}\"}}}}}}",
+            registry.host()
+        );
+        fs::write(&file, text).unwrap();
+    };
+    // weaver:wrong, then weaver:shuttle.
+    keep("d2VhdmVyOndyb25n");
+    weft.weft(&["pull", &name]).fails_saying(&["credentials"]);
+    keep("d2VhdmVyOnNodXR0bGU=");
     weft.ok(&["pull", &name]);
-    weft.ok(&["logout", &registry.host()]);
-    weft.ok(&["rmi", &name]);
-    assert_ne!(weft.weft(&["pull", &name]).code, 0);
+    // What belongs to one registry is not told to another.
+    let other = Liar::start(Box::new(|_| {
+        response("401 Unauthorized", "text/plain", b"")
+    }))
+    .unwrap();
+    weft.weft(&["pull", &format!("{}/x:1", other.host())])
+        .fails_saying(&[]);
+    assert!(
+        other
+            .asked()
+            .iter()
+            .all(|request| !request.to_lowercase().contains("authorization: basic"))
+    );
 }
 
 #[test]
@@ -130,6 +143,8 @@ fn layers_whiteouts_and_metadata_are_as_the_archive_says() {
         .dir("d/", 0o2755)
         .file("d/gone", 0o644, b"x")
         .file("d/kept", 0o640, b"kept")
+        .hardlink("d/hard", "d/kept")
+        .symlink("d/soft", "kept")
         .dir("opaque/", 0o755)
         .file("opaque/old", 0o644, b"x")
         .owned_file("setuid", 0o4755, (1000, 2000), b"x")
@@ -138,8 +153,6 @@ fn layers_whiteouts_and_metadata_are_as_the_archive_says() {
         .file("d/.wh.gone", 0o644, b"")
         .file("opaque/.wh..wh..opq", 0o644, b"")
         .file("opaque/new", 0o644, b"x")
-        .hardlink("d/hard", "d/kept")
-        .symlink("d/soft", "kept")
         .finish();
     let archive = image::busybox_named("layers:1")
         .layer(lower)
@@ -215,7 +228,7 @@ fn images_in_use_stay_and_unused_content_goes() {
     let Some(weft) = weft() else { return };
     weft.ok(&["create", "--name", "user", "busybox"]);
     weft.weft(&["rmi", "busybox"])
-        .fails_saying(&["busybox", "user"]);
+        .fails_saying(&["busybox", "uses it"]);
     weft.ok(&["rm", "user"]);
     let removed = weft.ok(&["rmi", "busybox"]);
     assert!(

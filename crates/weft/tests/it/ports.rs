@@ -1,9 +1,10 @@
 //! Published ports: from outside, from this host, from other containers; whose address is seen.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use weft_testkit::registry::own_address;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Weft, within};
 
@@ -39,7 +40,7 @@ fn get(address: &str) -> Option<String> {
     answer
         .split_once("\r\n\r\n")
         .or(answer.split_once("\n\n"))
-        .map(|(_, body)| body.trim().to_owned())
+        .map(|(_, body)| plain(body))
         .filter(|body| !body.is_empty())
 }
 
@@ -53,14 +54,25 @@ fn port(weft: &Weft, name: &str, container: &str) -> String {
         .to_owned()
 }
 
-/// An address of this machine that is not loopback.
-fn own_address() -> Option<Ipv4Addr> {
-    // Connecting a datagram socket only picks the route.
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.connect("192.0.2.1:9").ok()?;
-    match socket.local_addr().ok()?.ip() {
-        std::net::IpAddr::V4(address) if !address.is_loopback() => Some(address),
-        _ => None,
+/// An IPv4 address as a dual-stack server writes it, without the writing.
+fn plain(address: &str) -> String {
+    address
+        .trim()
+        .trim_start_matches("[::ffff:")
+        .trim_end_matches(']')
+        .to_owned()
+}
+
+/// Runs inside a container: answers one datagram with itself, then again, for ever.
+#[test]
+fn inside_udp_echo() {
+    if std::env::var_os("WEFT_TEST_INSIDE").is_none() {
+        return;
+    }
+    let socket = UdpSocket::bind("0.0.0.0:9999").unwrap();
+    let mut datagram = [0; 64];
+    while let Ok((length, from)) = socket.recv_from(&mut datagram) {
+        socket.send_to(&datagram[..length], from).unwrap();
     }
 }
 
@@ -98,9 +110,11 @@ fn from_another_container_and_from_itself() {
         .unwrap()
         .to_owned();
     let url = format!("http://{gateway}:{port}/cgi-bin/who");
-    weft.weft(&["run", "--rm", "busybox", "wget", "-T", "5", "-qO-", &url])
-        .ok();
-    weft.weft(&["exec", "web", "wget", "-T", "5", "-qO-", &url])
+    weft.weft(&[
+        "run", "--rm", "busybox", "timeout", "5", "wget", "-qO-", &url,
+    ])
+    .ok();
+    weft.weft(&["exec", "web", "timeout", "5", "wget", "-qO-", &url])
         .ok();
 }
 
@@ -117,13 +131,13 @@ fn a_machine_outside_is_seen_with_its_own_address() {
     };
     let seen = outside.run(&[
         "busybox",
-        "wget",
-        "-T",
+        "timeout",
         "5",
+        "wget",
         "-qO-",
         &format!("http://{}:{port}/cgi-bin/who", outside.host),
     ]);
-    assert_eq!(seen.ok(), outside.own);
+    assert_eq!(plain(seen.ok()), outside.own);
 }
 
 #[test]
@@ -141,9 +155,9 @@ fn a_port_on_loopback_is_for_this_machine_only() {
     let ask = |host: &str| {
         outside.run(&[
             "busybox",
-            "wget",
-            "-T",
+            "timeout",
             "3",
+            "wget",
             "-qO-",
             &format!("http://{host}:{port}/cgi-bin/who"),
         ])
@@ -166,9 +180,9 @@ fn a_port_on_loopback_is_for_this_machine_only() {
         .ok();
     let direct = outside.run(&[
         "busybox",
-        "wget",
-        "-T",
+        "timeout",
         "3",
+        "wget",
         "-qO-",
         &format!("http://{address}:8080/cgi-bin/who"),
     ]);
@@ -178,19 +192,19 @@ fn a_port_on_loopback_is_for_this_machine_only() {
 #[test]
 fn ranges_random_ports_and_udp() {
     let Some(weft) = weft() else { return };
-    let args = [
-        "run",
-        "--detach",
-        "--name",
-        "many",
-        "--publish",
-        "127.0.0.1:42710-42712:7000-7002",
+    // The server is this very program, which is static: it runs in any image.
+    let own = format!("{}:/it:ro", std::env::current_exe().unwrap().display());
+    let mut args = vec!["run", "--detach", "--name", "many", "--volume", &own];
+    args.extend(["--publish", "127.0.0.1:42710-42712:7000-7002"]);
+    args.extend([
         "--publish",
         "127.0.0.1::9999/udp",
+        "--env",
+        "WEFT_TEST_INSIDE=1",
         "busybox",
-    ];
-    let echo = "nc -lu -p 9999 -e cat & exec sleep 3600";
-    weft.ok(&[&args[..], &["sh", "-c", echo]].concat());
+    ]);
+    args.extend(["/it", "--exact", "ports::inside_udp_echo"]);
+    weft.ok(&args);
     let shown = weft.ok(&["port", "many"]);
     for line in [
         "7000/tcp -> 127.0.0.1:42710",

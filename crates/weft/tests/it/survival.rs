@@ -171,9 +171,9 @@ fn published_ports_and_names_work_without_and_after_the_daemon() {
         "--network",
         "red",
         "busybox",
-        "wget",
-        "-T",
+        "timeout",
         "5",
+        "wget",
         "-qO-",
         "http://web:8080/passwd",
     ]);
