@@ -166,6 +166,7 @@ impl Engine {
                 work: mounts.work,
             },
             id_base,
+            init: record.spec.init,
             streams: Streams {
                 terminal: record.spec.tty,
                 stdin: record.spec.open_stdin,

@@ -51,6 +51,7 @@ pub mod hook;
 mod identity;
 mod init;
 mod program;
+mod reaper;
 pub mod step;
 
 use std::io;
@@ -84,6 +85,8 @@ pub struct CreateRequest {
     pub join: Vec<Join>,
     /// How many descriptors from 3 on the process inherits.
     pub preserve_fds: u32,
+    /// A first process that reaps orphans and hands signals on stands before the program.
+    pub reaper: bool,
 }
 
 /// Where a root filesystem comes from.

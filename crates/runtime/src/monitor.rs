@@ -81,7 +81,7 @@ enum BeginError {
     Launch {
         command: String,
         #[source]
-        source: LaunchError,
+        source: Box<LaunchError>,
     },
 }
 
@@ -92,7 +92,10 @@ fn command(process: Option<&Process>) -> impl FnOnce(LaunchError) -> BeginError 
         .and_then(<[String]>::first)
         .cloned()
         .unwrap_or_default();
-    move |source| BeginError::Launch { command, source }
+    move |error| BeginError::Launch {
+        command,
+        source: Box::new(error),
+    }
 }
 
 /// For `map_err`: says what was tried.
@@ -266,6 +269,7 @@ fn run(
             .map(|(kind, fd)| Join { kind, fd })
             .collect(),
         preserve_fds: 0,
+        reaper: request.init,
     };
     let running = launch::create(create).and_then(launch::Created::start);
     Ok((running.map_err(failed)?, ours, oom))

@@ -42,6 +42,7 @@ fn launch(request: CreateRequest, gate: Option<OwnedFd>) -> Result<Created, Laun
         stdio,
         join,
         preserve_fds,
+        reaper,
     } = request;
     let kinds: Vec<Kind> = join.iter().map(|join| join.kind).collect();
     let plan = lower(&spec, &dir, &kinds)?;
@@ -79,6 +80,7 @@ fn launch(request: CreateRequest, gate: Option<OwnedFd>) -> Result<Created, Laun
         gate,
         state: state.clone(),
         preserve_fds,
+        reaper,
     };
     let child = make_process(init, new, directory)?;
     let result = accompany(&child, &ours, &hooks, &state);
@@ -100,14 +102,16 @@ fn launch(request: CreateRequest, gate: Option<OwnedFd>) -> Result<Created, Laun
                 gate,
             })
         }
-        Err(error) => {
-            let _ = signal(&child.pidfd, 9);
-            let ended = wait(&child.pidfd);
-            Err(match (error, ended) {
-                (LaunchError::Died(_), Ok(exit)) => LaunchError::Died(format!("{exit:?}")),
-                (error, _) => error,
-            })
-        }
+        Err(error) => Err(abandon(&child, error)),
+    }
+}
+
+/// Ends and reaps an init that got nowhere.
+fn abandon(child: &Child, error: LaunchError) -> LaunchError {
+    let _ = signal(&child.pidfd, 9);
+    match (error, wait(&child.pidfd)) {
+        (LaunchError::Died(_), Ok(exit)) => LaunchError::Died(format!("{exit:?}")),
+        (error, _) => error,
     }
 }
 

@@ -15,7 +15,7 @@ use super::channel::{Channel, Message};
 use super::hook::{self, HookError, State};
 use super::program::{self, Start};
 use super::step::{Failure, Named, Step};
-use super::{Join, Stdio, identity};
+use super::{Join, Stdio, identity, reaper};
 use crate::plan::Plan;
 use crate::rootfs::{self, Assembled, Prepared};
 
@@ -34,6 +34,7 @@ pub(super) struct Init {
     pub(super) gate: Option<OwnedFd>,
     pub(super) state: State,
     pub(super) preserve_fds: u32,
+    pub(super) reaper: bool,
 }
 
 /// Goes all the way. Failures are told to the other side of the channel.
@@ -87,6 +88,9 @@ fn go(init: Init, report: &mut Channel) -> Result<Infallible, Failure> {
         plan.process.umask.unwrap_or(0o022),
     ));
     identity::limit(&plan.process.limits)?;
+    if init.reaper {
+        reaper::divide(&plan.process, master.is_some())?;
+    }
     if let Some(filter) = &start.early {
         load_early(filter)?;
     }

@@ -30,6 +30,8 @@ pub struct RunRequest {
     /// Host id of the container's id 0; 0 without a user namespace. Its stdio pipes are owned by
     /// the process's user, so that opening /dev/stdout again works.
     pub id_base: u32,
+    /// A process that reaps orphans and hands signals on stands before the workload.
+    pub init: bool,
     /// How it is connected.
     pub streams: Streams,
     /// Where output is kept, if anywhere.
@@ -306,6 +308,7 @@ mod tests {
                 work: "/w".into(),
             },
             id_base: 0x1000_0000,
+            init: false,
             streams: Streams {
                 terminal: true,
                 stdin: true,

@@ -138,6 +138,7 @@ fn launch_in(
         stdio,
         join: Vec::new(),
         preserve_fds: options.preserve_fds,
+        reaper: false,
     };
     let created = if options.gate {
         launch::create_behind(request, listener(dir)?)?

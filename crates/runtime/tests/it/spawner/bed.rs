@@ -84,6 +84,7 @@ impl Bed {
                 run_dir,
                 rootfs: RootfsRecord::Directory,
                 id_base: 0,
+                init: false,
                 streams: Streams::default(),
             },
         }
