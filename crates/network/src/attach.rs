@@ -283,14 +283,12 @@ impl Host {
             self.change_rules(&state, &ops)
                 .map_err(|error| AttachError::kernel(attachment, error))?;
         }
-        let udp = |port: &&PublishedPort| port.protocol == Protocol::Udp;
-        self.sweeper().flows(
-            attachment
-                .ports
-                .iter()
-                .filter(udp)
-                .map(|port| Flow::Unpublished(port.host_port)),
-        );
+        let udp = attachment
+            .ports
+            .iter()
+            .filter(|port| port.protocol == Protocol::Udp);
+        self.sweeper()
+            .flows(udp.map(|port| Flow::Unpublished(port.host_port)));
         self.directory().add(attachment);
         Ok(())
     }

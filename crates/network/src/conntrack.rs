@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use rustix::io::Errno;
 
 use crate::netlink::message::{ACK, DUMP};
-use crate::netlink::{Batch, Connection, KernelError, find};
+use crate::netlink::{Attributes, Batch, Connection, KernelError, find};
 
 const SUBSYSTEM: u16 = 1 << 8;
 const GET: u16 = SUBSYSTEM | 1;
@@ -32,48 +32,27 @@ pub(crate) enum Flow {
     Unpublished(u16),
 }
 
-/// Forgets the connections `flow` describes.
-pub(crate) fn forget(connection: &mut Connection, flow: Flow) -> Result<(), KernelError> {
+/// Forgets the connections `flows` describe, with one walk through the kernel's table: the walk
+/// is what costs.
+pub(crate) fn forget(connection: &mut Connection, flows: &[Flow]) -> Result<(), KernelError> {
+    if flows.is_empty() {
+        return Ok(());
+    }
     let request = || {
         let mut batch = Batch::new();
-        batch.message(
-            "list tracked connections",
-            GET,
-            DUMP,
-            &HEADER,
-            |a| match flow {
-                Flow::To(address) => {
-                    const SOURCE: u32 = 1;
-                    a.nest(TUPLE_REPLY, |a| {
-                        a.nest(1, |a| a.bytes(1, &address.octets()))
-                    });
-                    a.nest(FILTER, |a| {
-                        a.u32(1, 0);
-                        a.u32(2, SOURCE);
-                    });
-                }
-                Flow::Unpublished(port) => {
-                    const PROTOCOL_AND_DESTINATION_PORT: u32 = 1 << 3 | 1 << 5;
-                    a.nest(TUPLE_ORIGINAL, |a| {
-                        a.nest(2, |a| {
-                            a.u8(1, UDP);
-                            a.bytes(3, &port.to_be_bytes());
-                        });
-                    });
-                    a.nest(FILTER, |a| {
-                        a.u32(1, PROTOCOL_AND_DESTINATION_PORT);
-                        a.u32(2, 0);
-                    });
-                }
-            },
-        );
+        batch.message("list tracked connections", GET, DUMP, &HEADER, |a| {
+            if let [flow] = flows {
+                filter(a, *flow);
+            }
+        });
         batch
     };
     let mut doomed = Batch::new();
     connection.ask(request, |_, payload| {
         let rest = payload.get(4..).unwrap_or(&[]);
+        let reply = find(rest, TUPLE_REPLY).unwrap_or(&[]);
         if let Some(original) = find(rest, TUPLE_ORIGINAL)
-            && is_meant(flow, original, find(rest, TUPLE_REPLY).unwrap_or(&[]))
+            && flows.iter().any(|flow| is_meant(*flow, original, reply))
         {
             doomed.message("forget a connection", DELETE, ACK, &HEADER, |a| {
                 a.bytes(TUPLE_ORIGINAL | NESTED, original);
@@ -91,7 +70,36 @@ pub(crate) fn forget(connection: &mut Connection, flow: Flow) -> Result<(), Kern
         .map_or(Ok(()), |(_, error)| Err(error))
 }
 
-/// Checks again what was asked for: kernels before 5.8 do not know the filter.
+/// Has the kernel answer with what `flow` describes only (Linux 5.8).
+fn filter(a: &mut Attributes<'_>, flow: Flow) {
+    match flow {
+        Flow::To(address) => {
+            const SOURCE: u32 = 1;
+            a.nest(TUPLE_REPLY, |a| {
+                a.nest(1, |a| a.bytes(1, &address.octets()));
+            });
+            a.nest(FILTER, |a| {
+                a.u32(1, 0);
+                a.u32(2, SOURCE);
+            });
+        }
+        Flow::Unpublished(port) => {
+            const PROTOCOL_AND_DESTINATION_PORT: u32 = 1 << 3 | 1 << 5;
+            a.nest(TUPLE_ORIGINAL, |a| {
+                a.nest(2, |a| {
+                    a.u8(1, UDP);
+                    a.bytes(3, &port.to_be_bytes());
+                });
+            });
+            a.nest(FILTER, |a| {
+                a.u32(1, PROTOCOL_AND_DESTINATION_PORT);
+                a.u32(2, 0);
+            });
+        }
+    }
+}
+
+/// Checks again what was asked for: there may have been no filter, or one not understood.
 fn is_meant(flow: Flow, original: &[u8], reply: &[u8]) -> bool {
     let address = |tuple: &[u8], kind| -> Option<Ipv4Addr> {
         let bytes: [u8; 4] = find(find(tuple, 1)?, kind)?.try_into().ok()?;

@@ -82,8 +82,11 @@ impl Sweeper {
 
     /// Forgets these connections some time soon.
     pub(crate) fn flows(&self, flows: impl IntoIterator<Item = Flow>) {
-        self.shared.lock().flows.extend(flows);
-        self.shared.changed.notify_all();
+        let mut queue = self.shared.lock();
+        queue.flows.extend(flows);
+        if !queue.flows.is_empty() {
+            self.shared.changed.notify_all();
+        }
     }
 
     /// Returns when everything asked for so far is done.
@@ -121,13 +124,11 @@ fn run(shared: &Shared, mut links: Connection, mut flows: Connection) {
         if let Err(error) = delete(&mut links, doomed) {
             tracing::warn!(error = &error as &dyn std::error::Error, "sweeping links");
         }
-        for flow in forgotten {
-            if let Err(error) = conntrack::forget(&mut flows, flow) {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "sweeping connections"
-                );
-            }
+        if let Err(error) = conntrack::forget(&mut flows, &forgotten) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "sweeping connections"
+            );
         }
         shared.lock().busy = false;
         shared.changed.notify_all();

@@ -67,6 +67,8 @@ pub(crate) struct Connection {
     socket: OwnedFd,
     sequence: u32,
     buffer: Vec<u8>,
+    /// Nothing comes behind the answer to the last message; a failed commit of nftables does.
+    last_is_last: bool,
 }
 
 impl Connection {
@@ -76,6 +78,7 @@ impl Connection {
             socket: open(family).map_err(errno("open a netlink socket"))?,
             sequence: 1,
             buffer: vec![0; RECEIVE_BYTES],
+            last_is_last: family == Family::Route,
         })
     }
 
@@ -96,6 +99,7 @@ impl Connection {
     ) -> Result<Vec<(usize, KernelError)>, KernelError> {
         let mut errors = Vec::new();
         let mut acknowledged = false;
+        let last_is_last = self.last_is_last;
         self.exchange(batch, |batch, first, received| {
             if received.kind != ERROR {
                 return true;
@@ -106,7 +110,7 @@ impl Connection {
             if let Some(error) = refusal(&received, what) {
                 errors.push((index, error));
             }
-            true
+            !(last_is_last && index + 1 == batch.len())
         })?;
         if !acknowledged {
             let source = io::Error::other("the kernel did not answer");

@@ -72,12 +72,21 @@ impl Batch {
         self.what.len()
     }
 
-    /// Numbers the messages from `first` on.
+    /// Numbers the messages from `first` on, and asks for an acknowledgement of the last that
+    /// wants one only: errors are told without asking.
     pub(crate) fn number_from(&mut self, first: u32) {
         let mut at = 0;
         let mut sequence = first;
+        let mut asking: Option<usize> = None;
         while at < self.bytes.len() {
             self.bytes[at + 8..at + 12].copy_from_slice(&sequence.to_ne_bytes());
+            let flags = u16_at(&self.bytes[at + 6..]).unwrap_or(0);
+            if flags & (ACK | DUMP) == ACK
+                && let Some(earlier) = asking.replace(at + 6)
+            {
+                let quiet = u16_at(&self.bytes[earlier..]).unwrap_or(0) & !ACK;
+                self.bytes[earlier..earlier + 2].copy_from_slice(&quiet.to_ne_bytes());
+            }
             sequence = sequence.wrapping_add(1);
             at += align(u32_at(&self.bytes[at..]).unwrap_or(0) as usize).max(HEADER);
         }

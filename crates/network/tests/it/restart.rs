@@ -49,7 +49,10 @@ fn a_restart_changes_nothing() {
             ),
             before
         );
-        assert_eq!(host.attachments("web"), std::slice::from_ref(&web.attachment));
+        assert_eq!(
+            host.attachments("web"),
+            std::slice::from_ref(&web.attachment)
+        );
 
         // The connection lives, and the port is still held and still known as web's.
         client.write_all(b"hello").unwrap();
