@@ -116,13 +116,13 @@ fn wrong_queries_are_named() {
         "UPPER",
     );
     for path in [
-        "/containers/x/json",
-        "/images/x/json",
-        "/networks/x",
-        "/volumes/x",
-        "/exec/x/json",
+        "/containers/nosuch/json",
+        "/images/nosuch/json",
+        "/networks/nosuch",
+        "/volumes/nosuch",
+        "/exec/nosuch/json",
     ] {
-        refused(&weft, "GET", path, "", 404, "x");
+        refused(&weft, "GET", path, "", 404, "nosuch");
     }
 }
 
