@@ -79,7 +79,7 @@ pub enum OciError {
     },
     /// The process could not be started.
     #[error(transparent)]
-    Launch(#[from] LaunchError),
+    Launch(Box<LaunchError>),
     /// The cgroup.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
@@ -92,6 +92,12 @@ pub enum OciError {
         #[source]
         source: io::Error,
     },
+}
+
+impl From<LaunchError> for OciError {
+    fn from(error: LaunchError) -> OciError {
+        OciError::Launch(Box::new(error))
+    }
 }
 
 /// States of a container.

@@ -146,7 +146,7 @@ fn image(filter: Option<(&[Instruction], Flags)>) -> io::Result<Vec<u8>> {
         }
     }
     // Parameters: flags, whether there is a filter, then struct sock_fprog.
-    put(&u64::from(flags.bits()).to_le_bytes());
+    put(&flags.bits().to_le_bytes());
     put(&u64::from(filter.is_some()).to_le_bytes());
     put(&(program.len() as u64).to_le_bytes());
     put(&(BASE + data as u64).to_le_bytes());

@@ -3,11 +3,13 @@
 //! Each test makes a container directory of its own around a busybox and drives the `launch`
 //! example, which has one thread as launching demands.
 
+#![allow(clippy::unwrap_used, reason = "what is not as expected fails the test")]
+
 mod bed;
-mod differential;
-mod residue;
-mod inside;
 mod cve;
+mod differential;
+mod inside;
 mod lifecycle;
 mod policy;
+mod residue;
 mod spawner;
