@@ -209,7 +209,7 @@ impl Engine {
             streams: Streams {
                 terminal: options.tty,
                 stdin: options.attach_stdin,
-                stdin_once: true,
+                stdin_once: !options.tty,
                 rows,
                 cols,
             },

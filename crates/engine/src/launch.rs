@@ -170,7 +170,8 @@ impl Engine {
             streams: Streams {
                 terminal: record.spec.tty,
                 stdin: record.spec.open_stdin,
-                stdin_once: record.spec.stdin_once,
+                // Of a terminal the next client may take over.
+                stdin_once: record.spec.stdin_once && !record.spec.tty,
                 rows,
                 cols,
             },

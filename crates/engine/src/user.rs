@@ -56,6 +56,10 @@ pub(crate) fn resolve(user: &str, groups: &[String], accounts: &Accounts) -> Res
         Some(_) => return Err(wrong(user, "the group after ':' is empty")),
         None => {}
     }
+    // CVE-2022-36109: the primary group is among the supplementary ones, so that a program that
+    // drops it does not gain what is denied to it.
+    identity.groups.retain(|g| *g != identity.gid);
+    identity.groups.insert(0, identity.gid);
     for group in groups {
         let gid = find_group(group, accounts)?;
         if !identity.groups.contains(&gid) {
@@ -189,14 +193,14 @@ mod tests {
 
     #[test]
     fn names_and_numbers() {
-        check("", &[], Some((0, 0, &[29])));
-        check("www", &[], Some((33, 34, &[29, 44])));
-        check("33", &[], Some((33, 34, &[29, 44])));
-        check("www:0", &[], Some((33, 0, &[])));
-        check("5:web", &["audio", "9"], Some((5, 34, &[29, 9])));
-        check("4242", &[], Some((4242, 0, &[])));
+        check("", &[], Some((0, 0, &[0, 29])));
+        check("www", &[], Some((33, 34, &[34, 29, 44])));
+        check("33", &[], Some((33, 34, &[34, 29, 44])));
+        check("www:0", &[], Some((33, 0, &[0])));
+        check("5:web", &["audio", "9"], Some((5, 34, &[34, 29, 9])));
+        check("4242", &[], Some((4242, 0, &[0])));
         // A number is never taken for a name (CVE-2016-3697).
-        check("1000", &[], Some((1000, 0, &[])));
+        check("1000", &[], Some((1000, 0, &[0])));
     }
 
     #[test]
