@@ -130,6 +130,7 @@ impl Engine {
         })?;
         let attachments = self.attach_networks(&record, &mut namespaces)?;
         self.save(container, |r| r.attachments = attachments.clone())?;
+        self.set_upstreams(&record, &attachments)?;
         self.write_network_files(&record, &attachments)?;
 
         let mounts = self.rootfs(&record)?;

@@ -27,7 +27,7 @@ impl Engine {
         let host = record.spec.network == NetworkMode::Host;
         let dir = self.inner.paths.container(&record.id);
         let resolver = attachments.iter().find_map(|a| a.resolver);
-        let upstream = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let upstream = machine_resolv_conf();
         let base = if host {
             fs::read_to_string("/etc/hosts").unwrap_or_default()
         } else {
@@ -52,6 +52,19 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The machine's; where that only names its own stub, what stands behind the stub.
+fn machine_resolv_conf() -> String {
+    let usual = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let stub_only = usual
+        .lines()
+        .filter_map(|l| l.strip_prefix("nameserver"))
+        .all(|s| s.trim().starts_with("127."));
+    if stub_only && let Ok(behind) = fs::read_to_string("/run/systemd/resolve/resolv.conf") {
+        return behind;
+    }
+    usual
 }
 
 fn hosts_base() -> String {

@@ -279,6 +279,30 @@ impl Engine {
         Ok(made)
     }
 
+    /// On a user network the network's own server answers first; `--dns` is whom it asks then.
+    pub(crate) fn set_upstreams(&self, record: &Record, made: &[AttachmentRecord]) -> Result<()> {
+        let servers: Vec<IpAddr> = record
+            .spec
+            .dns
+            .servers
+            .iter()
+            .copied()
+            .map(IpAddr::V4)
+            .collect();
+        if servers.is_empty() || made.iter().all(|a| a.resolver.is_none()) {
+            return Ok(());
+        }
+        self.inner
+            .network
+            .set_upstreams(&record.id, &servers)
+            .map_err(|e| {
+                EngineError::internal(
+                    format!("set the name servers of container {}", record.name),
+                    e,
+                )
+            })
+    }
+
     fn attach_one(
         &self,
         record: &Record,
