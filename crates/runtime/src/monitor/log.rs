@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::record::LogConfig;
@@ -207,7 +207,13 @@ impl Log {
         if oldest == 0 {
             let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
         }
-        for index in (0..oldest).rev() {
+        // Up to the first number that is free; the file with the last number is replaced.
+        let taken = |index: &u32| {
+            let name = numbered(&self.name, *index);
+            statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        };
+        let free = (1..oldest).find(|index| !taken(index)).unwrap_or(oldest);
+        for index in (0..free).rev() {
             let (from, to) = (numbered(&self.name, index), numbered(&self.name, index + 1));
             let renamed = renameat(&self.directory, &from, &self.directory, &to);
             if index == 0 && renamed.is_err() {

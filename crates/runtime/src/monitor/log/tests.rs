@@ -287,7 +287,10 @@ proptest! {
         while all.next().unwrap().is_some() { total += 1; }
         prop_assert_eq!(records, total);
     }
+}
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
     fn damaged_files_are_read_to_their_end(
         pieces in proptest::collection::vec(prop_oneof![
