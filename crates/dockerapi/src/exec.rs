@@ -69,6 +69,11 @@ pub async fn start(engine: Engine, mut call: Call) -> Result<Answer, ApiError> {
         }
         Err(error) => return Err(error.into()),
     };
+    let stdin = match wants.stdin {
+        true if view.options.tty => session::Input::Shared,
+        true => session::Input::Own,
+        false => session::Input::None,
+    };
     let Some(attached) = attached else {
         return Ok(if wants_upgrade {
             hijack::upgrade(pending, media, |raw| say(raw, Bytes::new()))
@@ -78,7 +83,7 @@ pub async fn start(engine: Engine, mut call: Call) -> Result<Answer, ApiError> {
     };
     Ok(if wants_upgrade {
         hijack::upgrade(pending, media, move |raw| {
-            session::run(raw, attached, style, wants.stdin)
+            session::run(raw, attached, style, stdin)
         })
     } else {
         body::stream(media, session::output_only(attached, style))

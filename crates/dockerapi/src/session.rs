@@ -17,7 +17,9 @@ use weft_engine::session::{Attached, AttachedReader, AttachedWriter, Output};
 
 use crate::transport::call::Call;
 use crate::transport::frame::{self, frame};
-use crate::transport::hijack::{DEFAULT_DETACH_KEYS, DetachWatch, Input, Raw, detach_keys};
+use crate::transport::hijack::{
+    DEFAULT_DETACH_KEYS, DetachWatch, Input as Typing, Raw, detach_keys,
+};
 use crate::transport::version::Version;
 
 /// Bytes of input taken from a client at once.
@@ -69,8 +71,19 @@ impl Style {
     }
 }
 
+/// What a client's input is to the workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Not wanted: it is not even read.
+    None,
+    /// Passed on; when it ends, the workload's stays open for the next client.
+    Shared,
+    /// Passed on, and ended with the client's.
+    Own,
+}
+
 /// Runs a session over a raw connection.
-pub async fn run(raw: Raw, attached: Attached, style: Style, stdin: bool) {
+pub async fn run(raw: Raw, attached: Attached, style: Style, stdin: Input) {
     let Raw {
         mut input,
         mut output,
@@ -79,13 +92,15 @@ pub async fn run(raw: Raw, attached: Attached, style: Style, stdin: bool) {
     let (mut reader, mut writer) = attached.split();
     let mut watch = DetachWatch::new(style.detach.clone());
     let typing = async {
-        if !stdin {
+        if stdin == Input::None {
             return std::future::pending().await;
         }
         if feed(&mut input, &mut writer, &mut watch).await.is_break() {
             return;
         }
-        let _ = writer.close_stdin().await;
+        if stdin == Input::Own {
+            let _ = writer.close_stdin().await;
+        }
         std::future::pending().await
     };
     let printing = async {
@@ -105,7 +120,7 @@ pub async fn run(raw: Raw, attached: Attached, style: Style, stdin: bool) {
 
 /// Passes input on until it ends (`Continue`), or the client or the workload leaves (`Break`).
 async fn feed(
-    input: &mut Input,
+    input: &mut Typing,
     writer: &mut AttachedWriter,
     watch: &mut DetachWatch,
 ) -> std::ops::ControlFlow<()> {

@@ -35,6 +35,13 @@ pub async fn attach(engine: Engine, mut call: Call) -> Result<Answer, ApiError> 
         stdin: options.stdin && view.record.spec.open_stdin,
         ..options
     };
+    // As with Docker, only `StdinOnce` ties the workload's input to a client's, and no terminal
+    // ends because somebody left it.
+    let stdin = match options.stdin {
+        true if view.record.spec.stdin_once && !view.record.spec.tty => session::Input::Own,
+        true => session::Input::Shared,
+        false => session::Input::None,
+    };
     let media = style.media(call.version());
     let past = if replay {
         Some(logs::past(&engine, &view, options).await?)
@@ -63,7 +70,7 @@ pub async fn attach(engine: Engine, mut call: Call) -> Result<Answer, ApiError> 
             }
         }
         if let Some(live) = live {
-            session::run(raw, live, style, options.stdin).await;
+            session::run(raw, live, style, stdin).await;
         }
     }))
 }

@@ -196,103 +196,119 @@ fn device(device: &spec::DeviceSpec) -> DeviceMapping {
 
 /// Into `Binds`, `Tmpfs` or `Mounts`, whichever can say it; anonymous volumes are in `Config`.
 fn add_mount(host: &mut HostConfig, mount: &MountSpec) {
-    let target = &mount.target;
-    let suffix = |words: &[&str]| {
-        let words: Vec<&str> = words
-            .iter()
-            .copied()
-            .filter(|word| !word.is_empty())
-            .collect();
-        if words.is_empty() {
-            String::new()
-        } else {
-            format!(":{}", words.join(","))
-        }
-    };
-    let read_only = if mount.read_only { "ro" } else { "" };
-    let mut other = Mount {
-        target: target.clone(),
+    match &mount.source {
+        MountSource::Bind { .. } => add_bind(host, mount),
+        MountSource::Volume { .. } => add_volume(host, mount),
+        MountSource::Tmpfs { .. } => add_tmpfs(host, mount),
+    }
+}
+
+/// The `--mount` form, still without its source.
+fn long_form(mount: &MountSpec, kind: &str) -> Mount {
+    Mount {
+        r#type: kind.into(),
+        target: mount.target.clone(),
         read_only: mount.read_only,
         ..Mount::default()
+    }
+}
+
+/// The `-v` form: `source:target`, with options where there are any.
+fn short_form(mount: &MountSpec, source: &str, option: &str) -> String {
+    let read_only = if mount.read_only { "ro" } else { "" };
+    let options: Vec<&str> = [read_only, option]
+        .into_iter()
+        .filter(|o| !o.is_empty())
+        .collect();
+    let bind = format!("{source}:{}", mount.target);
+    if options.is_empty() {
+        bind
+    } else {
+        format!("{bind}:{}", options.join(","))
+    }
+}
+
+fn add_bind(host: &mut HostConfig, mount: &MountSpec) {
+    let MountSource::Bind {
+        path,
+        propagation,
+        create,
+        non_recursive,
+    } = &mount.source
+    else {
+        return;
     };
-    match &mount.source {
-        MountSource::Bind {
-            path,
-            propagation,
-            create: true,
-            non_recursive: false,
-        } => {
-            host.binds.push(format!(
-                "{path}:{target}{}",
-                suffix(&[read_only, propagation])
+    if *create && !*non_recursive {
+        host.binds.push(short_form(mount, path, propagation));
+        return;
+    }
+    host.mounts.push(Mount {
+        source: path.clone(),
+        bind_options: Some(BindOptions {
+            propagation: propagation.clone(),
+            create_mountpoint: *create,
+            non_recursive: *non_recursive,
+            ..BindOptions::default()
+        }),
+        ..long_form(mount, "bind")
+    });
+}
+
+fn add_volume(host: &mut HostConfig, mount: &MountSpec) {
+    let MountSource::Volume {
+        name,
+        no_copy,
+        labels,
+    } = &mount.source
+    else {
+        return;
+    };
+    if labels.is_empty() {
+        if !name.is_empty() {
+            host.binds.push(short_form(
+                mount,
+                name,
+                if *no_copy { "nocopy" } else { "" },
             ));
         }
-        MountSource::Bind {
-            path,
-            propagation,
-            create,
-            non_recursive,
-        } => {
-            other.r#type = "bind".into();
-            other.source.clone_from(path);
-            other.bind_options = Some(BindOptions {
-                propagation: propagation.clone(),
-                create_mountpoint: *create,
-                non_recursive: *non_recursive,
-                ..BindOptions::default()
-            });
-            host.mounts.push(other);
-        }
-        MountSource::Volume {
-            name,
-            labels,
-            no_copy,
-        } if labels.is_empty() => {
-            if !name.is_empty() {
-                let no_copy = if *no_copy { "nocopy" } else { "" };
-                host.binds
-                    .push(format!("{name}:{target}{}", suffix(&[read_only, no_copy])));
-            }
-        }
-        MountSource::Volume {
-            name,
-            labels,
-            no_copy,
-        } => {
-            other.r#type = "volume".into();
-            other.source.clone_from(name);
-            other.volume_options = Some(VolumeOptions {
-                no_copy: *no_copy,
-                labels: labels.clone(),
-                ..VolumeOptions::default()
-            });
-            host.mounts.push(other);
-        }
-        MountSource::Tmpfs {
-            size_bytes,
-            mode,
-            options,
-        } if options.is_empty() => {
-            other.r#type = "tmpfs".into();
-            other.tmpfs_options = Some(TmpfsOptions {
+        return;
+    }
+    host.mounts.push(Mount {
+        source: name.clone(),
+        volume_options: Some(VolumeOptions {
+            no_copy: *no_copy,
+            labels: labels.clone(),
+            ..VolumeOptions::default()
+        }),
+        ..long_form(mount, "volume")
+    });
+}
+
+fn add_tmpfs(host: &mut HostConfig, mount: &MountSpec) {
+    let MountSource::Tmpfs {
+        size_bytes,
+        mode,
+        options,
+    } = &mount.source
+    else {
+        return;
+    };
+    if options.is_empty() {
+        host.mounts.push(Mount {
+            tmpfs_options: Some(TmpfsOptions {
                 size_bytes: size_bytes.map_or(0, saturate),
                 mode: mode.unwrap_or(0),
                 ..TmpfsOptions::default()
-            });
-            host.mounts.push(other);
-        }
-        MountSource::Tmpfs {
-            size_bytes,
-            mode,
-            options,
-        } => {
-            let mut words = options.clone();
-            words.extend(size_bytes.map(|bytes| format!("size={bytes}")));
-            words.extend(mode.map(|bits| format!("mode={bits:o}")));
-            words.extend(mount.read_only.then(|| "ro".to_owned()));
-            host.tmpfs.insert(target.clone(), words.join(","));
-        }
+            }),
+            ..long_form(mount, "tmpfs")
+        });
+        return;
     }
+    let mut words = options.clone();
+    words.extend(size_bytes.map(|bytes| format!("size={bytes}")));
+    words.extend(mode.map(|bits| format!("mode={bits:o}")));
+    words.extend(mount.read_only.then(|| "ro".to_owned()));
+    host.tmpfs.insert(mount.target.clone(), words.join(","));
 }
 
 #[cfg(test)]
