@@ -150,6 +150,7 @@ fn layers_whiteouts_and_metadata_are_as_the_archive_says() {
         .owned_file("setuid", 0o4755, (1000, 2000), b"x")
         .finish();
     let upper = Tarball::new()
+        .dir("d/", 0o2755)
         .file("d/.wh.gone", 0o644, b"")
         .file("opaque/.wh..wh..opq", 0o644, b"")
         .file("opaque/new", 0o644, b"x")

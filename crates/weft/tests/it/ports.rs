@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use weft_testkit::registry::own_address;
@@ -292,8 +293,10 @@ struct Outside {
 impl Outside {
     fn new() -> Option<Outside> {
         weft_testkit::peer("ip")?;
-        let tag = std::process::id() % 200;
-        let name = format!("wt{}", std::process::id());
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let tag = (std::process::id() + count) % 200;
+        let name = format!("wt{}x{count}", std::process::id());
         let (host, own) = (format!("10.97.{tag}.1"), format!("10.97.{tag}.2"));
         let outside = Outside {
             name: name.clone(),
