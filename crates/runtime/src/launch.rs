@@ -43,7 +43,7 @@
 //! At every point a failure is one message that names step, object and errno, and the sender ends.
 //! The caller then reaps it, and what was prepared goes away with its descriptors.
 
-mod channel;
+pub(crate) mod channel;
 mod create;
 mod exec;
 pub mod gate;

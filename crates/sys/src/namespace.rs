@@ -234,6 +234,28 @@ fn write_map(pid: i32, file: &str, maps: &[IdMap]) -> io::Result<()> {
         .write_all(lines.as_bytes())
 }
 
+/// Brings the loopback device of the caller's network namespace up.
+pub fn raise_loopback() -> io::Result<()> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let kind = SocketType::DGRAM;
+    let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None)?;
+    // SAFETY: all zeroes is a valid ifreq: an empty name and no flags.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = *from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads an ifreq, which lives until the call returns.
+    let result = unsafe {
+        libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCSIFFLAGS as _,
+            &raw const request,
+        )
+    };
+    check(result).map(drop)
+}
+
 /// Borrowed namespaces to join, in an order that works: the user namespace first.
 pub fn join_all(namespaces: &[(Kind, BorrowedFd<'_>)]) -> Result<(), (Kind, io::Error)> {
     for kind in Kind::ALL {

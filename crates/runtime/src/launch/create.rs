@@ -152,38 +152,26 @@ fn resolve_namespaces(plan: &Plan, join: &mut Vec<Join>) -> Result<Kinds, Launch
     Ok(new.without(Kind::User).without(Kind::Cgroup))
 }
 
-/// Pipes and sockets given as streams can be opened again by name (`/dev/stdout`) only by whom
-/// they belong to.
+/// Pipes given as streams can be opened again by name (`/dev/stdout`) only by whom they belong to.
 fn own_streams(stdio: &Stdio, plan: &Plan) -> Result<(), Failure> {
-    let Stdio::Fds {
-        stdin,
-        stdout,
-        stderr,
-    } = stdio
-    else {
-        return Ok(());
+    let own = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let streams = match stdio {
+        Stdio::Terminal => return Ok(()),
+        Stdio::Inherit => [own.0.as_fd(), own.1.as_fd(), own.2.as_fd()],
+        Stdio::Fds { stdin, stdout, stderr } => [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
     };
     let (mut uid, mut gid) = (plan.process.uid, plan.process.gid);
     if let Some(maps) = &plan.id_maps {
         let unmapped = || std::io::Error::other("it is not mapped in the user namespace");
         let object = format!("{uid}:{gid}");
-        uid = maps
-            .user(uid)
-            .ok_or_else(unmapped)
-            .named(Step::User, &object)?;
-        gid = maps
-            .group(gid)
-            .ok_or_else(unmapped)
-            .named(Step::User, &object)?;
+        uid = maps.user(uid).ok_or_else(unmapped).named(Step::User, &object)?;
+        gid = maps.group(gid).ok_or_else(unmapped).named(Step::User, &object)?;
     }
     if (uid, gid) == (0, 0) {
         return Ok(());
     }
-    let (uid, gid) = (
-        rustix::fs::Uid::from_raw(uid),
-        rustix::fs::Gid::from_raw(gid),
-    );
-    for stream in [stdin, stdout, stderr] {
+    let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
+    for stream in streams {
         let found = rustix::fs::fstat(stream).named(Step::Streams, "")?;
         if rustix::fs::FileType::from_raw_mode(found.st_mode) == rustix::fs::FileType::Fifo {
             rustix::fs::fchown(stream, Some(uid), Some(gid)).named(Step::Streams, "")?;

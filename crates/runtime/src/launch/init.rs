@@ -121,6 +121,9 @@ fn enter_namespaces(plan: &Plan, join: Vec<Join>) -> Result<(), Failure> {
     for join in join {
         weft_sys::namespace::join(&join.fd, join.kind).named(Step::Join, join.kind.file_name())?;
     }
+    if plan.namespaces.new.contains(Kind::Network) {
+        weft_sys::namespace::raise_loopback().named(Step::Loopback, "")?;
+    }
     if plan.namespaces.new.contains(Kind::Cgroup) {
         // Its root is the cgroup of whoever makes it, so it is made from within.
         weft_sys::namespace::unshare(Kinds::from(Kind::Cgroup))

@@ -31,6 +31,7 @@ steps! {
     Join => "join namespace",
     Unshare => "leave namespace",
     Session => "begin a session",
+    Loopback => "bring up the loopback device",
     Score => "set the out-of-memory score to",
     RaiseLimit => "raise the hard limit (needs CAP_SYS_RESOURCE)",
     Limit => "set limit",

@@ -49,11 +49,10 @@ pub fn prepare(
     user_namespace: Option<BorrowedFd<'_>>,
     cgroup: Option<BorrowedFd<'_>>,
 ) -> Result<Prepared, Failure> {
-    let root = match rootfs {
-        Rootfs::Directory => directory(&plan.root.path)?,
-        Rootfs::Overlay { lower, upper, work } => {
-            overlay::mount(lower, upper, work, user_namespace, plan.id_maps.as_ref())?
-        }
+    let overlay = overlay::mount(rootfs, user_namespace, plan.id_maps.as_ref())?;
+    let root = match overlay {
+        Some(overlay) => overlay,
+        None => directory(&plan.root.path)?,
     };
     let mut mounts = Vec::with_capacity(plan.mounts.len());
     for planned in &plan.mounts {
