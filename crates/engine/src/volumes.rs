@@ -60,7 +60,11 @@ impl Engine {
     /// # Errors
     /// No such volume.
     pub fn inspect_volume(&self, name: &str) -> Result<VolumeView> {
-        let found = self.inner.volumes.find(name).map_err(failed)?;
+        let found = match self.inner.volumes.find(name) {
+            // What can't be a name names nothing.
+            Err(CreateError::Name(_)) => None,
+            other => other.map_err(failed)?,
+        };
         let volume = found.ok_or_else(|| {
             EngineError::new(ErrorCode::NotFound, format!("get {name}: no such volume"))
         })?;

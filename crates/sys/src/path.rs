@@ -8,6 +8,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
@@ -50,21 +51,44 @@ impl Root {
         self.open_mode(path, OFlags::PATH, Mode::empty(), links)
     }
 
-    /// Opens the directory `path` as a handle, making what is missing of it with `mode`.
+    /// Opens the directory `path` as a handle, making what is missing of it with `mode`. A link
+    /// that leads nowhere leads to a directory made in the root.
     pub fn make_directory(&self, path: &Path, mode: u32) -> io::Result<OwnedFd> {
         let directory = OFlags::PATH | OFlags::DIRECTORY;
-        match self.open(path, directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => return other,
+        let mut wanted = path.to_owned();
+        for _ in 0..LINKS_MAX {
+            match self.open(&wanted, directory) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => return other,
+            }
+            match self.make_missing(&wanted, mode)? {
+                Made::Directory(made) => return Ok(made),
+                Made::Link(leads_to) => wanted = leads_to,
+            }
         }
+        Err(Errno::LOOP.into())
+    }
+
+    fn make_missing(&self, path: &Path, mode: u32) -> io::Result<Made> {
+        let directory = OFlags::PATH | OFlags::DIRECTORY;
         let mut walked = PathBuf::from(".");
         let mut parent = self.open(&walked, directory)?;
-        for name in names(path)? {
+        let names = names(path)?;
+        for (at, name) in names.iter().enumerate() {
             walked.push(name);
             parent = match self.open(&walked, directory) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(mode)) {
-                        Ok(()) | Err(Errno::EXIST) => {}
+                    match rustix::fs::mkdirat(&parent, *name, Mode::from_raw_mode(mode)) {
+                        Ok(()) => {}
+                        // Somebody else made it, or it is a link that leads nowhere.
+                        Err(Errno::EXIST) => {
+                            if let Ok(link) = rustix::fs::readlinkat(&parent, *name, Vec::new()) {
+                                walked.pop();
+                                let rest: PathBuf = names[at + 1..].iter().collect();
+                                let link = Path::new(OsStr::from_bytes(link.as_bytes()));
+                                return Ok(Made::Link(beneath(&walked, link, &rest)));
+                            }
+                        }
                         Err(errno) => return Err(errno.into()),
                     }
                     self.open(&walked, directory)?
@@ -72,7 +96,7 @@ impl Root {
                 other => other?,
             };
         }
-        Ok(parent)
+        Ok(Made::Directory(parent))
     }
 
     /// Opens `path` as a handle; if it is missing, makes it an empty file with `mode`, and the
@@ -127,6 +151,30 @@ impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Links followed before a path counts as a loop, as the kernel has it.
+const LINKS_MAX: usize = 40;
+
+enum Made {
+    Directory(OwnedFd),
+    /// A link that leads nowhere yet: the whole path with it replaced by what it says.
+    Link(PathBuf),
+}
+
+/// `link`, found in `directory`, and `rest` behind it, as one path that cannot climb out: what
+/// `..` would leave is the root itself. It is opened beneath the root all the same.
+fn beneath(directory: &Path, link: &Path, rest: &Path) -> PathBuf {
+    let mut path = PathBuf::new();
+    for component in directory.join(link).join(rest).components() {
+        match component {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => drop(path.pop()),
+            Component::RootDir => path.clear(),
+            Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    path
 }
 
 /// The names of an absolute or relative path; `..` is refused, since what it means depends on
@@ -194,5 +242,31 @@ impl Facts {
     /// Whether it is a symbolic link.
     pub fn is_link(&self) -> bool {
         self.mode & libc::S_IFMT == libc::S_IFLNK
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_that_lead_nowhere_are_made_in_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let inside = dir.path().join("root");
+        fs::create_dir_all(inside.join("var")).unwrap();
+        symlink("/../../outside/x", inside.join("data")).unwrap();
+        symlink("../run", inside.join("var/run")).unwrap();
+        symlink("loop", inside.join("loop")).unwrap();
+        let root = Root::open_at(&inside).unwrap();
+        root.make_directory(Path::new("/data/sub"), 0o755).unwrap();
+        assert!(inside.join("outside/x/sub").is_dir());
+        assert!(!dir.path().join("outside").exists());
+        root.make_directory(Path::new("/var/run/lock"), 0o755)
+            .unwrap();
+        assert!(inside.join("run/lock").is_dir());
+        assert!(root.make_directory(Path::new("/loop/x"), 0o755).is_err());
+        assert!(root.make_directory(Path::new("/../x"), 0o755).is_err());
     }
 }
