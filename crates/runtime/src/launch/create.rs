@@ -158,19 +158,32 @@ fn own_streams(stdio: &Stdio, plan: &Plan) -> Result<(), Failure> {
     let streams = match stdio {
         Stdio::Terminal => return Ok(()),
         Stdio::Inherit => [own.0.as_fd(), own.1.as_fd(), own.2.as_fd()],
-        Stdio::Fds { stdin, stdout, stderr } => [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
+        Stdio::Fds {
+            stdin,
+            stdout,
+            stderr,
+        } => [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
     };
     let (mut uid, mut gid) = (plan.process.uid, plan.process.gid);
     if let Some(maps) = &plan.id_maps {
         let unmapped = || std::io::Error::other("it is not mapped in the user namespace");
         let object = format!("{uid}:{gid}");
-        uid = maps.user(uid).ok_or_else(unmapped).named(Step::User, &object)?;
-        gid = maps.group(gid).ok_or_else(unmapped).named(Step::User, &object)?;
+        uid = maps
+            .user(uid)
+            .ok_or_else(unmapped)
+            .named(Step::User, &object)?;
+        gid = maps
+            .group(gid)
+            .ok_or_else(unmapped)
+            .named(Step::User, &object)?;
     }
     if (uid, gid) == (0, 0) {
         return Ok(());
     }
-    let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
+    let (uid, gid) = (
+        rustix::fs::Uid::from_raw(uid),
+        rustix::fs::Gid::from_raw(gid),
+    );
     for stream in streams {
         let found = rustix::fs::fstat(stream).named(Step::Streams, "")?;
         if rustix::fs::FileType::from_raw_mode(found.st_mode) == rustix::fs::FileType::Fifo {

@@ -13,6 +13,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod network;
+mod oci;
 mod ports;
 mod residue;
 mod run;
