@@ -51,6 +51,35 @@ impl Engine {
         Ok(image)
     }
 
+    /// Whether the registry at `server` takes `credentials`. Nothing is stored.
+    ///
+    /// # Errors
+    /// It refuses them, or can't be reached.
+    pub async fn login(&self, server: &str, credentials: Credentials) -> Result<()> {
+        let what = || {
+            format!(
+                "log in to {}",
+                if server.is_empty() {
+                    "docker.io"
+                } else {
+                    server
+                }
+            )
+        };
+        self.inner
+            .images
+            .login(server, credentials)
+            .await
+            .map_err(|e| {
+                let code = if e.kind() == ErrorKind::Denied {
+                    ErrorCode::Unauthenticated
+                } else {
+                    code(e.kind())
+                };
+                EngineError::caused(code, what(), e)
+            })
+    }
+
     /// Gives an image a further name.
     ///
     /// # Errors

@@ -279,7 +279,8 @@ impl Endpoint {
                  such helpers, log in with `weft login`"
             ),
             (None, None) => {
-                "the repository does not exist or needs credentials; try `weft login`".to_owned()
+                "the repository does not exist or needs credentials: `weft login` stores them"
+                    .to_owned()
             }
         };
         RegistryError::Denied {

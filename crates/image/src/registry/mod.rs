@@ -7,6 +7,7 @@ mod credentials;
 mod endpoint;
 mod error;
 mod guard;
+mod login;
 mod tls;
 mod token;
 

@@ -65,7 +65,10 @@ pub(super) async fn fetch(
             let mut url = realm.clone();
             let mut query = url.query_pairs_mut();
             query.extend_pairs(service.map(|service| ("service", service)));
-            query.append_pair("scope", ask.scope);
+            // A login asks for nothing in particular.
+            if !ask.scope.is_empty() {
+                query.append_pair("scope", ask.scope);
+            }
             drop(query);
             let request = client.get(url);
             match &endpoint.credentials {
