@@ -18,14 +18,17 @@ use rustix::system::{RebootCommand, finit_module, reboot};
 use super::{END, checks};
 
 /// How long anything may take under emulation.
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Runs as `/init`; does not return.
 pub fn main() -> ! {
+    // The firmware leaves its own last line unfinished.
+    println!();
     if let Err(error) = boot().and_then(|()| phase()) {
         println!("VM FAILED boot: {error:#}");
     }
     println!("{END}");
+    rustix::fs::sync();
     let _ = reboot(RebootCommand::PowerOff);
     loop {
         pause();
