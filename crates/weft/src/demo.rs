@@ -56,7 +56,7 @@ fn run(keep: bool) -> Result<()> {
         rustix::process::geteuid().is_root(),
         "the demo makes namespaces, mounts and networks: run it as root (sudo)"
     );
-    let mut stage = Stage::new()?;
+    let stage = Stage::new()?;
     stage.say("An image made of this binary: one file, one page, no network needed.");
     let tarball = image::tarball(stage.dir())?;
     let changes = ["--change", "ENTRYPOINT [\"/weft\",\"demo\",\"serve\"]", "--change", "EXPOSE 80/tcp"];

@@ -137,6 +137,26 @@ fn a_password_comes_from_dockers_own_file() {
 }
 
 #[test]
+fn a_login_is_checked_before_it_is_kept() {
+    let Some(registry) = Registry::start(Access::Password).unwrap() else {
+        return;
+    };
+    let Some(weft) = Weft::empty(WEFT) else {
+        return;
+    };
+    let host = registry.host();
+    let file = weft.scratch().join(".docker/config.json");
+    let login = ["login", "--username", "weaver", "--password-stdin", &host];
+    weft.weft_with_input(&login, b"wrong\n")
+        .fails_saying(&["log in to", &host]);
+    assert!(!file.exists());
+    weft.weft_with_input(&login, b"shuttle\n").ok();
+    assert!(fs::read_to_string(&file).unwrap().contains(&host));
+    weft.ok(&["logout", &host]);
+    assert!(!fs::read_to_string(&file).unwrap().contains(&host));
+}
+
+#[test]
 fn layers_whiteouts_and_metadata_are_as_the_archive_says() {
     let Some(weft) = weft() else { return };
     let lower = Tarball::new()
