@@ -95,6 +95,14 @@ impl Engine {
     /// No such network, or a container is on it.
     pub async fn remove_network(&self, reference: &str) -> Result<()> {
         let network = self.network(reference)?;
+        let on_it = self.network_view(network.clone()).containers;
+        if !on_it.is_empty() {
+            let names: Vec<String> = on_it.into_iter().map(|(_, name, _)| name).collect();
+            return Err(EngineError::conflict(format!(
+                "network {reference} has active endpoints: {}; stop or disconnect them first",
+                names.join(", ")
+            )));
+        }
         let id = network.id.clone();
         self.blocking(move |engine| engine.inner.network.remove(&id))
             .await

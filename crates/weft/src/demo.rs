@@ -59,15 +59,33 @@ fn run(keep: bool) -> Result<()> {
     let stage = Stage::new()?;
     stage.say("An image made of this binary: one file, one page, no network needed.");
     let tarball = image::tarball(stage.dir())?;
-    let changes = ["--change", "ENTRYPOINT [\"/weft\",\"demo\",\"serve\"]", "--change", "EXPOSE 80/tcp"];
+    let changes = [
+        "--change",
+        "ENTRYPOINT [\"/weft\",\"demo\",\"serve\"]",
+        "--change",
+        "EXPOSE 80/tcp",
+    ];
     stage.weft(&[&["import"], &changes[..], &[tarball.as_str(), IMAGE]].concat())?;
     stage.weft(&["images"])?;
 
     stage.say("Containers: one that says something, one that serves on a published port.");
-    stage.weft(&["run", "--rm", "--entrypoint", "/weft", IMAGE, "version", "--client"])?;
+    stage.weft(&[
+        "run",
+        "--rm",
+        "--entrypoint",
+        "/weft",
+        IMAGE,
+        "version",
+        "--client",
+    ])?;
     stage.weft(&["run", "-d", "--name", NAME, "-p", "127.0.0.1::80", IMAGE])?;
     let address = stage.weft(&["port", NAME, "80/tcp"])?;
-    let address = address.lines().next().context("the port is not published")?.trim().to_owned();
+    let address = address
+        .lines()
+        .next()
+        .context("the port is not published")?
+        .trim()
+        .to_owned();
     stage.fetch(&address)?;
     stage.weft(&["ps"])?;
     stage.weft(&["logs", NAME])?;

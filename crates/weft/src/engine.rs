@@ -46,7 +46,12 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
-    let flags = Flags { config: args.config, data_dir: args.data_dir, run_dir: args.run_dir, host: None };
+    let flags = Flags {
+        config: args.config,
+        data_dir: args.data_dir,
+        run_dir: args.run_dir,
+        host: None,
+    };
     let settings = Settings::resolve(&flags, &|name| std::env::var_os(name))?;
     let registries = settings
         .registries
@@ -63,7 +68,10 @@ fn run(args: Args) -> anyhow::Result<()> {
     let config = weft_daemon::Config {
         data_dir: std::path::absolute(settings.data_dir.value)?,
         run_dir: std::path::absolute(settings.run_dir.value)?,
-        registries: weft_daemon::RegistryConfig { registries, ..weft_daemon::RegistryConfig::default() },
+        registries: weft_daemon::RegistryConfig {
+            registries,
+            ..weft_daemon::RegistryConfig::default()
+        },
     };
     weft_daemon::run(config, args.ready_stdin)
 }

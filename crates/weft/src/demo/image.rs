@@ -14,12 +14,18 @@ pub fn tarball(dir: &Path) -> Result<String> {
     let mut tar = tar::Builder::new(file);
     let mut binary = File::open("/proc/self/exe").context("open the weft binary")?;
     let size = binary.metadata().context("look at the weft binary")?.len();
-    tar.append_data(&mut header(size, 0o755), "weft", &mut binary).context("pack the weft binary")?;
-    for (name, text) in [("www/index.html", PAGE), ("etc/passwd", "root:x:0:0:root:/:/weft\n")] {
+    tar.append_data(&mut header(size, 0o755), "weft", &mut binary)
+        .context("pack the weft binary")?;
+    for (name, text) in [
+        ("www/index.html", PAGE),
+        ("etc/passwd", "root:x:0:0:root:/:/weft\n"),
+    ] {
         tar.append_data(&mut header(text.len() as u64, 0o644), name, text.as_bytes())
             .with_context(|| format!("pack {name}"))?;
     }
-    tar.into_inner().and_then(|f| f.sync_all()).context("finish the tarball")?;
+    tar.into_inner()
+        .and_then(|f| f.sync_all())
+        .context("finish the tarball")?;
     Ok(path.to_string_lossy().into_owned())
 }
 

@@ -23,10 +23,17 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("weft-demo-").tempdir().context("make a directory")?;
+        let dir = tempfile::Builder::new()
+            .prefix("weft-demo-")
+            .tempdir()
+            .context("make a directory")?;
         let path = dir.path().to_owned();
         println!("weft demo: an engine of its own in {}\n", path.display());
-        Ok(Self { dir: Some(dir), path, started: Instant::now() })
+        Ok(Self {
+            dir: Some(dir),
+            path,
+            started: Instant::now(),
+        })
     }
 
     pub fn dir(&self) -> &Path {
@@ -50,7 +57,12 @@ impl Stage {
             println!("  {line}");
         }
         println!("  [{}]\n", duration(took));
-        ensure!(output.status.success(), "`weft {}` failed: {}", shown(args), errors.trim());
+        ensure!(
+            output.status.success(),
+            "`weft {}` failed: {}",
+            shown(args),
+            errors.trim()
+        );
         Ok(text)
     }
 
@@ -71,7 +83,10 @@ impl Stage {
         println!("$ curl http://{address}/");
         let begun = Instant::now();
         let page = get(address).with_context(|| format!("fetch http://{address}/"))?;
-        let title = page.lines().find(|l| l.contains("<h1>")).unwrap_or_default();
+        let title = page
+            .lines()
+            .find(|l| l.contains("<h1>"))
+            .unwrap_or_default();
         println!("  {} bytes: {title}", page.len());
         println!("  [{}]\n", duration(begun.elapsed()));
         Ok(())
@@ -93,15 +108,24 @@ impl Stage {
 
     /// Signals the engine and waits until it is gone; one that does not run is fine.
     fn end_engine(&self, signal: Signal, patience: Duration) -> Result<()> {
-        let Some(pid) = self.engine_pid().and_then(Pid::from_raw) else { return Ok(()) };
-        let Ok(engine) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
+        let Some(pid) = self.engine_pid().and_then(Pid::from_raw) else {
+            return Ok(());
+        };
+        let Ok(engine) = pidfd_open(pid, PidfdFlags::empty()) else {
+            return Ok(());
+        };
         pidfd_send_signal(&engine, signal).context("signal the engine")?;
         let limit = rustix::time::Timespec {
             tv_sec: i64::try_from(patience.as_secs()).unwrap_or(60),
             tv_nsec: 0,
         };
-        let gone = poll(&mut [PollFd::new(&engine, PollFlags::IN)], Some(&limit)).context("wait for the engine")?;
-        ensure!(gone == 1, "the engine (pid {}) does not end", pid.as_raw_nonzero());
+        let gone = poll(&mut [PollFd::new(&engine, PollFlags::IN)], Some(&limit))
+            .context("wait for the engine")?;
+        ensure!(
+            gone == 1,
+            "the engine (pid {}) does not end",
+            pid.as_raw_nonzero()
+        );
         Ok(())
     }
 
@@ -114,7 +138,10 @@ impl Stage {
         println!("It is left running:  http://{address}/");
         println!("Look at it with      weft {flags} ps");
         println!("End it with          weft {flags} rm -f web");
-        println!("                     kill $(cat {0}/run/engine.pid-lock) && rm -r {0}", self.path.display());
+        println!(
+            "                     kill $(cat {0}/run/engine.pid-lock) && rm -r {0}",
+            self.path.display()
+        );
     }
 
     /// Ends the engine in good order; nothing stays behind.
@@ -139,7 +166,9 @@ impl Drop for Stage {
 }
 
 fn get(address: &str) -> Result<String> {
-    let socket = address.parse().with_context(|| format!("{address} is no address"))?;
+    let socket = address
+        .parse()
+        .with_context(|| format!("{address} is no address"))?;
     let begun = Instant::now();
     // The port is published before the server in the container listens.
     let mut stream = loop {
@@ -152,7 +181,10 @@ fn get(address: &str) -> Result<String> {
     let body = stream.find("\r\n\r\n").map(|at| stream.split_off(at + 4));
     match body {
         Some(body) if stream.starts_with("HTTP/1.1 200") => Ok(body),
-        _ => bail!("the answer is not a page: {}", stream.lines().next().unwrap_or_default()),
+        _ => bail!(
+            "the answer is not a page: {}",
+            stream.lines().next().unwrap_or_default()
+        ),
     }
 }
 
@@ -167,12 +199,21 @@ fn exchange(socket: &std::net::SocketAddr) -> Result<String> {
 }
 
 fn pause() {
-    let moment = rustix::time::Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+    let moment = rustix::time::Timespec {
+        tv_sec: 0,
+        tv_nsec: 5_000_000,
+    };
     let _ = poll(&mut [], Some(&moment));
 }
 
 fn shown(args: &[&str]) -> String {
-    let quote = |a: &&str| if a.contains([' ', '"', '[']) { format!("'{a}'") } else { (*a).to_owned() };
+    let quote = |a: &&str| {
+        if a.contains([' ', '"', '[']) {
+            format!("'{a}'")
+        } else {
+            (*a).to_owned()
+        }
+    };
     args.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 

@@ -21,6 +21,9 @@ fn none_has_only_loopback() {
             "--rm",
             "--network",
             "none",
+            // Busybox's ping knows only raw sockets.
+            "--cap-add",
+            "NET_RAW",
             "busybox",
             "sh",
             "-c",
@@ -33,7 +36,17 @@ fn none_has_only_loopback() {
 #[test]
 fn the_bridge_gives_an_address_a_route_and_names() {
     let Some(weft) = weft() else { return };
-    idle(&weft, "one");
+    weft.ok(&[
+        "run",
+        "--detach",
+        "--name",
+        "one",
+        "--cap-add",
+        "NET_RAW",
+        "busybox",
+        "sleep",
+        "3600",
+    ]);
     let address = address(&weft, "one", "bridge");
     let shown = weft.ok(&["exec", "one", "ip", "-4", "addr", "show", "eth0"]);
     assert!(shown.contains(&format!("inet {address}/")), "{shown}");
@@ -112,6 +125,8 @@ fn user_networks_know_names_and_are_apart() {
             "--detach",
             "--network",
             network,
+            "--cap-add",
+            "NET_RAW",
             "--network-alias",
             &format!("{name}-alias"),
             "--name",

@@ -188,6 +188,7 @@ fn mount_targets_cannot_be_led_astray() {
     fs::write(dir.join("marker"), "").unwrap();
     let bind = format!("{}:/data", dir.display());
     let listing = weft.ok(&["run", "--rm", "--volume", &bind, "astray:1", "ls", "/etc"]);
-    assert_eq!(listing, "marker");
+    // With it what weft puts into /etc of every container.
+    assert!(listing.lines().any(|name| name == "marker"), "{listing}");
     assert!(!std::path::Path::new("/etc/marker").exists());
 }
