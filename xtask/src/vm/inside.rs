@@ -20,6 +20,9 @@ use super::{END, checks};
 /// How long anything may take under emulation.
 const SOON: Duration = Duration::from_secs(60);
 
+/// Lines of the kernel's log shown after a failed check.
+const KERNEL_LINES_MAX: usize = 5;
+
 /// Runs as `/init`; does not return.
 pub fn main() -> ! {
     // The firmware leaves its own last line unfinished.
@@ -91,10 +94,17 @@ fn phase() -> Result<()> {
 pub fn check(name: &str, run: impl FnOnce() -> Result<()>) {
     match run() {
         Ok(()) => println!("VM ok {name}"),
-        Err(error) => println!(
-            "VM FAILED {name}: {}",
-            format!("{error:#}").replace('\n', " | ")
-        ),
+        Err(error) => {
+            println!(
+                "VM FAILED {name}: {}",
+                format!("{error:#}").replace('\n', " | ")
+            );
+            // What the kernel had to say about it, if anything.
+            let log = busybox(&["dmesg", "-c"]).unwrap_or_default();
+            for line in log.lines().rev().take(KERNEL_LINES_MAX) {
+                println!("  kernel: {line}");
+            }
+        }
     }
 }
 
