@@ -42,74 +42,8 @@ pub(crate) fn default_tmpfs(size: Option<u64>, mode: Option<u32>, extra: &[Strin
 }
 
 pub(super) fn mounts(record: &Record, facts: &Facts) -> Vec<Value> {
-    let security = &record.spec.security;
-    let mut list = vec![
-        mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
-        mount(
-            "/dev",
-            "tmpfs",
-            "tmpfs",
-            &["nosuid", "strictatime", "mode=755", "size=65536k"],
-        ),
-        mount(
-            "/dev/pts",
-            "devpts",
-            "devpts",
-            &[
-                "nosuid",
-                "noexec",
-                "newinstance",
-                "ptmxmode=0666",
-                "mode=0620",
-                "gid=5",
-            ],
-        ),
-    ];
-    let sys: &[&str] = if security.privileged {
-        &["nosuid", "noexec", "nodev"]
-    } else {
-        &["nosuid", "noexec", "nodev", "ro"]
-    };
-    // sysfs shows the network namespace it is mounted in: the host's can only be bound.
-    if record.spec.network == NetworkMode::Host && facts.id_map.is_some() {
-        list.push(mount(
-            "/sys",
-            "/sys",
-            "bind",
-            &["rbind", "nosuid", "noexec", "nodev", "ro"],
-        ));
-    } else {
-        list.push(mount("/sys", "sysfs", "sysfs", sys));
-    }
-    list.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", sys));
-    if security.ipc == Sharing::Host {
-        list.push(mount(
-            "/dev/shm",
-            "/dev/shm",
-            "bind",
-            &["bind", "rw", "nosuid", "nodev", "noexec"],
-        ));
-        list.push(mount(
-            "/dev/mqueue",
-            "/dev/mqueue",
-            "bind",
-            &["bind", "rw", "nosuid", "nodev", "noexec"],
-        ));
-    } else {
-        list.push(mount(
-            "/dev/mqueue",
-            "mqueue",
-            "mqueue",
-            &["nosuid", "noexec", "nodev"],
-        ));
-        let size = format!("size={}", record.spec.shm_bytes.unwrap_or(SHM_BYTES));
-        list.push(mount(
-            "/dev/shm",
-            "shm",
-            "tmpfs",
-            &["nosuid", "noexec", "nodev", "mode=1777", &size],
-        ));
-    }
+    let mut list = kernel_mounts(record, facts);
+    list.extend(ipc_mounts(record));
     let mut own: Vec<&MountFact> = facts.mounts.iter().collect();
     // A target below another one has to come after it.
     own.sort_by_key(|m| m.target.matches('/').count());
@@ -117,6 +51,66 @@ pub(super) fn mounts(record: &Record, facts: &Facts) -> Vec<Value> {
     list.retain(|m| !own.iter().any(|o| m["destination"] == o.target.as_str()));
     list.extend(own.into_iter().map(|m| own_mount(m, facts)));
     list
+}
+
+fn kernel_mounts(record: &Record, facts: &Facts) -> Vec<Value> {
+    let quiet = ["nosuid", "noexec", "nodev"];
+    let mut read_only = quiet.to_vec();
+    if !record.spec.security.privileged {
+        read_only.push("ro");
+    }
+    let devices = ["nosuid", "strictatime", "mode=755", "size=65536k"];
+    let terminals = [
+        "nosuid",
+        "noexec",
+        "newinstance",
+        "ptmxmode=0666",
+        "mode=0620",
+        "gid=5",
+    ];
+    // sysfs shows the network namespace it is mounted in: the host's can only be bound.
+    let sys = if record.spec.network == NetworkMode::Host && facts.id_map.is_some() {
+        mount(
+            "/sys",
+            "/sys",
+            "bind",
+            &["rbind", "nosuid", "noexec", "nodev", "ro"],
+        )
+    } else {
+        mount("/sys", "sysfs", "sysfs", &read_only)
+    };
+    vec![
+        mount("/proc", "proc", "proc", &quiet),
+        mount("/dev", "tmpfs", "tmpfs", &devices),
+        mount("/dev/pts", "devpts", "devpts", &terminals),
+        sys,
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", &read_only),
+    ]
+}
+
+fn ipc_mounts(record: &Record) -> [Value; 2] {
+    if record.spec.security.ipc == Sharing::Host {
+        let bound = ["bind", "rw", "nosuid", "nodev", "noexec"];
+        return [
+            mount("/dev/shm", "/dev/shm", "bind", &bound),
+            mount("/dev/mqueue", "/dev/mqueue", "bind", &bound),
+        ];
+    }
+    let size = format!("size={}", record.spec.shm_bytes.unwrap_or(SHM_BYTES));
+    [
+        mount(
+            "/dev/mqueue",
+            "mqueue",
+            "mqueue",
+            &["nosuid", "noexec", "nodev"],
+        ),
+        mount(
+            "/dev/shm",
+            "shm",
+            "tmpfs",
+            &["nosuid", "noexec", "nodev", "mode=1777", &size],
+        ),
+    ]
 }
 
 fn mount(target: &str, source: &str, kind: &str, options: &[&str]) -> Value {
