@@ -200,8 +200,8 @@ fn copy_facts(dir: &OwnedFd, name: &CStr, about: &Stat, from: &OwnedFd) -> io::R
         tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
     };
     let times = Timestamps {
-        last_access: time(about.st_atime, about.st_atime_nsec as u64),
-        last_modification: time(about.st_mtime, about.st_mtime_nsec as u64),
+        last_access: time(about.st_atime, about.st_atime_nsec),
+        last_modification: time(about.st_mtime, about.st_mtime_nsec),
     };
     utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(())

@@ -105,7 +105,7 @@ impl Engine {
         };
         let images = Images::open(&paths.images(), config.registries.clone())
             .map_err(|e| part("image store")(e.into()))?;
-        let network = Network::open(HostConfig::new(&config.instance, &paths.networks()))
+        let network = Network::open(HostConfig::new(&config.instance, paths.networks()))
             .map_err(|e| part("networks")(e.into()))?;
         let volumes = Volumes::open(&paths.volumes()).map_err(|e| part("volumes")(e.into()))?;
         let cgroups = Hierarchy::find().map_err(|e| part("control groups")(e.into()))?;

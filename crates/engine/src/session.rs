@@ -100,9 +100,9 @@ impl Attached {
 impl AttachedReader {
     /// The next output; `None` when the monitor is gone without having told the end.
     pub async fn next(&mut self) -> Option<Output> {
-        self.read().await.and_then(|event| match event {
-            Event::Output(output) => Some(output),
-            Event::Exit(record) => Some(Output::Exit(ended(&record))),
+        self.read().await.map(|event| match event {
+            Event::Output(output) => output,
+            Event::Exit(record) => Output::Exit(ended(&record)),
         })
     }
 
