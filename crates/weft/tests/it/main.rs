@@ -3,6 +3,8 @@
 //! Each test has an engine of its own; when it ends, nothing of that engine may be left. Owns the
 //! scenarios. Never asserts on time taken (`cargo xtask bench` measures) and never sleeps.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod bad_input;
 mod bad_registry;
 mod docker_api;
