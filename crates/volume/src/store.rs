@@ -236,7 +236,7 @@ mod tests {
         fs::write(first.path.join("row"), "1").unwrap();
         let second = store.ensure("db", false, &BTreeMap::new()).unwrap();
         assert_eq!(first, second);
-        assert_eq!(store.list(), [first.clone()]);
+        assert_eq!(store.list(), std::slice::from_ref(&first));
         assert!(store.remove("db").unwrap());
         assert!(!store.remove("db").unwrap());
         assert!(!first.path.exists());
