@@ -105,7 +105,9 @@ fn build(root: &Path) -> Result<PathBuf> {
 }
 
 fn qemu(kernel: &Path, initramfs: &Path, disk: &Path, phase: &str) -> Command {
-    let mut qemu = Command::new("qemu-system-x86_64");
+    // Whatever ends this program ends the machine.
+    let mut qemu = Command::new("setpriv");
+    qemu.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"]);
     qemu.args([
         "-accel",
         "tcg,thread=multi",
