@@ -68,22 +68,25 @@ pub fn run(weft: &Path, dir: &Path) -> Result<()> {
         .iter()
         .map(|pid| kib(*pid, "smaps_rollup", "Pss:"))
         .sum();
-    println!("### memory\n");
+    let monitor = held / monitors.len().max(1) as u64;
+    let more = after.saturating_sub(before) / u64::from(CONTAINERS);
+    table(&[
+        ("daemon, idle, RSS", idle[0]),
+        ("spawner, idle, RSS", idle[1]),
+        ("monitor, PSS, mean", monitor),
+        ("daemon and spawner, PSS, more per container", more),
+    ]);
+    Ok(())
+}
+
+fn table(rows: &[(&str, u64)]) {
+    println!("### memory, {CONTAINERS} containers\n");
     println!("| | KiB |");
     println!("|---|---|");
-    println!("| daemon, idle, RSS | {} |", idle[0]);
-    println!("| spawner, idle, RSS | {} |", idle[1]);
-    println!(
-        "| monitor, PSS, mean of {} | {} |",
-        monitors.len(),
-        held / monitors.len().max(1) as u64
-    );
-    println!(
-        "| daemon and spawner, PSS, more per container | {} |",
-        after.saturating_sub(before) / u64::from(CONTAINERS)
-    );
+    for (name, kib) in rows {
+        println!("| {name} | {kib} |");
+    }
     println!();
-    Ok(())
 }
 
 fn kib(pid: u32, file: &str, field: &str) -> u64 {
