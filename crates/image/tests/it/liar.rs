@@ -78,6 +78,8 @@ pub struct Liar {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     asked: Arc<Mutex<Vec<Asked>>>,
+    /// Told of each request as it comes.
+    pub heard: Arc<tokio::sync::Notify>,
     accepting: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -87,7 +89,8 @@ impl Liar {
         let address = listener.local_addr().expect("has an address");
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (stopping, log) = (stop.clone(), asked.clone());
+        let heard = Arc::new(tokio::sync::Notify::new());
+        let (stopping, log, tell) = (stop.clone(), asked.clone(), heard.clone());
         let answer: Arc<Answer> = Arc::new(answer);
         let accepting = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -95,13 +98,15 @@ impl Liar {
                     return;
                 }
                 let (answer, log, stop) = (answer.clone(), log.clone(), stopping.clone());
-                std::thread::spawn(move || serve(stream, &*answer, &log, &stop));
+                let tell = tell.clone();
+                std::thread::spawn(move || serve(stream, &*answer, &log, &tell, &stop));
             }
         });
         Self {
             address,
             stop,
             asked,
+            heard,
             accepting: Some(accepting),
         }
     }
@@ -134,7 +139,13 @@ impl Drop for Liar {
     }
 }
 
-fn serve(mut stream: TcpStream, answer: &Answer, log: &Mutex<Vec<Asked>>, stop: &AtomicBool) {
+fn serve(
+    mut stream: TcpStream,
+    answer: &Answer,
+    log: &Mutex<Vec<Asked>>,
+    tell: &tokio::sync::Notify,
+    stop: &AtomicBool,
+) {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && head.len() < 64 << 10 {
@@ -151,6 +162,7 @@ fn serve(mut stream: TcpStream, answer: &Answer, log: &Mutex<Vec<Asked>>, stop: 
     log.lock()
         .expect("no thread panics with it")
         .push(asked.clone());
+    tell.notify_one();
     let said = answer(&asked);
     let mut out = format!("HTTP/1.1 {} Said\r\nConnection: close\r\n", said.status);
     for (name, value) in &said.headers {

@@ -470,10 +470,9 @@ fn pulls_stopped_at_any_point_leave_no_part_visible() {
             let pull = store.pull(&name, options(), &|_| {});
             tokio::pin!(pull);
             loop {
-                let pause = tokio::time::sleep(Duration::from_millis(2));
                 tokio::select! {
                     result = &mut pull => break drop(result),
-                    () = pause => {
+                    () = liar.heard.notified() => {
                         if liar.asked().len() - asked > wanted {
                             break;
                         }
