@@ -223,15 +223,6 @@ pub fn pivot(new_root: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes `mount`, on which nothing is mounted, off its place. Changes the working directory.
-pub fn detach(mount: impl AsFd) -> io::Result<()> {
-    rustix::process::fchdir(mount)?;
-    Ok(rustix::mount::unmount(
-        c".",
-        rustix::mount::UnmountFlags::DETACH,
-    )?)
-}
-
 /// The mount that `file` is in, by number, with whether `file` is its root.
 pub fn identity(file: impl AsFd) -> io::Result<(u64, bool)> {
     use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, statx};

@@ -49,16 +49,8 @@ pub fn assemble(
         };
         mount::change(&host, true, &slave).named(Step::Root, "/")?;
     }
-    // It goes on top of the host's root, which is let go with all below it by the pivot. The
-    // masks go on top of that for a while: what is copied has to be attached.
+    // It goes on top of the host's root, which is let go with all below it by the pivot.
     mount::place(&root, &host).named(Step::Root, plan.root.path.display())?;
-    let masks = match masks {
-        Some(masks) => {
-            mount::place(&masks, &root).named(Step::Mask, "")?;
-            Some(Masks::open(masks)?)
-        }
-        None => None,
-    };
     let handle = root
         .try_clone()
         .named(Step::Root, plan.root.path.display())?;
@@ -72,11 +64,11 @@ pub fn assemble(
     }
     make_directory(&assembled.root, &plan.process.cwd)?;
     before_pivot(&assembled)?;
-    if let Some(masks) = &masks {
+    if let Some(masks) = masks {
+        let masks = Masks::attach(masks)?;
         for path in &plan.masked {
             masks.cover(&assembled.root, path)?;
         }
-        masks.detach()?;
     }
     for path in &plan.read_only {
         freeze(&assembled.root, path)?;

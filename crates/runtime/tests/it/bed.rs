@@ -39,7 +39,7 @@ impl Bed {
         let rootfs = dir.path().join("rootfs");
         busybox(&rootfs);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let cgroup = format!("/weft-test-{}/{number}", std::process::id());
+        let cgroup = format!("/weft-test-{}-{number}", std::process::id());
         let mut spec = default_spec(arguments);
         spec["linux"]["cgroupsPath"] = json!(cgroup);
         Bed {
@@ -161,9 +161,6 @@ impl Drop for Bed {
         if let Ok(cgroup) = hierarchy.open(&self.cgroup) {
             let _ = cgroup.kill();
             let _ = cgroup.remove();
-        }
-        if let Some((parent, _)) = self.cgroup.rsplit_once('/') {
-            let _ = hierarchy.remove_if_empty(parent);
         }
     }
 }
