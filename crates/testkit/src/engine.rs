@@ -214,6 +214,18 @@ impl Weft {
         let _ = daemon.finish(SOON);
     }
 
+    /// Whether the daemon is still there.
+    pub fn daemon_lives(&mut self) -> bool {
+        self.daemon.as_mut().is_some_and(Background::running)
+    }
+
+    /// Takes note of a daemon that has died.
+    #[track_caller]
+    pub fn reap_daemon(&mut self) {
+        let daemon = self.daemon.take().expect("there was a daemon");
+        let _ = daemon.finish(SOON);
+    }
+
     /// The daemon's command line: the mode comes first, its flags after it.
     pub fn daemon_command(&self) -> Command {
         let mut command = Command::new(&self.binary);

@@ -88,16 +88,13 @@ pub fn initramfs(kernel: &Kernel, dir: &Path) -> Result<PathBuf> {
     for name in MODULES {
         load_order(kernel, name, &mut order)?;
     }
-    let own = std::env::current_exe().context("find this program")?;
+    // By this way even if cargo has put a newer program in its place meanwhile.
+    let own = fs::read("/proc/self/exe").context("read this program")?;
     let mut archive = Cpio::default();
     for name in ["dev", "proc", "disk", "modules"] {
         archive.entry(name, 0o040_755, &[]);
     }
-    archive.entry(
-        "init",
-        0o100_755,
-        &fs::read(&own).with_context(|| format!("read {}", own.display()))?,
-    );
+    archive.entry("init", 0o100_755, &own);
     for (index, path) in order.iter().enumerate() {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let content = fs::read(path).with_context(|| format!("read {}", path.display()))?;

@@ -7,9 +7,12 @@
 
 mod bad_input;
 mod bad_registry;
+mod crash;
+mod debian;
 mod docker_api;
 mod docker_cli;
 mod exec;
+mod first_use;
 mod images;
 mod lifecycle;
 mod limits;

@@ -1,0 +1,75 @@
+//! What a new user does first: the demo, and a command that starts the engine by itself.
+
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use weft_testkit::wait::SOON;
+use weft_testkit::{command, engine, leftovers, peer, until};
+
+use crate::WEFT;
+
+#[test]
+fn the_demo_runs_and_cleans_up() {
+    if !peer::root() {
+        return;
+    }
+    let mut demo = Command::new(WEFT);
+    demo.arg("demo");
+    let ran = command::run(demo, b"", Duration::from_secs(180));
+    assert_eq!(ran.code, 0, "{ran}");
+    for part in ["run", "ps", "logs", "stats", "exec"] {
+        assert!(ran.stdout.contains(part), "{part:?}: {ran}");
+    }
+}
+
+#[test]
+fn the_engine_starts_by_itself() {
+    if !peer::root() {
+        return;
+    }
+    let dir = tempfile::Builder::new()
+        .prefix("weft-first")
+        .tempdir()
+        .unwrap();
+    let (data, run) = (dir.path().join("data"), dir.path().join("run"));
+    let weft = |args: &[&str]| {
+        let mut weft = Command::new(WEFT);
+        weft.arg("--data-dir")
+            .arg(&data)
+            .arg("--run-dir")
+            .arg(&run)
+            .args(args);
+        command::run(weft, b"", command::LIMIT)
+    };
+    assert!(weft(&["ps"]).ok().starts_with("CONTAINER ID"));
+    let pid = std::fs::read_to_string(run.join("engine.pid-lock")).unwrap();
+    let pid: i32 = pid.trim().parse().unwrap();
+    // A second command uses the same engine.
+    weft(&["images"]).ok();
+    assert_eq!(
+        std::fs::read_to_string(run.join("engine.pid-lock"))
+            .unwrap()
+            .trim(),
+        pid.to_string()
+    );
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    until(SOON, "the engine ends", || !engine::alive(pid));
+    until(SOON, "nothing is left", || {
+        leftovers::processes(dir.path()).is_empty()
+    });
+}
+
+#[test]
+fn without_an_engine_a_named_socket_is_an_error_that_says_so() {
+    let ran = command::run(
+        {
+            let mut weft = Command::new(WEFT);
+            weft.args(["--host", "unix:///nonexistent/engine.sock", "ps"]);
+            weft
+        },
+        b"",
+        command::LIMIT,
+    );
+    ran.fails_saying(&["/nonexistent/engine.sock"]);
+}
