@@ -46,10 +46,14 @@ impl Engine {
             self.wait_end(&container, Some(std::time::Duration::from_secs(30)))
                 .await;
         }
-        self.save(&container, |r| r.state.status = Status::Removing)?;
+        self.save(&container, |r| {
+            r.state.status = Status::Removing;
+            r.state.remove_volumes |= options.volumes;
+        })?;
+        let volumes = container.state().remove_volumes;
         let target = Arc::clone(&container);
         let removed = self
-            .blocking(move |engine| engine.erase(&target, options.volumes))
+            .blocking(move |engine| engine.erase(&target, volumes))
             .await;
         if let Err(error) = removed {
             let text = error.to_string();

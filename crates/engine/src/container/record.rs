@@ -75,6 +75,10 @@ pub struct State {
     pub stopped_by_user: bool,
     /// First host id of its user namespace; 0 without one.
     pub id_base: u32,
+    /// Its removal takes its anonymous volumes along; kept so that a removal cut short can be
+    /// finished as it was asked for.
+    #[serde(default)]
+    pub remove_volumes: bool,
 }
 
 /// Docker's container states.
