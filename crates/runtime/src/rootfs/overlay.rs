@@ -43,13 +43,22 @@ pub(super) fn mount(
     let context = new_context(&layers)?;
     match layers.give(&context) {
         Ok(()) => finish(&context, &layers, maps).map(Some),
-        // Overlayfs takes descriptors since Linux 6.13, and says this before.
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
+        Err(error) if takes_no_descriptors(&error) => {
             let layers = Layers::open(lower, upper, work, user_namespace, true)?;
             mount_attached(&layers, maps).map(Some)
         }
         Err(error) => Err(explain(&context, &layers, error)),
     }
+}
+
+/// Overlayfs takes descriptors since Linux 6.13. Before, it says "invalid argument", or "not
+/// supported" where it still has the mount interface from before fsconfig (6.1).
+fn takes_no_descriptors(error: &io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP)
+    )
 }
 
 fn new_context(layers: &Layers) -> Result<Context, Failure> {
