@@ -60,8 +60,14 @@ impl Directory {
     pub fn make(&self, path: &str) -> Result<bool> {
         let (parent, name) = self.parent(path)?;
         let fd = parent.as_ref().map_or(&self.fd, |parent| &parent.fd);
-        match rustix::fs::mkdirat(fd, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) => Ok(true),
+        // Containers read their own limits, as users the host does not know; the umask that
+        // protects files of ours must not keep them out. What may be written is the files' own.
+        let mode = Mode::from_raw_mode(0o755);
+        match rustix::fs::mkdirat(fd, name, mode) {
+            Ok(()) => match rustix::fs::chmodat(fd, name, mode, AtFlags::empty()) {
+                Ok(()) => Ok(true),
+                Err(error) => Err(self.error("open to readers", path, error)),
+            },
             Err(Errno::EXIST) => Ok(false),
             Err(error) => Err(self.error("make", path, error)),
         }

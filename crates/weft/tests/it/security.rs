@@ -34,6 +34,21 @@ fn a_default_container_has_little() {
 }
 
 #[test]
+fn a_container_sees_its_own_cgroup_and_cannot_change_it() {
+    let Some(weft) = weft() else { return };
+    let read = weft.ok(&["run", "--rm", "busybox", "cat", "/sys/fs/cgroup/cpu.stat"]);
+    assert!(read.contains("usage_usec"), "{read}");
+    let own = weft.ok(&["run", "--rm", "busybox", "cat", "/proc/self/cgroup"]);
+    assert!(own.lines().any(|line| line == "0::/"), "{own}");
+    let script = "mkdir /sys/fs/cgroup/x || echo 1 > /sys/fs/cgroup/cgroup.freeze";
+    assert_ne!(
+        weft.weft(&["run", "--rm", "busybox", "sh", "-c", script])
+            .code,
+        0
+    );
+}
+
+#[test]
 fn flags_take_away_and_give() {
     let Some(weft) = weft() else { return };
     let field = |flags: &[&str], name: &str| {
