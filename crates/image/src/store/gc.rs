@@ -151,14 +151,22 @@ impl Inner {
         Ok(())
     }
 
-    /// Sweeps once per boot of the machine; see [`Inner::clear_leftovers`].
+    /// Sweeps once per boot of the machine; see [`Inner::clear_leftovers`]. Something damaged keeps
+    /// the sweep from knowing what is needed, so then everything stays, and the store opens.
     pub(crate) fn sweep_after_boot(&self) -> Result<(), StoreError> {
         let path = self.dir.join("boot");
         let boot = weft_stdx::clock::boot_id().as_bytes();
         if fs::read(&path).is_ok_and(|seen| seen == boot) {
             return Ok(());
         }
-        self.sweep()?;
+        if let Err(error) = self.sweep() {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(
+                error,
+                "content that nobody needs any more stays where it is"
+            );
+            return Ok(());
+        }
         weft_stdx::file::replace(&path, boot, weft_stdx::file::Durability::Process)
             .map_err(StoreError::io("write", &path))
     }

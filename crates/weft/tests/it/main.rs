@@ -8,6 +8,7 @@
 mod bad_input;
 mod bad_registry;
 mod crash;
+mod damage;
 mod debian;
 mod docker_api;
 mod docker_cli;
