@@ -78,7 +78,7 @@ fn run(keep: bool) -> Result<()> {
         "version",
         "--client",
     ])?;
-    stage.weft(&["run", "-d", "--name", NAME, "-p", "127.0.0.1::80", IMAGE])?;
+    stage.weft(&["run", "-d", "--init", "--name", NAME, "-p", "127.0.0.1::80", IMAGE])?;
     let address = stage.weft(&["port", NAME, "80/tcp"])?;
     let address = address
         .lines()
@@ -103,7 +103,7 @@ fn run(keep: bool) -> Result<()> {
         return Ok(());
     }
     stage.say("And everything away again.");
-    stage.weft(&["stop", "-t", "2", NAME])?;
+    stage.weft(&["stop", NAME])?;
     stage.weft(&["rm", NAME])?;
     stage.finish(Duration::from_secs(20))
 }
