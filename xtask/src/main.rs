@@ -51,10 +51,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// The workspace root: the parent of this crate.
+/// The workspace root: the parent of this crate, where cargo says it is now. Two checkouts may
+/// share a build directory, and then what was compiled in may name the other one.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies inside the workspace")
-        .to_path_buf()
+    let own = std::env::var_os("CARGO_MANIFEST_DIR");
+    let own = own.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    own.parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }

@@ -79,13 +79,17 @@ pub struct Engine {
     pub name: String,
     program: PathBuf,
     args: Vec<String>,
+    environment: Option<(&'static str, PathBuf)>,
 }
 
 impl Engine {
     /// The engine's command with its global flags and `args`.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.args).args(args);
+        command
+            .args(&self.args)
+            .args(args)
+            .envs(self.environment.clone());
         command
     }
 }
@@ -110,6 +114,7 @@ impl Engines {
             name: "docker".into(),
             program,
             args: vec!["--host".into(), format!("unix://{}", socket.display())],
+            environment: None,
         };
         let mut dockerd = Command::new("dockerd");
         dockerd
@@ -128,12 +133,16 @@ impl Engines {
         }
         engines.containerd = dir.join("docker-exec/containerd/containerd.sock");
         let flag = |name: &str, at: &str| [name.to_owned(), dir.join(at).display().to_string()];
-        let mut args = [flag("--root", "podman"), flag("--runroot", "podman-run")].concat();
-        args.push("--cgroup-manager=cgroupfs".to_owned());
+        let args = [flag("--root", "podman"), flag("--runroot", "podman-run")].concat();
+        // Debian's defaults ask for more open files than a machine without CAP_SYS_RESOURCE gives.
+        let conf = dir.join("containers.conf");
+        let text = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\"]\n[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\n";
+        fs::write(&conf, text).with_context(|| format!("write {}", conf.display()))?;
         engines.peers.push(Engine {
             name: "podman".into(),
             program: "podman".into(),
             args,
+            environment: Some(("CONTAINERS_CONF", conf)),
         });
         Ok(engines)
     }
@@ -146,6 +155,7 @@ impl Engines {
             name: "weft".into(),
             program: weft.to_path_buf(),
             args: args.clone(),
+            environment: None,
         };
         let mut engines = Engines {
             weft: engine,
