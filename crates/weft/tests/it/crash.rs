@@ -62,7 +62,8 @@ fn try_at(weft: &mut Weft, operation: Operation, step: usize) -> bool {
     let host = format!("unix://{}", weft.socket().display());
     let ran = weft.weft(&[&["--host", &host], args].concat());
     assert!(!ran.stderr.contains("panicked"), "{ran}");
-    strace.signal(rustix::process::Signal::TERM);
+    // Asked to end, it may wait for ever for threads that die meanwhile; killed, it lets go.
+    strace.signal(rustix::process::Signal::KILL);
     let _ = strace.finish(SOON);
     let lived = weft.daemon_lives();
     assert!(
