@@ -58,9 +58,19 @@ pub const TARGETS: &[Target] = &[
         seeds: oci_seeds,
     },
     Target {
-        name: "docker-json",
-        run: docker_json,
+        name: "docker-requests",
+        run: docker_requests,
         seeds: docker_seeds,
+    },
+    Target {
+        name: "docker-addresses",
+        run: docker_addresses,
+        seeds: address_seeds,
+    },
+    Target {
+        name: "log-line",
+        run: log_line,
+        seeds: log_seeds,
     },
 ];
 
@@ -255,10 +265,32 @@ fn oci_seeds() -> Vec<Vec<u8>> {
     vec![serde_json::to_vec(&spec).expect("the default spec is JSON")]
 }
 
-fn docker_json(input: &[u8]) {
-    let _ = serde_json::from_slice::<weft_api::docker::ContainerCreateRequest>(input);
-    let _ = serde_json::from_slice::<weft_api::docker::ExecConfig>(input);
-    let _ = serde_json::from_slice::<weft_api::docker::NetworkCreateRequest>(input);
+fn docker_requests(input: &[u8]) {
+    weft_dockerapi::fuzz::requests(input);
+}
+
+fn docker_addresses(input: &[u8]) {
+    weft_dockerapi::fuzz::addresses(input);
+}
+
+fn address_seeds() -> Vec<Vec<u8>> {
+    owned(&[
+        "/v1.43/containers/json?all=1&limit=-1&filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D",
+        "/images/host:5000/a/b/json",
+        "since=2020-01-01T00:00:00.5Z&until=1600000000.123&tail=all",
+        "ctrl-p,ctrl-q,a,ctrl-[",
+    ])
+}
+
+fn log_line(input: &[u8]) {
+    weft_runtime::monitor::log::fuzz(input);
+}
+
+fn log_seeds() -> Vec<Vec<u8>> {
+    owned(&[
+        "2015-10-06T00:17:09.669794202Z stdout F a whole line",
+        "2024-02-29T23:59:59.000000001Z stderr P part of one",
+    ])
 }
 
 fn docker_seeds() -> Vec<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! The repository's automation: `cargo xtask test|tidy|fuzz|bench|vm|dist`.
+//! The repository's automation: `cargo xtask test|tidy|fuzz|bench|vm`.
 //!
 //! Owns the order in which checks run and how their results are counted. Never holds a rule that
 //! exists nowhere else: each rule is a function in `tidy` with its own test.
