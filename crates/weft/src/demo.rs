@@ -78,7 +78,16 @@ fn run(keep: bool) -> Result<()> {
         "version",
         "--client",
     ])?;
-    stage.weft(&["run", "-d", "--init", "--name", NAME, "-p", "127.0.0.1::80", IMAGE])?;
+    stage.weft(&[
+        "run",
+        "-d",
+        "--init",
+        "--name",
+        NAME,
+        "-p",
+        "127.0.0.1::80",
+        IMAGE,
+    ])?;
     let address = stage.weft(&["port", NAME, "80/tcp"])?;
     let address = address
         .lines()
