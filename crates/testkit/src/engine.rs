@@ -340,8 +340,17 @@ impl Weft {
             }
         }
         self.daemon = None;
-        for cgroup in leftovers::cgroups(&self.instance).into_iter().rev() {
-            let _ = fs::remove_dir(cgroup);
+        // Killed processes leave their cgroup a moment later.
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(5) {
+            let cgroups = leftovers::cgroups(&self.instance);
+            if cgroups.is_empty() {
+                break;
+            }
+            for cgroup in cgroups.into_iter().rev() {
+                let _ = fs::remove_dir(cgroup);
+            }
+            wait::pause();
         }
         for bridge in bridges {
             let _ = Command::new("ip")
