@@ -10,6 +10,7 @@ use weft_network::{Dns, Host as Network, HostConfig};
 use weft_runtime::capabilities::Set;
 use weft_runtime::cgroup::Hierarchy;
 use weft_runtime::spawner::{self, SpawnerConfig};
+use weft_stdx::trash::Trash;
 use weft_volume::Store as Volumes;
 
 use crate::container::handle::Container;
@@ -55,6 +56,8 @@ pub(crate) struct Inner {
     pub images: Images,
     pub network: Network,
     pub volumes: Volumes,
+    /// Directories of containers that are no more.
+    pub trash: Trash,
     pub cgroups: Hierarchy,
     /// The controllers of that hierarchy.
     pub controllers: Vec<String>,
@@ -91,6 +94,7 @@ impl Engine {
             config.data_dir.clone(),
             config.run_dir.clone(),
             paths.containers(),
+            paths.trash(),
             paths.runs(),
         ] {
             make_dir(&dir).map_err(|e| {
@@ -98,6 +102,7 @@ impl Engine {
             })?;
         }
         let lock = lock(&paths)?;
+        let trash = Trash::new(&paths.trash());
         let part = |what: &'static str| {
             move |e: Box<dyn std::error::Error + Send + Sync>| {
                 EngineError::caused(ErrorCode::Internal, format!("open the engine's {what}"), e)
@@ -126,6 +131,7 @@ impl Engine {
             images,
             network,
             volumes,
+            trash,
             cgroups,
             controllers,
             bounding: Set::bounding(),

@@ -11,7 +11,7 @@ use weft_stdx::file::read_bounded;
 use crate::container::Ended;
 use crate::container::RemoveOptions;
 use crate::container::handle::Container;
-use crate::container::record::{State, Status};
+use crate::container::record::{Record, State, Status};
 use crate::engine::Engine;
 use crate::paths::remove_tree;
 use crate::session::Attached;
@@ -49,11 +49,16 @@ impl Engine {
                 record
             })
             .await;
-        let saved = self.save(container, |r| finish(&mut r.state, &record));
-        if let Err(error) = saved {
+        let end = |r: &mut Record| {
+            finish(&mut r.state, &record);
+            r.attachments.clear();
+        };
+        if container.with(|r| r.spec.auto_remove && r.spec.restart == RestartPolicy::No) {
+            // Removed next; after a crash in between, adoption finds the run ended and removes.
+            container.note(end);
+        } else if let Err(error) = self.save(container, end) {
             tracing::error!(%error, id = %container.id, "the end of a container could not be written");
         }
-        let _ = container.update(&self.inner.paths, |r| r.attachments.clear());
         container.pidfd.lock().expect("no holder panics").take();
         if record.oom_killed {
             self.emit(container, "oom", &[]);

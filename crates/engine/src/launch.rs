@@ -124,12 +124,14 @@ impl Engine {
 
         let mut namespaces = self.make_namespaces(&record)?;
         let id_base = namespaces.id_base;
+        // Namespaces go with their descriptors, and what is on a network is found by id: so far
+        // nothing needs the record to be released.
+        let attachments = self.attach_networks(&record, &mut namespaces)?;
         self.save(container, |r| {
             r.state.id_base = id_base;
             r.state.boot_id = clock::boot_id().to_owned();
+            r.attachments.clone_from(&attachments);
         })?;
-        let attachments = self.attach_networks(&record, &mut namespaces)?;
-        self.save(container, |r| r.attachments = attachments.clone())?;
         self.set_upstreams(&record, &attachments)?;
         self.write_network_files(&record, &attachments)?;
 

@@ -65,15 +65,28 @@ impl Engine {
             });
         }
         if self.fits_prepared(spec)
-            && let Some(prepared) =
-                self.inner
-                    .ready
-                    .take(&self.inner.network, &self.inner.ids, &self.inner.spawner)
+            && let Some(prepared) = self.inner.ready.networked(
+                &self.inner.network,
+                &self.inner.ids,
+                &self.inner.spawner,
+            )
         {
             let id_base = prepared.sandbox().id_base();
             return Ok(Namespaces {
                 id_base,
                 prepared: Some(prepared),
+                ..Namespaces::default()
+            });
+        }
+        if spec.network == NetworkMode::None
+            && let Some(reserved) = self.inner.ready.bare(&self.inner.ids, &self.inner.spawner)
+        {
+            let id_base = reserved.id_base();
+            let (user, net) = reserved.into_parts();
+            return Ok(Namespaces {
+                id_base,
+                user: Some(user),
+                net: Some(net),
                 ..Namespaces::default()
             });
         }

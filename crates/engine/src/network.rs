@@ -274,15 +274,10 @@ impl Engine {
         let Some(netns) = &namespaces.net else {
             return Ok(made);
         };
-        match &record.spec.network {
-            NetworkMode::Networks(list) => {
-                for (index, attach) in list.iter().enumerate().skip(made.len()) {
-                    made.push(self.attach_one(record, attach, netns.as_fd(), index)?);
-                }
+        if let NetworkMode::Networks(list) = &record.spec.network {
+            for (index, attach) in list.iter().enumerate().skip(made.len()) {
+                made.push(self.attach_one(record, attach, netns.as_fd(), index)?);
             }
-            _ => self.inner.network.loopback(netns.as_fd()).map_err(|e| {
-                EngineError::internal(format!("bring up loopback of container {}", record.name), e)
-            })?,
         }
         Ok(made)
     }

@@ -31,6 +31,10 @@ impl Paths {
         self.data.join("volumes")
     }
 
+    pub fn trash(&self) -> PathBuf {
+        self.data.join("trash")
+    }
+
     pub fn lock(&self) -> PathBuf {
         self.data.join("engine.lock")
     }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use weft_image::Snapshotter;
 
 use crate::container::handle::Container;
-use crate::container::record::Status;
+use crate::container::record::{Record, Status};
 use crate::container::{Ended, RemoveOptions, StopOptions, WaitCondition};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::names;
-use crate::paths::remove_tree;
 
 impl Engine {
     /// Removes a container. Never relies on creation having finished.
@@ -46,10 +45,16 @@ impl Engine {
             self.wait_end(&container, Some(std::time::Duration::from_secs(30)))
                 .await;
         }
-        self.save(&container, |r| {
+        let removing = |r: &mut Record| {
             r.state.status = Status::Removing;
             r.state.remove_volumes |= options.volumes;
-        })?;
+        };
+        if container.with(|r| r.spec.auto_remove && r.state.started_at_ns != 0) {
+            // What the disk says of such a one leads to its removal in any case (adopt.rs).
+            container.note(removing);
+        } else {
+            self.save(&container, removing)?;
+        }
         let volumes = container.state().remove_volumes;
         let target = Arc::clone(&container);
         let removed = self
@@ -103,7 +108,7 @@ impl Engine {
         }
         // The record goes last: as long as it is there, removal can be asked for again.
         if errors.is_empty()
-            && let Err(e) = remove_tree(&self.inner.paths.container(id))
+            && let Err(e) = self.inner.trash.put(&self.inner.paths.container(id))
         {
             errors.push(chain(&e));
         }

@@ -3,14 +3,15 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use weft_network::{Host, Pool, Prepared};
+use weft_network::{Host, Prepared};
 use weft_runtime::spawner::{self, Sandbox};
+use weft_stdx::pool::Pool;
 
 use crate::idrange::{IdRanges, RANGE_SIZE};
 
-/// Sandboxes kept ready once the first container was on the default network.
+/// Sandboxes of a kind kept ready once the first container needed one.
 const READY: usize = 4;
 
 /// A user and a network namespace with the id range they were made for; dropped unused, the range
@@ -70,35 +71,59 @@ impl Drop for Reserved {
     }
 }
 
-/// The sandboxes that are ready. Empty until the first start on the default network, so that an
-/// engine nobody uses it with makes no bridge.
+/// The sandboxes that are ready, with and without a place on the default network. Either kind is
+/// empty until the first start that needs one, so that an engine nobody uses it with makes none.
 #[derive(Debug, Default)]
 pub(crate) struct Ready {
-    pool: Mutex<Option<Pool<Reserved>>>,
+    networked: Mutex<Option<Pool<Prepared<Reserved>>>>,
+    bare: Mutex<Option<Pool<Reserved>>>,
 }
 
 impl Ready {
-    /// One that is ready; the first call begins preparing them.
-    pub fn take(
+    /// One on the default network; the first call begins preparing them.
+    pub fn networked(
         &self,
         host: &Host,
         ids: &Arc<IdRanges>,
         spawner: &spawner::Handle,
     ) -> Option<Prepared<Reserved>> {
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        if pool.is_none() {
+        take(&self.networked, || {
             let (ids, spawner) = (Arc::clone(ids), spawner.clone());
-            // Without one, every start makes its own: slower, nothing else.
-            *pool = Pool::new(host, READY, move || Reserved::make(&ids, &spawner)).ok();
-        }
-        pool.as_ref().and_then(Pool::take)
+            host.pool(READY, move || Reserved::make(&ids, &spawner))
+        })
+    }
+
+    /// One without a network; the first call begins preparing them.
+    pub fn bare(&self, ids: &Arc<IdRanges>, spawner: &spawner::Handle) -> Option<Reserved> {
+        take(&self.bare, || {
+            let (ids, spawner) = (Arc::clone(ids), spawner.clone());
+            Pool::new("bare-pool", READY, move || {
+                Reserved::make(&ids, &spawner)
+                    .inspect_err(|error| tracing::warn!(%error, "preparing a sandbox"))
+                    .ok()
+            })
+        })
     }
 
     /// Releases those that are ready.
     pub fn close(&self) {
-        self.pool
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        drop(lock(&self.networked).take());
+        drop(lock(&self.bare).take());
     }
+}
+
+/// Without a pool every start makes its own: slower, nothing else.
+fn take<T: Send + 'static>(
+    pool: &Mutex<Option<Pool<T>>>,
+    begin: impl FnOnce() -> io::Result<Pool<T>>,
+) -> Option<T> {
+    let mut pool = lock(pool);
+    if pool.is_none() {
+        *pool = begin().ok();
+    }
+    pool.as_ref().and_then(Pool::take)
+}
+
+fn lock<T>(pool: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
+    pool.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::ErrorKind;
-use crate::store::{Inner, StoreError, tree};
+use crate::store::{Inner, StoreError};
 use crate::unpack::{self, Limits, Report, UnpackError};
 
 mod buffer;
@@ -152,7 +152,7 @@ impl Inner {
         });
         if measured.is_err() {
             // What cannot be removed now is cleared when the store is next opened.
-            let _ = tree::remove(&dir);
+            let _ = weft_stdx::tree::remove(&dir);
         }
         measured
     }

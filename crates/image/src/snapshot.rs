@@ -4,6 +4,7 @@
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use weft_stdx::file::{self, Durability};
 
@@ -11,6 +12,7 @@ use crate::digest::Digest;
 use crate::error::{ErrorKind, io_kind};
 use crate::store::record::{SnapshotRecord, VERSION};
 use crate::store::{Image, StoreError, layers, tree};
+use weft_stdx::trash::Trash;
 
 mod diff;
 
@@ -35,7 +37,7 @@ pub trait Snapshotter {
 /// The directories of an overlay mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mounts {
-    /// Read-only layers, top first; never empty.
+    /// Read-only layers, top first; the last one holds weft's mount points.
     pub lower: Vec<PathBuf>,
     /// The writable directory.
     pub upper: PathBuf,
@@ -104,12 +106,14 @@ impl SnapshotError {
 /// Snapshots as overlayfs stacks of unpacked layers.
 pub struct Overlay {
     store: PathBuf,
+    trash: Arc<Trash>,
 }
 
 impl Overlay {
-    pub(crate) fn new(store: &Path) -> Self {
+    pub(crate) fn new(store: &Path, trash: Arc<Trash>) -> Self {
         Self {
             store: store.to_owned(),
+            trash,
         }
     }
 
@@ -121,6 +125,26 @@ impl Overlay {
             read_record(&self.dir(key), key).is_ok_and(|record| record.image == image)
         })?;
         Some(format!("snapshot {user}"))
+    }
+
+    /// The layers below any snapshot. A snapshot whose record cannot be read fails the whole
+    /// answer, so that nothing it may need is swept.
+    pub(crate) fn all_layers(&self) -> Result<Vec<Digest>, StoreError> {
+        let other = |error: SnapshotError| StoreError::Io {
+            doing: "read snapshots in",
+            path: self.store.join("snapshots"),
+            source: io::Error::other(error),
+        };
+        let mut layers = Vec::new();
+        for key in self.keys().map_err(other)? {
+            match read_record(&self.dir(&key), &key) {
+                Ok(record) => layers.extend(record_layers(&record, &key).map_err(other)?),
+                // Made just now, or half removed: it relies on nothing yet.
+                Err(SnapshotError::NotFound(_)) => {}
+                Err(error) => return Err(other(error)),
+            }
+        }
+        Ok(layers)
     }
 
     fn dir(&self, key: &str) -> PathBuf {
@@ -139,9 +163,7 @@ impl Overlay {
             }
             lower.push(path);
         }
-        if lower.is_empty() {
-            lower.push(self.store.join(layers::EMPTY));
-        }
+        lower.push(self.store.join(layers::SKELETON));
         Ok(lower)
     }
 
@@ -219,14 +241,9 @@ impl Snapshotter for Overlay {
     fn remove(&self, key: &str) -> Result<(), SnapshotError> {
         check_key(key)?;
         let dir = self.dir(key);
-        // Out of sight at once; a crash while deleting leaves it to the store's next start.
-        let trash = self.store.join("trash").join(weft_stdx::id::random_hex(8));
-        match std::fs::rename(&dir, &trash) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(SnapshotError::io("remove", &dir)(e)),
-        }
-        tree::remove(&trash).map_err(SnapshotError::io("remove", &dir))
+        self.trash
+            .put(&dir)
+            .map_err(SnapshotError::io("remove", &dir))
     }
 
     fn usage(&self, key: &str) -> Result<u64, SnapshotError> {
@@ -283,25 +300,4 @@ fn record_layers(record: &SnapshotRecord, key: &str) -> Result<Vec<Digest>, Snap
     layers
         .collect::<Result<_, _>>()
         .map_err(|_| SnapshotError::Record(key.to_owned()))
-}
-
-/// The layers below any snapshot of the store in `dir`. A snapshot whose record cannot be read
-/// fails the whole answer, so that nothing it may need is swept.
-pub(crate) fn all_layers(dir: &Path) -> Result<Vec<Digest>, StoreError> {
-    let overlay = Overlay::new(dir);
-    let other = |error: SnapshotError| StoreError::Io {
-        doing: "read snapshots in",
-        path: dir.join("snapshots"),
-        source: io::Error::other(error),
-    };
-    let mut layers = Vec::new();
-    for key in overlay.keys().map_err(other)? {
-        match read_record(&overlay.dir(&key), &key) {
-            Ok(record) => layers.extend(record_layers(&record, &key).map_err(other)?),
-            // Made just now, or half removed: it relies on nothing yet.
-            Err(SnapshotError::NotFound(_)) => {}
-            Err(error) => return Err(other(error)),
-        }
-    }
-    Ok(layers)
 }

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use crate::conntrack::Flow;
 use crate::host::Host;
 use crate::inside::{self, Inside};
-use crate::netlink::{Batch, KernelError};
+use crate::netlink::Batch;
 use crate::nft::Op;
 use crate::port::{Held, PortSpec, Protocol, PublishedPort, allocate};
 use crate::record::{EndpointRecord, RecordError};
@@ -127,14 +127,6 @@ impl Host {
             self.publish(&attachment)?;
         }
         Ok(attachment)
-    }
-
-    /// Brings up the loopback interface of a namespace that has no network.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn loopback(&self, netns: BorrowedFd<'_>) -> Result<(), KernelError> {
-        inside::loopback(netns)
     }
 
     /// Has the name servers of a container's networks ask these resolvers for what they do not

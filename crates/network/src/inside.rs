@@ -44,15 +44,6 @@ fn within<T: Send>(
     })
 }
 
-/// Brings the loopback interface up.
-pub(crate) fn loopback(netns: BorrowedFd<'_>) -> Result<(), KernelError> {
-    within(netns, || {
-        let mut batch = Batch::new();
-        rtnetlink::set_up(&mut batch, rtnetlink::LOOPBACK_INDEX);
-        Connection::open(Family::Route)?.run(batch)
-    })
-}
-
 /// Loopback and `inside.interface` up, with address and default route; no IPv6 on it.
 pub(crate) fn configure(netns: BorrowedFd<'_>, inside: &Inside<'_>) -> Result<(), KernelError> {
     within(netns, || {

@@ -35,7 +35,7 @@ pub use host::{Host, HostConfig, OpenError};
 pub use kind::ErrorKind;
 pub use netlink::KernelError;
 pub use network::{DEFAULT_NETWORK, Network, NetworkError, NetworkSpec};
-pub use pool::{Pool, Prepared};
+pub use pool::Prepared;
 pub use port::{PortError, PortSpec, Protocol, PublishedPort, UnknownProtocol};
 pub use record::RecordError;
 pub use subnet::{Mac, ParseError, Subnet};

@@ -4,13 +4,11 @@
 //! What is prepared lives in memory and in descriptors alone: if the daemon dies, namespaces and
 //! interfaces vanish with it. Never: what else a sandbox is; its maker knows.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+
+use weft_stdx::pool::Pool;
 
 use crate::attach::{Attach, AttachError, Attachment, Place, check};
 use crate::host::Host;
@@ -20,12 +18,7 @@ use crate::network::DEFAULT_NETWORK;
 use crate::rtnetlink::{self, Veth};
 use crate::subnet::{Mac, Subnet};
 
-/// More than a burst of starts takes before the refill catches up.
-const MOST: usize = 64;
 const INTERFACE: &str = "eth0";
-/// How long refilling pauses after a failure; doubled up to the longest while it fails.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A sandbox with a place on the default network. Dropped unclaimed, all of it is released.
 #[derive(Debug)]
@@ -72,6 +65,25 @@ impl<S> Prepared<S> {
 }
 
 impl Host {
+    /// Keeps `size` sandboxes ready, each on the default network; `make` makes one, and may be slow.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn pool<S: AsFd + Send + 'static>(
+        &self,
+        size: usize,
+        make: impl Fn() -> io::Result<S> + Send + 'static,
+    ) -> io::Result<Pool<Prepared<S>>> {
+        let host = self.clone();
+        Pool::new("net-pool", size, move || {
+            let made = make()
+                .map_err(|error| Box::new(error) as Box<dyn std::error::Error>)
+                .and_then(|sandbox| host.prepare(sandbox).map_err(Into::into));
+            made.inspect_err(|error| tracing::warn!(error = &**error, "preparing a sandbox"))
+                .ok()
+        })
+    }
+
     /// Puts a container into a prepared sandbox. `attach.netns` is not used: it is the sandbox's.
     ///
     /// # Errors
@@ -191,127 +203,4 @@ impl Host {
         };
         inside::configure(sandbox.as_fd(), &inside)
     }
-}
-
-#[derive(Debug)]
-struct Queue<S> {
-    ready: VecDeque<Prepared<S>>,
-    closing: bool,
-}
-
-#[derive(Debug)]
-struct Shared<S> {
-    queue: Mutex<Queue<S>>,
-    changed: Condvar,
-    size: usize,
-}
-
-impl<S> Shared<S> {
-    fn lock(&self) -> MutexGuard<'_, Queue<S>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Prepared sandboxes, refilled by a thread. Dropped, those left are released.
-#[derive(Debug)]
-pub struct Pool<S> {
-    shared: Arc<Shared<S>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl<S: AsFd + Send + 'static> Pool<S> {
-    /// Keeps `size` sandboxes ready (at most 64); `make` makes one, and may be slow.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
-    pub fn new(
-        host: &Host,
-        size: usize,
-        make: impl Fn() -> io::Result<S> + Send + 'static,
-    ) -> io::Result<Pool<S>> {
-        let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue {
-                ready: VecDeque::new(),
-                closing: false,
-            }),
-            changed: Condvar::new(),
-            size: size.min(MOST),
-        });
-        let (of_thread, host) = (Arc::clone(&shared), host.clone());
-        let thread = std::thread::Builder::new()
-            .name("net-pool".to_owned())
-            .spawn(move || fill(&of_thread, &host, &make))?;
-        Ok(Pool {
-            shared,
-            thread: Some(thread),
-        })
-    }
-
-    /// One that is ready, if there is one.
-    pub fn take(&self) -> Option<Prepared<S>> {
-        let prepared = self.shared.lock().ready.pop_front();
-        self.shared.changed.notify_all();
-        prepared
-    }
-
-    /// Waits until the pool is full, or `patience` is over; says which.
-    pub fn is_full_within(&self, patience: Duration) -> bool {
-        let (queue, _) = self
-            .shared
-            .changed
-            .wait_timeout_while(self.shared.lock(), patience, |queue| {
-                queue.ready.len() < self.shared.size
-            })
-            .unwrap_or_else(PoisonError::into_inner);
-        queue.ready.len() >= self.shared.size
-    }
-}
-
-impl<S> Drop for Pool<S> {
-    fn drop(&mut self) {
-        self.shared.lock().closing = true;
-        self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A panic in it was reported where it happened.
-            let _ = thread.join();
-        }
-        // Outside the lock: releasing takes others.
-        let left = std::mem::take(&mut self.shared.lock().ready);
-        drop(left);
-    }
-}
-
-fn fill<S: AsFd>(shared: &Shared<S>, host: &Host, make: &impl Fn() -> io::Result<S>) {
-    let mut pause = SHORTEST_PAUSE;
-    while wants_more(shared) {
-        let made = make()
-            .map_err(|error| Box::new(error) as Box<dyn std::error::Error>)
-            .and_then(|sandbox| host.prepare(sandbox).map_err(Into::into));
-        match made {
-            Ok(prepared) => {
-                pause = SHORTEST_PAUSE;
-                shared.lock().ready.push_back(prepared);
-                shared.changed.notify_all();
-            }
-            Err(error) => {
-                tracing::warn!(error = &*error, "preparing a sandbox");
-                let waited = shared
-                    .changed
-                    .wait_timeout_while(shared.lock(), pause, |queue| !queue.closing);
-                drop(waited);
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-    }
-}
-
-/// Waits until one is missing; false when there will be no need.
-fn wants_more<S>(shared: &Shared<S>) -> bool {
-    let queue = shared
-        .changed
-        .wait_while(shared.lock(), |queue| {
-            !queue.closing && queue.ready.len() >= shared.size
-        })
-        .unwrap_or_else(PoisonError::into_inner);
-    !queue.closing
 }

@@ -10,11 +10,12 @@ mod program;
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 
 use oci_spec::runtime::{
     LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxResources,
 };
-use weft_sys::bpf::{self, Instruction};
+use weft_sys::bpf::{self, Instruction, Program};
 
 /// Most rules of one container; beyond it the program would grow past what is worth checking on
 /// every open.
@@ -160,9 +161,30 @@ impl Filter {
                 .map(drop)
                 .map_err(failed("detach"));
         }
-        let program = bpf::load_device_program(&self.program()).map_err(failed("load"))?;
-        bpf::attach_device_program(cgroup, &program).map_err(failed("attach"))
+        let loaded;
+        let shared = (self == default_filter()).then(default_program);
+        let program = match shared.flatten() {
+            Some(program) => program,
+            None => {
+                loaded = bpf::load_device_program(&self.program()).map_err(failed("load"))?;
+                &loaded
+            }
+        };
+        bpf::attach_device_program(cgroup, program).map_err(failed("attach"))
     }
+}
+
+/// The program of [`default_rules`], loaded once in a process and shared with what is forked from
+/// it: the kernel takes half a millisecond to check one. `None` if it can't be loaded.
+pub(crate) fn default_program() -> Option<&'static Program> {
+    static LOADED: OnceLock<Option<Program>> = OnceLock::new();
+    let load = || bpf::load_device_program(&default_filter().program()).ok();
+    LOADED.get_or_init(load).as_ref()
+}
+
+fn default_filter() -> &'static Filter {
+    static FILTER: OnceLock<Filter> = OnceLock::new();
+    FILTER.get_or_init(|| Filter::of(&default_rules()).expect("our own rules are well formed"))
 }
 
 impl Rule {

@@ -89,7 +89,7 @@ pub struct Fds {
 pub struct Sandbox {
     /// The user namespace.
     pub user: OwnedFd,
-    /// The network namespace, its loopback still down.
+    /// The network namespace, its loopback up.
     pub net: OwnedFd,
 }
 
@@ -190,7 +190,7 @@ impl Handle {
         Ok(Sandbox { user, net })
     }
 
-    /// Makes a network namespace that belongs to the host's user namespace.
+    /// Makes a network namespace that belongs to the host's user namespace, its loopback up.
     ///
     /// # Errors
     /// [`SpawnError`].

@@ -1,6 +1,9 @@
-//! What std lacks: atomic file replacement, the clock, random ids.
+//! What std lacks: atomic file replacement, removal of trees, pools, the clock, random ids.
 //! Knows nothing about containers.
 
 pub mod clock;
 pub mod file;
 pub mod id;
+pub mod pool;
+pub mod trash;
+pub mod tree;

@@ -181,7 +181,8 @@ pub struct IdMap {
 
 /// Makes a user namespace with these maps, and with it new namespaces of `with`, owned by it.
 ///
-/// Nothing but the descriptors holds them. They come in the order user, then [`Kind::ALL`]'s.
+/// Nothing but the descriptors holds them. They come in the order user, then [`Kind::ALL`]'s. The
+/// loopback device of a network namespace is up.
 /// Needs one thread and the right to map these ids.
 pub fn create_user(
     uids: &[IdMap],
@@ -189,6 +190,7 @@ pub fn create_user(
     with: Kinds,
 ) -> io::Result<(OwnedFd, Vec<(Kind, OwnedFd)>)> {
     let (mut gate, keeper) = io::pipe()?;
+    let (mut told, mut ready) = io::pipe()?;
     let request = CloneRequest {
         namespaces: with | Kind::User,
         ..CloneRequest::default()
@@ -198,12 +200,17 @@ pub fn create_user(
         Side::Child => {
             // Lives until it is killed, or the maker dies and the pipe with it.
             drop(keeper);
+            if !with.contains(Kind::Network) || raise_loopback().is_ok() {
+                let _ = ready.write_all(&[0]);
+            }
+            drop(ready);
             let _ = gate.read(&mut [0]);
             exit_now(0);
         }
     };
-    drop(gate);
+    drop((gate, ready));
     let made = (|| {
+        told.read_exact(&mut [0])?;
         write_map(child.pid, "uid_map", uids)?;
         write_map(child.pid, "gid_map", gids)?;
         let user = of_process(child.pid, Kind::User)?;

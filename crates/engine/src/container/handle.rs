@@ -80,17 +80,26 @@ impl Container {
         look(&self.record.lock().expect("no holder panics"))
     }
 
-    /// Changes the record, in memory and on disk.
+    /// Changes the record, in memory and on disk; a change that changes nothing is not written.
     ///
     /// # Errors
     /// It can't be written; memory then has the change, the disk the old one.
     pub fn update(&self, paths: &Paths, change: impl FnOnce(&mut Record)) -> io::Result<()> {
         let record = {
             let mut record = self.record.lock().expect("no holder panics");
+            let before = record.clone();
             change(&mut record);
+            if *record == before {
+                return Ok(());
+            }
             record.clone()
         };
         write(paths, &record)
+    }
+
+    /// Changes the record in memory only: whoever reads the disk next finds out for himself.
+    pub fn note(&self, change: impl FnOnce(&mut Record)) {
+        change(&mut self.record.lock().expect("no holder panics"));
     }
 
     pub fn progress(&self) -> watch::Receiver<Progress> {

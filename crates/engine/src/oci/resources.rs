@@ -140,34 +140,16 @@ fn device_rules(record: &Record, facts: &Facts) -> Value {
     if record.spec.security.privileged {
         return json!([{ "allow": true, "access": "rwm" }]);
     }
-    let rule = |kind: char, major: u32, minor: Option<u32>, access: &str| {
-        let mut rule =
-            json!({ "allow": true, "type": kind.to_string(), "major": major, "access": access });
-        if let Some(minor) = minor {
-            rule["minor"] = json!(minor);
-        }
-        rule
-    };
-    let mut rules = vec![
-        json!({ "allow": false, "access": "rwm" }),
-        // Making a node is harmless: opening it is what these rules decide.
-        json!({ "allow": true, "type": "c", "access": "m" }),
-        json!({ "allow": true, "type": "b", "access": "m" }),
-    ];
-    for minor in [3, 5, 7, 8, 9] {
-        rules.push(rule('c', 1, Some(minor), "rwm")); // null zero full random urandom
-    }
-    rules.push(rule('c', 5, Some(0), "rwm")); // tty
-    rules.push(rule('c', 5, Some(1), "rwm")); // console
-    rules.push(rule('c', 5, Some(2), "rwm")); // ptmx
-    rules.push(rule('c', 136, None, "rwm")); // pts
+    let usual = weft_runtime::devices::default_rules();
+    let mut rules: Vec<Value> = usual.iter().map(|rule| json!(rule)).collect();
     for device in &facts.devices {
-        rules.push(rule(
-            device.kind,
-            device.major,
-            Some(device.minor),
-            &device.permissions,
-        ));
+        rules.push(json!({
+            "allow": true,
+            "type": device.kind.to_string(),
+            "major": device.major,
+            "minor": device.minor,
+            "access": device.permissions,
+        }));
     }
     Value::Array(rules)
 }

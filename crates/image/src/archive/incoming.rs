@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use super::ArchiveError;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::ingest::{Compression, IngestError};
+use crate::store::Inner;
 use crate::store::blobs::create_private;
-use crate::store::{Inner, tree};
 use crate::unpack::reader::{Archive, Entry, Kind};
 use crate::unpack::{Limits, shown};
 
@@ -40,7 +40,7 @@ pub(super) struct Spooled {
 impl Drop for Incoming {
     fn drop(&mut self) {
         // What cannot be removed now is cleared when the store is next opened.
-        let _ = tree::remove(&self.dir);
+        let _ = weft_stdx::tree::remove(&self.dir);
     }
 }
 

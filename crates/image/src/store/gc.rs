@@ -55,18 +55,19 @@ impl Inner {
         let mut reclaimed = Reclaimed::default();
         {
             let state = self.state();
-            let kept = state.kept(&crate::snapshot::all_layers(&self.dir)?);
+            let kept = state.kept(&self.snapshots.all_layers()?);
             for content in self.content()? {
                 if kept.holds(&content) {
                     continue;
                 }
-                self.discard(&content.path)?;
+                reclaimed.bytes += self.discard(&content.path)?;
                 if content.is_layer {
                     reclaimed.layers.extend(content.digest);
                 }
             }
         }
-        reclaimed.bytes = self.empty_trash()?;
+        // Whoever collects wants the space, not the time.
+        self.trash.settle();
         Ok(reclaimed)
     }
 
@@ -107,30 +108,16 @@ impl Inner {
         Ok(all)
     }
 
-    fn discard(&self, path: &Path) -> Result<(), StoreError> {
-        let to = self.dir.join("trash").join(weft_stdx::id::random_hex(8));
-        match fs::rename(path, &to) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(e)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Deletes what was discarded; answers how many bytes it took.
-    pub(crate) fn empty_trash(&self) -> Result<u64, StoreError> {
-        let mut bytes = 0;
-        for (path, _) in children(&self.dir.join("trash"))? {
-            let own = fs::symlink_metadata(&path).map_or(0, |m| {
-                use std::os::unix::fs::MetadataExt;
-                if m.is_dir() { 0 } else { m.blocks() * 512 }
-            });
-            let below = if own == 0 {
-                tree::disk_usage(&path).unwrap_or(0)
-            } else {
-                0
-            };
-            tree::remove(&path).map_err(StoreError::io("remove", &path))?;
-            bytes += own + below;
-        }
+    /// Out of sight at once; answers how many bytes it takes.
+    fn discard(&self, path: &Path) -> Result<u64, StoreError> {
+        let bytes = match fs::symlink_metadata(path) {
+            Ok(found) if found.is_dir() => tree::disk_usage(path).unwrap_or(0),
+            Ok(found) => std::os::unix::fs::MetadataExt::blocks(&found) * 512,
+            Err(_) => 0,
+        };
+        self.trash
+            .put(path)
+            .map_err(StoreError::io("remove", path))?;
         Ok(bytes)
     }
 
@@ -139,15 +126,14 @@ impl Inner {
     pub(crate) fn clear_leftovers(&self) -> Result<(), StoreError> {
         for (path, name) in children(&self.dir.join("ingest"))? {
             if !name.starts_with("partial-") {
-                tree::remove(&path).map_err(StoreError::io("remove", &path))?;
+                weft_stdx::tree::remove(&path).map_err(StoreError::io("remove", &path))?;
             }
         }
         for (path, name) in children(&self.dir)? {
             if name.contains(".tmp-") {
-                tree::remove(&path).map_err(StoreError::io("remove", &path))?;
+                weft_stdx::tree::remove(&path).map_err(StoreError::io("remove", &path))?;
             }
         }
-        self.empty_trash()?;
         Ok(())
     }
 

@@ -1,17 +1,40 @@
 //! Owns unpacked layers: directories named by diff id, complete and verified or absent.
 //! Never unpacks one itself.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use weft_stdx::file::{self, Durability};
 
 use super::record::{UnpackedRecord, VERSION};
-use super::{Inner, StoreError, tree};
+use super::{Inner, StoreError};
 use crate::digest::Digest;
 use crate::ingest::Measured;
 
-/// What lies below a container whose image has no layers: overlayfs wants something there.
-pub(crate) const EMPTY: &str = "empty";
+/// What lies below every container: the mount points weft needs, so that none has to be made in its
+/// writable layer, where they would cost time and look like changes.
+pub(crate) const SKELETON: &str = "skeleton";
+
+/// Makes the skeleton of the store in `dir`, or completes it.
+pub(crate) fn make_skeleton(dir: &Path) -> Result<(), StoreError> {
+    let root = dir.join(SKELETON);
+    for name in ["", "dev", "etc", "proc", "sys"] {
+        let path = root.join(name);
+        let mut builder = std::fs::DirBuilder::new();
+        let made = builder.recursive(true).create(&path);
+        let mode = std::fs::Permissions::from_mode(0o755);
+        made.and_then(|()| std::fs::set_permissions(&path, mode))
+            .map_err(StoreError::io("create directory", &path))?;
+    }
+    for name in ["etc/hostname", "etc/hosts", "etc/resolv.conf"] {
+        let path = root.join(name);
+        let mode = std::fs::Permissions::from_mode(0o644);
+        std::fs::write(&path, "")
+            .and_then(|()| std::fs::set_permissions(&path, mode))
+            .map_err(StoreError::io("create", &path))?;
+    }
+    Ok(())
+}
 
 impl Inner {
     /// The directory of one layer: `fs` and `layer.json` are in it.
@@ -56,7 +79,7 @@ impl Inner {
             Ok(()) => Ok(()),
             // Another transfer was faster with the same content.
             Err(_) if self.has_layer(diff_id) => {
-                tree::remove(from).map_err(StoreError::io("remove", from))
+                weft_stdx::tree::remove(from).map_err(StoreError::io("remove", from))
             }
             Err(error) => Err(StoreError::io("rename layer to", &to)(error)),
         }

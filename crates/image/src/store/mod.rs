@@ -7,6 +7,7 @@
 //!   lock                     held by the one process that has the store open
 //!   blobs/sha256/<hex>       manifests, configs, compressed layers; complete and verified
 //!   layers/<hex>/fs          one layer unpacked, by diff id; layer.json beside it
+//!   skeleton/                lowest layer of every container: what weft mounts on
 //!   snapshots/<key>/         upper and work directory of one container
 //!   ingest/                  what is being made; partial downloads by digest
 //!   trash/                   renamed here in an instant, deleted at leisure
@@ -27,6 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use weft_stdx::file::{self, Durability};
+use weft_stdx::trash::Trash;
 
 pub use gc::Reclaimed;
 pub use names::{NameError, RemoveOptions, Removed};
@@ -52,6 +54,7 @@ pub(crate) struct Inner {
     pub transfers: crate::pull::Transfers,
     state: Mutex<State>,
     snapshots: Overlay,
+    trash: Arc<Trash>,
     /// Held open for its lock.
     _lock: OwnedFd,
 }
@@ -190,15 +193,17 @@ impl Store {
         ] {
             make_private(&dir.join(sub))?;
         }
-        make_private(&dir.join(layers::EMPTY))?;
         let lock = lock(dir)?;
-        let snapshots = Overlay::new(dir);
+        layers::make_skeleton(dir)?;
+        let trash = Arc::new(Trash::new(&dir.join("trash")));
+        let snapshots = Overlay::new(dir, Arc::clone(&trash));
         let inner = Inner {
             dir: dir.to_owned(),
             registries,
             transfers: crate::pull::Transfers::default(),
             state: Mutex::default(),
             snapshots,
+            trash,
             _lock: lock,
         };
         inner.clear_leftovers()?;

@@ -1,9 +1,8 @@
-//! Owns the removal and measuring of directory trees by descriptor: no name in them is resolved
-//! through a link, however the tree changes meanwhile (CVE-2022-21658 class).
+//! Owns the measuring of directory trees by descriptor: no name in them is resolved through a
+//! link, however the tree changes meanwhile.
 
-use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
@@ -16,53 +15,6 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-
-/// Removes the tree at the trusted path `path`; fine if it is not there.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    remove_below(CWD, path, 0)
-}
-
-/// Removes `name` below `dir`, whatever it is, without following links.
-pub(crate) fn remove_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
-    remove_below(dir, name, 0)
-}
-
-fn remove_below(
-    dir: BorrowedFd<'_>,
-    name: impl rustix::path::Arg + Copy,
-    depth: usize,
-) -> io::Result<()> {
-    match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        Err(errno) => return Err(errno.into()),
-    }
-    if depth > DEPTH_MAX {
-        return Err(io::Error::other(format!(
-            "directory tree is deeper than {DEPTH_MAX} levels"
-        )));
-    }
-    match rustix::fs::openat(dir, name, DIRECTORY, Mode::empty()) {
-        Ok(fd) => empty(&fd, depth)?,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(errno) => return Err(errno.into()),
-    }
-    match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-fn empty(fd: &OwnedFd, depth: usize) -> io::Result<()> {
-    for entry in Dir::read_from(fd)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name != c"." && name != c".." {
-            remove_below(fd.as_fd(), name, depth + 1)?;
-        }
-    }
-    Ok(())
-}
 
 /// Bytes that the files of a tree take on disk; hard links count once per name.
 pub(crate) fn disk_usage(path: &Path) -> io::Result<u64> {

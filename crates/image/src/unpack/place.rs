@@ -312,7 +312,7 @@ impl Place {
             Err(Errno::EXIST) => {}
             other => return other.map_err(refused),
         }
-        crate::store::tree::remove_at(dir, name).map_err(failed("replace", path.bytes()))?;
+        weft_stdx::tree::remove_at(dir, name).map_err(failed("replace", path.bytes()))?;
         self.directories.forget();
         make(dir, name).map_err(refused)
     }

@@ -232,14 +232,3 @@ fn a_second_network_leaves_the_way_out_alone() {
         assert!(host.attachments("one").is_empty());
     });
 }
-
-#[test]
-fn no_network_is_a_loopback_interface() {
-    on_a_machine(|machine| {
-        let host = machine.open();
-        let netns = netns();
-        host.loopback(netns.as_fd()).unwrap();
-        let lo = inside(&netns, || run("ip addr show lo"));
-        assert!(lo.contains("inet 127.0.0.1/8"), "{lo}");
-    });
-}

@@ -4,14 +4,15 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use weft_network::{AttachError, Host, NetworkSpec, Pool, Protocol};
+use weft_network::{AttachError, Host, NetworkSpec, Prepared, Protocol};
+use weft_stdx::pool::Pool;
 
 use crate::machine::{MACHINE, OUTSIDE, fetch, netns, on_a_machine, port, request, run, serve};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn pool(host: &Host, size: usize) -> Pool<OwnedFd> {
-    let pool = Pool::new(host, size, || Ok(netns())).unwrap();
+fn pool(host: &Host, size: usize) -> Pool<Prepared<OwnedFd>> {
+    let pool = host.pool(size, || Ok(netns())).unwrap();
     assert!(pool.is_full_within(PATIENCE));
     pool
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use oci_spec::runtime::LinuxResources;
 
@@ -21,11 +21,15 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
-    /// Finds the tree through `/proc/self/mountinfo`.
+    /// Finds the tree through `/proc/self/mountinfo`; looked for once in a process, and found by
+    /// what is forked from it.
     pub fn find() -> Result<Hierarchy> {
-        mount::find().map(|root| Hierarchy {
-            root: Arc::new(root),
-        })
+        static FOUND: OnceLock<Hierarchy> = OnceLock::new();
+        if let Some(found) = FOUND.get() {
+            return Ok(found.clone());
+        }
+        let root = Arc::new(mount::find()?);
+        Ok(FOUND.get_or_init(|| Hierarchy { root }).clone())
     }
 
     /// The controllers the tree has.

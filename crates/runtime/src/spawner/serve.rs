@@ -20,6 +20,8 @@ use weft_sys::signal::SignalFd;
 
 use super::{ATTACH_MAX, Fds, answer, wire};
 use crate::capabilities;
+use crate::cgroup::Hierarchy;
+use crate::devices;
 use crate::monitor::record::{Envelope, Failure, FailureKind, Record, Reply, Request};
 use crate::monitor::{self, Task};
 use crate::seccomp;
@@ -88,6 +90,8 @@ impl Spawner {
         rustix::mount::mount_change("/", propagation)?;
         // What every monitor would find out anew: it inherits these caches.
         let _ = weft_stdx::clock::boot_id();
+        let _ = Hierarchy::find();
+        let _ = devices::default_program();
         let _ = seccomp::compile(&seccomp::default_profile(capabilities::Set::DEFAULT));
         let children = SignalFd::block(&[rustix::process::Signal::CHILD.as_raw()])?;
         Ok(Self { socket, children })
@@ -247,7 +251,7 @@ fn sandbox(base: u32, size: u32) -> io::Result<[OwnedFd; 2]> {
 fn netns() -> io::Result<OwnedFd> {
     let home = namespace::of_self(Kind::Network)?;
     namespace::unshare(Kinds::from(Kind::Network))?;
-    let made = namespace::of_self(Kind::Network);
+    let made = namespace::raise_loopback().and_then(|()| namespace::of_self(Kind::Network));
     if namespace::join(&home, Kind::Network).is_err() {
         // Everything from here on would be made in the wrong network: better not to be.
         exit_now(1);

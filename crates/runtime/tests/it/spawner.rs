@@ -364,7 +364,8 @@ fn namespaces_come_as_descriptors_and_a_container_can_join_them() {
             "sh",
             "-c",
             "cat /proc/self/uid_map; id -u; \
-         echo again > /dev/stdout; echo new > /tmp/file; cat /tmp/file",
+         echo again > /dev/stdout; echo new > /tmp/file; cat /tmp/file; \
+         ip link show lo | grep -o UP,LOWER_UP",
         ],
         |config| {
             let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
@@ -391,7 +392,15 @@ fn namespaces_come_as_descriptors_and_a_container_can_join_them() {
     let words: Vec<_> = text.split_whitespace().collect();
     assert_eq!(
         words,
-        ["0", "268435456", "65536", "0", "again", "new"],
+        [
+            "0",
+            "268435456",
+            "65536",
+            "0",
+            "again",
+            "new",
+            "UP,LOWER_UP"
+        ],
         "{text}"
     );
 }
