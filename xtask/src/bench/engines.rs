@@ -134,9 +134,9 @@ impl Engines {
         engines.containerd = dir.join("docker-exec/containerd/containerd.sock");
         let flag = |name: &str, at: &str| [name.to_owned(), dir.join(at).display().to_string()];
         let args = [flag("--root", "podman"), flag("--runroot", "podman-run")].concat();
-        // Debian's defaults ask for more open files than a machine without CAP_SYS_RESOURCE gives.
+        // Its defaults ask for more than a machine without CAP_SYS_RESOURCE gives.
         let conf = dir.join("containers.conf");
-        let text = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\"]\n[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\n";
+        let text = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\n";
         fs::write(&conf, text).with_context(|| format!("write {}", conf.display()))?;
         engines.peers.push(Engine {
             name: "podman".into(),
