@@ -2,6 +2,8 @@
 //!
 //! Never: bridges that are not a network's.
 
+use rustix::io::Errno;
+
 use crate::host::Host;
 use crate::inside::{no_ipv6, set};
 use crate::netlink::{Batch, KernelError};
@@ -29,17 +31,15 @@ impl Host {
         };
         let bridge = net.network.bridge.clone();
         let found = rtnetlink::find_link(&mut self.route(), &bridge).map_err(kernel)?;
-        let index = match found {
-            Some(link) if link.kind.as_deref() == Some("bridge") => link.index,
+        match found {
+            Some(link) if link.is_bridge() => {}
             Some(_) => {
                 let what = format!("use interface {bridge}, which is not a bridge");
-                return Err(kernel(KernelError::new(what, rustix::io::Errno::EXIST)));
+                return Err(kernel(KernelError::new(what, Errno::EXIST)));
             }
-            None => {
-                self.avoid_occupied(state, id)?;
-                self.make_bridge(state, id).map_err(kernel)?
-            }
-        };
+            None => self.avoid_occupied(state, id)?,
+        }
+        let index = self.make_bridge(state, id).map_err(kernel)?;
         let net = state.networks.get_mut(id).expect("looked up above");
         net.bridge = Some(index);
         if !net.network.is_default {
@@ -73,6 +73,7 @@ impl Host {
     }
 
     /// Rules first, then the bridge, then what opens it: there is no moment without a guard.
+    /// What is there already stays as it is.
     fn make_bridge(&self, state: &State, id: &str) -> Result<u32, KernelError> {
         let net = &state.networks[id];
         let network = &net.network;
@@ -84,12 +85,22 @@ impl Host {
             self.reconcile_with(state, Some(net.rules()))?;
         }
         let mut batch = Batch::new();
-        rtnetlink::new_bridge(&mut batch, &network.bridge, Mac::random(), network.mtu);
+        rtnetlink::new_bridge(&mut batch, &network.bridge, Mac::of(id), network.mtu);
+        match self.route().run(batch) {
+            Err(error) if !error.is(Errno::EXIST) => return Err(error),
+            _ => {}
+        }
+        self.equip_bridge(state, id)
+    }
+
+    /// Gives a bridge its settings, its address and its ports, as far as they are missing, and
+    /// answers with its number.
+    pub(crate) fn equip_bridge(&self, state: &State, id: &str) -> Result<u32, KernelError> {
+        let network = &state.networks[id].network;
         let mut route = self.route();
-        route.run(batch)?;
         let link = rtnetlink::find_link(&mut route, &network.bridge)?.ok_or_else(|| {
             let what = format!("find bridge {}", network.bridge);
-            KernelError::new(what, rustix::io::Errno::NODEV)
+            KernelError::new(what, Errno::NODEV)
         })?;
         no_ipv6(&network.bridge)?;
         // See docs/design/0002-loopback-publishing.md.
@@ -97,7 +108,18 @@ impl Host {
         let mut batch = Batch::new();
         rtnetlink::new_address(&mut batch, link.index, network.gateway, network.subnet);
         rtnetlink::set_up(&mut batch, link.index);
-        route.run(batch)?;
+        for (port, is_published) in state.links_on(id) {
+            rtnetlink::set_bridge(&mut batch, &port, link.index);
+            if is_published {
+                rtnetlink::set_hairpin(&mut batch, &port);
+            }
+        }
+        // The address is there already, or a port is on its way out.
+        let harmless = |error: &KernelError| error.is(Errno::EXIST) || error.is(Errno::NODEV);
+        let mut errors = route.run_all(batch)?.into_iter().map(|(_, error)| error);
+        if let Some(error) = errors.find(|error| !harmless(error)) {
+            return Err(error);
+        }
         drop(route);
         if !network.internal {
             self.forward()?;

@@ -158,7 +158,7 @@ impl Host {
     fn delete_bridge(&self, network: &Network) -> Result<(), KernelError> {
         let mut route = self.route();
         match rtnetlink::find_link(&mut route, &network.bridge)? {
-            Some(link) if link.kind.as_deref() == Some("bridge") => {
+            Some(link) if link.is_bridge() => {
                 let mut batch = Batch::new();
                 rtnetlink::delete_link(&mut batch, &network.bridge);
                 route.run(batch)

@@ -5,7 +5,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use weft_sys::netlink::Family;
 
@@ -20,6 +20,7 @@ use crate::ruleset::{NetworkRules, SETS};
 use crate::state::{Endpoint, Net, State};
 use crate::subnet::{Mac, ParseError, Subnet};
 use crate::sweep::Sweeper;
+use crate::watch::{Watch, Watcher};
 use crate::{Attachment, plan};
 
 /// Warnings kept; older ones go.
@@ -110,18 +111,23 @@ struct Inner {
     sweeper: Sweeper,
     directory: Arc<Directory>,
     warnings: Mutex<Vec<String>>,
+    watcher: OnceLock<Watcher>,
 }
 
-/// Warns while the machine's networking is there, without keeping it.
+/// The machine's networking while it is there, without keeping it.
 #[derive(Debug, Clone)]
 pub(crate) struct WeakHost {
     inner: Weak<Inner>,
 }
 
 impl WeakHost {
+    pub(crate) fn get(&self) -> Option<Host> {
+        self.inner.upgrade().map(|inner| Host { inner })
+    }
+
     pub(crate) fn warn(&self, text: String) {
-        if let Some(inner) = self.inner.upgrade() {
-            Host { inner }.warn(text);
+        if let Some(host) = self.get() {
+            host.warn(text);
         }
     }
 }
@@ -145,6 +151,8 @@ impl Host {
             return Err(OpenError::BadInstance(config.instance));
         }
         let store = Store::open(&config.state_dir).map_err(OpenError::Record)?;
+        // Before anything is looked at: what is changed from now on is heard of.
+        let watch = Watch::open().map_err(OpenError::Kernel)?;
         let host = Host {
             inner: Arc::new(Inner {
                 link_prefix: format!("wv{}", short_hash(&config.instance)),
@@ -155,6 +163,7 @@ impl Host {
                 sweeper: Sweeper::start().map_err(OpenError::Kernel)?,
                 directory: Arc::default(),
                 warnings: Mutex::default(),
+                watcher: OnceLock::new(),
                 config,
             }),
         };
@@ -164,9 +173,15 @@ impl Host {
             .map_err(OpenError::Default)?;
         host.find_links(&mut state).map_err(OpenError::Kernel)?;
         host.reconcile(&state).map_err(OpenError::Kernel)?;
+        host.equip_bridges(&state).map_err(OpenError::Kernel)?;
         host.fill_directory(&state);
         drop(state);
         host.look_for_obstacles().map_err(OpenError::Kernel)?;
+        let (table, own) = (host.config().instance.clone(), host.rules().port());
+        let watcher = watch
+            .start(host.downgrade(), table, own)
+            .map_err(OpenError::Kernel)?;
+        host.inner.watcher.get_or_init(|| watcher);
         Ok(host)
     }
 
@@ -235,9 +250,8 @@ impl Host {
     fn find_links(&self, state: &mut State) -> Result<(), KernelError> {
         let links = rtnetlink::links(&mut self.route())?;
         for net in state.networks.values_mut() {
-            let ours = |link: &&rtnetlink::Link| {
-                link.name == net.network.bridge && link.kind.as_deref() == Some("bridge")
-            };
+            let ours =
+                |link: &&rtnetlink::Link| link.name == net.network.bridge && link.is_bridge();
             net.bridge = links.iter().find(ours).map(|link| link.index);
         }
         let prefix = self.inner.link_prefix.as_str();
@@ -320,8 +334,8 @@ impl Host {
             .collect()
     }
 
-    /// Brings our nftables table to what the state needs.
-    pub(crate) fn reconcile(&self, state: &State) -> Result<(), KernelError> {
+    /// Brings our nftables table to what the state needs; says whether it was something else.
+    pub(crate) fn reconcile(&self, state: &State) -> Result<bool, KernelError> {
         self.reconcile_with(state, None)
     }
 
@@ -330,7 +344,7 @@ impl Host {
         &self,
         state: &State,
         coming: Option<NetworkRules>,
-    ) -> Result<(), KernelError> {
+    ) -> Result<bool, KernelError> {
         let networks: Vec<NetworkRules> = state
             .networks
             .values()
@@ -348,18 +362,16 @@ impl Host {
         let names: Vec<&'static str> = SETS.iter().map(|set| set.name).collect();
         let mut connection = self.rules();
         let observed = nft::observe(&mut connection, table, &names)?;
-        nft::apply(
-            &mut connection,
-            table,
-            &plan::plan(&wanted, observed.as_ref()),
-        )
+        let ops = plan::plan(&wanted, observed.as_ref());
+        nft::apply(&mut connection, table, &ops)?;
+        Ok(!ops.is_empty())
     }
 
     /// Does `ops`; when the table is not as remembered, brings it to what the state needs.
     pub(crate) fn change_rules(&self, state: &State, ops: &[Op]) -> Result<(), KernelError> {
         match self.change_rules_exactly(ops) {
             Ok(()) => Ok(()),
-            Err(_) => self.reconcile(state),
+            Err(_) => self.reconcile(state).map(drop),
         }
     }
 

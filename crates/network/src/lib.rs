@@ -20,11 +20,13 @@ mod plan;
 mod pool;
 mod port;
 mod record;
+mod repair;
 mod rtnetlink;
 mod ruleset;
 mod state;
 mod subnet;
 mod sweep;
+mod watch;
 
 #[doc(hidden)]
 pub use attach::Step;

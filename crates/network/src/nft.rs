@@ -7,7 +7,7 @@ pub(crate) mod expression;
 mod observe;
 
 pub(crate) use expression::Expression;
-pub(crate) use observe::{Observed, ObservedChain, base_chains, observe};
+pub(crate) use observe::{Event, Observed, ObservedChain, base_chains, event, observe};
 
 use crate::netlink::message::{ACK, APPEND, CREATE, encode};
 use crate::netlink::{Attributes, Batch, Connection, KernelError};

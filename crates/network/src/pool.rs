@@ -16,6 +16,7 @@ use crate::inside::{self, Inside};
 use crate::netlink::{Batch, KernelError};
 use crate::network::DEFAULT_NETWORK;
 use crate::rtnetlink::{self, Veth};
+use crate::state::Vacant;
 use crate::subnet::{Mac, Subnet};
 
 const INTERFACE: &str = "eth0";
@@ -35,9 +36,17 @@ struct Seat {
     address: Ipv4Addr,
     mac: Mac,
     link: String,
-    /// The bridge it is on; another number means another bridge.
-    bridge: u32,
     claimed: bool,
+}
+
+impl Seat {
+    fn vacant(&self) -> Vacant {
+        Vacant {
+            network: self.network.clone(),
+            address: self.address,
+            mac: self.mac,
+        }
+    }
 }
 
 impl Drop for Seat {
@@ -45,9 +54,12 @@ impl Drop for Seat {
         if self.claimed {
             return;
         }
-        if let Some(net) = self.host.state().networks.get_mut(&self.network) {
+        let mut state = self.host.state();
+        state.vacant.remove(&self.link);
+        if let Some(net) = state.networks.get_mut(&self.network) {
             net.release(self.address);
         }
+        drop(state);
         self.host.sweeper().links([std::mem::take(&mut self.link)]);
     }
 }
@@ -88,8 +100,7 @@ impl Host {
     ///
     /// # Errors
     /// [`AttachError::Unfit`] when the container asks for another network, address, hardware
-    /// address or interface than was prepared, or the bridge is another by now; for the rest as
-    /// [`Host::attach`].
+    /// address or interface than was prepared; for the rest as [`Host::attach`].
     pub fn claim<S>(
         &self,
         attach: &Attach<'_>,
@@ -106,9 +117,8 @@ impl Host {
             if attach.ip.is_some() || attach.mac.is_some() || attach.interface != INTERFACE {
                 return unfit("it has its address and interface already");
             }
-            if state.networks[&seat.network].bridge != Some(seat.bridge) {
-                return unfit("its bridge is gone");
-            }
+            // A bridge that somebody deletes is made again, and has its ports again.
+            self.ensure_bridge(&mut state, &seat.network)?;
             let place = Place {
                 address: seat.address,
                 mac: seat.mac,
@@ -116,6 +126,7 @@ impl Host {
             };
             let network = seat.network.clone();
             let reserved = self.record(&mut state, attach, &network, place)?;
+            state.vacant.remove(&seat.link);
             seat.claimed = true;
             reserved
         };
@@ -133,7 +144,7 @@ impl Host {
     }
 
     fn prepare<S: AsFd>(&self, sandbox: S) -> Result<Prepared<S>, AttachError> {
-        let (seat, subnet, gateway, mtu) = {
+        let (seat, subnet, gateway) = {
             let mut state = self.state();
             let network = state
                 .resolve(DEFAULT_NETWORK)
@@ -144,8 +155,7 @@ impl Host {
                 .networks
                 .get_mut(&network)
                 .expect("the network was resolved under the same lock");
-            let (subnet, gateway, mtu) = (net.network.subnet, net.network.gateway, net.network.mtu);
-            let bridge = net.bridge.unwrap_or_default();
+            let (subnet, gateway) = (net.network.subnet, net.network.gateway);
             let address = net
                 .next_address()
                 .ok_or_else(|| AttachError::AddressesExhausted {
@@ -159,12 +169,12 @@ impl Host {
                 address,
                 mac: Mac::random(),
                 link: self.new_link_name(),
-                bridge,
                 claimed: false,
             };
-            (seat, subnet, gateway, mtu)
+            state.vacant.insert(seat.link.clone(), seat.vacant());
+            (seat, subnet, gateway)
         };
-        self.furnish(&sandbox, &seat, subnet, gateway, mtu)
+        self.furnish(&sandbox, &seat, subnet, gateway)
             .map_err(|source| AttachError::Kernel {
                 container: "in preparation".to_owned(),
                 network: DEFAULT_NETWORK.to_owned(),
@@ -182,12 +192,12 @@ impl Host {
         seat: &Seat,
         subnet: Subnet,
         gateway: Ipv4Addr,
-        mtu: u32,
     ) -> Result<(), KernelError> {
+        let (bridge, mtu) = self.bridge_of(&seat.network);
         let mut batch = Batch::new();
         let veth = Veth {
             name: &seat.link,
-            bridge: seat.bridge,
+            bridge,
             mtu,
             netns: sandbox.as_fd(),
             peer_name: INTERFACE,

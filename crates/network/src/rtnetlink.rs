@@ -6,7 +6,7 @@
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use crate::netlink::message::{ACK, CREATE, DUMP, EXCL, text, u32_at};
+use crate::netlink::message::{ACK, CREATE, DUMP, EXCL, Received, text, u32_at};
 use crate::netlink::{Attributes, Batch, Connection, KernelError, find, get_u32};
 use crate::subnet::{Mac, Subnet};
 
@@ -117,6 +117,15 @@ pub(crate) fn set_up(batch: &mut Batch, index: u32) {
     batch.message("bring an interface up", NEW_LINK, ACK, &header, |_| {});
 }
 
+/// Makes the link a port of the bridge.
+pub(crate) fn set_bridge(batch: &mut Batch, name: &str, bridge: u32) {
+    let what = format!("make interface {name} a port of its bridge");
+    batch.message(what, NEW_LINK, ACK, &link_header(0, 0, 0), |a| {
+        a.string(IFLA_IFNAME, name);
+        a.u32(IFLA_MASTER, bridge);
+    });
+}
+
 /// Puts the link into a group, so that one message can delete many.
 pub(crate) fn set_group(batch: &mut Batch, name: &str, group: u32) {
     let what = format!("mark interface {name} for deletion");
@@ -172,6 +181,22 @@ pub(crate) struct Link {
     pub(crate) index: u32,
     pub(crate) name: String,
     pub(crate) kind: Option<String>,
+    pub(crate) is_up: bool,
+}
+
+impl Link {
+    pub(crate) fn is_bridge(&self) -> bool {
+        self.kind.as_deref() == Some("bridge")
+    }
+}
+
+/// Whether an event tells that a bridge is gone or down.
+pub(crate) fn tells_of_lost_bridge(event: &Received<'_>) -> bool {
+    // Changes of a bridge's ports come with a family of their own.
+    let of_link = event.payload.first() == Some(&0);
+    of_link
+        && link(event.payload)
+            .is_some_and(|link| link.is_bridge() && (event.kind == DELETE_LINK || !link.is_up))
 }
 
 fn link(payload: &[u8]) -> Option<Link> {
@@ -183,6 +208,7 @@ fn link(payload: &[u8]) -> Option<Link> {
         kind: find(rest, IFLA_LINKINFO)
             .and_then(|info| find(info, 1))
             .map(text),
+        is_up: u32_at(payload.get(8..)?)? & UP != 0,
     })
 }
 

@@ -10,7 +10,7 @@ use crate::attach::Attachment;
 use crate::network::Network;
 use crate::port::{Held, Known, Protocol};
 use crate::ruleset::{NetworkRules, PortRule};
-use crate::subnet::Subnet;
+use crate::subnet::{Mac, Subnet};
 
 /// A network and its addresses.
 #[derive(Debug)]
@@ -114,6 +114,14 @@ impl Endpoint {
     }
 }
 
+/// A port of a bridge that nobody has claimed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Vacant {
+    pub(crate) network: String,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) mac: Mac,
+}
+
 /// Container and network.
 pub(crate) type EndpointKey = (String, String);
 
@@ -122,6 +130,8 @@ pub(crate) type EndpointKey = (String, String);
 pub(crate) struct State {
     pub(crate) networks: BTreeMap<String, Net>,
     pub(crate) endpoints: HashMap<EndpointKey, Endpoint>,
+    /// By the machine's end of the veth pair.
+    pub(crate) vacant: BTreeMap<String, Vacant>,
     published: HashMap<(Protocol, u16), Vec<(Ipv4Addr, String)>>,
     serial: u64,
 }
@@ -188,6 +198,21 @@ impl State {
             }
         }
         Some(endpoint)
+    }
+
+    /// The machine's ends of everything on a network, and whether each has published ports.
+    pub(crate) fn links_on(&self, network: &str) -> Vec<(String, bool)> {
+        let claimed = self
+            .endpoints
+            .values()
+            .filter(|endpoint| endpoint.attachment.network_id == network)
+            .map(|e| (e.link.clone(), !e.attachment.ports.is_empty()));
+        let vacant = self
+            .vacant
+            .iter()
+            .filter(|(_, vacant)| vacant.network == network)
+            .map(|(link, _)| (link.clone(), false));
+        claimed.chain(vacant).collect()
     }
 
     /// What `Network::endpoints` shows.

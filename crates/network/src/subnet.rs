@@ -136,8 +136,21 @@ impl Mac {
         let mut bytes = [0u8; 6];
         getrandom(&mut bytes, GetRandomFlags::empty())
             .expect("the kernel's random pool is ready after boot");
-        bytes[0] = (bytes[0] & 0xfc) | 0x02;
-        Mac(bytes)
+        Mac(bytes).local()
+    }
+
+    /// The one that stands for an id: who knew it still does when its owner is made again.
+    pub(crate) fn of(id: &str) -> Mac {
+        let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let [_, _, bytes @ ..] = hash.to_be_bytes();
+        Mac(bytes).local()
+    }
+
+    fn local(mut self) -> Mac {
+        self.0[0] = (self.0[0] & 0xfc) | 0x02;
+        self
     }
 }
 
@@ -233,6 +246,9 @@ mod tests {
         }
         let random = Mac::random();
         assert_eq!(random.0[0] & 3, 2);
+        assert_eq!(Mac::of("a").0[0] & 3, 2);
+        assert_eq!(Mac::of("a"), Mac::of("a"));
+        assert_ne!(Mac::of("a"), Mac::of("b"));
         assert_eq!(random.to_string().parse::<Mac>().unwrap(), random);
     }
 

@@ -1,4 +1,4 @@
-//! Netlink sockets: opening one of a family, sending a request, reading what it answered.
+//! Netlink sockets: opening one of a family, its address, and the groups it listens to.
 //!
 //! Never: what the messages mean; callers encode and decode them.
 
@@ -42,6 +42,46 @@ pub fn open(family: Family) -> io::Result<OwnedFd> {
         let _ = set(&socket, libc::SOL_SOCKET, option, BUFFER_BYTES);
     }
     Ok(socket)
+}
+
+/// What the kernel tells whoever listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Links that come, go and change (`RTNLGRP_LINK`), of [`Family::Route`].
+    Links,
+    /// Changes of `nf_tables` by anybody (`NFNLGRP_NFTABLES`), of [`Family::Netfilter`].
+    Rules,
+}
+
+/// Lets `socket` hear of a group's events.
+pub fn listen(socket: &OwnedFd, group: Group) -> io::Result<()> {
+    // Without an address it would be taken for the kernel, which is not told of its own events.
+    port(socket)?;
+    let group = match group {
+        Group::Links => 1,
+        Group::Rules => 7,
+    };
+    set(
+        socket,
+        libc::SOL_NETLINK,
+        libc::NETLINK_ADD_MEMBERSHIP,
+        group,
+    )
+}
+
+/// The address of a socket, chosen by the kernel: events name whose request caused them by it.
+pub fn port(socket: &OwnedFd) -> io::Result<u32> {
+    // SAFETY: a `sockaddr_nl` of zeroes is a valid value.
+    let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+    address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    let mut length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+    let raw = socket.as_raw_fd();
+    // SAFETY: pointer and length describe `address`, which outlives the calls; its number is 0,
+    // by which the kernel chooses one.
+    check(unsafe { libc::bind(raw, (&raw const address).cast(), length) })?;
+    // SAFETY: as above; the kernel writes no more than `length` bytes.
+    check(unsafe { libc::getsockname(raw, (&raw mut address).cast(), &raw mut length) })?;
+    Ok(address.nl_pid)
 }
 
 fn set(socket: &OwnedFd, level: i32, option: i32, value: libc::c_int) -> io::Result<()> {

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use weft_sys::netlink::{Family, RECEIVE_BYTES, open};
+use weft_sys::netlink::{Family, RECEIVE_BYTES, open, port};
 
 use super::message::{self, Batch, Received};
 
@@ -67,6 +67,7 @@ pub(crate) struct Connection {
     socket: OwnedFd,
     sequence: u32,
     buffer: Vec<u8>,
+    port: u32,
     /// Nothing comes behind the answer to the last message; a failed commit of nftables does.
     last_is_last: bool,
 }
@@ -74,12 +75,19 @@ pub(crate) struct Connection {
 impl Connection {
     /// Opens one in the caller's network namespace.
     pub(crate) fn open(family: Family) -> Result<Connection, KernelError> {
+        let socket = open(family).map_err(errno("open a netlink socket"))?;
         Ok(Connection {
-            socket: open(family).map_err(errno("open a netlink socket"))?,
+            port: port(&socket).map_err(errno("name a netlink socket"))?,
+            socket,
             sequence: 1,
             buffer: vec![0; RECEIVE_BYTES],
             last_is_last: family == Family::Route,
         })
+    }
+
+    /// The number events of its requests carry.
+    pub(crate) fn port(&self) -> u32 {
+        self.port
     }
 
     /// Sends `batch` and answers with the first error the kernel raised.

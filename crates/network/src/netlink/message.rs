@@ -175,6 +175,8 @@ pub(crate) struct Received<'a> {
     pub(crate) kind: u16,
     pub(crate) flags: u16,
     pub(crate) sequence: u32,
+    /// Of whom it answers, or of whose request it tells.
+    pub(crate) port: u32,
     pub(crate) payload: &'a [u8],
 }
 
@@ -191,6 +193,7 @@ pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Received<'_>> {
             kind: u16_at(&message[4..])?,
             flags: u16_at(&message[6..])?,
             sequence: u32_at(&message[8..])?,
+            port: u32_at(&message[12..])?,
             payload: &message[HEADER..],
         })
     })

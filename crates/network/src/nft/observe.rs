@@ -1,4 +1,5 @@
-//! What nftables holds: our own table in full, and the base chains of everybody.
+//! What nftables holds: our own table in full, and the base chains of everybody; and what it
+//! tells of changes.
 //!
 //! Never: changing anything.
 
@@ -7,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustix::io::Errno;
 
 use super::{Element, INET, SUBSYSTEM, SetShape};
-use crate::netlink::message::{DUMP, text};
+use crate::netlink::message::{DUMP, Received, text};
 use crate::netlink::{Attributes, Batch, Connection, KernelError, attributes, find};
 
 const GET_TABLE: u16 = SUBSYSTEM | 1;
@@ -138,6 +139,36 @@ pub(crate) fn observe(
         })?;
     }
     Ok(Some(observed))
+}
+
+/// What an event tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Something of our table came, changed or went.
+    OfTable,
+    /// The end of a transaction, whosever.
+    Commit {
+        by: Option<String>,
+    },
+    Other,
+}
+
+/// Reads an event of nftables.
+pub(crate) fn event(event: &Received<'_>, table: &str) -> Event {
+    const NEW_GENERATION: u16 = SUBSYSTEM | 15;
+    const PROGRAM: u16 = 3;
+    let rest = event.payload.get(4..).unwrap_or(&[]);
+    if event.kind == NEW_GENERATION {
+        let by = find(rest, PROGRAM).map(text);
+        return Event::Commit { by };
+    }
+    // Whatever the kind of object, its first attribute names the table.
+    let ours =
+        event.payload.first() == Some(&INET) && find(rest, 1).map(text).as_deref() == Some(table);
+    match ours {
+        true => Event::OfTable,
+        false => Event::Other,
+    }
 }
 
 fn set(payload: &[u8], table: &str) -> Option<(String, SetShape)> {

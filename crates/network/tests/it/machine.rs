@@ -17,7 +17,7 @@ use weft_sys::namespace::{Kind, Kinds, join, unshare};
 pub const MACHINE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 /// How long something that must arrive may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How long something that must not arrive is waited for.
 const DOUBT: Duration = Duration::from_millis(400);
 

@@ -3,10 +3,14 @@
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 
 use weft_network::{NetworkSpec, Protocol};
 
-use crate::machine::{MACHINE, fetch, inside, on_a_machine, port, reaches, ruleset, run, serve};
+use crate::machine::{
+    MACHINE, OUTSIDE, PATIENCE, fetch, inside, netns, on_a_machine, port, reaches, request,
+    ruleset, run, serve,
+};
 
 #[test]
 fn a_restart_changes_nothing() {
@@ -113,35 +117,133 @@ fn rules_that_stand_in_the_way_are_reported() {
 }
 
 #[test]
-fn rules_and_bridges_others_removed_come_back() {
+fn rules_others_removed_come_back_by_themselves() {
     on_a_machine(|machine| {
         let host = machine.open();
-        let publish = |number| {
-            move |attach: &mut weft_network::Attach<'_>| {
-                attach.ports = vec![port(None, number, 80, Protocol::Tcp)];
-            }
-        };
-        let web = machine.container_with(&host, "web", "bridge", publish(8080));
+        let web = machine.container_with(&host, "web", "bridge", |attach| {
+            attach.ports = vec![port(None, 8080, 80, Protocol::Tcp)];
+        });
         let _server = serve(&web.netns, 80);
         let before = run("nft list ruleset");
-        run("nft flush ruleset");
-        assert!(!reaches(&machine.outside, (MACHINE, 8080)));
-        // The next change finds out.
-        let two = machine.container_with(&host, "two", "bridge", publish(8081));
-        assert!(fetch(&machine.outside, (MACHINE, 8080)).is_ok());
-        run("nft flush ruleset");
-        host.detach("two", None).unwrap();
-        assert_eq!(run("nft list ruleset"), before);
-        drop(two);
+        for removal in [
+            "nft flush ruleset",
+            "nft delete table inet weft-test",
+            "nft flush chain inet weft-test publish",
+            "nft flush map inet weft-test ports",
+            "nft add element inet weft-test ports { tcp . 8081 : 192.0.2.9 . 80 }",
+        ] {
+            run(removal);
+            until(removal, || run("nft list ruleset") == before);
+            assert!(fetch(&machine.outside, (MACHINE, 8080)).is_ok());
+        }
+        let expected = "nft changed weft's nftables rules; they were put back";
+        assert_eq!(host.warnings().last().unwrap(), expected);
+    });
+}
 
-        // A bridge that is gone is made again for the next container.
-        run(&format!(
-            "ip link delete {}",
-            host.find("bridge").unwrap().bridge
-        ));
-        let three = machine.container(&host, "three", "bridge");
-        let _server = serve(&three.netns, 80);
-        assert!(fetch(machine.home(), (three.address(), 80)).is_ok());
+#[test]
+fn changes_meanwhile_find_out_what_others_removed() {
+    on_a_machine(|machine| {
+        let host = machine.open();
+        let publish = |attach: &mut weft_network::Attach<'_>| {
+            attach.ports = vec![port(None, 8080, 80, Protocol::Tcp)];
+        };
+        for _ in 0..10 {
+            run("nft flush ruleset");
+            let web = machine.container_with(&host, "web", "bridge", publish);
+            let _server = serve(&web.netns, 80);
+            assert!(fetch(&machine.outside, (MACHINE, 8080)).is_ok());
+            run("nft flush ruleset");
+            host.detach("web", None).unwrap();
+            assert!(!run("nft list ruleset").contains("8080"));
+        }
+    });
+}
+
+/// Waits until `met`, which an event leads to.
+fn until(what: &str, met: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !met() {
+        assert!(began.elapsed() < PATIENCE, "still not, after {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn our_own_changes_are_nobodys() {
+    on_a_machine(|machine| {
+        let host = machine.open();
+        for round in 0..20u16 {
+            let id = format!("c{round}");
+            let web = machine.container_with(&host, &id, "bridge", |attach| {
+                attach.ports = vec![port(None, 8080 + round, 80, Protocol::Tcp)];
+            });
+            host.detach(&web.attachment.container, None).unwrap();
+        }
+        // What comes behind them in the order of events is heard of; they were not.
+        run("nft delete table inet weft-test");
+        until("deletion", || {
+            host.warnings().iter().any(|w| w.starts_with("nft "))
+        });
+        assert_eq!(
+            host.warnings()
+                .iter()
+                .filter(|w| w.contains("rules"))
+                .count(),
+            1
+        );
+    });
+}
+
+#[test]
+fn bridges_others_removed_come_back_with_their_ports() {
+    on_a_machine(|machine| {
+        let host = machine.open();
+        host.create(NetworkSpec {
+            name: "red".into(),
+            ..NetworkSpec::default()
+        })
+        .unwrap();
+        let pool = weft_network::Pool::new(&host, 1, || Ok(netns())).unwrap();
+        assert!(pool.is_full_within(PATIENCE));
+        let web = machine.container_with(&host, "web", "red", |attach| {
+            attach.ports = vec![port(None, 8080, 80, Protocol::Tcp)];
+        });
+        let _server = serve(&web.netns, 80);
+        let _outside = serve(&machine.outside, 80);
+        let bridge = host.find("red").unwrap().bridge;
+        let default = host.find("bridge").unwrap().bridge;
+        let works = || {
+            reaches(&machine.outside, (MACHINE, 8080))
+                && reaches(&web.netns, (OUTSIDE, 80))
+                && reaches(&web.netns, (MACHINE, 8080))
+        };
+        until("the start", works);
+        for removal in [
+            format!("ip link set {bridge} down"),
+            format!("ip link delete {bridge}"),
+            format!("ip link delete {default}"),
+        ] {
+            run(&removal);
+            until(&removal, || {
+                run("ip -o link show up type bridge").lines().count() == 2
+            });
+            until(&removal, works);
+        }
+        // What waits in the pool has its place again, too.
+        let prepared = pool.take().unwrap();
+        let unused = netns();
+        let attach = request("next", "bridge", unused.as_fd());
+        let (_, next) = host.claim(&attach, prepared).unwrap();
+        assert!(fetch(&next, (OUTSIDE, 80)).is_ok());
+        drop(pool);
+
+        // One that nobody is on stays away until somebody comes.
+        host.detach("web", None).unwrap();
+        host.sweep();
+        run(&format!("ip link delete {bridge}"));
+        let again = machine.container(&host, "again", "red");
+        assert!(fetch(&again.netns, (OUTSIDE, 80)).is_ok());
     });
 }
 

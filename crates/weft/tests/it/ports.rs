@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -96,6 +97,26 @@ fn from_this_host_by_loopback_and_by_its_address() {
         get(&format!("{own}:{port}"))
     });
     assert!(seen == own.to_string() || seen == gateway, "{seen}");
+}
+
+#[test]
+fn rules_that_somebody_removes_come_back() {
+    let Some(weft) = weft() else { return };
+    serve(&weft, "web", "8080");
+    let port = port(&weft, "web", "8080");
+    let answers = || get(&format!("127.0.0.1:{port}"));
+    within(SOON, "the server answers", answers);
+    // Only this engine's part of what `nft flush ruleset` does: others are at work here, too.
+    let removed = Command::new("nft")
+        .args(["delete", "table", "inet", weft.instance()])
+        .status();
+    assert!(removed.unwrap().success());
+    within(SOON, "the server answers again", answers);
+    let removed = Command::new("ip")
+        .args(["link", "delete", weft.bridge()])
+        .status();
+    assert!(removed.unwrap().success());
+    within(SOON, "the server answers on a new bridge", answers);
 }
 
 #[test]
