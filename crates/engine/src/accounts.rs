@@ -29,11 +29,16 @@ pub(crate) fn of_layers(mounts: &Mounts) -> Accounts {
 
 /// From the root of the running process `pid`.
 pub(crate) fn of_process(pid: i32) -> Accounts {
-    let root = Root::open_at(Path::new(&format!("/proc/{pid}/root"))).ok();
-    let roots: Vec<Root> = root.into_iter().collect();
+    let root = Root::open_at(Path::new(&format!("/proc/{pid}/root")));
+    root.map_or_else(|_| Accounts::default(), |root| of_root(&root))
+}
+
+/// From a root that is open.
+pub(crate) fn of_root(root: &Root) -> Accounts {
+    let roots = std::slice::from_ref(root);
     Accounts {
-        passwd: read(&roots, "etc/passwd"),
-        group: read(&roots, "etc/group"),
+        passwd: read(roots, "etc/passwd"),
+        group: read(roots, "etc/group"),
     }
 }
 

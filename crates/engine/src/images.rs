@@ -231,7 +231,7 @@ fn archive_failed(what: &str, error: ArchiveError) -> EngineError {
     EngineError::caused(code(error.kind()), what, error)
 }
 
-fn code(kind: ErrorKind) -> ErrorCode {
+pub(crate) fn code(kind: ErrorKind) -> ErrorCode {
     match kind {
         ErrorKind::NotFound => ErrorCode::NotFound,
         ErrorKind::Denied => ErrorCode::Forbidden,

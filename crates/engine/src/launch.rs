@@ -7,6 +7,7 @@
 //! path itself has no rollback.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use weft_runtime::launch::NamespaceKind;
 use weft_runtime::monitor::record::{
@@ -26,6 +27,9 @@ use crate::namespaces::Namespaces;
 use crate::oci::{self, Facts};
 use crate::paths::{make_dir, remove_tree};
 use crate::session::Attached;
+
+/// How long a start waits for files being copied before it breaks the copy off.
+const COPY_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Starts a container that does not run.
@@ -74,6 +78,8 @@ impl Engine {
         let (watch, socket) = Attached::pair(AttachOptions::default())
             .await
             .map_err(|e| EngineError::internal("make the session with the monitor", e))?;
+        // Held until it runs: its root is mounted once at a time.
+        let _files = container.copies.end(COPY_PATIENCE).await?;
         let mut attach = container.take_pending();
         attach.push(socket);
         let target = Arc::clone(container);

@@ -140,7 +140,7 @@ impl Engine {
         Ok(facts)
     }
 
-    fn volume_fact(
+    pub(crate) fn volume_fact(
         &self,
         record: &Record,
         mount: &MountSpec,

@@ -56,6 +56,7 @@ impl Engine {
             self.save(&container, removing)?;
         }
         let volumes = container.state().remove_volumes;
+        let _files = container.copies.end(std::time::Duration::ZERO).await?;
         let target = Arc::clone(&container);
         let removed = self
             .blocking(move |engine| engine.erase(&target, volumes))

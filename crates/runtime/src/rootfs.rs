@@ -3,7 +3,8 @@
 //! Two halves. [`prepare`] runs with the host's privileges and makes, detached from any mount
 //! namespace, what needs them: the overlay, binds, the `/dev` with its nodes, the masks.
 //! [`assemble`] runs as init in its own namespaces: it puts the prepared mounts in place, makes
-//! the rest, and enters the root. Nothing is ever mounted in the host's namespace.
+//! the rest, and enters the root. Nothing is ever mounted in the host's namespace. [`view`] is for
+//! looking into the root of a container that does not run.
 //! Never: trusts a path below the container's root.
 
 mod assemble;
@@ -11,6 +12,8 @@ mod device;
 mod mask;
 mod overlay;
 mod prepare;
+mod view;
 
 pub use assemble::{Assembled, assemble};
 pub use prepare::{Prepared, prepare};
+pub use view::{Bind, view};

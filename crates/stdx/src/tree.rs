@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// Levels that are walked by descending; each holds two descriptors. What lies deeper is first
@@ -26,7 +26,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
     remove_entry(CWD, path)
 }
 
-/// Removes `name` in `dir`, whatever it is, without following links.
+/// Removes `name` in `dir`, whatever it is, without following links or entering mounts.
 ///
 /// # Errors
 /// As [`remove`].
@@ -35,7 +35,8 @@ pub fn remove_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
 }
 
 fn remove_entry(dir: BorrowedFd<'_>, name: impl rustix::path::Arg + Copy) -> io::Result<()> {
-    let Some(top) = unlink_or_open(dir, name)? else {
+    let open = || rustix::fs::openat(dir, name, DIRECTORY, Mode::empty());
+    let Some(top) = unlink_or(dir, name, open)? else {
         return Ok(());
     };
     loop {
@@ -56,7 +57,10 @@ fn empty(directory: &OwnedFd, top: &OwnedFd, depth: usize, moved: &mut bool) -> 
         if name == c"." || name == c".." {
             continue;
         }
-        let Some(below) = unlink_or_open(directory.as_fd(), name)? else {
+        // What is mounted in the tree is not part of it.
+        let resolve = ResolveFlags::NO_XDEV | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let open = || rustix::fs::openat2(directory, name, DIRECTORY, Mode::empty(), resolve);
+        let Some(below) = unlink_or(directory.as_fd(), name, open)? else {
             continue;
         };
         if depth < DEPTH_MAX {
@@ -72,16 +76,17 @@ fn empty(directory: &OwnedFd, top: &OwnedFd, depth: usize, moved: &mut bool) -> 
 }
 
 /// Unlinks `name`, or opens it if it is a directory.
-fn unlink_or_open(
+fn unlink_or(
     dir: BorrowedFd<'_>,
     name: impl rustix::path::Arg + Copy,
+    open: impl FnOnce() -> Result<OwnedFd, Errno>,
 ) -> io::Result<Option<OwnedFd>> {
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(None),
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(errno) => return Err(errno.into()),
     }
-    match rustix::fs::openat(dir, name, DIRECTORY, Mode::empty()) {
+    match open() {
         Ok(fd) => Ok(Some(fd)),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno.into()),

@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -32,6 +32,11 @@ impl Root {
     pub fn open_at(directory: &Path) -> io::Result<Root> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Root(rustix::fs::open(directory, flags, Mode::empty())?))
+    }
+
+    /// Another handle to the same root.
+    pub fn try_clone(&self) -> io::Result<Root> {
+        Ok(Root(self.0.try_clone()?))
     }
 
     /// Opens `path` with `flags` (close-on-exec is added), following links inside the root.
@@ -243,6 +248,56 @@ impl Facts {
     pub fn is_link(&self) -> bool {
         self.mode & libc::S_IFMT == libc::S_IFLNK
     }
+}
+
+/// Sets the mode of what `handle` (which may be a mere one) is open on; refused for a link.
+pub fn set_mode(handle: impl AsFd, mode: u32) -> io::Result<()> {
+    let mode = Mode::from_raw_mode(mode);
+    Ok(rustix::fs::chmod(own_name(handle.as_fd()), mode)?)
+}
+
+/// Opens what a mere `handle` is open on, and nothing else that may have its name by now.
+pub fn reopen(handle: impl AsFd, flags: OFlags) -> io::Result<OwnedFd> {
+    let name = own_name(handle.as_fd());
+    Ok(rustix::fs::open(
+        name,
+        flags | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
+/// Where `handle` lies in its tree of mounts, for showing: nothing is found by it.
+pub fn location(handle: impl AsFd) -> io::Result<PathBuf> {
+    std::fs::read_link(own_name(handle.as_fd()))
+}
+
+fn own_name(handle: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", handle.as_raw_fd())
+}
+
+/// Whether `file` is the kernel's talk in the form of files (proc, sysfs, cgroup and their like),
+/// where reading and writing has effects, and sizes mean nothing.
+pub fn is_kernel_filesystem(file: impl AsFd) -> io::Result<bool> {
+    /// Magic numbers of statfs(2), and of linux/magic.h.
+    const KERNEL: [u64; 15] = [
+        0x9fa0,      // proc
+        0x6265_6572, // sysfs
+        0x0027_e0eb, // cgroup
+        0x6367_7270, // cgroup2
+        0x1cd1,      // devpts
+        0x1980_0202, // mqueue
+        0x7363_6673, // securityfs
+        0x6462_6720, // debugfs
+        0x7472_6163, // tracefs
+        0xcafe_4a11, // bpf
+        0x6265_6570, // configfs
+        0x4249_4e4d, // binfmt_misc
+        0x6e73_6673, // nsfs
+        0xde5e_81e4, // efivarfs
+        0x6165_676c, // pstore
+    ];
+    let found = rustix::fs::fstatfs(file)?.f_type;
+    Ok(KERNEL.contains(&(u64::from(found as u32))))
 }
 
 #[cfg(test)]

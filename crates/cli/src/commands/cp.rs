@@ -20,16 +20,18 @@ use crate::session::Session;
 use crate::terminal::pump::copy_stream;
 use crate::tree::Outcome;
 
-/// Go's `os.ModeDir` and `os.ModeSymlink`.
+/// Go's `os.ModeDir`.
 const MODE_DIRECTORY: u32 = 1 << 31;
+/// Go's `os.ModeSymlink`.
+const MODE_LINK: u32 = 1 << 27;
 
 /// Flags of `cp`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Keep owners (user and group ids)
+    /// Keep owners (user and group ids); into a container: give all to the user it runs as
     #[arg(short, long)]
     archive: bool,
-    /// Copy what a symbolic link here points to
+    /// Copy what a symbolic link points to
     #[arg(short = 'L', long)]
     follow_link: bool,
     /// Do not show what was copied
@@ -107,10 +109,24 @@ impl Args {
         path: &str,
         target: &Path,
     ) -> Result<(), CliError> {
-        let (stat, bytes) = engine.download_archive(name, &rooted(path)).await?;
+        let mut from = rooted(path);
+        let mut called = None;
+        if self.follow_link {
+            let stat = decode(&engine.stat_path(name, &from).await?)?;
+            if stat.mode & MODE_LINK != 0 {
+                called = Some(stat.name);
+                from = stat.link_target;
+            }
+        }
+        let (stat, bytes) = engine.download_archive(name, &from).await?;
         let stat = decode(&stat)?;
         let whole = path.ends_with("/.") || path == ".";
-        archive::unpack(bytes, &stat.name, whole, target, self.archive).await
+        let archived = archive::Archived {
+            name: stat.name,
+            called,
+            whole,
+        };
+        archive::unpack(bytes, archived, target, self.archive).await
     }
 
     async fn upload(
@@ -129,12 +145,13 @@ impl Args {
         };
         let meta =
             meta.map_err(|error| CliError::because(format!("copy {}", source.display()), &error))?;
-        let target = rooted(path);
-        let there = match engine.stat_path(name, &target).await {
-            Ok(header) => Some(decode(&header)?),
-            Err(error) if error.is_not_found() && error_is_about_path(&error) => None,
-            Err(error) => return Err(error.into()),
-        };
+        let mut target = rooted(path);
+        let mut there = look(engine, name, &target).await?;
+        // What a link leads to is written, not the link; its target is one no more.
+        if let Some(link) = there.take_if(|stat| stat.mode & MODE_LINK != 0) {
+            target = link.link_target;
+            there = look(engine, name, &target).await?;
+        }
         let is_directory = there
             .as_ref()
             .is_some_and(|stat| stat.mode & MODE_DIRECTORY != 0);
@@ -173,6 +190,15 @@ impl Args {
             .upload_archive(name, &directory, self.archive, source.stream())
             .await?;
         Ok(())
+    }
+}
+
+/// What is at `path` in the container, if anything is.
+async fn look(engine: &Client, name: &str, path: &str) -> Result<Option<PathStat>, CliError> {
+    match engine.stat_path(name, path).await {
+        Ok(header) => decode(&header).map(Some),
+        Err(error) if error.is_not_found() && error_is_about_path(&error) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -9,6 +9,7 @@ use weft_stdx::file::{self, Durability};
 
 use super::options::Ended;
 use super::record::{RECORD_VERSION, Record, State};
+use crate::files::Copies;
 use crate::paths::Paths;
 
 /// Attach sessions that may wait for one start: the engine's own takes one place more.
@@ -42,6 +43,8 @@ pub(crate) struct Container {
     pub pidfd: Mutex<Option<OwnedFd>>,
     /// Ends the wait of a restart by policy.
     pub cancel_restart: Notify,
+    /// Who copies its files.
+    pub copies: Copies,
 }
 
 impl Container {
@@ -64,6 +67,7 @@ impl Container {
             pending: Mutex::new(Vec::new()),
             pidfd: Mutex::new(None),
             cancel_restart: Notify::new(),
+            copies: Copies::default(),
         }
     }
 

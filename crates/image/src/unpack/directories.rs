@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
-use weft_sys::path::Root;
+use weft_sys::path::{Root, is_kernel_filesystem};
 
 use super::path::c_string;
 use super::place::{is_whiteout, set_opaque};
@@ -27,6 +27,10 @@ pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
 
 pub(super) struct Directories {
     root: Root,
+    /// Where in the root names begin, when that is not at its top.
+    below: PathBuf,
+    /// Files of the kernel's may be mounted in the tree: nothing is put there.
+    shared: bool,
     top: Rc<OwnedFd>,
     cached: HashMap<Vec<u8>, Rc<OwnedFd>>,
     last: Option<(Vec<u8>, Rc<OwnedFd>)>,
@@ -42,22 +46,43 @@ struct Pending {
 }
 
 impl Directories {
+    /// The directories of a tree nobody else has: names begin at its top.
     pub fn new(root: &Path, max: usize) -> Result<Self, UnpackError> {
-        let open = || -> std::io::Result<(Root, OwnedFd)> {
-            let root = Root::open_at(root)?;
-            let top = root.open(Path::new("."), DIRECTORY)?;
-            Ok((root, top))
-        };
-        let (root, top) = open().map_err(failed("open the root", b"/"))?;
-        let (cached, pending) = (HashMap::new(), HashMap::new());
+        let root = Root::open_at(root).map_err(failed("open the root", b"/"))?;
+        Self::open_top(root, PathBuf::new(), false, max)
+    }
+
+    /// The directories below `below` of a tree somebody else works in meanwhile.
+    pub fn shared(root: Root, below: &Path, max: usize) -> Result<Self, UnpackError> {
+        Self::open_top(root, below.to_owned(), true, max)
+    }
+
+    fn open_top(root: Root, below: PathBuf, shared: bool, max: usize) -> Result<Self, UnpackError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let shown = below.as_os_str().as_bytes();
+        let top = root
+            .open(&below, flags)
+            .map_err(failed("open directory", shown))?;
+        check_filesystem(shared, top.as_fd(), shown)?;
         Ok(Self {
             root,
+            below,
+            shared,
             top: Rc::new(top),
-            cached,
+            cached: HashMap::new(),
             last: None,
-            pending,
+            pending: HashMap::new(),
             max,
         })
+    }
+
+    fn resolve(&self, path: &[u8], flags: OFlags) -> std::io::Result<OwnedFd> {
+        let path = Path::new(OsStr::from_bytes(path));
+        if self.below.as_os_str().is_empty() {
+            self.root.open(path, flags)
+        } else {
+            self.root.open(&self.below.join(path), flags)
+        }
     }
 
     /// The directory `path` (clean), following links inside the root. What is missing of it is
@@ -77,8 +102,11 @@ impl Directories {
             return Ok(fd);
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let fd = match self.root.open(Path::new(OsStr::from_bytes(path)), flags) {
-            Ok(fd) => Rc::new(fd),
+        let fd = match self.resolve(path, flags) {
+            Ok(fd) => {
+                check_filesystem(self.shared, fd.as_fd(), path)?;
+                Rc::new(fd)
+            }
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::NOENT | Errno::NOTDIR) if make => self.make(path)?,
                 _ => return Err(failed("open directory", path)(error)),
@@ -151,10 +179,7 @@ impl Directories {
             let fd = if path.is_empty() {
                 self.top.clone()
             } else {
-                match self
-                    .root
-                    .open(Path::new(OsStr::from_bytes(&path)), DIRECTORY)
-                {
+                match self.resolve(&path, DIRECTORY) {
                     Ok(fd) => Rc::new(fd),
                     Err(_) => continue,
                 }
@@ -170,6 +195,17 @@ impl Directories {
         }
         Ok(())
     }
+}
+
+/// In a tree somebody else arranges, a name may lead into the kernel's own files.
+fn check_filesystem(shared: bool, fd: BorrowedFd<'_>, path: &[u8]) -> Result<(), UnpackError> {
+    if shared && is_kernel_filesystem(fd).map_err(failed("look at", path))? {
+        return Err(UnpackError::Unsupported(format!(
+            "{} is in a file system of the kernel",
+            shown(path)
+        )));
+    }
+    Ok(())
 }
 
 pub(super) fn times((seconds, nanos): (i64, u32)) -> Timestamps {

@@ -13,6 +13,8 @@ mod sparse;
 use std::io::{self, BufRead};
 use std::path::Path;
 
+use weft_sys::path::Root;
+
 use crate::error::{ErrorKind, io_kind};
 use place::Place;
 use reader::Archive;
@@ -44,6 +46,55 @@ impl Default for Limits {
     }
 }
 
+/// What ids in an archive mean on files: `id + base`, of which there are `count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// What id 0 is outside.
+    pub base: u32,
+    /// How many there are.
+    pub count: u32,
+}
+
+impl Ids {
+    /// Layers keep the ids as they are written; a container's user namespace maps this many.
+    pub const CONTAINER: Ids = Ids {
+        base: 0,
+        count: 65_536,
+    };
+    /// All of the host's.
+    pub const HOST: Ids = Ids {
+        base: 0,
+        count: u32::MAX,
+    };
+
+    pub(crate) fn outside(self, id: u64) -> Option<u32> {
+        let id = u32::try_from(id).ok().filter(|id| *id < self.count)?;
+        id.checked_add(self.base)
+    }
+
+    /// What a file's owner is called in an archive; somebody from elsewhere is nobody.
+    pub(crate) fn inside(self, id: u32) -> u32 {
+        const NOBODY: u32 = 65_534;
+        let inside = id.checked_sub(self.base);
+        inside.filter(|id| *id < self.count).unwrap_or(NOBODY)
+    }
+}
+
+/// A tree that is in use, to unpack into: whoever works in it may move anything at any time.
+#[derive(Debug)]
+pub struct Tree<'a> {
+    /// What names, links included, cannot leave.
+    pub root: Root,
+    /// The directory in it that names begin at.
+    pub directory: &'a Path,
+    /// Whose ids the archive has.
+    pub ids: Ids,
+    /// Everything goes to this user and group (ids as in the archive), not to those it names.
+    pub owner: Option<(u32, u32)>,
+    /// A directory is never replaced by something else, nor the other way around.
+    pub keep_kinds: bool,
+}
+
 /// What was unpacked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -59,19 +110,19 @@ pub struct Report {
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
     /// Reading (or inflating) the stream failed.
-    #[error("cannot read the layer archive")]
+    #[error("cannot read the archive")]
     Read(#[source] io::Error),
     /// Not a valid archive.
-    #[error("layer archive is malformed: {0}")]
+    #[error("archive is malformed: {0}")]
     Format(String),
     /// A name leads out of the root.
-    #[error("layer archive is refused: {0} leads out of the image")]
+    #[error("archive is refused: {0} leads out of it")]
     Escape(String),
     /// A bound was hit.
-    #[error("layer archive is refused: more than the allowed {1} {0}")]
+    #[error("archive is refused: more than the allowed {1} {0}")]
     Limit(&'static str, u64),
     /// Ids beyond what a container has.
-    #[error("layer archive is refused: {path} belongs to {what} {id}, containers have 0 to 65535")]
+    #[error("archive is refused: {path} belongs to {what} {id}, the container has 0 to {last}", last = count - 1)]
     Owner {
         /// The entry.
         path: String,
@@ -79,12 +130,24 @@ pub enum UnpackError {
         what: &'static str,
         /// The id.
         id: u64,
+        /// How many there are.
+        count: u32,
     },
     /// Something overlayfs cannot express.
-    #[error("layer archive is refused: {0}")]
+    #[error("archive is refused: {0}")]
     Unsupported(String),
+    /// A directory would take something else's place, or the other way around.
+    #[error("cannot overwrite {present} {path} with {new}")]
+    Kind {
+        /// What is there.
+        present: &'static str,
+        /// Where.
+        path: String,
+        /// What the archive has.
+        new: &'static str,
+    },
     /// The filesystem refused.
-    #[error("cannot {doing} {path} of the layer")]
+    #[error("cannot {doing} {path}")]
     Io {
         /// What was tried.
         doing: &'static str,
@@ -101,7 +164,8 @@ impl UnpackError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Read(_) | Self::Format(_) => ErrorKind::Corrupt,
-            Self::Escape(_) | Self::Owner { .. } | Self::Unsupported(_) => ErrorKind::Invalid,
+            Self::Escape(_) | Self::Owner { .. } => ErrorKind::Invalid,
+            Self::Unsupported(_) | Self::Kind { .. } => ErrorKind::Invalid,
             Self::Limit(..) => ErrorKind::Exhausted,
             Self::Io { source, .. } => io_kind(source),
         }
@@ -111,8 +175,25 @@ impl UnpackError {
 /// Unpacks the layer archive `source` into the existing, empty directory `root` (a trusted path):
 /// whiteouts become overlayfs's, ownership stays as written. Reads to the end of the stream.
 pub fn unpack(source: impl BufRead, root: &Path, limits: Limits) -> Result<Report, UnpackError> {
+    unpack_with(source, Place::layer(root, limits)?, limits)
+}
+
+/// Unpacks the archive `source` into a directory of a tree that is in use: no name means a
+/// deletion, and what is there of an archive that breaks off stays. Reads to the end of the stream.
+pub fn unpack_into(
+    source: impl BufRead,
+    tree: Tree<'_>,
+    limits: Limits,
+) -> Result<Report, UnpackError> {
+    unpack_with(source, Place::tree(tree, limits)?, limits)
+}
+
+fn unpack_with(
+    source: impl BufRead,
+    mut place: Place,
+    limits: Limits,
+) -> Result<Report, UnpackError> {
     let mut archive = Archive::new(source, limits);
-    let mut place = Place::new(root, limits)?;
     while let Some(entry) = archive.next()? {
         place.entry(&entry, &mut archive)?;
     }

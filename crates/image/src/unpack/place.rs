@@ -14,10 +14,8 @@ use super::attributes::{self, Target};
 use super::directories::{DIRECTORY, Directories, failed, times, unlink};
 use super::path::{Clean, c_string};
 use super::reader::{Archive, Entry, Kind};
-use super::{Limits, UnpackError, shown};
+use super::{Ids, Limits, Tree, UnpackError, shown};
 
-/// Ids of a container: its user namespace maps this many.
-const IDS: u64 = 65_536;
 /// A piece of zeros at least this long becomes a hole.
 const HOLE_MIN: usize = 4096;
 const LINK_MAX: usize = 4095;
@@ -25,19 +23,53 @@ const LINK_MAX: usize = 4095;
 pub(super) struct Place {
     directories: Directories,
     limits: Limits,
+    rules: Rules,
     bytes: u64,
     dropped: u64,
 }
 
+/// What differs between a layer and a tree that is in use.
+struct Rules {
+    /// Some names and devices stand for deletions, and the root is the archive's to settle.
+    layer: bool,
+    ids: Ids,
+    owner: Option<(u32, u32)>,
+    keep_kinds: bool,
+}
+
 impl Place {
-    pub fn new(root: &Path, limits: Limits) -> Result<Self, UnpackError> {
+    /// For a layer in a directory of its own.
+    pub fn layer(root: &Path, limits: Limits) -> Result<Self, UnpackError> {
         let directories = Directories::new(root, limits.directories)?;
-        Ok(Self {
+        let rules = Rules {
+            layer: true,
+            ids: Ids::CONTAINER,
+            owner: None,
+            keep_kinds: false,
+        };
+        Ok(Self::new(directories, limits, rules))
+    }
+
+    /// For a tree that is in use.
+    pub fn tree(tree: Tree<'_>, limits: Limits) -> Result<Self, UnpackError> {
+        let directories = Directories::shared(tree.root, tree.directory, limits.directories)?;
+        let rules = Rules {
+            layer: false,
+            ids: tree.ids,
+            owner: tree.owner,
+            keep_kinds: tree.keep_kinds,
+        };
+        Ok(Self::new(directories, limits, rules))
+    }
+
+    fn new(directories: Directories, limits: Limits, rules: Rules) -> Self {
+        Self {
             directories,
             limits,
+            rules,
             bytes: 0,
             dropped: 0,
-        })
+        }
     }
 
     /// Bytes of file content and attributes left out.
@@ -55,19 +87,13 @@ impl Place {
         archive: &mut Archive<R>,
     ) -> Result<(), UnpackError> {
         let path = Clean::new(&entry.path, &self.limits)?;
-        for (what, id) in [("user", entry.uid), ("group", entry.gid)] {
-            if id >= IDS {
-                return Err(UnpackError::Owner {
-                    path: shown(&entry.path),
-                    what,
-                    id,
-                });
-            }
-        }
+        self.owner(entry)?;
         if path.is_root() {
             return self.root(entry);
         }
-        if let Some(hidden) = path.name().strip_prefix(b".wh.") {
+        if self.rules.layer
+            && let Some(hidden) = path.name().strip_prefix(b".wh.")
+        {
             return self.whiteout_entry(&path, hidden);
         }
         let parent = self.directories.open(path.parent(), true)?;
@@ -77,7 +103,9 @@ impl Place {
             Kind::File => self.file(entry, &path, dir, &name, archive),
             Kind::HardLink => self.hard_link(entry, &path, dir, &name),
             Kind::Symlink => self.symlink(entry, &path, dir, &name),
-            Kind::CharDevice if entry.device == (0, 0) => self.whiteout(&path, dir, &name),
+            Kind::CharDevice if self.rules.layer && entry.device == (0, 0) => {
+                self.whiteout(&path, dir, &name)
+            }
             Kind::CharDevice => self.node(entry, &path, dir, &name, FileType::CharacterDevice),
             Kind::BlockDevice => self.node(entry, &path, dir, &name, FileType::BlockDevice),
             Kind::Fifo => self.node(entry, &path, dir, &name, FileType::Fifo),
@@ -89,6 +117,9 @@ impl Place {
             return Err(UnpackError::Format(
                 "its root is not a directory".to_owned(),
             ));
+        }
+        if !self.rules.layer {
+            return Ok(()); // the directory unpacked into is somebody else's
         }
         let top = self.directories.open(b"", false)?;
         self.settle_directory(entry, b"", &top)
@@ -107,12 +138,14 @@ impl Place {
                 let stat = look(dir, name, path)?;
                 if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                     false
+                } else if self.rules.keep_kinds {
+                    return Err(kinds("non-directory", path, "directory"));
                 } else {
                     unlink(dir, name).map_err(|e| failed("replace", path.bytes())(e.into()))?;
                     self.directories.forget();
                     rustix::fs::mkdirat(dir, name, Mode::RWXU)
                         .map_err(|e| failed("create directory", path.bytes())(e.into()))?;
-                    stands_for_deletion(&stat)
+                    self.rules.layer && stands_for_deletion(&stat)
                 }
             }
             Err(errno) => return Err(failed("create directory", path.bytes())(errno.into())),
@@ -134,7 +167,7 @@ impl Place {
         path: &[u8],
         fd: &Rc<OwnedFd>,
     ) -> Result<(), UnpackError> {
-        let (uid, gid) = owner(entry);
+        let (uid, gid) = self.owner(entry)?;
         rustix::fs::fchown(&**fd, Some(uid), Some(gid))
             .map_err(|e| failed("chown", path)(e.into()))?;
         self.dropped += attributes::set(entry, &Target::Open(fd.as_fd()))?;
@@ -156,10 +189,10 @@ impl Place {
             rustix::fs::openat(dir, name, flags | OFlags::CLOEXEC, mode)
         })?;
         self.content(entry, path, &fd, archive)?;
+        let (uid, gid) = self.owner(entry)?;
         let settle = || -> Result<(), Errno> {
-            // Made by root in a directory whose group is not inherited yet: often right already.
-            if (entry.uid, entry.gid) != (0, 0) {
-                let (uid, gid) = owner(entry);
+            // In a layer: made by root, and directories do not pass on their groups yet.
+            if !self.rules.layer || (entry.uid, entry.gid) != (0, 0) {
                 rustix::fs::fchown(&fd, Some(uid), Some(gid))?;
             }
             rustix::fs::fchmod(&fd, Mode::from_raw_mode(entry.mode))
@@ -276,9 +309,13 @@ impl Place {
             rustix::fs::mknodat(dir, name, kind, mode, device)
         })?;
         self.settle_named(entry, path, dir, name)?;
-        // After the owner, which takes setuid bits; not a link: it was made just now.
-        rustix::fs::chmodat(dir, name, mode, AtFlags::empty())
-            .map_err(|e| failed("chmod", path.bytes())(e.into()))
+        // After the owner, which takes setuid bits; by a handle, since a link may have its name now.
+        let chmod = || -> io::Result<()> {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let made = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+            weft_sys::path::set_mode(&made, entry.mode)
+        };
+        chmod().map_err(failed("chmod", path.bytes()))
     }
 
     /// Owner, attributes and times of what is not opened.
@@ -289,13 +326,34 @@ impl Place {
         dir: BorrowedFd<'_>,
         name: &CStr,
     ) -> Result<(), UnpackError> {
-        let (uid, gid) = owner(entry);
+        let (uid, gid) = self.owner(entry)?;
         let nofollow = AtFlags::SYMLINK_NOFOLLOW;
         rustix::fs::chownat(dir, name, Some(uid), Some(gid), nofollow)
             .map_err(|e| failed("chown", path.bytes())(e.into()))?;
         self.dropped += attributes::set(entry, &Target::Named(dir, name))?;
         rustix::fs::utimensat(dir, name, &times(entry.mtime), nofollow)
             .map_err(|e| failed("set times of", path.bytes())(e.into()))
+    }
+
+    /// Whom `entry` is to belong to.
+    fn owner(&self, entry: &Entry) -> Result<(Uid, Gid), UnpackError> {
+        let (uid, gid) = match self.rules.owner {
+            Some((uid, gid)) => (u64::from(uid), u64::from(gid)),
+            None => (entry.uid, entry.gid),
+        };
+        let outside = |what, id| {
+            self.rules
+                .ids
+                .outside(id)
+                .ok_or_else(|| UnpackError::Owner {
+                    path: shown(&entry.path),
+                    what,
+                    id,
+                    count: self.rules.ids.count,
+                })
+        };
+        let (uid, gid) = (outside("user", uid)?, outside("group", gid)?);
+        Ok((Uid::from_raw(uid), Gid::from_raw(gid)))
     }
 
     /// Makes something, and if another thing has its name, removes that and tries again.
@@ -311,6 +369,16 @@ impl Place {
         match make(dir, name) {
             Err(Errno::EXIST) => {}
             other => return other.map_err(refused),
+        }
+        if self.rules.keep_kinds {
+            let stat = look(dir, name, path)?;
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                return Err(kinds("directory", path, "non-directory"));
+            }
+            // Should a directory have come there meanwhile, this refuses.
+            unlink(dir, name).map_err(|e| failed("replace", path.bytes())(e.into()))?;
+            self.directories.forget();
+            return make(dir, name).map_err(refused);
         }
         weft_stdx::tree::remove_at(dir, name).map_err(failed("replace", path.bytes()))?;
         self.directories.forget();
@@ -367,9 +435,12 @@ impl Place {
     }
 }
 
-fn owner(entry: &Entry) -> (Uid, Gid) {
-    let id = |id: u64| u32::try_from(id).expect("checked to be below 65536");
-    (Uid::from_raw(id(entry.uid)), Gid::from_raw(id(entry.gid)))
+fn kinds(present: &'static str, path: &Clean, new: &'static str) -> UnpackError {
+    UnpackError::Kind {
+        present,
+        path: shown(path.bytes()),
+        new,
+    }
 }
 
 fn look(dir: BorrowedFd<'_>, name: &CStr, path: &Clean) -> Result<Stat, UnpackError> {

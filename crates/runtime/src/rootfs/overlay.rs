@@ -51,6 +51,24 @@ pub(super) fn mount(
     }
 }
 
+/// Mounts the overlay `rootfs` as it is on disk, in a mount namespace of the calling thread's own:
+/// where overlayfs needs its layers attached, that is where they are.
+pub(super) fn mount_here(rootfs: &Rootfs) -> Result<OwnedFd, Failure> {
+    let Rootfs::Overlay { lower, upper, work } = rootfs else {
+        let error = io::Error::other("it is no overlay");
+        return Err(Failure::new(Step::Overlay, "/", &error));
+    };
+    let layers = Layers::open(lower, upper, work, None, false)?;
+    let context = new_context(&layers)?;
+    match layers.give(&context) {
+        Ok(()) => finish(&context, &layers, None),
+        Err(error) if takes_no_descriptors(&error) => {
+            attach_and_mount(&Layers::open(lower, upper, work, None, true)?, None)
+        }
+        Err(error) => Err(explain(&context, &layers, error)),
+    }
+}
+
 /// Overlayfs takes descriptors since Linux 6.13. Before, it says "invalid argument", or "not
 /// supported" where it still has the mount interface from before fsconfig (6.1).
 fn takes_no_descriptors(error: &io::Error) -> bool {

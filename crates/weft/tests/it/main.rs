@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod bad_registry;
+mod copy;
 mod crash;
 mod damage;
 mod debian;

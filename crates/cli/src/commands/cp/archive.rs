@@ -3,6 +3,7 @@
 //! Owns the names in them. What an archive from a container says is not trusted: it is unpacked
 //! into a fresh directory that nobody else can enter, and only its first name is moved out.
 
+use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
@@ -158,20 +159,28 @@ impl Write for Pieces {
     }
 }
 
-/// Unpacks the archive of the thing called `name` to `target`; `whole`: its contents, not itself.
+/// What is in an archive from a container.
+pub struct Archived {
+    /// What it is called there.
+    pub name: String,
+    /// What it is to be called in a directory here, where that is something else.
+    pub called: Option<String>,
+    /// Its contents are copied, not itself.
+    pub whole: bool,
+}
+
+/// Unpacks `archived` to `target`.
 pub async fn unpack(
     mut bytes: Bytestream,
-    name: &str,
-    whole: bool,
+    archived: Archived,
     target: &Path,
     keep_owners: bool,
 ) -> Result<(), CliError> {
     let (sender, receiver) = mpsc::channel(PIECES_MAX);
-    let (name, target) = (name.to_owned(), target.to_owned());
+    let target = target.to_owned();
     let unpacking = tokio::task::spawn_blocking(move || {
         let place = Unpacked {
-            name,
-            whole,
+            archived,
             target,
             keep_owners,
         };
@@ -215,8 +224,7 @@ impl Read for Received {
 }
 
 struct Unpacked {
-    name: String,
-    whole: bool,
+    archived: Archived,
     target: PathBuf,
     keep_owners: bool,
 }
@@ -242,10 +250,10 @@ impl Unpacked {
         archive.set_preserve_ownerships(self.keep_owners);
         archive.set_overwrite(true);
         archive.unpack(&staging.0).map_err(|error| tried(&error))?;
-        let first = if self.whole {
+        let first = if self.archived.whole {
             staging.0.clone()
         } else {
-            let plain = Path::new(&self.name).components().next_back();
+            let plain = Path::new(&self.archived.name).components().next_back();
             match plain {
                 Some(Component::Normal(name)) => staging.0.join(name),
                 _ => staging.0.clone(),
@@ -260,7 +268,11 @@ impl Unpacked {
             }
             Some(last) => merge(&first, &parent.join(last)),
             None if contents => move_into(&first, &parent),
-            None => merge(&first, &parent.join(first.file_name().unwrap_or_default())),
+            None => {
+                let called = self.archived.called.as_deref().map(OsStr::new);
+                let name = called.or(first.file_name()).unwrap_or_default();
+                merge(&first, &parent.join(name))
+            }
         };
         done.map_err(|error| tried(&error))
     }

@@ -13,8 +13,11 @@ fn pack(source: Source) -> Vec<u8> {
 
 fn unpack_to(archive: &[u8], name: &str, whole: bool, target: &Path) -> Result<(), String> {
     let place = Unpacked {
-        name: name.to_owned(),
-        whole,
+        archived: Archived {
+            name: name.to_owned(),
+            called: None,
+            whole,
+        },
         target: target.to_owned(),
         keep_owners: false,
     };
