@@ -1,7 +1,7 @@
 //! What is mounted into a container: volumes, binds, tmpfs and the files weft writes for it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use weft_stdx::id::random_hex;
 
@@ -49,6 +49,16 @@ pub(crate) fn complete(spec: &mut Spec, image_volumes: &[String]) -> Result<()> 
         mount.target = clean(&mount.target);
     }
     Ok(())
+}
+
+/// Everything that is mounted on in a container.
+pub(crate) fn targets(record: &Record) -> Vec<PathBuf> {
+    let users = record.spec.mounts.iter().map(|m| PathBuf::from(&m.target));
+    let files = NETWORK_FILES
+        .iter()
+        .map(|name| Path::new("/etc").join(name));
+    let kernels = crate::oci::KERNEL_TARGETS.iter().map(PathBuf::from);
+    kernels.chain(files).chain(users).collect()
 }
 
 /// Without empty and `.` components.

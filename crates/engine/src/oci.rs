@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::spec::{NetworkMode, Sharing, Spec};
 use crate::user::Identity;
 
-pub(crate) use mounts::{MountFact, default_tmpfs};
+pub(crate) use mounts::{KERNEL_TARGETS, MountFact, default_tmpfs};
 
 /// The version of the runtime spec this document follows.
 const OCI_VERSION: &str = "1.2.0";

@@ -71,8 +71,10 @@ impl Engine {
     /// # Errors
     /// Its files can't be read.
     pub async fn changes(&self, reference: &str) -> Result<Vec<Change>> {
-        let id = self.find(reference)?.id.clone();
-        self.blocking(move |engine| engine.inner.images.snapshots().diff(&id))
+        let container = self.find(reference)?;
+        let targets = container.with(crate::mounts::targets);
+        let id = container.id.clone();
+        self.blocking(move |engine| engine.inner.images.snapshots().diff(&id, &targets))
             .await
             .map_err(|e| {
                 EngineError::internal(format!("compare container {reference} with its image"), e)

@@ -28,8 +28,9 @@ pub trait Snapshotter {
     fn remove(&self, key: &str) -> Result<(), SnapshotError>;
     /// Bytes that `key` takes beyond its image.
     fn usage(&self, key: &str) -> Result<u64, SnapshotError>;
-    /// What differs from the image, in path order.
-    fn diff(&self, key: &str) -> Result<Vec<Change>, SnapshotError>;
+    /// What differs from the image, in path order. What was only made to mount something on
+    /// (`targets`) is no difference.
+    fn diff(&self, key: &str, targets: &[PathBuf]) -> Result<Vec<Change>, SnapshotError>;
     /// All keys.
     fn keys(&self) -> Result<Vec<String>, SnapshotError>;
 }
@@ -252,9 +253,9 @@ impl Snapshotter for Overlay {
         tree::disk_usage(&upper).map_err(SnapshotError::io("measure", &upper))
     }
 
-    fn diff(&self, key: &str) -> Result<Vec<Change>, SnapshotError> {
+    fn diff(&self, key: &str, targets: &[PathBuf]) -> Result<Vec<Change>, SnapshotError> {
         let mounts = self.mounts(key)?;
-        diff::changes(&mounts).map_err(SnapshotError::io("compare", &mounts.upper))
+        diff::changes(&mounts, targets).map_err(SnapshotError::io("compare", &mounts.upper))
     }
 
     fn keys(&self) -> Result<Vec<String>, SnapshotError> {

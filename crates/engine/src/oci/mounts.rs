@@ -21,6 +21,9 @@ pub(crate) struct MountFact {
     pub read_only: bool,
 }
 
+/// Where every container has something mounted in its root; the rest is mounted in these.
+pub(crate) const KERNEL_TARGETS: [&str; 3] = ["/proc", "/dev", "/sys"];
+
 /// 64 MiB, as Docker has it.
 const SHM_BYTES: u64 = 64 << 20;
 

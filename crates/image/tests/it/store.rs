@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::PathBuf;
 
 use weft_image::{
     ChangeKind, ErrorKind, NameError, RegistryConfig, RemoveOptions, Removed, SnapshotError,
@@ -194,7 +195,12 @@ fn snapshots_answer_with_mounts_top_first() {
         0,
     );
     whiteout.expect("makes");
-    let changes = store.snapshots().diff("c1").expect("compares");
+    // Made to mount something on: in a directory of the image's, and in one that is missing.
+    std::fs::write(mounts.upper.join("etc/mounted"), "").expect("writes");
+    std::fs::create_dir_all(mounts.upper.join("run/deep/mounted")).expect("creates");
+    std::os::unix::fs::symlink("run/deep", mounts.upper.join("link")).expect("links");
+    let targets = ["/etc/mounted", "/etc/hello", "/link/mounted"].map(PathBuf::from);
+    let changes = store.snapshots().diff("c1", &targets).expect("compares");
     let shown: Vec<_> = changes
         .iter()
         .map(|c| (c.kind, c.path.to_str().expect("text")))
@@ -207,6 +213,7 @@ fn snapshots_answer_with_mounts_top_first() {
             (Modified, "/etc"),
             (Added, "/etc/gone"),
             (Modified, "/etc/hello"),
+            (Added, "/link"),
             (Added, "/new"),
         ]
     );

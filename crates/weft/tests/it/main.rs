@@ -16,6 +16,7 @@ mod docker_cli;
 mod exec;
 mod first_use;
 mod images;
+mod layers;
 mod lifecycle;
 mod limits;
 mod logs;
