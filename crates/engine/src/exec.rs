@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::watch;
 use weft_runtime::capabilities::Set;
 use weft_runtime::monitor::record::{self as wire, ExecSpec, Streams};
 use weft_runtime::spawner::Fds;
@@ -14,7 +15,7 @@ use crate::container::{AttachOptions, ExecOptions, ExecView};
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::paths::{make_dir, remove_tree};
-use crate::session::Attached;
+use crate::session::{Attached, Recorded};
 use crate::{accounts, attach, oci, user};
 
 /// Sessions of one container that are remembered, running or ended.
@@ -34,6 +35,8 @@ struct Session {
     started: bool,
     pid: i32,
     exit_code: Option<i32>,
+    /// Tells those who read its streams that `exit_code` is there.
+    over: watch::Sender<bool>,
 }
 
 impl Sessions {
@@ -110,6 +113,7 @@ impl Engine {
             started: false,
             pid: 0,
             exit_code: None,
+            over: watch::channel(false).0,
         };
         self.inner.execs.add(id.clone(), session)?;
         self.emit(&container, &action, &[("execID", id.clone())]);
@@ -163,8 +167,12 @@ impl Engine {
         let mut client = None;
         if attach.stdin || attach.stdout || attach.stderr {
             let (ours, theirs) = Attached::pair(attach).await.map_err(failed)?;
+            let mut over = session.over.subscribe();
+            let recorded = Recorded::when(async move {
+                let _ = over.wait_for(|over| *over).await;
+            });
             sockets.push(theirs);
-            client = Some(ours);
+            client = Some(ours.ends_after(recorded));
         }
         let (id, session) = (id.to_owned(), session.clone());
         let spawned = self
@@ -249,6 +257,7 @@ impl Engine {
             let container_id = {
                 let mut session = session.lock().expect("no holder panics");
                 session.exit_code = Some(code);
+                session.over.send_replace(true);
                 session.container_id.clone()
             };
             let _ = remove_tree(&engine.inner.paths.run(&container_id).join(&id[..12]));

@@ -1,8 +1,10 @@
 //! A connection to a monitor: the workload's streams and its end, as seen from the daemon.
 
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::pin::Pin;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,6 +32,23 @@ pub struct Attached {
 pub struct AttachedReader {
     stream: OwnedReadHalf,
     decoder: Decoder,
+    recorded: Option<Recorded>,
+}
+
+/// Completes once the engine itself has taken note of the workload's end.
+pub(crate) struct Recorded(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl Recorded {
+    /// As soon as `seen` completes.
+    pub(crate) fn when(seen: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Box::pin(seen))
+    }
+}
+
+impl fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recorded")
+    }
 }
 
 /// The workload's input.
@@ -86,9 +105,17 @@ impl Attached {
             reader: AttachedReader {
                 stream: read,
                 decoder,
+                recorded: None,
             },
             writer: AttachedWriter { stream: write },
         })
+    }
+
+    /// Whoever reads of the end here finds it when asking the engine, too: the monitor tells each
+    /// session by itself, and the engine's own may be the last to be read.
+    pub(crate) fn ends_after(mut self, recorded: Recorded) -> Self {
+        self.reader.recorded = Some(recorded);
+        self
     }
 
     /// The two directions, to be used apart.
@@ -100,10 +127,16 @@ impl Attached {
 impl AttachedReader {
     /// The next output; `None` when the monitor is gone without having told the end.
     pub async fn next(&mut self) -> Option<Output> {
-        self.read().await.map(|event| match event {
-            Event::Output(output) => output,
-            Event::Exit(record) => Output::Exit(ended(&record)),
-        })
+        let end = match self.read().await {
+            Some(Event::Output(output)) => return Some(output),
+            Some(Event::Exit(record)) => Some(Output::Exit(ended(&record))),
+            None => None,
+        };
+        if let Some(recorded) = &mut self.recorded {
+            recorded.0.as_mut().await;
+            self.recorded = None;
+        }
+        end
     }
 
     /// Waits for the end, dropping output.
@@ -185,5 +218,69 @@ impl AttachedWriter {
         self.stream
             .write_all(&Frame::Resize { rows, cols }.to_vec())
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use weft_runtime::monitor::record;
+
+    use super::*;
+
+    fn exit() -> ExitRecord {
+        ExitRecord {
+            version: record::VERSION,
+            pid: 1,
+            code: 7,
+            signal: None,
+            oom_killed: false,
+            error: None,
+            started_at_ns: 1,
+            finished_at_ns: 2,
+            boot_id: String::new(),
+        }
+    }
+
+    /// The end is there to be read, but the engine has not recorded it.
+    async fn held_back(monitor_says: &[u8], expect: Option<Output>) {
+        let (note, mut noted) = tokio::sync::watch::channel(false);
+        let options = AttachOptions {
+            stdout: true,
+            ..AttachOptions::default()
+        };
+        let (attached, monitor) = Attached::pair(options).await.unwrap();
+        let recorded = Recorded::when(async move {
+            let _ = noted.wait_for(|noted| *noted).await;
+        });
+        let (mut reader, _writer) = attached.ends_after(recorded).split();
+        let mut monitor = std::os::unix::net::UnixStream::from(monitor);
+        std::io::Write::write_all(&mut monitor, monitor_says).unwrap();
+        drop(monitor);
+        assert_eq!(
+            reader.next().await,
+            Some(Output::Stdout(Bytes::from_static(b"last")))
+        );
+        let mut next = std::pin::pin!(reader.next());
+        for _ in 0..100 {
+            let early = std::future::poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
+            assert!(early.is_pending(), "{early:?}");
+            tokio::task::yield_now().await;
+        }
+        note.send(true).unwrap();
+        assert_eq!(next.await, expect);
+    }
+
+    #[tokio::test]
+    async fn a_client_reads_of_the_end_after_the_engine() {
+        let mut says = Frame::Stdout(b"last").to_vec();
+        held_back(&says, None).await;
+        Frame::Exit(&exit().to_json()).encode(&mut says);
+        let ended = Ended {
+            code: 7,
+            error: None,
+        };
+        held_back(&says, Some(Output::Exit(ended))).await;
     }
 }

@@ -13,6 +13,7 @@ mod damage;
 mod debian;
 mod docker_api;
 mod docker_cli;
+mod ends;
 mod exec;
 mod first_use;
 mod images;
