@@ -34,10 +34,11 @@ impl Engine {
                 self.inner.ids.adopt(base);
             }
         }
+        // First, for what is adopted may start again at once and is not to be swept away.
+        self.blocking(|engine| engine.sweep()).await;
         for container in &known {
             self.adopt(container).await;
         }
-        self.blocking(|engine| engine.sweep()).await;
     }
 
     fn load_records(&self) -> Vec<Arc<Container>> {

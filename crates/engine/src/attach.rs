@@ -1,35 +1,47 @@
 //! attach and resize: a container's streams.
 
+use std::time::Duration;
+
 use crate::container::AttachOptions;
+use crate::container::handle::Container;
 use crate::container::record::Status;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
-use crate::session::Attached;
+use crate::session::{Attached, Recorded};
+
+/// How long a monitor that listens no longer may take until its container's end is known.
+const END_WAIT: Duration = Duration::from_secs(30);
 
 impl Engine {
     /// A session with the container's streams; before a start, it begins with that start.
     ///
     /// # Errors
-    /// No such container, it is being removed, or too many sessions wait for its start.
+    /// No such container, it is paused, has just ended or is between two runs, it is being
+    /// removed, or too many sessions wait for its start.
     pub async fn attach(&self, reference: &str, options: AttachOptions) -> Result<Attached> {
         let container = self.find(reference)?;
-        let failed = |e| EngineError::internal(format!("attach to container {reference}"), e);
         // Nobody starts it between the look and the wait for its start; one that is up is not
         // held up by an operation that takes its time.
         let _operation = match container.state().status {
             Status::Running | Status::Paused => None,
             _ => Some(container.operation.lock().await),
         };
+        let recorded = end_of_run(&container);
         match container.state().status {
-            Status::Running | Status::Paused => {
-                let socket = self.inner.paths.monitor_socket(&container.id);
-                Attached::connect(&socket, options).await.map_err(failed)
-            }
+            Status::Running => self.attach_running(&container, options).await,
+            Status::Paused => Err(EngineError::conflict(format!(
+                "container {reference} is paused, unpause the container before attach"
+            ))),
+            Status::Restarting => Err(EngineError::conflict(format!(
+                "container {reference} is restarting, wait until the container is running"
+            ))),
             Status::Removing | Status::Dead => Err(EngineError::conflict(format!(
                 "container {reference} is being removed"
             ))),
-            Status::Created | Status::Exited | Status::Restarting => {
-                let (session, theirs) = Attached::pair(options).await.map_err(failed)?;
+            Status::Created | Status::Exited => {
+                let (session, theirs) = Attached::pair(options)
+                    .await
+                    .map_err(|e| failed(reference, e))?;
                 if !container.add_pending(theirs) {
                     return Err(EngineError::new(
                         crate::ErrorCode::Exhausted,
@@ -39,6 +51,27 @@ impl Engine {
                 Ok(session)
             }
         }
+        .map(|session| session.ends_after(recorded))
+    }
+
+    async fn attach_running(
+        &self,
+        container: &Container,
+        options: AttachOptions,
+    ) -> Result<Attached> {
+        let socket = self.inner.paths.monitor_socket(&container.id);
+        let error = match Attached::connect(&socket, options).await {
+            Ok(session) => return Ok(session),
+            Err(error) => error,
+        };
+        // Its monitor has said good-bye: the end is on its way through the engine.
+        if is_gone(&error) && self.wait_end(container, Some(END_WAIT)).await {
+            return Err(EngineError::conflict(format!(
+                "container {} is not running: it ended a moment ago; start it first",
+                container.with(|r| r.name.clone())
+            )));
+        }
+        Err(failed(&container.id, error))
     }
 
     /// The terminal's new size.
@@ -57,6 +90,29 @@ impl Engine {
             .await
             .map_err(|e| EngineError::internal(format!("resize container {reference}"), e))
     }
+}
+
+/// Seen once the run that is going on, or the next one, has ended and is recorded.
+fn end_of_run(container: &Container) -> Recorded {
+    let mut progress = container.progress();
+    let before = progress.borrow_and_update().exits;
+    Recorded::when(async move {
+        let _ = progress
+            .wait_for(|now| now.exits > before || now.removed)
+            .await;
+    })
+}
+
+fn is_gone(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound};
+    matches!(
+        error.kind(),
+        NotFound | ConnectionRefused | ConnectionReset | BrokenPipe
+    )
+}
+
+fn failed(reference: &str, error: std::io::Error) -> EngineError {
+    EngineError::internal(format!("attach to container {reference}"), error)
 }
 
 pub(crate) async fn resize(socket: &std::path::Path, rows: u16, cols: u16) -> std::io::Result<()> {

@@ -41,6 +41,26 @@ impl Engine {
 
     /// A run has ended. `told` is `None` when its monitor went without a word.
     pub(crate) async fn ended(&self, container: &Arc<Container>, told: Option<ExitRecord>) {
+        let again = {
+            let _life = container.life.lock().await;
+            self.put_away(container, told).await
+        };
+        if again {
+            self.restart_later(Arc::clone(container));
+        } else if container.with(|r| r.spec.auto_remove) {
+            let options = RemoveOptions {
+                force: true,
+                volumes: true,
+            };
+            if let Err(error) = self.remove(&container.id, options).await {
+                tracing::error!(%error, id = %container.id, "a container of --rm could not be removed");
+            }
+        }
+    }
+
+    /// Releases what the run held, records its end and tells everybody; says whether its policy
+    /// wants another. The caller holds the container's life.
+    async fn put_away(&self, container: &Arc<Container>, told: Option<ExitRecord>) -> bool {
         let id = container.id.clone();
         let record = self
             .blocking(move |engine| {
@@ -49,9 +69,15 @@ impl Engine {
                 record
             })
             .await;
+        container.pidfd.lock().expect("no holder panics").take();
+        let mut again = false;
         let end = |r: &mut Record| {
             finish(&mut r.state, &record);
             r.attachments.clear();
+            again = wants_restart(r.spec.restart, &r.state, record.code);
+            if again {
+                r.state.status = Status::Restarting;
+            }
         };
         if container.with(|r| r.spec.auto_remove && r.spec.restart == RestartPolicy::No) {
             // Removed next; after a crash in between, adoption finds the run ended and removes.
@@ -59,12 +85,19 @@ impl Engine {
         } else if let Err(error) = self.save(container, end) {
             tracing::error!(%error, id = %container.id, "the end of a container could not be written");
         }
-        container.pidfd.lock().expect("no holder panics").take();
         if record.oom_killed {
             self.emit(container, "oom", &[]);
         }
         self.emit(container, "die", &[("exitCode", record.code.to_string())]);
-        self.after_end(container, &record).await;
+        container.report(|p| {
+            p.up = again;
+            p.exits += 1;
+            p.last = Some(Ended {
+                code: record.code,
+                error: record.error.clone(),
+            });
+        });
+        again
     }
 
     /// What was written, or that nothing was.
@@ -104,39 +137,6 @@ impl Engine {
             });
             if base != 0 && !shared {
                 self.inner.ids.give_back(base);
-            }
-        }
-    }
-
-    async fn after_end(&self, container: &Arc<Container>, record: &ExitRecord) {
-        let (policy, state, auto_remove) =
-            container.with(|r| (r.spec.restart, r.state.clone(), r.spec.auto_remove));
-        let again = wants_restart(policy, &state, record.code);
-        let ended = Ended {
-            code: record.code,
-            error: record.error.clone(),
-        };
-        if again {
-            let _ = self.save(container, |r| r.state.status = Status::Restarting);
-            container.report(|p| {
-                p.exits += 1;
-                p.last = Some(ended);
-            });
-            self.restart_later(Arc::clone(container));
-            return;
-        }
-        container.report(|p| {
-            p.up = false;
-            p.exits += 1;
-            p.last = Some(ended);
-        });
-        if auto_remove {
-            let options = RemoveOptions {
-                force: true,
-                volumes: true,
-            };
-            if let Err(error) = self.remove(&container.id, options).await {
-                tracing::error!(%error, id = %container.id, "a container of --rm could not be removed");
             }
         }
     }

@@ -75,6 +75,7 @@ impl Engine {
 
     /// Starts; the caller holds the container's operation.
     pub(crate) async fn launch(&self, container: &Arc<Container>) -> Result<()> {
+        let _life = container.life.lock().await;
         let (watch, socket) = Attached::pair(AttachOptions::default())
             .await
             .map_err(|e| EngineError::internal("make the session with the monitor", e))?;

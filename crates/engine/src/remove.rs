@@ -45,6 +45,8 @@ impl Engine {
             self.wait_end(&container, Some(std::time::Duration::from_secs(30)))
                 .await;
         }
+        // An end that is being seen to is seen to first.
+        drop(container.life.lock().await);
         let removing = |r: &mut Record| {
             r.state.status = Status::Removing;
             r.state.remove_volumes |= options.volumes;

@@ -65,6 +65,10 @@ impl Engine {
                 ));
             }
         }
+        if container.state().status == Status::Restarting {
+            // It ended by itself just before it was told not to come back.
+            return self.stop_restarting(container);
+        }
         self.emit(container, "stop", &[]);
         Ok(Outcome::Done)
     }
@@ -147,7 +151,7 @@ impl Engine {
         self.blocking(move |engine| engine.inner.cgroups.open(&path)?.freeze())
             .await
             .map_err(|e| EngineError::internal(format!("pause container {reference}"), e))?;
-        self.save(&container, |r| r.state.status = Status::Paused)?;
+        self.change_status(&container, Status::Running, Status::Paused)?;
         self.emit(&container, "pause", &[]);
         Ok(())
     }
@@ -174,7 +178,16 @@ impl Engine {
         self.blocking(move |engine| engine.inner.cgroups.open(&path)?.thaw())
             .await
             .map_err(|e| EngineError::internal(format!("thaw container {}", container.id), e))?;
-        self.save(container, |r| r.state.status = Status::Running)
+        self.change_status(container, Status::Paused, Status::Running)
+    }
+
+    /// A run that has ended meanwhile stays ended.
+    fn change_status(&self, container: &Container, from: Status, to: Status) -> Result<()> {
+        self.save(container, |r| {
+            if r.state.status == from {
+                r.state.status = to;
+            }
+        })
     }
 
     fn signal(&self, container: &Container, number: i32) -> Result<()> {
@@ -195,8 +208,14 @@ impl Engine {
     }
 
     /// Kills everything in its control group, which is more than its init when it shares the
-    /// host's process ids.
+    /// host's process ids. The run that is going on is meant, never the one after it.
     pub(crate) async fn kill_all(&self, container: &Arc<Container>) -> Result<()> {
+        let run = container.state().pid;
+        let _life = container.life.lock().await;
+        let state = container.state();
+        if !state.status.is_up() || state.pid != run {
+            return Ok(());
+        }
         self.signal(container, SIGKILL)?;
         let id = container.id.clone();
         self.blocking(move |engine| engine.kill_cgroup(&id))
@@ -204,18 +223,16 @@ impl Engine {
             .map_err(|e| EngineError::internal(format!("kill container {}", container.id), e))
     }
 
-    /// Whether the run ended within `grace`; `None` waits forever.
+    /// Whether the run ended within `grace`, and all of it is put away; `None` waits forever.
     pub(crate) async fn wait_end(&self, container: &Container, grace: Option<Duration>) -> bool {
         let mut progress = container.progress();
         let ended = async {
-            loop {
-                if !container.state().status.is_up() {
-                    return;
-                }
+            while container.state().status.is_up() {
                 if progress.changed().await.is_err() {
                     return;
                 }
             }
+            drop(container.life.lock().await);
         };
         match grace {
             None => {

@@ -36,6 +36,9 @@ pub(crate) struct Container {
     record: Mutex<Record>,
     /// One operation that changes its life at a time.
     pub operation: tokio::sync::Mutex<()>,
+    /// Held while a run begins, and while the end of one is seen to: none begins before all of
+    /// the last one is put away. Taken after `operation`, never the other way round.
+    pub life: tokio::sync::Mutex<()>,
     progress: watch::Sender<Progress>,
     /// Monitor ends of sessions that attached before the start.
     pending: Mutex<Vec<OwnedFd>>,
@@ -58,6 +61,7 @@ impl Container {
             id: record.id.clone(),
             record: Mutex::new(record),
             operation: tokio::sync::Mutex::new(()),
+            life: tokio::sync::Mutex::new(()),
             progress: watch::channel(Progress {
                 up,
                 last,
@@ -117,6 +121,7 @@ impl Container {
     /// Keeps a session for the next start; refused when too many wait.
     pub fn add_pending(&self, session: OwnedFd) -> bool {
         let mut pending = self.pending.lock().expect("no holder panics");
+        pending.retain(is_waited_for);
         if pending.len() >= PENDING_MAX {
             return false;
         }
@@ -127,6 +132,14 @@ impl Container {
     pub fn take_pending(&self) -> Vec<OwnedFd> {
         std::mem::take(&mut self.pending.lock().expect("no holder panics"))
     }
+}
+
+/// Whether somebody still holds the other end.
+fn is_waited_for(session: &OwnedFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(session, PollFlags::empty())];
+    let _ = poll(&mut fds, Some(&Timespec::default()));
+    !fds[0].revents().contains(PollFlags::HUP)
 }
 
 /// Writes `record`. One of `--rm` need not survive a power cut: it would be removed then.
@@ -160,4 +173,18 @@ pub(crate) fn read(paths: &Paths, id: &str) -> io::Result<Option<Record>> {
         )));
     }
     Ok(Some(record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_nobody_waits_for_make_room() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let theirs = OwnedFd::from(theirs);
+        assert!(is_waited_for(&theirs));
+        drop(ours);
+        assert!(!is_waited_for(&theirs));
+    }
 }
