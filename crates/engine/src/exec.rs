@@ -208,7 +208,7 @@ impl Engine {
         let spec = ExecSpec {
             version: wire::VERSION,
             id: id.to_owned(),
-            dir: self.inner.paths.container(&record.id),
+            dir: self.inner.paths.run(&record.id),
             run_dir: run_dir.clone(),
             init_pid: state.pid,
             init_start_ticks: state.start_ticks,

@@ -122,30 +122,29 @@ impl Engine {
         attach: Vec<std::os::fd::OwnedFd>,
     ) -> Result<Spawned> {
         let record = container.record();
-        let dir = self.inner.paths.container(&record.id);
         let run_dir = self.inner.paths.run(&record.id);
         remove_tree(&run_dir)
             .and_then(|()| make_dir(&run_dir))
             .map_err(|e| EngineError::internal(format!("make {}", run_dir.display()), e))?;
-        remove_file(&dir.join(wire::EXIT_FILE))?;
+        remove_file(&self.inner.paths.exit_dir(&record).join(wire::EXIT_FILE))?;
 
         let mut namespaces = self.make_namespaces(&record)?;
         let id_base = namespaces.id_base;
-        // Namespaces go with their descriptors, and what is on a network is found by id: so far
-        // nothing needs the record to be released.
         let attachments = self.attach_networks(&record, &mut namespaces)?;
-        self.save(container, |r| {
+        // Written when it runs: what a run holds until then goes with descriptors or is found by
+        // the container's id.
+        container.note(|r| {
             r.state.id_base = id_base;
             r.state.boot_id = clock::boot_id().to_owned();
             r.attachments.clone_from(&attachments);
-        })?;
+        });
         self.set_upstreams(&record, &attachments)?;
         self.write_network_files(&record, &attachments)?;
 
         let mounts = self.rootfs(&record)?;
         let facts = self.facts(&record, &namespaces, &mounts)?;
         let document = oci::document(&record, &facts)?;
-        let config = dir.join("config.json");
+        let config = run_dir.join("config.json");
         let bytes = serde_json::to_vec(&document)
             .map_err(|e| EngineError::internal("write the container's config.json", e))?;
         file::replace(&config, &bytes, Durability::Process)
@@ -168,7 +167,8 @@ impl Engine {
         RunRequest {
             version: wire::VERSION,
             id: record.id.clone(),
-            dir: self.inner.paths.container(&record.id),
+            dir: self.inner.paths.run(&record.id),
+            exit_dir: self.inner.paths.exit_dir(record),
             run_dir: self.inner.paths.run(&record.id),
             rootfs: RootfsRecord::Overlay {
                 lower: mounts.lower,

@@ -138,7 +138,7 @@ impl Engine {
                 },
             });
         }
-        let dir = self.inner.paths.container(&record.id);
+        let dir = self.inner.paths.run(&record.id);
         if !matches!(record.spec.network, NetworkMode::Container(_)) {
             for name in NETWORK_FILES {
                 let target = format!("/etc/{name}");

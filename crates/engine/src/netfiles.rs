@@ -15,7 +15,7 @@ use crate::spec::{Dns, NetworkMode};
 const HOST_GATEWAY: &str = "host-gateway";
 
 impl Engine {
-    /// Writes the files into the container directory, from where they are mounted.
+    /// Writes the files into the run directory, from where they are mounted.
     pub(crate) fn write_network_files(
         &self,
         record: &Record,
@@ -25,7 +25,7 @@ impl Engine {
             return Ok(());
         }
         let host = record.spec.network == NetworkMode::Host;
-        let dir = self.inner.paths.container(&record.id);
+        let dir = self.inner.paths.run(&record.id);
         let resolver = attachments.iter().find_map(|a| a.resolver);
         let upstream = machine_resolv_conf();
         let base = if host {

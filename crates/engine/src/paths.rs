@@ -4,6 +4,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::container::record::Record;
+
 /// The data and run directories of one engine.
 #[derive(Debug, Clone)]
 pub(crate) struct Paths {
@@ -43,7 +45,7 @@ impl Paths {
         self.data.join("containers")
     }
 
-    /// The container directory: record, config.json, log, exit record, the files weft writes.
+    /// What is kept of a container: record, log, exit record.
     pub fn container(&self, id: &str) -> PathBuf {
         self.containers().join(id)
     }
@@ -56,7 +58,17 @@ impl Paths {
         self.run.join("c")
     }
 
-    /// What exists only while the container runs. Short: socket paths have 107 bytes.
+    /// Where the exit record goes. That of `--rm` need not survive a power cut.
+    pub fn exit_dir(&self, record: &Record) -> PathBuf {
+        if record.spec.auto_remove {
+            self.run(&record.id)
+        } else {
+            self.container(&record.id)
+        }
+    }
+
+    /// What exists only while the container runs: config.json, the files weft writes for it, its
+    /// monitor's socket. Short: socket paths have 107 bytes.
     pub fn run(&self, id: &str) -> PathBuf {
         self.runs().join(&id[..12])
     }

@@ -141,6 +141,8 @@ pub struct Created {
     pub pidfd: OwnedFd,
     /// The terminal's master, if one was asked for.
     pub terminal: Option<OwnedFd>,
+    /// Of no use any more; to be closed when nobody waits.
+    pub spent: Vec<OwnedFd>,
     gate: Gate,
 }
 
@@ -153,6 +155,8 @@ pub struct Running {
     pub pidfd: OwnedFd,
     /// The terminal's master, if one was asked for.
     pub terminal: Option<OwnedFd>,
+    /// Of no use any more; to be closed when nobody waits.
+    pub spent: Vec<OwnedFd>,
 }
 
 /// A further process in a container.
@@ -242,6 +246,7 @@ impl Created {
             pid,
             pidfd,
             terminal,
+            spent,
             gate,
         } = self;
         if let Err(error) = gate.open() {
@@ -254,6 +259,7 @@ impl Created {
             pid,
             pidfd,
             terminal,
+            spent,
         })
     }
 }

@@ -143,7 +143,7 @@ fn begin(task: Task, fds: Fds) -> Result<session::Session, Failure> {
     let place = match &task {
         Task::Run(request) => Place {
             run_dir: request.run_dir.clone(),
-            exit: exit::Keeper::new(&request.dir),
+            exit: exit::Keeper::new(&request.exit_dir),
             streams: request.streams,
             id_base: request.id_base,
             log: request.log.clone(),
@@ -191,6 +191,7 @@ impl Launched {
             pid,
             pidfd,
             terminal,
+            spent,
         } = self.running;
         let spawned = Spawned {
             version: record::VERSION,
@@ -209,6 +210,7 @@ impl Launched {
             log: self.log,
             exit: place.exit,
             oom: self.oom,
+            spent,
         }
     }
 }

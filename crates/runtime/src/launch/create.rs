@@ -57,7 +57,7 @@ fn launch(request: CreateRequest, gate: Option<OwnedFd>) -> Result<Created, Laun
     let cgroup = Holder::make(&plan)?;
     let directory = cgroup.as_ref().map(|cgroup| cgroup.fd());
     let user = user.as_ref().map(|user| user.as_fd());
-    let prepared = rootfs::prepare(&plan, &rootfs, user, directory)?;
+    let (prepared, spent) = rootfs::prepare(&plan, &rootfs, user, directory)?;
     own_streams(&stdio, &plan)?;
     let state = State {
         version: spec.version().clone(),
@@ -99,6 +99,7 @@ fn launch(request: CreateRequest, gate: Option<OwnedFd>) -> Result<Created, Laun
                 pid: child.pid,
                 pidfd: child.pidfd,
                 terminal,
+                spent,
                 gate,
             })
         }

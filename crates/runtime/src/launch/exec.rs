@@ -94,6 +94,7 @@ pub fn exec(request: ExecRequest) -> Result<Running, LaunchError> {
             pid: child.pid,
             pidfd: child.pidfd,
             terminal,
+            spent: Vec::new(),
         }),
         Err(error) => {
             let _ = signal(&child.pidfd, 9);

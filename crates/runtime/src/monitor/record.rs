@@ -21,8 +21,10 @@ pub struct RunRequest {
     pub version: u32,
     /// The container's id.
     pub id: String,
-    /// The container's directory, absolute: config.json is read there, exit.json written there.
+    /// The container's directory, absolute: config.json is read there.
     pub dir: PathBuf,
+    /// Existing directory, absolute, where exit.json goes.
+    pub exit_dir: PathBuf,
     /// Existing directory, absolute, where monitor.sock goes.
     pub run_dir: PathBuf,
     /// What the root is made of.
@@ -300,7 +302,8 @@ mod tests {
         RunRequest {
             version: VERSION,
             id: "a".repeat(64),
-            dir: "/data/containers/a".into(),
+            dir: "/run/weft/c/a".into(),
+            exit_dir: "/data/containers/a".into(),
             run_dir: "/run/weft/c/a".into(),
             rootfs: RootfsRecord::Overlay {
                 lower: vec!["/l2".into(), "/l1".into()],

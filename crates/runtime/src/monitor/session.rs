@@ -43,6 +43,8 @@ pub(super) struct Begun {
     pub(super) log: Option<Log>,
     pub(super) exit: Keeper,
     pub(super) oom: OomWatch,
+    /// Closed once the requester knows.
+    pub(super) spent: Vec<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,7 @@ pub(super) struct Session {
     log: Option<Log>,
     exit: Keeper,
     oom: OomWatch,
+    spent: Vec<OwnedFd>,
     /// Taken when output comes, given back when idle.
     buffer: Vec<u8>,
 }
@@ -111,6 +114,7 @@ impl Session {
             log: begun.log,
             exit: begun.exit,
             oom: begun.oom,
+            spent: begun.spent,
             buffer: Vec::new(),
         })
     }
@@ -122,6 +126,7 @@ impl Session {
     /// Until the workload has ended and everybody knows.
     pub(super) fn run(mut self) {
         // Launching took more than serving ever will.
+        self.spent = Vec::new();
         trim();
         // The hellos of clients that came with the request count before any output.
         for index in 0..self.clients.len() {

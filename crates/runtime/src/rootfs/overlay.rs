@@ -29,23 +29,37 @@ struct Layers {
     shown: PathBuf,
 }
 
+/// An overlay, mounted but attached nowhere.
+pub(super) struct Mounted {
+    pub(super) root: OwnedFd,
+    /// The detached mounts of its layers. Overlayfs has its own by now, but closing one waits for
+    /// an RCU grace period: better when nobody waits.
+    pub(super) spent: Vec<OwnedFd>,
+}
+
 /// Mounts, detached, the overlay `rootfs`; a plain directory is none. With `user_namespace` all
 /// of it is id-mapped: on disk are the container's own ids.
 pub(super) fn mount(
     rootfs: &Rootfs,
     user_namespace: Option<BorrowedFd<'_>>,
     maps: Option<&IdMaps>,
-) -> Result<Option<OwnedFd>, Failure> {
+) -> Result<Option<Mounted>, Failure> {
     let Rootfs::Overlay { lower, upper, work } = rootfs else {
         return Ok(None);
     };
     let layers = Layers::open(lower, upper, work, user_namespace, user_namespace.is_some())?;
     let context = new_context(&layers)?;
     match layers.give(&context) {
-        Ok(()) => finish(&context, &layers, maps).map(Some),
+        Ok(()) => Ok(Some(Mounted {
+            root: finish(&context, &layers, maps)?,
+            spent: layers.spent(),
+        })),
         Err(error) if takes_no_descriptors(&error) => {
             let layers = Layers::open(lower, upper, work, user_namespace, true)?;
-            mount_attached(&layers, maps).map(Some)
+            Ok(Some(Mounted {
+                root: mount_attached(&layers, maps)?,
+                spent: layers.spent(),
+            }))
         }
         Err(error) => Err(explain(&context, &layers, error)),
     }
@@ -129,6 +143,22 @@ impl Layers {
             trees,
             shown: upper.to_owned(),
         })
+    }
+
+    /// All descriptors that hold one of the detached mounts.
+    fn spent(self) -> Vec<OwnedFd> {
+        let Layers {
+            lower,
+            upper,
+            work,
+            trees,
+            ..
+        } = self;
+        lower
+            .into_iter()
+            .chain([upper, work])
+            .chain(trees)
+            .collect()
     }
 
     fn give(&self, context: &Context) -> io::Result<()> {

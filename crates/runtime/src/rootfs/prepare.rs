@@ -42,17 +42,18 @@ pub(super) struct Tree {
 }
 
 /// Makes what `plan` needs of the host. `user_namespace` is that of the container, if it has one
-/// of its own; `cgroup` is its cgroup's directory.
+/// of its own; `cgroup` is its cgroup's directory. With it come descriptors that are of no use any
+/// more, to be closed when nobody waits (see [`overlay::Mounted`]).
 pub fn prepare(
     plan: &Plan,
     rootfs: &Rootfs,
     user_namespace: Option<BorrowedFd<'_>>,
     cgroup: Option<BorrowedFd<'_>>,
-) -> Result<Prepared, Failure> {
+) -> Result<(Prepared, Vec<OwnedFd>), Failure> {
     let overlay = overlay::mount(rootfs, user_namespace, plan.id_maps.as_ref())?;
-    let root = match overlay {
-        Some(overlay) => overlay,
-        None => directory(&plan.root.path)?,
+    let (root, spent) = match overlay {
+        Some(overlay) => (overlay.root, overlay.spent),
+        None => (directory(&plan.root.path)?, Vec::new()),
     };
     let mut mounts = Vec::with_capacity(plan.mounts.len());
     for planned in &plan.mounts {
@@ -63,11 +64,12 @@ pub fn prepare(
     } else {
         Some(mask::make()?)
     };
-    Ok(Prepared {
+    let prepared = Prepared {
         root,
         mounts,
         masks,
-    })
+    };
+    Ok((prepared, spent))
 }
 
 fn directory(path: &Path) -> Result<OwnedFd, Failure> {

@@ -150,16 +150,15 @@ fn handle(request: Request, fds: Fds, reply: OwnedFd) -> Option<Order> {
         Request::Run(request) => Task::Run(request),
         Request::Exec(spec) => Task::Exec(spec),
         Request::Sandbox { base, size } => {
-            match sandbox(base, size) {
-                Ok(made) => answer(
-                    &reply,
-                    &Reply::Namespaces,
-                    &made.each_ref().map(AsFd::as_fd),
-                ),
-                Err(error) => refuse(
-                    &reply,
-                    format!("cannot make user and network namespaces for ids from {base}: {error}"),
-                ),
+            // The kernel makes one network namespace after the other, and a container that is to
+            // start does not wait for those made ahead.
+            match fork() {
+                Ok(Side::Parent(_)) => {}
+                Ok(Side::Child) => {
+                    answer_sandbox(base, size, &reply);
+                    exit_now(0);
+                }
+                Err(error) => refuse(&reply, format!("cannot fork: {error}")),
             }
             return None;
         }
@@ -233,6 +232,16 @@ fn refuse(reply: &OwnedFd, text: String) {
         }),
         &[],
     );
+}
+
+fn answer_sandbox(base: u32, size: u32, reply: &OwnedFd) {
+    match sandbox(base, size) {
+        Ok(made) => answer(reply, &Reply::Namespaces, &made.each_ref().map(AsFd::as_fd)),
+        Err(error) => refuse(
+            reply,
+            format!("cannot make user and network namespaces for ids from {base}: {error}"),
+        ),
+    }
 }
 
 fn sandbox(base: u32, size: u32) -> io::Result<[OwnedFd; 2]> {

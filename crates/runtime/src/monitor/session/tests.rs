@@ -52,6 +52,7 @@ impl Fixture {
                 stderr: child.stderr.take().map(OwnedFd::from),
                 terminal: None,
             },
+            spent: Vec::new(),
             stdin_once,
             listener: Listener::bind(dir.path()).unwrap(),
             log: Some(Log::open(&config).unwrap()),

@@ -80,6 +80,7 @@ impl Bed {
                     max_size: 1 << 20,
                     max_files: 3,
                 }),
+                exit_dir: dir.clone(),
                 dir,
                 run_dir,
                 rootfs: RootfsRecord::Directory,
