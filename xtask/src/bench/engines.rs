@@ -121,7 +121,7 @@ impl Engines {
             .arg("--data-root")
             .arg(dir.join("docker"))
             .arg("--exec-root")
-            .arg(dir.join("docker-exec"));
+            .arg(dir.join("run/docker"));
         dockerd
             .arg("--pidfile")
             .arg(dir.join("docker.pid"))
@@ -131,9 +131,9 @@ impl Engines {
             Ok(()) => engines.peers.push(docker),
             Err(error) => println!("dockerd is left out: {error:#}"),
         }
-        engines.containerd = dir.join("docker-exec/containerd/containerd.sock");
+        engines.containerd = dir.join("run/docker/containerd/containerd.sock");
         let flag = |name: &str, at: &str| [name.to_owned(), dir.join(at).display().to_string()];
-        let args = [flag("--root", "podman"), flag("--runroot", "podman-run")].concat();
+        let args = [flag("--root", "podman"), flag("--runroot", "run/podman")].concat();
         // Its defaults ask for more than a machine without CAP_SYS_RESOURCE gives.
         let conf = dir.join("containers.conf");
         let text = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\n";
@@ -150,7 +150,7 @@ impl Engines {
     /// Starts weft alone.
     pub fn weft_only(weft: &Path, dir: &Path) -> Result<Engines> {
         let flag = |name: &str, at: &str| [name.to_owned(), dir.join(at).display().to_string()];
-        let args = [flag("--data-dir", "weft"), flag("--run-dir", "weft-run")].concat();
+        let args = [flag("--data-dir", "weft"), flag("--run-dir", "run/weft")].concat();
         let engine = Engine {
             name: "weft".into(),
             program: weft.to_path_buf(),
@@ -167,7 +167,7 @@ impl Engines {
         daemon.arg("engine").args(&args);
         engines.daemon(
             daemon,
-            &dir.join("weft-run/engine.sock"),
+            &dir.join("run/weft/engine.sock"),
             &dir.join("weft.log"),
         )?;
         Ok(engines)

@@ -66,6 +66,15 @@ pub fn command(root: &Path, args: &[&str]) -> Result<bool> {
     Ok(true)
 }
 
+fn call(program: &str, args: &[&str], at: &Path) -> Result<()> {
+    let status = Command::new(program).args(args).arg(at).status();
+    let status = status.with_context(|| format!("start {program}"))?;
+    if !status.success() {
+        bail!("{program} {}: {status}", at.display());
+    }
+    Ok(())
+}
+
 fn inside(phase: &str, weft: &Path) -> Result<()> {
     let up = Command::new("ip")
         .args(["link", "set", "lo", "up"])
@@ -75,7 +84,10 @@ fn inside(phase: &str, weft: &Path) -> Result<()> {
         bail!("loopback cannot be brought up");
     }
     let dir = std::env::temp_dir().join(format!("weft-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+    // What does not survive a reboot everybody keeps in memory, as `/run` is.
+    let run = dir.join("run");
+    std::fs::create_dir_all(&run).with_context(|| format!("make {}", run.display()))?;
+    call("mount", &["-t", "tmpfs", "bench"], &run)?;
     let done = match phase {
         "engines" => engines::run(weft, &dir),
         "runtimes" => runtimes::run(weft, &dir),
@@ -84,6 +96,7 @@ fn inside(phase: &str, weft: &Path) -> Result<()> {
         "crowd" => crowd::run(weft, &dir),
         other => bail!("no phase {other:?}; there are {}", PHASES.join(", ")),
     };
+    call("umount", &["--lazy"], &run)?;
     let removed =
         std::fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()));
     done.and(removed)

@@ -47,7 +47,7 @@ pub fn run(weft: &Path, dir: &Path) -> Result<()> {
 fn contenders(weft: &Path, dir: &Path, bundle: &str) -> Vec<Contender> {
     let make = |name: &'static str, program: &Path, args: &[&str]| {
         let (program, bundle) = (program.to_path_buf(), bundle.to_owned());
-        let state = dir.join(format!("{name}-state")).display().to_string();
+        let state = dir.join(format!("run/{name}")).display().to_string();
         let args: Vec<String> = args
             .iter()
             .map(|arg| arg.replace("STATE", &state))
