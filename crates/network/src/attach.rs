@@ -14,6 +14,7 @@ use std::os::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use crate::conntrack::Flow;
+use crate::frames;
 use crate::host::Host;
 use crate::inside::{self, Inside};
 use crate::netlink::Batch;
@@ -87,6 +88,8 @@ pub struct Attachment {
 pub enum Step {
     /// Address and ports are reserved and recorded.
     Recorded,
+    /// It may send as itself, once there is something to send by.
+    Guarded,
     /// The veth pair exists.
     Linked,
     /// The interface within is up and has its address.
@@ -111,6 +114,10 @@ impl Host {
         let reserved = self.reserve(attach)?;
         let attachment = reserved.attachment;
         let kernel = |error| AttachError::kernel(&attachment, error);
+        if last >= Step::Guarded {
+            let sender = frames::sender(&reserved.link, attachment.mac, attachment.address);
+            self.add_sender(&self.state(), sender).map_err(kernel)?;
+        }
         if last >= Step::Linked {
             self.make_link(attach, &attachment, &reserved.link)?;
         }

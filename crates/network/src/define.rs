@@ -11,7 +11,6 @@ use crate::network::{
     DEFAULT_NETWORK, Network, NetworkError, NetworkSpec, Occupied, check_name, first_free,
     gateway_of, mtu_of, occupant,
 };
-use crate::nft::{self, Op};
 use crate::record::NetworkRecord;
 use crate::rtnetlink;
 use crate::state::{Net, State};
@@ -125,7 +124,7 @@ impl Host {
         Ok(network)
     }
 
-    /// Takes every bridge and the nftables table away, as long as no container is on any network;
+    /// Takes every bridge and the nftables tables away, as long as no container is on any network;
     /// says whether it did. The records stay: the next attach makes it all again.
     ///
     /// # Errors
@@ -147,11 +146,7 @@ impl Host {
                 net.bridge = None;
             }
         }
-        let table = &self.config().instance;
-        let mut connection = self.rules();
-        if nft::observe(&mut connection, table, &[])?.is_some() {
-            nft::apply(&mut connection, table, &[Op::DeleteTable])?;
-        }
+        self.rules().delete()?;
         Ok(true)
     }
 

@@ -12,16 +12,17 @@ use weft_sys::netlink::Family;
 use crate::dns::Directory;
 use crate::netlink::{Connection, KernelError};
 use crate::network::{Network, NetworkError};
-use crate::nft::{self, Op};
+use crate::nft::{Element, Op};
 use crate::port::hold_again;
 use crate::record::{RecordError, Store};
 use crate::rtnetlink;
-use crate::ruleset::{NetworkRules, SETS};
+use crate::rules::Rules;
+use crate::ruleset::{self, NetworkRules};
 use crate::state::{Endpoint, Net, State};
 use crate::subnet::{Mac, ParseError, Subnet};
 use crate::sweep::Sweeper;
 use crate::watch::{Watch, Watcher};
-use crate::{Attachment, plan};
+use crate::{Attachment, frames};
 
 /// Warnings kept; older ones go.
 const MOST_WARNINGS: usize = 32;
@@ -107,7 +108,7 @@ struct Inner {
     store: Store,
     state: Mutex<State>,
     route: Mutex<Connection>,
-    rules: Mutex<Connection>,
+    rules: Arc<Rules>,
     sweeper: Sweeper,
     directory: Arc<Directory>,
     warnings: Mutex<Vec<String>>,
@@ -153,14 +154,15 @@ impl Host {
         let store = Store::open(&config.state_dir).map_err(OpenError::Record)?;
         // Before anything is looked at: what is changed from now on is heard of.
         let watch = Watch::open().map_err(OpenError::Kernel)?;
+        let rules = Arc::new(Rules::open(&config.instance).map_err(OpenError::Kernel)?);
         let host = Host {
             inner: Arc::new(Inner {
                 link_prefix: format!("wv{}", short_hash(&config.instance)),
                 store,
                 state: Mutex::default(),
                 route: Mutex::new(Connection::open(Family::Route).map_err(OpenError::Kernel)?),
-                rules: Mutex::new(Connection::open(Family::Netfilter).map_err(OpenError::Kernel)?),
-                sweeper: Sweeper::start().map_err(OpenError::Kernel)?,
+                sweeper: Sweeper::start(Arc::clone(&rules)).map_err(OpenError::Kernel)?,
+                rules,
                 directory: Arc::default(),
                 warnings: Mutex::default(),
                 watcher: OnceLock::new(),
@@ -282,7 +284,7 @@ impl Host {
         const INPUT: u32 = 1;
         const DROP: u32 = 0;
         const IPV4: [u8; 2] = [1, 2];
-        for chain in nft::base_chains(&mut self.rules())? {
+        for chain in self.rules().base_chains()? {
             let drops = chain.policy == DROP
                 && chain.kind == "filter"
                 && IPV4.contains(&chain.family)
@@ -334,7 +336,7 @@ impl Host {
             .collect()
     }
 
-    /// Brings our nftables table to what the state needs; says whether it was something else.
+    /// Brings our nftables tables to what the state needs; says whether they were something else.
     pub(crate) fn reconcile(&self, state: &State) -> Result<bool, KernelError> {
         self.reconcile_with(state, None)
     }
@@ -357,14 +359,18 @@ impl Host {
             .values()
             .flat_map(Endpoint::port_rules)
             .collect();
-        let wanted = plan::elements(&networks, &ports);
-        let table = &self.inner.config.instance;
-        let names: Vec<&'static str> = SETS.iter().map(|set| set.name).collect();
-        let mut connection = self.rules();
-        let observed = nft::observe(&mut connection, table, &names)?;
-        let ops = plan::plan(&wanted, observed.as_ref());
-        nft::apply(&mut connection, table, &ops)?;
-        Ok(!ops.is_empty())
+        let packets = ruleset::content(&networks, &ports);
+        let frames = frames::content(&self.inner.link_prefix, state.senders());
+        let watched = self.rules().watches_frames();
+        let changed = self.rules().bring(&packets, &frames)?;
+        if watched && !self.rules().watches_frames() {
+            self.warn(
+                "this kernel has no nftables for bridges (CONFIG_NF_TABLES_BRIDGE): a container \
+                 with NET_RAW can send as another one of its network"
+                    .to_owned(),
+            );
+        }
+        Ok(changed)
     }
 
     /// Does `ops`; when the table is not as remembered, brings it to what the state needs.
@@ -377,7 +383,15 @@ impl Host {
 
     /// Does `ops` or fails.
     pub(crate) fn change_rules_exactly(&self, ops: &[Op]) -> Result<(), KernelError> {
-        nft::apply(&mut self.rules(), &self.inner.config.instance, ops)
+        self.rules().change(ops)
+    }
+
+    /// Lets a port send that is known to the state and about to be made.
+    pub(crate) fn add_sender(&self, state: &State, sender: Element) -> Result<(), KernelError> {
+        match self.rules().add_sender(sender) {
+            Ok(()) => Ok(()),
+            Err(_) => self.reconcile(state).map(drop),
+        }
     }
 
     /// The number of a network's bridge and its largest packet.
@@ -396,8 +410,8 @@ impl Host {
         &self.inner.config
     }
 
-    pub(crate) fn rules(&self) -> MutexGuard<'_, Connection> {
-        lock(&self.inner.rules)
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.inner.rules
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

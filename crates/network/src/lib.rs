@@ -1,6 +1,6 @@
 //! One machine's container networking: bridges, addresses, published ports, names.
 //!
-//! Owns: the interfaces, addresses and routes it made, its own nftables table, its records.
+//! Owns: the interfaces, addresses and routes it made, its own nftables tables, its records.
 //! Never: rules, tables and interfaces of others; containers and their processes; any command
 //! of the host (`ip`, `nft` and `iptables` are not needed).
 
@@ -10,6 +10,7 @@ mod conntrack;
 mod define;
 mod detach;
 mod dns;
+mod frames;
 mod host;
 mod inside;
 mod kind;
@@ -22,6 +23,7 @@ mod port;
 mod record;
 mod repair;
 mod rtnetlink;
+mod rules;
 mod ruleset;
 mod state;
 mod subnet;

@@ -7,7 +7,12 @@ pub(crate) mod expression;
 mod observe;
 
 pub(crate) use expression::Expression;
-pub(crate) use observe::{Event, Observed, ObservedChain, base_chains, event, observe};
+pub(crate) use observe::{
+    BaseChain, Event, Observed, ObservedChain, base_chains, elements, event, observe,
+};
+
+use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::netlink::message::{ACK, APPEND, CREATE, encode};
 use crate::netlink::{Attributes, Batch, Connection, KernelError};
@@ -23,7 +28,53 @@ const NEW_SET: u16 = SUBSYSTEM | 9;
 const NEW_ELEMENT: u16 = SUBSYSTEM | 12;
 const DELETE_ELEMENT: u16 = SUBSYSTEM | 14;
 
-const INET: u8 = 1;
+/// Which packets a table's chains see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// IPv4 and IPv6 of this machine.
+    Inet,
+    /// Frames that pass a bridge.
+    Bridge,
+}
+
+/// A table of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Table<'a> {
+    pub(crate) family: Family,
+    pub(crate) name: &'a str,
+}
+
+impl Table<'_> {
+    fn number(self) -> u8 {
+        match self.family {
+            Family::Inet => 1,
+            Family::Bridge => 7,
+        }
+    }
+
+    fn header(self) -> [u8; 4] {
+        [self.number(), 0, 0, 0]
+    }
+}
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = match self.family {
+            Family::Inet => "inet",
+            Family::Bridge => "bridge",
+        };
+        write!(f, "{family} {}", self.name)
+    }
+}
+
+/// Everything in a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Content {
+    pub(crate) sets: &'static [SetSpec],
+    pub(crate) chains: Vec<ChainSpec>,
+    pub(crate) elements: BTreeSet<Element>,
+}
+
 const SET_INTERVAL: u32 = 4;
 const SET_MAP: u32 = 8;
 const SET_CONCAT: u32 = 0x80;
@@ -35,6 +86,7 @@ pub(crate) enum Field {
     Protocol,
     Port,
     Interface,
+    Mac,
 }
 
 impl Field {
@@ -42,6 +94,7 @@ impl Field {
     fn length(self) -> u32 {
         match self {
             Field::Ipv4 | Field::Protocol | Field::Port => 4,
+            Field::Mac => 8,
             Field::Interface => 16,
         }
     }
@@ -50,6 +103,7 @@ impl Field {
     fn code(self) -> u32 {
         match self {
             Field::Ipv4 => 7,
+            Field::Mac => 9,
             Field::Protocol => 12,
             Field::Port => 13,
             Field::Interface => 41,
@@ -128,6 +182,25 @@ pub(crate) struct Element {
     pub(crate) data: Vec<u8>,
 }
 
+impl Element {
+    pub(crate) fn new(set: &'static str, key: Vec<u8>) -> Element {
+        Element {
+            set,
+            key,
+            key_end: Vec::new(),
+            range_end: false,
+            data: Vec::new(),
+        }
+    }
+}
+
+/// An interface's name as the rules see it: 16 bytes, filled with NUL.
+pub(crate) fn interface(name: &str) -> Vec<u8> {
+    let mut bytes = name.as_bytes().to_vec();
+    bytes.resize(16, 0);
+    bytes
+}
+
 /// Where a base chain hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hook {
@@ -168,6 +241,13 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
+    pub(crate) fn new(comment: &'static str, parts: &[&[Expression]]) -> Rule {
+        Rule {
+            comment,
+            expressions: parts.concat(),
+        }
+    }
+
     fn encoded(&self) -> Vec<u8> {
         encode(|a| {
             for expression in &self.expressions {
@@ -208,7 +288,7 @@ pub(crate) enum Op {
 /// Does all of `ops` to `table`, or nothing.
 pub(crate) fn apply(
     connection: &mut Connection,
-    table: &str,
+    table: Table<'_>,
     ops: &[Op],
 ) -> Result<(), KernelError> {
     if ops.is_empty() {
@@ -217,7 +297,7 @@ pub(crate) fn apply(
     connection.run(batch(table, ops))
 }
 
-fn batch(table: &str, ops: &[Op]) -> Batch {
+fn batch(table: Table<'_>, ops: &[Op]) -> Batch {
     let mut batch = Batch::new();
     // The batch's own header names the subsystem in its resource id.
     let border = [0u8, 0, 0, 10];
@@ -235,22 +315,24 @@ fn batch(table: &str, ops: &[Op]) -> Batch {
     batch
 }
 
-fn encode_op(batch: &mut Batch, table: &str, op: &Op) {
-    let header = [INET, 0, 0, 0];
+fn encode_op(batch: &mut Batch, table: Table<'_>, op: &Op) {
+    let header = table.header();
     match op {
         Op::AddTable => {
-            let what = format!("create nftables table inet {table}");
+            let what = format!("create nftables table {table}");
             batch.message(what, NEW_TABLE, ACK | CREATE, &header, |a| {
-                a.string(1, table);
+                a.string(1, table.name);
                 a.be32(2, 0);
             });
         }
         Op::DeleteTable => {
-            let what = format!("delete nftables table inet {table}");
-            batch.message(what, DELETE_TABLE, ACK, &header, |a| a.string(1, table));
+            let what = format!("delete nftables table {table}");
+            batch.message(what, DELETE_TABLE, ACK, &header, |a| {
+                a.string(1, table.name)
+            });
         }
         Op::AddSet(set) => {
-            let what = format!("create nftables set {} in table inet {table}", set.name);
+            let what = format!("create nftables set {} in table {table}", set.name);
             let id = batch.len() as u32;
             batch.message(what, NEW_SET, ACK | CREATE, &header, |a| {
                 encode_set(a, table, set, id);
@@ -258,16 +340,13 @@ fn encode_op(batch: &mut Batch, table: &str, op: &Op) {
         }
         Op::AddChain(chain) => add_chain(batch, table, chain),
         Op::AddElement(element) => {
-            let what = format!("add to nftables set {} in table inet {table}", element.set);
+            let what = format!("add to nftables set {} in table {table}", element.set);
             batch.message(what, NEW_ELEMENT, ACK | CREATE, &header, |a| {
                 encode_element(a, table, element, true);
             });
         }
         Op::DeleteElement(element) => {
-            let what = format!(
-                "delete from nftables set {} in table inet {table}",
-                element.set
-            );
+            let what = format!("delete from nftables set {} in table {table}", element.set);
             batch.message(what, DELETE_ELEMENT, ACK, &header, |a| {
                 encode_element(a, table, element, false);
             });
@@ -275,9 +354,9 @@ fn encode_op(batch: &mut Batch, table: &str, op: &Op) {
     }
 }
 
-fn encode_set(a: &mut Attributes<'_>, table: &str, set: &SetSpec, id: u32) {
+fn encode_set(a: &mut Attributes<'_>, table: Table<'_>, set: &SetSpec, id: u32) {
     let shape = set.shape();
-    a.string(1, table);
+    a.string(1, table.name);
     a.string(2, set.name);
     a.be32(3, shape.flags);
     a.be32(4, shape.key.0);
@@ -302,11 +381,11 @@ fn encode_set(a: &mut Attributes<'_>, table: &str, set: &SetSpec, id: u32) {
     }
 }
 
-fn add_chain(batch: &mut Batch, table: &str, chain: &ChainSpec) {
-    let header = [INET, 0, 0, 0];
-    let what = format!("create nftables chain {} in table inet {table}", chain.name);
+fn add_chain(batch: &mut Batch, table: Table<'_>, chain: &ChainSpec) {
+    let header = table.header();
+    let what = format!("create nftables chain {} in table {table}", chain.name);
     batch.message(what, NEW_CHAIN, ACK | CREATE, &header, |a| {
-        a.string(1, table);
+        a.string(1, table.name);
         a.string(3, chain.name);
         a.nest(4, |a| {
             a.be32(1, chain.hook.number);
@@ -316,9 +395,9 @@ fn add_chain(batch: &mut Batch, table: &str, chain: &ChainSpec) {
         a.string(7, chain.hook.kind);
     });
     for rule in &chain.rules {
-        let what = format!("add the rule {:?} to table inet {table}", rule.comment);
+        let what = format!("add the rule {:?} to table {table}", rule.comment);
         batch.message(what, NEW_RULE, ACK | CREATE | APPEND, &header, |a| {
-            a.string(1, table);
+            a.string(1, table.name);
             a.string(2, chain.name);
             a.bytes(4 | 0x8000, &rule.encoded());
             a.bytes(7, &rule.user_data());
@@ -326,9 +405,9 @@ fn add_chain(batch: &mut Batch, table: &str, chain: &ChainSpec) {
     }
 }
 
-fn encode_element(a: &mut Attributes<'_>, table: &str, element: &Element, with_data: bool) {
+fn encode_element(a: &mut Attributes<'_>, table: Table<'_>, element: &Element, with_data: bool) {
     const RANGE_END: u32 = 1;
-    a.string(1, table);
+    a.string(1, table.name);
     a.string(2, element.set);
     a.nest(3, |a| {
         a.nest(1, |a| {

@@ -4,27 +4,14 @@
 //! connections and published ports see nothing of a restart; other rules are replaced in the
 //! one transaction that brings the new ones.
 
-use std::collections::BTreeSet;
+use crate::nft::{Content, Observed, Op};
 
-use crate::nft::{Element, Observed, Op};
-use crate::ruleset::{self, NetworkRules, PortRule};
-
-/// Every element the networks and ports need.
-pub(crate) fn elements<'a>(
-    networks: impl IntoIterator<Item = &'a NetworkRules>,
-    ports: impl IntoIterator<Item = &'a PortRule>,
-) -> BTreeSet<Element> {
-    let of_networks = networks.into_iter().flat_map(ruleset::network_elements);
-    let of_ports = ports.into_iter().map(ruleset::port_element);
-    of_networks.chain(of_ports).collect()
-}
-
-/// The steps that make the table hold `wanted`; none when it does.
-pub(crate) fn plan(wanted: &BTreeSet<Element>, observed: Option<&Observed>) -> Vec<Op> {
+/// The steps that make a table hold `wanted`; none when it does.
+pub(crate) fn plan(wanted: &Content, observed: Option<&Observed>) -> Vec<Op> {
     match observed {
-        Some(observed) if same_rules(observed) => {
-            let gone = observed.elements.difference(wanted);
-            let new = wanted.difference(&observed.elements);
+        Some(observed) if same_rules(wanted, observed) => {
+            let gone = observed.elements.difference(&wanted.elements);
+            let new = wanted.elements.difference(&observed.elements);
             // Deletions first: a port may have moved to another container.
             gone.cloned()
                 .map(Op::DeleteElement)
@@ -36,21 +23,22 @@ pub(crate) fn plan(wanted: &BTreeSet<Element>, observed: Option<&Observed>) -> V
     }
 }
 
-fn whole(wanted: &BTreeSet<Element>) -> impl Iterator<Item = Op> {
+fn whole(wanted: &Content) -> impl Iterator<Item = Op> {
     [Op::AddTable]
         .into_iter()
-        .chain(ruleset::SETS.into_iter().map(Op::AddSet))
-        .chain(wanted.iter().cloned().map(Op::AddElement))
-        .chain(ruleset::chains().into_iter().map(Op::AddChain))
+        .chain(wanted.sets.iter().cloned().map(Op::AddSet))
+        .chain(wanted.elements.iter().cloned().map(Op::AddElement))
+        .chain(wanted.chains.iter().cloned().map(Op::AddChain))
 }
 
 /// Whether sets, chains and rules are those of this version of weft.
-fn same_rules(observed: &Observed) -> bool {
-    let sets = ruleset::SETS.len() == observed.sets.len()
-        && ruleset::SETS
+fn same_rules(wanted: &Content, observed: &Observed) -> bool {
+    let sets = wanted.sets.len() == observed.sets.len()
+        && wanted
+            .sets
             .iter()
             .all(|set| observed.sets.get(set.name) == Some(&set.shape()));
-    let chains = ruleset::chains();
+    let chains = &wanted.chains;
     sets && chains.len() == observed.chains.len()
         && chains
             .iter()
@@ -61,6 +49,7 @@ fn same_rules(observed: &Observed) -> bool {
 mod tests {
     use super::*;
     use crate::port::Protocol;
+    use crate::ruleset::{NetworkRules, PortRule, content};
     use std::net::Ipv4Addr;
 
     fn network(bridge: &str, third: u8) -> NetworkRules {
@@ -83,42 +72,42 @@ mod tests {
     }
 
     /// What the kernel holds once `wanted` was applied to nothing.
-    fn applied(wanted: &BTreeSet<Element>) -> Observed {
+    fn applied(wanted: &Content) -> Observed {
         let mut observed = Observed::default();
-        for set in ruleset::SETS {
+        for set in wanted.sets {
             observed.sets.insert(set.name.into(), set.shape());
         }
-        for chain in ruleset::chains() {
+        for chain in &wanted.chains {
             observed.chains.insert(chain.name.into(), chain.observed());
         }
-        observed.elements = wanted.clone();
+        observed.elements = wanted.elements.clone();
         observed
     }
 
     #[test]
     fn nothing_to_do_is_nothing_done() {
-        let wanted = elements(&[network("weft0", 16)], &[port(80)]);
+        let wanted = content(&[network("weft0", 16)], &[port(80)]);
         assert!(plan(&wanted, Some(&applied(&wanted))).is_empty());
     }
 
     #[test]
     fn a_published_port_is_one_element() {
         let networks = [network("weft0", 16)];
-        let before = applied(&elements(&networks, &[port(80)]));
-        let ops = plan(&elements(&networks, &[port(80), port(81)]), Some(&before));
+        let before = applied(&content(&networks, &[port(80)]));
+        let ops = plan(&content(&networks, &[port(80), port(81)]), Some(&before));
         assert!(matches!(ops.as_slice(), [Op::AddElement(e)] if e.set == "ports"));
-        let ops = plan(&elements(&networks, &[]), Some(&before));
+        let ops = plan(&content(&networks, &[]), Some(&before));
         assert!(matches!(ops.as_slice(), [Op::DeleteElement(e)] if e.set == "ports"));
     }
 
     #[test]
     fn a_port_that_moved_is_deleted_before_it_is_added() {
-        let before = applied(&elements(&[], &[port(80)]));
+        let before = applied(&content(&[], &[port(80)]));
         let moved = PortRule {
             to: Ipv4Addr::new(10, 44, 16, 9),
             ..port(80)
         };
-        let ops = plan(&elements(&[], &[moved]), Some(&before));
+        let ops = plan(&content(&[], &[moved]), Some(&before));
         assert!(matches!(
             ops.as_slice(),
             [Op::DeleteElement(_), Op::AddElement(_)]
@@ -127,19 +116,19 @@ mod tests {
 
     #[test]
     fn other_rules_are_replaced_whole() {
-        let wanted = elements(&[network("weft0", 16)], &[]);
+        let wanted = content(&[network("weft0", 16)], &[]);
         let mut before = applied(&wanted);
         before.chains.get_mut("border").unwrap().rules.pop();
         let ops = plan(&wanted, Some(&before));
         assert!(matches!(ops.first(), Some(Op::DeleteTable)));
         assert!(matches!(ops.get(1), Some(Op::AddTable)));
-        assert_eq!(ops.len(), 2 + 8 + wanted.len() + 5);
+        assert_eq!(ops.len(), 2 + 8 + wanted.elements.len() + 5);
     }
 
     #[test]
     fn networks_side_by_side_share_no_element() {
-        let one = elements(&[network("wf-a", 16)], &[]);
-        let other = elements(&[network("wf-b", 17)], &[]);
-        assert!(one.is_disjoint(&other));
+        let one = content(&[network("wf-a", 16)], &[]);
+        let other = content(&[network("wf-b", 17)], &[]);
+        assert!(one.elements.is_disjoint(&other.elements));
     }
 }

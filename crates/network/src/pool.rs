@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 use weft_stdx::pool::Pool;
 
 use crate::attach::{Attach, AttachError, Attachment, Place, check};
+use crate::frames;
 use crate::host::Host;
 use crate::inside::{self, Inside};
 use crate::netlink::{Batch, KernelError};
@@ -193,6 +194,8 @@ impl Host {
         subnet: Subnet,
         gateway: Ipv4Addr,
     ) -> Result<(), KernelError> {
+        let sender = frames::sender(&seat.link, seat.mac, seat.address);
+        self.add_sender(&self.state(), sender)?;
         let (bridge, mtu) = self.bridge_of(&seat.network);
         let mut batch = Batch::new();
         let veth = Veth {

@@ -40,10 +40,14 @@ fn link_header(index: u32, flags: u32, change: u32) -> [u8; 16] {
     header
 }
 
-/// A bridge to make: up, without spanning tree (so ports forward at once) and without multicast
-/// snooping (whose per-port timers cost more than the floods it saves).
+/// A bridge to make: without spanning tree (so ports forward at once) and without multicast
+/// snooping (whose per-port timers cost more than the floods it saves). Nor does it learn from
+/// frames for bridges themselves, which no rule sees.
 pub(crate) fn new_bridge(batch: &mut Batch, name: &str, mac: Mac, mtu: u32) {
     const MULTICAST_SNOOPING: u16 = 23;
+    const SWITCHES: u16 = 46;
+    /// `BR_BOOLOPT_NO_LL_LEARN`: its value, then which ones are set.
+    const NO_LINK_LOCAL_LEARNING: [u32; 2] = [1, 1];
     let what = format!("create bridge {name}");
     batch.message(
         what,
@@ -56,7 +60,13 @@ pub(crate) fn new_bridge(batch: &mut Batch, name: &str, mac: Mac, mtu: u32) {
             a.u32(IFLA_MTU, mtu);
             a.nest(IFLA_LINKINFO, |a| {
                 a.string(1, "bridge");
-                a.nest(2, |a| a.u8(MULTICAST_SNOOPING, 0));
+                a.nest(2, |a| {
+                    a.u8(MULTICAST_SNOOPING, 0);
+                    a.bytes(
+                        SWITCHES,
+                        &NO_LINK_LOCAL_LEARNING.map(u32::to_ne_bytes).concat(),
+                    );
+                });
             });
         },
     );

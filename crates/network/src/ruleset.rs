@@ -1,4 +1,4 @@
-//! weft's nftables table: its sets, maps, chains and rules, and what a network or a published
+//! weft's nftables table for packets: its sets, maps, chains and rules, and what a network or a published
 //! port adds to them.
 //!
 //! The rules never change: a network is a handful of elements, a published port is one. Never:
@@ -15,7 +15,7 @@
 use std::net::Ipv4Addr;
 
 use crate::nft::expression::{Base, Conntrack, Expression as X, Meta, R1, R2, W1, W2};
-use crate::nft::{ChainSpec, Element, Field, Hook, Rule, SetSpec};
+use crate::nft::{ChainSpec, Content, Element, Field, Hook, Rule, SetSpec, interface};
 use crate::port::Protocol;
 use crate::subnet::Subnet;
 
@@ -28,8 +28,7 @@ const SOURCES: &str = "sources";
 const PORTS: &str = "ports";
 const PORTS_AT: &str = "ports-at";
 
-/// The sets and maps of the table.
-pub(crate) const SETS: [SetSpec; 8] = {
+static SETS: [SetSpec; 8] = {
     use Field::{Interface, Ipv4, Port, Protocol};
     const fn set(name: &'static str, key: &'static [Field], interval: bool) -> SetSpec {
         let data = &[];
@@ -81,26 +80,23 @@ pub(crate) struct PortRule {
     pub(crate) to_port: u16,
 }
 
-fn element(set: &'static str, key: Vec<u8>) -> Element {
-    Element {
-        set,
-        key,
-        key_end: Vec::new(),
-        range_end: false,
-        data: Vec::new(),
-    }
-}
-
-/// An interface's name as the rules see it: 16 bytes, filled with NUL.
-fn interface(name: &str) -> Vec<u8> {
-    let mut bytes = name.as_bytes().to_vec();
-    bytes.resize(16, 0);
-    bytes
-}
-
 fn port(number: u16) -> [u8; 4] {
     let [high, low] = number.to_be_bytes();
     [high, low, 0, 0]
+}
+
+/// The table with every element the networks and ports need.
+pub(crate) fn content<'a>(
+    networks: impl IntoIterator<Item = &'a NetworkRules>,
+    ports: impl IntoIterator<Item = &'a PortRule>,
+) -> Content {
+    let of_networks = networks.into_iter().flat_map(network_elements);
+    let of_ports = ports.into_iter().map(port_element);
+    Content {
+        sets: &SETS,
+        chains: chains(),
+        elements: of_networks.chain(of_ports).collect(),
+    }
 }
 
 /// The elements a network adds.
@@ -109,23 +105,23 @@ pub(crate) fn network_elements(network: &NetworkRules) -> Vec<Element> {
     let subnet = network.subnet;
     let first = subnet.network().octets();
     let mut elements = vec![
-        element(BRIDGES, bridge.clone()),
-        element(SAME, [bridge.clone(), bridge.clone()].concat()),
-        element(RESOLVERS, network.gateway.octets().to_vec()),
+        Element::new(BRIDGES, bridge.clone()),
+        Element::new(SAME, [bridge.clone(), bridge.clone()].concat()),
+        Element::new(RESOLVERS, network.gateway.octets().to_vec()),
         Element {
             key_end: [bridge.as_slice(), &subnet.broadcast().octets()].concat(),
-            ..element(SOURCES, [bridge.as_slice(), &first].concat())
+            ..Element::new(SOURCES, [bridge.as_slice(), &first].concat())
         },
     ];
     if network.internal {
-        elements.push(element(INTERNAL, bridge));
+        elements.push(Element::new(INTERNAL, bridge));
     } else {
-        elements.push(element(OUTBOUND, first.to_vec()));
+        elements.push(Element::new(OUTBOUND, first.to_vec()));
         let behind = u32::from(subnet.broadcast()).checked_add(1);
         if let Some(behind) = behind {
             elements.push(Element {
                 range_end: true,
-                ..element(OUTBOUND, behind.to_be_bytes().to_vec())
+                ..Element::new(OUTBOUND, behind.to_be_bytes().to_vec())
             });
         }
     }
@@ -144,7 +140,7 @@ pub(crate) fn port_element(rule: &PortRule) -> Element {
     };
     Element {
         data,
-        ..element(set, key)
+        ..Element::new(set, key)
     }
 }
 
@@ -196,15 +192,8 @@ fn status_published() -> [X; 3] {
     ]
 }
 
-fn rule(comment: &'static str, parts: &[&[X]]) -> Rule {
-    Rule {
-        comment,
-        expressions: parts.concat(),
-    }
-}
-
 /// The chains of the table, with their rules.
-pub(crate) fn chains() -> Vec<ChainSpec> {
+fn chains() -> Vec<ChainSpec> {
     let chain = |name, number, priority, kind, rules| ChainSpec {
         name,
         hook: Hook {
@@ -241,7 +230,7 @@ fn guard_rules() -> Vec<Rule> {
         X::NotIn(R1, SOURCES),
     ];
     vec![
-        rule(
+        Rule::new(
             "loopback addresses are reached from this machine only",
             &[
                 &not_lo,
@@ -251,7 +240,7 @@ fn guard_rules() -> Vec<Rule> {
                 &[X::Drop],
             ],
         ),
-        rule(
+        Rule::new(
             "loopback addresses do not come from elsewhere",
             &[
                 &not_lo,
@@ -261,11 +250,11 @@ fn guard_rules() -> Vec<Rule> {
                 &[X::Drop],
             ],
         ),
-        rule(
+        Rule::new(
             "no IPv6 from containers yet",
             &[&from_bridge, &family(IPV6), &[X::Drop]],
         ),
-        rule(
+        Rule::new(
             "containers send from their own network",
             &[&from_bridge, &family(IPV4), &foreign, &[X::Drop]],
         ),
@@ -274,7 +263,7 @@ fn guard_rules() -> Vec<Rule> {
 
 /// Names are resolved by weft even when a container publishes port 53.
 fn resolver_rule() -> Rule {
-    rule(
+    Rule::new(
         "name servers of networks are not published ports",
         &[
             &family(IPV4),
@@ -292,7 +281,7 @@ fn publish_rules() -> Vec<Rule> {
     ];
     let protocol = |to| X::Meta(Meta::Protocol, to);
     vec![
-        rule(
+        Rule::new(
             "ports published on one address",
             &[
                 &family(IPV4),
@@ -301,7 +290,7 @@ fn publish_rules() -> Vec<Rule> {
                 &[X::Map(R1, PORTS_AT, R1), X::DestinationNat(R1, W1)],
             ],
         ),
-        rule(
+        Rule::new(
             "ports published on all addresses",
             &[
                 &family(IPV4),
@@ -327,24 +316,24 @@ fn border_rules() -> Vec<Rule> {
     ];
     let internal = [X::Meta(Meta::InputName, R1), X::In(R1, INTERNAL)];
     vec![
-        rule("within a network", &[&same, &[X::Accept]]),
-        rule(
+        Rule::new("within a network", &[&same, &[X::Accept]]),
+        Rule::new(
             "internal networks have no outside",
             &[&internal, &[X::Drop]],
         ),
-        rule("answers", &[&answer, &[X::Accept]]),
-        rule(
+        Rule::new("answers", &[&answer, &[X::Accept]]),
+        Rule::new(
             "published ports",
             &[&status_published(), &into, &[X::Accept]],
         ),
-        rule("nothing else into a network", &[&into, &[X::Drop]]),
+        Rule::new("nothing else into a network", &[&into, &[X::Drop]]),
     ]
 }
 
 fn source_rules() -> Vec<Rule> {
     let to_bridge = [X::Meta(Meta::OutputName, R1), X::In(R1, BRIDGES)];
     vec![
-        rule(
+        Rule::new(
             "containers to the outside",
             &[
                 &family(IPV4),
@@ -353,7 +342,7 @@ fn source_rules() -> Vec<Rule> {
                 &[X::Masquerade],
             ],
         ),
-        rule(
+        Rule::new(
             "published ports, from the network they lead to",
             &[
                 &status_published(),
@@ -366,7 +355,7 @@ fn source_rules() -> Vec<Rule> {
                 &[X::Masquerade],
             ],
         ),
-        rule(
+        Rule::new(
             "published ports, from this machine by a loopback address",
             &[
                 &family(IPV4),

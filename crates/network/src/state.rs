@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
 use crate::attach::Attachment;
+use crate::frames;
 use crate::network::Network;
+use crate::nft::Element;
 use crate::port::{Held, Known, Protocol};
 use crate::ruleset::{NetworkRules, PortRule};
 use crate::subnet::{Mac, Subnet};
@@ -101,6 +103,10 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
+    pub(crate) fn sender(&self) -> Element {
+        frames::sender(&self.link, self.attachment.mac, self.attachment.address)
+    }
+
     pub(crate) fn port_rules(&self) -> Vec<PortRule> {
         let attachment = &self.attachment;
         let rule = |port: &crate::PublishedPort| PortRule {
@@ -198,6 +204,16 @@ impl State {
             }
         }
         Some(endpoint)
+    }
+
+    /// Everything that may send, for the table that keeps others from it.
+    pub(crate) fn senders(&self) -> Vec<Element> {
+        let claimed = self.endpoints.values().map(Endpoint::sender);
+        let vacant = self
+            .vacant
+            .iter()
+            .map(|(link, vacant)| frames::sender(link, vacant.mac, vacant.address));
+        claimed.chain(vacant).collect()
     }
 
     /// The machine's ends of everything on a network, and whether each has published ports.

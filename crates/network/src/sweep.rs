@@ -14,6 +14,7 @@ use weft_sys::netlink::Family;
 use crate::conntrack::{self, Flow};
 use crate::netlink::{Batch, Connection, KernelError};
 use crate::rtnetlink;
+use crate::rules::Rules;
 
 /// How long links are collected: most go by themselves meanwhile, with their namespace.
 const COLLECT: Duration = Duration::from_millis(100);
@@ -59,14 +60,14 @@ pub(crate) struct Sweeper {
 
 impl Sweeper {
     /// Starts one in the caller's network namespace.
-    pub(crate) fn start() -> Result<Sweeper, KernelError> {
+    pub(crate) fn start(rules: Arc<Rules>) -> Result<Sweeper, KernelError> {
         let shared = Arc::new(Shared::default());
         let links = Connection::open(Family::Route)?;
         let flows = Connection::open(Family::Netfilter)?;
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("net-sweeper".to_owned())
-            .spawn(move || run(&of_thread, links, flows))
+            .spawn(move || run(&of_thread, &rules, links, flows))
             .map_err(crate::netlink::errno("start a thread"))?;
         Ok(Sweeper {
             shared,
@@ -119,9 +120,9 @@ impl Drop for Sweeper {
     }
 }
 
-fn run(shared: &Shared, mut links: Connection, mut flows: Connection) {
+fn run(shared: &Shared, rules: &Rules, mut links: Connection, mut flows: Connection) {
     while let Some((doomed, forgotten)) = next(shared) {
-        if let Err(error) = delete(&mut links, doomed) {
+        if let Err(error) = delete(&mut links, rules, &doomed) {
             tracing::warn!(error = &error as &dyn std::error::Error, "sweeping links");
         }
         if let Err(error) = conntrack::forget(&mut flows, &forgotten) {
@@ -168,7 +169,7 @@ fn next(shared: &Shared) -> Option<(Vec<String>, Vec<Flow>)> {
     Some((links, std::mem::take(&mut queue.flows)))
 }
 
-fn delete(connection: &mut Connection, names: Vec<String>) -> Result<(), KernelError> {
+fn delete(connection: &mut Connection, rules: &Rules, names: &[String]) -> Result<(), KernelError> {
     if names.is_empty() {
         return Ok(());
     }
@@ -180,14 +181,14 @@ fn delete(connection: &mut Connection, names: Vec<String>) -> Result<(), KernelE
     for name in names.iter().filter(|name| present.contains(*name)) {
         rtnetlink::set_group(&mut batch, name, GROUP);
     }
-    if batch.len() == 0 {
-        return Ok(());
+    if batch.len() > 0 {
+        rtnetlink::delete_group(&mut batch, GROUP);
+        let gone = |error: &KernelError| error.is(rustix::io::Errno::NODEV);
+        let mut errors = connection.run_all(batch)?.into_iter();
+        if let Some((_, error)) = errors.find(|(_, error)| !gone(error)) {
+            return Err(error);
+        }
     }
-    rtnetlink::delete_group(&mut batch, GROUP);
-    let gone = |error: &KernelError| error.is(rustix::io::Errno::NODEV);
-    let errors = connection.run_all(batch)?;
-    errors
-        .into_iter()
-        .find(|(_, error)| !gone(error))
-        .map_or(Ok(()), |(_, error)| Err(error))
+    // Until here they were there, and guarded.
+    rules.remove_senders(&names.iter().map(String::as_str).collect())
 }

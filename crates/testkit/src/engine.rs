@@ -357,9 +357,11 @@ impl Weft {
                 .args(["link", "delete", &bridge])
                 .output();
         }
-        let _ = Command::new("nft")
-            .args(["delete", "table", "inet", &self.instance])
-            .status();
+        for family in ["inet", "bridge"] {
+            let _ = Command::new("nft")
+                .args(["delete", "table", family, &self.instance])
+                .status();
+        }
     }
 }
 

@@ -31,6 +31,7 @@ const MODULES: &[&str] = &[
     "nft_fib_inet",
     "nft_reject_inet",
     "nft_limit",
+    "nft_meta_bridge",
     "nft_numgen",
     "nf_conntrack",
     "nf_conntrack_netlink",

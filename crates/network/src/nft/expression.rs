@@ -14,6 +14,9 @@ pub(crate) const W1: u32 = 9;
 /// The third word of the first register.
 pub(crate) const W2: u32 = 10;
 
+/// The third word of the second register.
+pub(crate) const W6: u32 = 14;
+
 /// What rules can read of a packet beside its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meta {
@@ -26,6 +29,7 @@ pub(crate) enum Meta {
 /// Where bytes of a packet are counted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {
+    Link,
     Network,
     Transport,
 }
@@ -97,6 +101,7 @@ impl Expression {
                 to,
             } => {
                 let base = match base {
+                    Base::Link => 0,
                     Base::Network => 1,
                     Base::Transport => 2,
                 };

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::io::Errno;
 
-use super::{Element, INET, SUBSYSTEM, SetShape};
+use super::{Element, SUBSYSTEM, SetShape, SetSpec, Table};
 use crate::netlink::message::{DUMP, Received, text};
 use crate::netlink::{Attributes, Batch, Connection, KernelError, attributes, find};
 
@@ -83,21 +83,22 @@ fn base_chain(payload: &[u8]) -> Option<BaseChain> {
     })
 }
 
-/// Our table, or `None` when it does not exist. `sets` names those whose elements are wanted.
+/// Our table, or `None` when it does not exist, with the elements of `sets`.
 pub(crate) fn observe(
     connection: &mut Connection,
-    table: &str,
-    sets: &[&'static str],
+    table: Table<'_>,
+    sets: &[SetSpec],
 ) -> Result<Option<Observed>, KernelError> {
-    let named = |a: &mut Attributes<'_>| a.string(1, table);
-    let exists = request("look up our nftables table", GET_TABLE, 0, INET, named);
+    let family = table.number();
+    let named = |a: &mut Attributes<'_>| a.string(1, table.name);
+    let exists = request("look up our nftables table", GET_TABLE, 0, family, named);
     match connection.ask(exists, |_, _| {}) {
         Err(error) if error.is(Errno::NOENT) => return Ok(None),
         other => other?,
     }
     let mut observed = Observed::default();
     for chain in base_chains(connection)? {
-        if chain.family == INET && chain.table == table {
+        if chain.family == family && chain.table == table.name {
             let hook = Some((chain.hook, chain.priority, chain.kind));
             let rules = Vec::new();
             observed
@@ -105,40 +106,48 @@ pub(crate) fn observe(
                 .insert(chain.name, ObservedChain { hook, rules });
         }
     }
-    let rules = request("list nftables rules", GET_RULE, DUMP, INET, named);
+    let rules = request("list nftables rules", GET_RULE, DUMP, family, named);
     connection.ask(rules, |_, payload| {
         let rest = payload.get(4..).unwrap_or(&[]);
-        if find(rest, 1).map(text).as_deref() == Some(table) {
+        if find(rest, 1).map(text).as_deref() == Some(table.name) {
             let chain = find(rest, 2).map(text).unwrap_or_default();
             let data = find(rest, 7).unwrap_or(&[]).to_vec();
             observed.chains.entry(chain).or_default().rules.push(data);
         }
     })?;
-    let all = request("list nftables sets", GET_SET, DUMP, INET, named);
+    let all = request("list nftables sets", GET_SET, DUMP, family, named);
     connection.ask(all, |_, payload| {
-        observed.sets.extend(set(payload, table));
+        observed.sets.extend(set(payload, table.name));
     })?;
-    for set in sets.iter().filter(|set| observed.sets.contains_key(**set)) {
-        let of_set = |a: &mut Attributes<'_>| {
-            a.string(1, table);
-            a.string(2, set);
-        };
-        let ask = request(
-            "list elements of an nftables set",
-            GET_ELEMENT,
-            DUMP,
-            INET,
-            of_set,
-        );
-        connection.ask(ask, |_, payload| {
-            let rest = payload.get(4..).unwrap_or(&[]);
-            let list = find(rest, 3).unwrap_or(&[]);
-            for (_, bytes) in attributes(list) {
-                observed.elements.extend(element(set, bytes));
-            }
-        })?;
+    for set in sets {
+        if observed.sets.contains_key(set.name) {
+            observed
+                .elements
+                .extend(elements(connection, table, set.name)?);
+        }
     }
     Ok(Some(observed))
+}
+
+/// The elements of a set of our table.
+pub(crate) fn elements(
+    connection: &mut Connection,
+    table: Table<'_>,
+    set: &'static str,
+) -> Result<Vec<Element>, KernelError> {
+    let of_set = |a: &mut Attributes<'_>| {
+        a.string(1, table.name);
+        a.string(2, set);
+    };
+    let what = "list elements of an nftables set";
+    let ask = request(what, GET_ELEMENT, DUMP, table.number(), of_set);
+    let mut found = Vec::new();
+    connection.ask(ask, |_, payload| {
+        let rest = payload.get(4..).unwrap_or(&[]);
+        let list = find(rest, 3).unwrap_or(&[]);
+        found.extend(attributes(list).filter_map(|(_, bytes)| element(set, bytes)));
+    })?;
+    Ok(found)
 }
 
 /// What an event tells.
@@ -153,7 +162,7 @@ pub(crate) enum Event {
     Other,
 }
 
-/// Reads an event of nftables.
+/// Reads an event of nftables; our tables are all called `table`.
 pub(crate) fn event(event: &Received<'_>, table: &str) -> Event {
     const NEW_GENERATION: u16 = SUBSYSTEM | 15;
     const PROGRAM: u16 = 3;
@@ -163,8 +172,7 @@ pub(crate) fn event(event: &Received<'_>, table: &str) -> Event {
         return Event::Commit { by };
     }
     // Whatever the kind of object, its first attribute names the table.
-    let ours =
-        event.payload.first() == Some(&INET) && find(rest, 1).map(text).as_deref() == Some(table);
+    let ours = find(rest, 1).map(text).as_deref() == Some(table);
     match ours {
         true => Event::OfTable,
         false => Event::Other,

@@ -8,8 +8,9 @@ use weft_network::{Protocol, Step};
 
 use crate::machine::{inside, netns, on_a_machine, port, request, run};
 
-const STEPS: [Step; 4] = [
+const STEPS: [Step; 5] = [
     Step::Recorded,
+    Step::Guarded,
     Step::Linked,
     Step::Configured,
     Step::Published,

@@ -1,14 +1,14 @@
 //! Networks among each other, internal ones, and containers that lie about who they are.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsFd;
 
-use weft_network::{ErrorKind, NetworkSpec, Protocol};
+use weft_network::{ErrorKind, Host, NetworkSpec, Protocol};
 
 use crate::machine::{
-    MACHINE, OUTSIDE, fetch, inside, netns, on_a_machine, port, reaches, request, ruleset, run,
-    serve,
+    Container, MACHINE, Machine, OUTSIDE, fetch, inside, netns, on_a_machine, port, reaches,
+    readable, request, ruleset, run, serve,
 };
 
 fn named(name: &str) -> NetworkSpec {
@@ -108,7 +108,205 @@ fn a_container_cannot_send_as_somebody_else() {
         inside(&one.netns, || {
             run("ip route del 192.0.2.0/24 via 10.44.0.1")
         });
-        assert!(reaches(&one.netns, (OUTSIDE, 80)));
+        assert!(fetch(&one.netns, (OUTSIDE, 80)).is_ok());
+    });
+}
+
+/// A thief, its victim, and a witness that others talk to.
+struct Trio {
+    thief: Container,
+    victim: Container,
+    witness: Container,
+    ear: UdpSocket,
+}
+
+impl Trio {
+    fn new(machine: &Machine, host: &Host) -> Trio {
+        let [thief, victim, witness] =
+            ["thief", "victim", "witness"].map(|id| machine.container(host, id, "bridge"));
+        let ear = inside(&witness.netns, || UdpSocket::bind("0.0.0.0:9").unwrap());
+        Trio {
+            thief,
+            victim,
+            witness,
+            ear,
+        }
+    }
+
+    /// Whether what the thief sends from `own` to `to` arrives at the witness, as `expected`.
+    fn arrives(&self, own: Ipv4Addr, to: Ipv4Addr, expected: bool) -> bool {
+        inside(&self.thief.netns, || {
+            let socket = UdpSocket::bind((own, 0)).unwrap();
+            (0..tries(expected)).any(|_| {
+                // A neighbour that did not answer before is an error of a later call.
+                let _ = socket.send_to(b"?", (to, 9));
+                let arrived = readable(&self.ear);
+                if arrived {
+                    self.ear.recv_from(&mut [0]).unwrap();
+                }
+                arrived
+            })
+        })
+    }
+
+    fn steal(&self, commands: &[&str]) {
+        let words = [
+            ("VICTIM-MAC", self.victim.attachment.mac.to_string()),
+            ("THIEF-MAC", self.thief.attachment.mac.to_string()),
+            ("WITNESS-MAC", self.witness.attachment.mac.to_string()),
+            ("VICTIM", self.victim.address().to_string()),
+            ("WITNESS", self.witness.address().to_string()),
+        ];
+        inside(&self.thief.netns, || {
+            for command in commands {
+                let filled = words
+                    .iter()
+                    .fold((*command).to_owned(), |text, (from, to)| {
+                        text.replace(from, to)
+                    });
+                run(&filled);
+            }
+        });
+    }
+
+    /// Whom the witness takes the victim's address for.
+    fn neighbour(&self) -> String {
+        let victim = self.victim.address();
+        inside(&self.witness.netns, || {
+            run(&format!("ip neigh show {victim}"))
+        })
+    }
+
+    /// How many of the bridge's ports the victim's frames would go to but its own.
+    fn astray(&self, bridge: &str) -> usize {
+        let mac = self.victim.attachment.mac.to_string();
+        let own = self.home_of_victim();
+        run(&format!("bridge fdb show br {bridge}"))
+            .lines()
+            .filter(|line| line.starts_with(&mac) && !line.contains(&own))
+            .count()
+    }
+
+    /// The machine's end of the victim's veth pair.
+    fn home_of_victim(&self) -> String {
+        let shown = inside(&self.victim.netns, || run("cat /sys/class/net/eth0/iflink"));
+        let links = run("ip -o link");
+        let found = links
+            .lines()
+            .find(|line| line.starts_with(&format!("{}:", shown.trim())));
+        let name = found.unwrap().split([' ', '@']).nth(1).unwrap();
+        format!("dev {name} ")
+    }
+}
+
+/// How often a datagram is sent: the first may wait for carrier or a neighbour's address.
+fn tries(expected: bool) -> u32 {
+    if expected { 200 } else { 5 }
+}
+
+/// Every way to send as the victim by what an interface can be told, and its undoing. Whoever may
+/// send raw frames can send no others.
+type Theft = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+const AS_VICTIM: [Theft; 2] = [
+    (
+        "its address, by our own hardware address",
+        &[
+            "ip addr add VICTIM/32 dev eth0",
+            "ip neigh replace WITNESS lladdr WITNESS-MAC dev eth0",
+        ],
+        &[
+            "ip addr del VICTIM/32 dev eth0",
+            "ip neigh del WITNESS dev eth0",
+        ],
+    ),
+    (
+        "its address, in questions and answers of ARP",
+        &["ip addr add VICTIM/32 dev eth0"],
+        &["ip addr del VICTIM/32 dev eth0"],
+    ),
+];
+
+#[test]
+fn frames_carry_their_senders_own_addresses() {
+    on_a_machine(|machine| {
+        let host = machine.open();
+        let trio = Trio::new(machine, &host);
+        let bridge = host.find("bridge").unwrap().bridge;
+        let (own, victim) = (trio.thief.address(), trio.victim.address());
+        let witness = trio.witness.address();
+        let group = Ipv4Addr::new(10, 44, 9, 9);
+        assert!(trio.arrives(own, witness, true));
+        let thefts = |succeed: bool| {
+            for (what, steal, undo) in AS_VICTIM {
+                trio.steal(steal);
+                let arrived = trio.arrives(victim, witness, succeed);
+                assert_eq!(arrived, succeed, "{what}");
+                trio.steal(undo);
+            }
+            let thief = trio.thief.attachment.mac.to_string();
+            assert_eq!(trio.neighbour().contains(&thief), succeed);
+            // By the victim's hardware address, also to one that bridges keep for themselves.
+            trio.steal(&[
+                "ip link set eth0 address VICTIM-MAC",
+                "ip neigh replace WITNESS lladdr WITNESS-MAC dev eth0",
+                "ip neigh replace 10.44.9.9 lladdr 01:80:c2:00:00:0e dev eth0",
+            ]);
+            assert_eq!(trio.arrives(own, witness, succeed), succeed);
+            trio.arrives(own, group, false);
+            assert_eq!(trio.astray(&bridge) > 0, succeed);
+            // Which forgets neighbours, too.
+            trio.steal(&["ip link set eth0 address THIEF-MAC"]);
+        };
+        thefts(false);
+        assert!(trio.arrives(own, witness, true));
+        // A restart keeps the guard, and what keeps them off is our rule.
+        drop(host);
+        let host = machine.open();
+        thefts(false);
+        drop(host);
+        run("nft delete table bridge weft-test");
+        thefts(true);
+    });
+}
+
+#[test]
+fn containers_speak_ipv4_only() {
+    on_a_machine(|machine| {
+        let host = machine.open();
+        let trio = Trio::new(machine, &host);
+        for container in [&trio.thief, &trio.witness] {
+            inside(&container.netns, || {
+                std::fs::write("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "0").unwrap();
+                std::fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", "0").unwrap();
+            });
+        }
+        inside(&trio.thief.netns, || {
+            run("ip addr add fd00::1/64 dev eth0 nodad")
+        });
+        let ear = inside(&trio.witness.netns, || {
+            run("ip addr add fd00::2/64 dev eth0 nodad");
+            UdpSocket::bind("[fd00::2]:9").unwrap()
+        });
+        let arrives = |expected| {
+            inside(&trio.thief.netns, || {
+                let socket = UdpSocket::bind("[fd00::1]:0").unwrap();
+                (0..tries(expected)).any(|_| {
+                    let _ = socket.send_to(b"?", "[fd00::2]:9");
+                    readable(&ear)
+                })
+            })
+        };
+        assert!(!arrives(false));
+        drop(host);
+        // Where bridges call the rules for packets, too, those drop it as well.
+        run("nft delete table bridge weft-test");
+        run("nft delete table inet weft-test");
+        assert!(arrives(true));
     });
 }
 

@@ -308,6 +308,9 @@ fn detaching_unpublishes() {
         let _server = serve(&web.netns, 80);
         assert!(reaches(&machine.outside, (MACHINE, 8080)));
         host.detach("web", None).unwrap();
+        assert!(!ruleset().contains("808"));
+        // Its place on the network goes with its interface.
+        host.sweep();
         assert_eq!(ruleset(), before);
         assert!(!reaches(&machine.outside, (MACHINE, 8080)));
         host.detach("web", None).unwrap();

@@ -124,16 +124,25 @@ fn rules_others_removed_come_back_by_themselves() {
             attach.ports = vec![port(None, 8080, 80, Protocol::Tcp)];
         });
         let _server = serve(&web.netns, 80);
-        let before = run("nft list ruleset");
+        // In whatever order the tables were made.
+        let rules = || {
+            let listed = run("nft list ruleset");
+            let mut lines: Vec<_> = listed.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        let before = rules();
         for removal in [
             "nft flush ruleset",
             "nft delete table inet weft-test",
+            "nft delete table bridge weft-test",
+            "nft flush set bridge weft-test senders",
             "nft flush chain inet weft-test publish",
             "nft flush map inet weft-test ports",
             "nft add element inet weft-test ports { tcp . 8081 : 192.0.2.9 . 80 }",
         ] {
             run(removal);
-            until(removal, || run("nft list ruleset") == before);
+            until(removal, || rules() == before);
             assert!(fetch(&machine.outside, (MACHINE, 8080)).is_ok());
         }
         let expected = "nft changed weft's nftables rules; they were put back";

@@ -1,7 +1,8 @@
 //! Networks: modes, addresses, names, isolation.
 
 use serde_json::Value;
-use weft_testkit::Weft;
+use weft_testkit::wait::SOON;
+use weft_testkit::{Weft, until};
 
 use crate::{idle, weft};
 
@@ -152,6 +153,53 @@ fn user_networks_know_names_and_are_apart() {
     assert_ne!(ping("three", "two").code, 0);
     weft.weft(&["network", "rm", "red"])
         .fails_saying(&["red", "one"]);
+}
+
+#[test]
+fn a_container_cannot_answer_for_another() {
+    let Some(mut weft) = weft() else { return };
+    idle(&weft, "victim");
+    let victim = address(&weft, "victim", "bridge");
+    let mac = |weft: &Weft, name: &str| {
+        let networks = weft.inspect(name)["NetworkSettings"]["Networks"].clone();
+        networks["bridge"]["MacAddress"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    // Unasked for, it tells everybody that the victim's address is its own.
+    // (Busybox wants an address to be there before it lies about it.)
+    let claim = format!(
+        "ip addr add {victim}/32 dev eth0; while :; do arping -U -c 1 -I eth0 {victim}; echo told; done"
+    );
+    let rights = ["--cap-add", "NET_RAW", "--cap-add", "NET_ADMIN"];
+    let thief = ["--name", "thief", "busybox", "sh", "-c", &claim];
+    weft.ok(&[&["run", "--detach"][..], &rights, &thief].concat());
+    let talk = format!("while :; do nc -w 1 {victim} 9 </dev/null; sleep 0.1; done");
+    weft.ok(&[
+        "run", "--detach", "--name", "witness", "busybox", "sh", "-c", &talk,
+    ]);
+    let (own, thiefs) = (mac(&weft, "victim"), mac(&weft, "thief"));
+    let table = format!("/proc/{}/net/arp", weft.inspect("witness")["State"]["Pid"]);
+    let believes = |mac: &str| {
+        let neighbours = std::fs::read_to_string(&table).unwrap();
+        let mut of_victim = neighbours.lines().filter(|line| line.starts_with(&victim));
+        of_victim.any(|line| line.contains(mac))
+    };
+    until(SOON, "the witness knows the victim", || believes(&own));
+    let told = || weft.ok(&["logs", "thief"]).matches("told").count();
+    let before = told();
+    until(SOON, "the thief has lied some more", || told() > before + 3);
+    assert!(believes(&own));
+    // What keeps it from being believed is our table, which a daemon would put back.
+    weft.kill_daemon();
+    let removed = std::process::Command::new("nft")
+        .args(["delete", "table", "bridge", weft.instance()])
+        .status();
+    assert!(removed.unwrap().success());
+    until(SOON, "the thief is believed", || believes(&thiefs));
+    weft.start_daemon();
+    until(SOON, "the victim is known again", || believes(&own));
 }
 
 #[test]
