@@ -86,6 +86,8 @@ impl Host {
         }
         let mut batch = Batch::new();
         rtnetlink::new_bridge(&mut batch, &network.bridge, Mac::of(id), network.mtu);
+        // In one call with the bridge: there is no moment in which it is nobody's.
+        rtnetlink::set_alias(&mut batch, &network.bridge, &self.alias(id));
         match self.route().run(batch) {
             Err(error) if !error.is(Errno::EXIST) => return Err(error),
             _ => {}
@@ -106,6 +108,7 @@ impl Host {
         // See docs/design/0002-loopback-publishing.md.
         set(&format!("ipv4/conf/{}/route_localnet", network.bridge), "1")?;
         let mut batch = Batch::new();
+        rtnetlink::set_alias(&mut batch, &network.bridge, &self.alias(id));
         rtnetlink::new_address(&mut batch, link.index, network.gateway, network.subnet);
         rtnetlink::set_up(&mut batch, link.index);
         for (port, is_published) in state.links_on(id) {
@@ -125,6 +128,50 @@ impl Host {
             self.forward()?;
         }
         Ok(link.index)
+    }
+
+    /// By what a network's bridge is known as this instance's.
+    fn alias(&self, id: &str) -> String {
+        format!("weft:{}:{id}", self.config().instance)
+    }
+
+    /// Deletes bridges of this instance that no record claims.
+    pub(crate) fn delete_orphans(
+        &self,
+        state: &State,
+        links: &[rtnetlink::Link],
+    ) -> Result<(), KernelError> {
+        let ours = self.alias("");
+        let claimed = |name: &str| state.networks.values().any(|n| n.network.bridge == name);
+        let orphans = links.iter().filter(|link| {
+            let alias = link.alias.as_deref().unwrap_or_default();
+            link.is_bridge() && alias.starts_with(&ours) && !claimed(&link.name)
+        });
+        for orphan in orphans {
+            tracing::warn!(
+                bridge = orphan.name,
+                "a bridge without a network is removed"
+            );
+            self.delete_bridge(&orphan.name)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a bridge, if there is one of this name.
+    pub(crate) fn delete_bridge(&self, name: &str) -> Result<(), KernelError> {
+        let mut route = self.route();
+        match rtnetlink::find_link(&mut route, name)? {
+            Some(link) if link.is_bridge() => {
+                let mut batch = Batch::new();
+                rtnetlink::delete_link(&mut batch, name);
+                match route.run(batch) {
+                    // Somebody was faster.
+                    Err(error) if error.is(Errno::NODEV) => Ok(()),
+                    other => other,
+                }
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Lets the machine route for its containers, and remembers that weft did it.

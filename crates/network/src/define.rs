@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::Attachment;
 use crate::host::{Host, short_hash};
-use crate::netlink::{Batch, KernelError};
+use crate::netlink::KernelError;
 use crate::network::{
     DEFAULT_NETWORK, Network, NetworkError, NetworkSpec, Occupied, check_name, first_free,
     gateway_of, mtu_of, occupant,
@@ -109,7 +109,7 @@ impl Host {
             source,
         };
         self.directory().remove_zone(&id);
-        self.delete_bridge(&network).map_err(kernel)?;
+        self.delete_bridge(&network.bridge).map_err(kernel)?;
         if let Some(net) = state.networks.get_mut(&id) {
             net.bridge = None;
         }
@@ -135,31 +135,18 @@ impl Host {
         if !state.endpoints.is_empty() {
             return Ok(false);
         }
-        let networks: Vec<Network> = state
-            .networks
-            .values()
-            .map(|net| net.network.clone())
-            .collect();
-        for network in networks {
-            self.delete_bridge(&network)?;
-            if let Some(net) = state.networks.get_mut(&network.id) {
-                net.bridge = None;
+        let mut failed = None;
+        for net in state.networks.values_mut() {
+            match self.delete_bridge(&net.network.bridge) {
+                Ok(()) => net.bridge = None,
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
         self.rules().delete()?;
-        Ok(true)
-    }
-
-    fn delete_bridge(&self, network: &Network) -> Result<(), KernelError> {
-        let mut route = self.route();
-        match rtnetlink::find_link(&mut route, &network.bridge)? {
-            Some(link) if link.is_bridge() => {
-                let mut batch = Batch::new();
-                rtnetlink::delete_link(&mut batch, &network.bridge);
-                route.run(batch)
-            }
-            _ => Ok(()),
+        if let Some(error) = failed {
+            return Err(error);
         }
+        Ok(true)
     }
 
     /// Whose addresses a new network must not have: other networks', and this machine's routes.

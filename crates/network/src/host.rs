@@ -248,7 +248,8 @@ impl Host {
         Ok(())
     }
 
-    /// Learns which bridges exist; links of endpoints nobody knows are swept.
+    /// Learns which bridges exist; those of networks nobody knows are deleted, links of endpoints
+    /// nobody knows are swept.
     fn find_links(&self, state: &mut State) -> Result<(), KernelError> {
         let links = rtnetlink::links(&mut self.route())?;
         for net in state.networks.values_mut() {
@@ -264,7 +265,7 @@ impl Host {
             .map(|link| link.name.as_str())
             .filter(|name| name.starts_with(prefix) && !known.contains(name));
         self.sweeper().links(orphans.map(str::to_owned));
-        Ok(())
+        self.delete_orphans(state, &links)
     }
 
     fn fill_directory(&self, state: &State) {

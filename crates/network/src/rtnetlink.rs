@@ -22,6 +22,7 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_IFALIAS: u16 = 20;
 const IFLA_GROUP: u16 = 27;
 const IFLA_NET_NS_FD: u16 = 28;
 
@@ -127,6 +128,15 @@ pub(crate) fn set_up(batch: &mut Batch, index: u32) {
     batch.message("bring an interface up", NEW_LINK, ACK, &header, |_| {});
 }
 
+/// Says whose the link is, to whoever lists links.
+pub(crate) fn set_alias(batch: &mut Batch, name: &str, alias: &str) {
+    let what = format!("mark interface {name} as ours");
+    batch.message(what, NEW_LINK, ACK, &link_header(0, 0, 0), |a| {
+        a.string(IFLA_IFNAME, name);
+        a.string(IFLA_IFALIAS, alias);
+    });
+}
+
 /// Makes the link a port of the bridge.
 pub(crate) fn set_bridge(batch: &mut Batch, name: &str, bridge: u32) {
     let what = format!("make interface {name} a port of its bridge");
@@ -191,6 +201,7 @@ pub(crate) struct Link {
     pub(crate) index: u32,
     pub(crate) name: String,
     pub(crate) kind: Option<String>,
+    pub(crate) alias: Option<String>,
     pub(crate) is_up: bool,
 }
 
@@ -218,6 +229,7 @@ fn link(payload: &[u8]) -> Option<Link> {
         kind: find(rest, IFLA_LINKINFO)
             .and_then(|info| find(info, 1))
             .map(text),
+        alias: find(rest, IFLA_IFALIAS).map(text),
         is_up: u32_at(payload.get(8..)?)? & UP != 0,
     })
 }

@@ -316,21 +316,8 @@ impl Weft {
         }
     }
 
-    /// The bridges of all networks, as long as the daemon answers; the default one's anyway.
-    fn bridges(&self) -> Vec<String> {
-        let answer = http::json(&self.socket(), "GET", "/networks", "");
-        let text = answer.map(|answer| answer.body).unwrap_or_default();
-        let names = text.split("\"com.docker.network.bridge.name\":\"").skip(1);
-        let mut found: Vec<String> = names
-            .filter_map(|rest| rest.split('"').next().map(str::to_owned))
-            .collect();
-        found.push(self.bridge.clone());
-        found
-    }
-
     /// For tests that failed on the way: ends the instance's own processes by id, and its cgroup.
     fn force(&mut self) {
-        let bridges = self.bridges();
         for cgroup in leftovers::cgroups(&self.instance).into_iter().take(1) {
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
         }
@@ -352,7 +339,7 @@ impl Weft {
             }
             wait::pause();
         }
-        for bridge in bridges {
+        for bridge in leftovers::bridges(&self.instance, &self.bridge) {
             let _ = Command::new("ip")
                 .args(["link", "delete", &bridge])
                 .output();

@@ -19,7 +19,11 @@ pub fn of(instance: &str, bridge: &str, dir: &Path) -> Vec<String> {
             .map(|path| format!("cgroup {}", path.display())),
     );
     found.extend(mounts(dir).into_iter().map(|line| format!("mount {line}")));
-    found.extend(links(bridge).into_iter().map(|link| format!("link {link}")));
+    found.extend(
+        links(instance, bridge)
+            .into_iter()
+            .map(|link| format!("link {link}")),
+    );
     found.extend(
         tables(instance)
             .into_iter()
@@ -88,19 +92,34 @@ fn mounts(dir: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Links of this machine: the bridge itself and what is plugged into it.
-fn links(bridge: &str) -> BTreeSet<String> {
+/// Links of this machine: the instance's bridges and what is plugged into them.
+fn links(instance: &str, bridge: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let root = Path::new("/sys/class/net");
-    if !bridge.is_empty() && root.join(bridge).exists() {
-        found.insert(bridge.to_owned());
-        let ports = fs::read_dir(root.join(bridge).join("brif"))
+    for bridge in bridges(instance, bridge) {
+        let ports = fs::read_dir(root.join(&bridge).join("brif"))
             .into_iter()
             .flatten()
             .flatten();
         found.extend(ports.map(|port| port.file_name().to_string_lossy().into_owned()));
+        found.insert(bridge);
     }
     found
+}
+
+/// The bridges of an instance: the one called `default`, and those that say so.
+pub fn bridges(instance: &str, default: &str) -> Vec<String> {
+    let mark = format!("weft:{instance}:");
+    let links = fs::read_dir("/sys/class/net")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let ours = links.filter(|link| {
+        let alias = fs::read_to_string(link.path().join("ifalias")).unwrap_or_default();
+        alias.starts_with(&mark) || link.file_name() == default
+    });
+    ours.map(|link| link.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 fn tables(instance: &str) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
-use weft_network::{NetworkSpec, Protocol};
+use weft_network::{Host, HostConfig, NetworkSpec, Protocol};
 
 use crate::machine::{
     MACHINE, OUTSIDE, PATIENCE, fetch, inside, netns, on_a_machine, port, reaches, request,
@@ -252,6 +252,95 @@ fn bridges_others_removed_come_back_with_their_ports() {
         host.sweep();
         run(&format!("ip link delete {bridge}"));
         let again = machine.container(&host, "again", "red");
+        assert!(fetch(&again.netns, (OUTSIDE, 80)).is_ok());
+    });
+}
+
+#[test]
+fn a_bridge_that_no_record_claims_is_removed() {
+    on_a_machine(|machine| {
+        let named = |name: &str| NetworkSpec {
+            name: name.into(),
+            ..NetworkSpec::default()
+        };
+        let other = Host::open(HostConfig::new("weft-other", machine.dir.path().join("o")));
+        let other = other.unwrap();
+        other.create(named("theirs")).unwrap();
+        let _theirs = machine.container(&other, "theirs", "theirs");
+        run("ip link add br-foreign type bridge");
+        let host = machine.open();
+        let red = host.create(named("red")).unwrap();
+        let blue = host.create(named("blue")).unwrap();
+        let one = machine.container(&host, "one", "red");
+        let _two = machine.container(&host, "two", "blue");
+        let bridges = || {
+            let listed = run("ip -o link show type bridge");
+            let name = |line: &str| line.split(": ").nth(1).unwrap().to_owned();
+            listed.lines().map(name).collect::<HashSet<_>>()
+        };
+        let mut expected = bridges();
+        drop(host);
+        // The record went, and with it whatever knew of the bridge.
+        let record = machine.dir.path().join(format!("networks/{}.json", red.id));
+        std::fs::remove_file(record).unwrap();
+        let host = machine.open();
+        assert!(expected.remove(&red.bridge) && expected.contains(&blue.bridge));
+        assert_eq!(bridges(), expected);
+        assert!(expected.contains("br-foreign") && host.find("red").is_none());
+        host.sweep();
+        drop(one);
+    });
+}
+
+#[test]
+fn a_bridge_half_made_is_completed() {
+    on_a_machine(|machine| {
+        let host = machine.open();
+        let one = machine.container(&host, "one", "bridge");
+        let _outside = serve(&machine.outside, 80);
+        let bridge = host.find("bridge").unwrap().bridge;
+        drop(host);
+        run(&format!("ip addr flush dev {bridge}"));
+        run(&format!("ip link set {bridge} down"));
+        assert!(!reaches(&one.netns, (OUTSIDE, 80)));
+        let host = machine.open();
+        assert!(fetch(&one.netns, (OUTSIDE, 80)).is_ok());
+        drop(host);
+    });
+}
+
+#[test]
+fn dismantling_takes_everything_but_records_and_comes_back() {
+    on_a_machine(|machine| {
+        let seen = || (run("nft list ruleset"), run("ip -o link").lines().count());
+        run("nft add table inet foreign");
+        run("ip link add br-foreign type bridge");
+        let before = seen();
+        let host = machine.open();
+        host.create(NetworkSpec {
+            name: "red".into(),
+            ..NetworkSpec::default()
+        })
+        .unwrap();
+        let one = machine.container(&host, "one", "red");
+        let _two = machine.container(&host, "two", "bridge");
+        let with_containers = seen();
+        assert!(!host.dismantle().unwrap());
+        assert_eq!(seen(), with_containers);
+        host.detach("one", None).unwrap();
+        host.detach("two", None).unwrap();
+        // One that is gone already is no reason to leave the others.
+        run(&format!(
+            "ip link delete {}",
+            host.find("bridge").unwrap().bridge
+        ));
+        assert!(host.dismantle().unwrap());
+        assert_eq!(seen(), before);
+        assert!(host.dismantle().unwrap());
+        assert_eq!(host.networks().len(), 2);
+        drop(one);
+        let again = machine.container(&host, "again", "red");
+        let _outside = serve(&machine.outside, 80);
         assert!(fetch(&again.netns, (OUTSIDE, 80)).is_ok());
     });
 }

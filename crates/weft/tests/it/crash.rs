@@ -27,6 +27,8 @@ const POOL_MAX: usize = 8;
 enum Operation {
     Create,
     Start,
+    /// A start on a network whose bridge is made by it.
+    StartOnNetwork,
     Remove,
 }
 
@@ -42,12 +44,19 @@ fn try_at(weft: &mut Weft, operation: Operation, step: usize) -> bool {
         "--volume",
         "/data",
     ];
-    let create = [&create[..], &["busybox", "sleep", "3600"]].concat();
+    let network: &[&str] = match operation {
+        Operation::StartOnNetwork => &["--network", "step"],
+        _ => &[],
+    };
+    let create = [&create[..], network, &["busybox", "sleep", "3600"]].concat();
     let args: &[&str] = match operation {
         Operation::Create => &create,
-        Operation::Start => &["start", "step"],
+        Operation::Start | Operation::StartOnNetwork => &["start", "step"],
         Operation::Remove => &["rm", "--force", "--volumes", "step"],
     };
+    if matches!(operation, Operation::StartOnNetwork) {
+        weft.ok(&["network", "create", "step"]);
+    }
     if !matches!(operation, Operation::Create) {
         weft.ok(&create);
     }
@@ -100,7 +109,10 @@ fn rest(weft: &Weft) -> Vec<String> {
     let is_link = |line: &String| line.starts_with("link wv");
     let forgotten = found.iter().filter(|line| is_link(line)).count() > POOL_MAX;
     found.retain(|line| {
-        is_link(line) && forgotten || line.contains("sleep 3600") || line.starts_with("mount")
+        is_link(line) && forgotten
+            || line.starts_with("link wf-")
+            || line.contains("sleep 3600")
+            || line.starts_with("mount")
     });
     for dir in [
         "containers",
@@ -133,6 +145,9 @@ fn at_every_step(operation: Operation) {
             "",
             "{operation:?} at step {step}"
         );
+        if matches!(operation, Operation::StartOnNetwork) {
+            weft.ok(&["network", "rm", "step"]);
+        }
         let began = Instant::now();
         while !rest(&weft).is_empty() {
             let left = rest(&weft);
@@ -159,6 +174,11 @@ fn a_crash_at_every_step_of_create_leaves_nothing() {
 #[test]
 fn a_crash_at_every_step_of_start_leaves_nothing() {
     at_every_step(Operation::Start);
+}
+
+#[test]
+fn a_crash_at_every_step_of_a_networks_first_start_leaves_nothing() {
+    at_every_step(Operation::StartOnNetwork);
 }
 
 #[test]
