@@ -179,17 +179,14 @@ impl<R: BufRead> Archive<R> {
             self.source.consume(step);
             filled += step;
         }
-        if block.iter().all(|byte| *byte == 0) {
+        if block == [0; BLOCK] {
             return Ok(None);
         }
-        let sum = block.iter().enumerate().map(|(at, byte)| {
-            if (148..156).contains(&at) {
-                u64::from(b' ')
-            } else {
-                u64::from(*byte)
-            }
-        });
-        if number(&block[148..156])? != i128::from(sum.sum::<u64>()) {
+        // The field itself counts as eight spaces.
+        let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+        let field = &block[148..156];
+        let expected = sum(&block) - sum(field) + 8 * u64::from(b' ');
+        if number(field)? != i128::from(expected) {
             return Err(UnpackError::Format(
                 "header checksum does not match".to_owned(),
             ));

@@ -404,3 +404,96 @@ fn the_root_itself_is_no_file() {
     assert!(matches!(error, UnpackError::Unsupported(_)), "{error}");
     assert!(!Path::new("/.wh..wh..opq").exists());
 }
+
+/// An archive of `count` entries, a thousand to a directory, made as it is read: the first of
+/// each directory is a file, the others are further names of it.
+struct Many {
+    next: u32,
+    count: u32,
+    block: [u8; 512],
+    at: usize,
+}
+
+impl Many {
+    fn new(count: u32) -> Self {
+        let block = header(&item(b'0', "f"), 0);
+        Self {
+            next: 0,
+            count,
+            at: block.len(),
+            block,
+        }
+    }
+
+    fn next_header(&mut self) {
+        let directory = self.next / 1000;
+        let name = format!("d{directory}/f{}", self.next);
+        let link = match self.next % 1000 {
+            0 => String::new(),
+            _ => format!("d{directory}/f{}", directory * 1000),
+        };
+        self.block[..100].fill(0);
+        self.block[..name.len()].copy_from_slice(name.as_bytes());
+        self.block[156] = if link.is_empty() { b'0' } else { b'1' };
+        self.block[157..257].fill(0);
+        self.block[157..157 + link.len()].copy_from_slice(link.as_bytes());
+        seal(&mut self.block);
+        (self.next, self.at) = (self.next + 1, 0);
+    }
+}
+
+impl std::io::Read for Many {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if self.at == self.block.len() {
+            if self.next == self.count {
+                return Ok(0);
+            }
+            self.next_header();
+        }
+        let count = out.len().min(self.block.len() - self.at);
+        out[..count].copy_from_slice(&self.block[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}
+
+/// KiB that this process has needed at most so far.
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("readable");
+    let line = status.lines().find(|line| line.starts_with("VmHWM"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number.expect("has one").parse().expect("a number")
+}
+
+#[test]
+fn a_million_entries_take_no_more_memory_than_a_few() {
+    const ALONE: &str = "WEFT_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        // In a process of its own: the other tests' memory is none of its affair.
+        let name = "hostile::a_million_entries_take_no_more_memory_than_a_few";
+        let this = std::env::current_exe().expect("has a path");
+        let run = std::process::Command::new(this)
+            .args(["--exact", name, "--nocapture"])
+            .env(ALONE, "1")
+            .output()
+            .expect("runs");
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success(), "{said}");
+        return;
+    }
+    // In memory: a disk would be the slowest part by far.
+    let dir = tempfile::tempdir_in("/dev/shm").expect("temporary directory");
+    let many = |count: u32| {
+        let root = dir.path().join(count.to_string());
+        std::fs::create_dir(&root).expect("creates");
+        let source = std::io::BufReader::with_capacity(64 << 10, Many::new(count));
+        let report = unpack(source, &root, Limits::default()).expect("unpacks");
+        assert_eq!(report.entries, u64::from(count));
+        let last = root.join(format!("d{}/f{}", (count - 1) / 1000, count - 1));
+        assert!(last.is_file());
+        peak_kib()
+    };
+    let few = many(10_000);
+    let grown = many(1_050_000) - few;
+    assert!(grown < 16 << 10, "{grown} KiB more");
+}
