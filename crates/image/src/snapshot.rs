@@ -15,6 +15,7 @@ use crate::store::{Image, StoreError, layers, tree};
 use weft_stdx::trash::Trash;
 
 mod diff;
+pub(crate) mod frame;
 
 pub use diff::{Change, ChangeKind};
 
@@ -170,7 +171,11 @@ impl Overlay {
 
     fn mounts_of(&self, key: &str, layers: &[Digest]) -> Result<Mounts, SnapshotError> {
         let dir = self.dir(key);
-        let lower = self.lower(key, layers)?;
+        let mut lower = self.lower(key, layers)?;
+        let frame = dir.join("frame");
+        if frame.is_dir() {
+            lower.insert(0, frame);
+        }
         Ok(Mounts {
             lower,
             upper: dir.join("upper"),
@@ -178,17 +183,34 @@ impl Overlay {
         })
     }
 
-    /// The root directory of a container looks as the image's topmost layer has it.
-    fn make_upper(&self, mounts: &Mounts) -> Result<(), SnapshotError> {
-        let top = &mounts.lower[0];
-        let like = std::fs::metadata(top).map_err(SnapshotError::io("look at", top))?;
-        let upper = &mounts.upper;
-        std::fs::create_dir(upper).map_err(SnapshotError::io("create", upper))?;
-        std::os::unix::fs::chown(upper, Some(like.uid()), Some(like.gid()))
-            .map_err(SnapshotError::io("chown", upper))?;
-        let mode = std::fs::Permissions::from_mode(like.mode() & 0o7777);
-        std::fs::set_permissions(upper, mode).map_err(SnapshotError::io("chmod", upper))
+    /// Makes what a container needs of its own over `layers`.
+    fn make(&self, key: &str, layers: &[Digest]) -> Result<Mounts, SnapshotError> {
+        let dir = self.dir(key);
+        let mut below = Vec::with_capacity(layers.len());
+        for path in self.lower(key, layers)? {
+            let read = frame::Layer::read(path.clone());
+            below.push(read.map_err(SnapshotError::io("read what is implied in", &path))?);
+        }
+        let path = dir.join("frame");
+        frame::make(&path, &below).map_err(SnapshotError::io("make", &path))?;
+        let mounts = self.mounts_of(key, layers)?;
+        // The root directory of a container looks as the topmost layer has it that has one.
+        let top = below.iter().find(|layer| !layer.implies_root());
+        make_upper(&mounts.upper, &top.unwrap_or(&below[0]).path)?;
+        let mut builder = std::fs::DirBuilder::new();
+        let work = builder.mode(0o700).create(&mounts.work);
+        work.map_err(SnapshotError::io("create", &mounts.work))?;
+        Ok(mounts)
     }
+}
+
+fn make_upper(upper: &Path, like: &Path) -> Result<(), SnapshotError> {
+    let like = std::fs::metadata(like).map_err(SnapshotError::io("look at", like))?;
+    std::fs::create_dir(upper).map_err(SnapshotError::io("create", upper))?;
+    std::os::unix::fs::chown(upper, Some(like.uid()), Some(like.gid()))
+        .map_err(SnapshotError::io("chown", upper))?;
+    let mode = std::fs::Permissions::from_mode(like.mode() & 0o7777);
+    std::fs::set_permissions(upper, mode).map_err(SnapshotError::io("chmod", upper))
 }
 
 impl Snapshotter for Overlay {
@@ -218,14 +240,7 @@ impl Snapshotter for Overlay {
         let path = dir.join("snapshot.json");
         let made = file::replace(&path, &json, Durability::Process)
             .map_err(SnapshotError::io("write", &path))
-            .and_then(|()| self.mounts_of(key, &layers))
-            .and_then(|mounts| {
-                self.make_upper(&mounts)?;
-                builder
-                    .create(&mounts.work)
-                    .map_err(SnapshotError::io("create", &mounts.work))?;
-                Ok(mounts)
-            });
+            .and_then(|()| self.make(key, &layers));
         if made.is_err() {
             // The error that made it fail is the one to tell; removal can be asked for again.
             let _ = self.remove(key);

@@ -46,10 +46,17 @@ impl Tarball {
     /// A directory.
     #[must_use]
     pub fn dir(self, name: &str, mode: u32) -> Tarball {
+        self.owned_dir(name, mode, (0, 0))
+    }
+
+    /// A directory with an owner.
+    #[must_use]
+    pub fn owned_dir(self, name: &str, mode: u32, owner: (u32, u32)) -> Tarball {
         self.entry(
             name,
             Header {
                 mode,
+                owner,
                 ..Header::of(b'5')
             },
             &[],

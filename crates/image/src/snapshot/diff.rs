@@ -2,7 +2,7 @@
 //! character devices) are deletions. Never looks at the merged view.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -38,7 +38,7 @@ pub enum ChangeKind {
     Deleted,
 }
 
-const DIRECTORY: OFlags = OFlags::RDONLY
+pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
@@ -165,6 +165,8 @@ fn walk(
         };
         let path = path.join(OsStr::from_bytes(name.to_bytes()));
         let below = visible(lower, name)?;
+        let below: Option<Vec<OwnedFd>> =
+            below.map(|dirs| dirs.into_iter().map(|(_, fd)| fd).collect());
         let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         let kind = match &below {
             _ if is_whiteout(&stat) => ChangeKind::Deleted,
@@ -201,10 +203,11 @@ fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
-/// What `name` is below: `None` if nothing, else the directories to merge (none for a file).
-fn visible(lower: &[OwnedFd], name: &std::ffi::CStr) -> io::Result<Option<Vec<OwnedFd>>> {
-    let mut merged: Option<Vec<OwnedFd>> = None;
-    for dir in lower {
+/// What `name` is in `lower` (top first): `None` if nothing, else the directories to merge, each
+/// with the number of the one it is in (none for a file).
+pub(super) fn visible(lower: &[OwnedFd], name: &CStr) -> io::Result<Option<Vec<(usize, OwnedFd)>>> {
+    let mut merged: Option<Vec<(usize, OwnedFd)>> = None;
+    for (at, dir) in lower.iter().enumerate() {
         let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => continue,
@@ -215,7 +218,7 @@ fn visible(lower: &[OwnedFd], name: &std::ffi::CStr) -> io::Result<Option<Vec<Ow
             FileType::Directory => {
                 let fd = rustix::fs::openat(dir, name, DIRECTORY, Mode::empty())?;
                 let opaque = is_opaque(fd.as_fd());
-                merged.get_or_insert_default().push(fd);
+                merged.get_or_insert_default().push((at, fd));
                 if opaque {
                     break;
                 }

@@ -10,6 +10,7 @@ use super::record::{UnpackedRecord, VERSION};
 use super::{Inner, StoreError};
 use crate::digest::Digest;
 use crate::ingest::Measured;
+use crate::snapshot::frame;
 
 /// What lies below every container: the mount points weft needs, so that none has to be made in its
 /// writable layer, where they would cost time and look like changes.
@@ -72,6 +73,8 @@ impl Inner {
             entries: layer.report.entries,
         };
         let json = serde_json::to_vec(&record).expect("strings and numbers always serialise");
+        let path = from.join(frame::LIST);
+        frame::write_list(from, &layer.report.implied).map_err(StoreError::io("write", &path))?;
         let path = from.join("layer.json");
         file::replace(&path, &json, Durability::Process).map_err(StoreError::io("write", &path))?;
         let to = self.layer_dir(diff_id);

@@ -2,7 +2,7 @@
 //! times and modes that are set when nothing is put into them any more.
 //! Never opens anything but beneath the root.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -15,7 +15,7 @@ use weft_sys::path::{Root, is_kernel_filesystem};
 
 use super::path::c_string;
 use super::place::{is_whiteout, set_opaque};
-use super::{UnpackError, shown};
+use super::{NAMES_MAX, UnpackError, shown};
 
 /// Most descriptors held at once.
 const CACHED_MAX: usize = 128;
@@ -35,6 +35,10 @@ pub(super) struct Directories {
     cached: HashMap<Vec<u8>, Rc<OwnedFd>>,
     last: Option<(Vec<u8>, Rc<OwnedFd>)>,
     pending: HashMap<Vec<u8>, Pending>,
+    /// Those nothing was said of so far.
+    implied: HashSet<Vec<u8>>,
+    /// Bytes of names in these two.
+    names: usize,
     max: usize,
 }
 
@@ -72,6 +76,8 @@ impl Directories {
             cached: HashMap::new(),
             last: None,
             pending: HashMap::new(),
+            implied: HashSet::from([Vec::new()]),
+            names: 0,
             max,
         })
     }
@@ -150,7 +156,29 @@ impl Directories {
         if opaque {
             set_opaque(fd.as_fd()).map_err(|e| failed("make opaque", path)(e.into()))?;
         }
+        self.note(path)?;
+        self.implied.insert(path.to_vec());
         Ok(Rc::new(fd))
+    }
+
+    /// Makes sure that what is remembered stays within its bounds.
+    fn note(&mut self, path: &[u8]) -> Result<(), UnpackError> {
+        if self.pending.len() + self.implied.len() >= self.max {
+            return Err(UnpackError::Limit("directories", self.max as u64));
+        }
+        self.names += path.len() + 1;
+        if self.names > NAMES_MAX {
+            return Err(UnpackError::Limit(
+                "bytes of directory names",
+                NAMES_MAX as u64,
+            ));
+        }
+        Ok(())
+    }
+
+    /// The directories nothing was said of.
+    pub fn implied(self) -> Vec<Vec<u8>> {
+        self.implied.into_iter().collect()
     }
 
     /// Notes what `path`, open as `fd`, gets at the end.
@@ -161,8 +189,9 @@ impl Directories {
         mode: u32,
         mtime: (i64, u32),
     ) -> Result<(), UnpackError> {
-        if self.pending.len() >= self.max {
-            return Err(UnpackError::Limit("directories", self.max as u64));
+        self.implied.remove(path);
+        if !self.pending.contains_key(path) {
+            self.note(path)?;
         }
         let inode = rustix::fs::fstat(fd)
             .map_err(|e| failed("look at", path)(e.into()))?

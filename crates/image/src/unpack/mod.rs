@@ -95,8 +95,11 @@ pub struct Tree<'a> {
     pub keep_kinds: bool,
 }
 
+/// Most bytes of directory names that are remembered of one archive.
+pub(crate) const NAMES_MAX: usize = 128 << 20;
+
 /// What was unpacked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Headers read.
     pub entries: u64,
@@ -104,6 +107,9 @@ pub struct Report {
     pub bytes: u64,
     /// Attributes of overlayfs itself that the archive tried to bring and that were left out.
     pub dropped_attributes: u64,
+    /// Directories (the root is an empty name) that the archive has something in, but says nothing
+    /// of: they are root's and have mode 0755.
+    pub implied: Vec<Vec<u8>>,
 }
 
 /// An archive could not be unpacked.
@@ -204,6 +210,7 @@ fn unpack_with(
         entries: archive.entries(),
         bytes,
         dropped_attributes,
+        implied: place.implied(),
     })
 }
 

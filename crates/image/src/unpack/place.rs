@@ -77,6 +77,11 @@ impl Place {
         (self.bytes, self.dropped)
     }
 
+    /// Directories that were made without the archive saying anything of them.
+    pub fn implied(self) -> Vec<Vec<u8>> {
+        self.directories.implied()
+    }
+
     pub fn finish(&mut self) -> Result<(), UnpackError> {
         self.directories.finish()
     }

@@ -77,3 +77,50 @@ fn diff_tells_what_the_container_changed_and_nothing_else() {
     ]);
     assert_eq!(weft.ok(&["diff", "mode"]), "C /kept");
 }
+
+#[test]
+fn a_directory_a_layer_only_implies_is_as_the_layers_below_have_it() {
+    let Some(weft) = weft() else { return };
+    let root = Tarball::new()
+        .owned_dir("./", 0o711, (0, 5))
+        .owned_dir("a/", 0o700, (1000, 2000))
+        .dir("a/sticky/", 0o1777)
+        .dir("gone/", 0o700)
+        .dir("said/", 0o700)
+        .symlink("link", "a");
+    let implying = Tarball::new()
+        .file("a/sticky/deep/file", 0o644, b"x")
+        .file("a/sticky/other", 0o644, b"x")
+        .file("said/file", 0o644, b"x")
+        .dir("said/", 0o750)
+        .file("new/file", 0o644, b"x");
+    let hiding = Tarball::new()
+        .file(".wh.gone", 0o644, b"")
+        .file("a/top", 0o644, b"x");
+    let again = Tarball::new().file("gone/file", 0o644, b"x");
+    load(&weft, "implied:1", vec![root, implying, hiding, again]);
+    weft.ok(&["run", "--detach", "--name", "box", "implied:1"]);
+    let stat = |path: &str| weft.ok(&["exec", "box", "stat", "-c", "%a %u:%g", path]);
+    for (path, expected) in [
+        ("/", "711 0:5"),
+        ("/a", "700 1000:2000"),
+        ("/a/sticky", "1777 0:0"),
+        ("/a/sticky/deep", "755 0:0"),
+        ("/said", "750 0:0"),
+        ("/new", "755 0:0"),
+        // Deleted and implied since: nothing is said of this one.
+        ("/gone", "755 0:0"),
+    ] {
+        assert_eq!(stat(path), expected, "{path}");
+    }
+    for file in [
+        "/a/top",
+        "/a/sticky/other",
+        "/a/sticky/deep/file",
+        "/gone/file",
+    ] {
+        assert_eq!(weft.ok(&["exec", "box", "cat", file]), "x");
+    }
+    // All of it is the image's, nothing the container's.
+    assert_eq!(weft.ok(&["diff", "box"]), "");
+}
