@@ -4,6 +4,7 @@
 //! Each topic has a file with its flags and its part of the lowering. Nothing here does I/O but
 //! reading the files that flags name (`--env-file`, `--label-file`, a seccomp profile).
 
+pub mod health;
 pub mod isolation;
 pub mod lifecycle;
 pub mod mounts;
@@ -25,6 +26,8 @@ use crate::error::{CliError, EXIT_ENGINE};
 pub struct ContainerFlags {
     #[command(flatten)]
     pub process: process::ProcessFlags,
+    #[command(flatten)]
+    pub health: health::HealthFlags,
     #[command(flatten)]
     pub mounts: mounts::MountFlags,
     #[command(flatten)]
@@ -59,6 +62,7 @@ impl ContainerFlags {
             body.cmd = Some(Words(command.to_vec()));
         }
         self.process.lower(detach, &mut body)?;
+        self.health.lower(&mut body)?;
         self.mounts.lower(&mut body)?;
         self.network.lower(&mut body)?;
         self.resources.lower(&mut body.host_config);

@@ -90,7 +90,11 @@ impl Engine {
         *container.pidfd.lock().expect("no holder panics") =
             process::open(state.pid, state.start_ticks);
         match Attached::connect(&socket, AttachOptions::default()).await {
-            Ok(session) => self.watch(Arc::clone(container), session),
+            Ok(session) => {
+                self.adopt_health(container);
+                self.watch_health(container);
+                self.watch(Arc::clone(container), session);
+            }
             Err(_) => self.ended(container, None).await,
         }
     }

@@ -27,7 +27,7 @@ impl Engine {
             _ => Some(container.operation.lock().await),
         };
         let recorded = end_of_run(&container);
-        match container.state().status {
+        let session = match container.state().status {
             Status::Running => self.attach_running(&container, options).await,
             Status::Paused => Err(EngineError::conflict(format!(
                 "container {reference} is paused, unpause the container before attach"
@@ -50,8 +50,16 @@ impl Engine {
                 }
                 Ok(session)
             }
+        }?;
+        self.emit(&container, "attach", &[]);
+        Ok(session.ends_after(recorded))
+    }
+
+    /// A client has left its session by the detach keys.
+    pub fn detached(&self, id: &str) {
+        if let Ok(container) = self.find(id) {
+            self.emit(&container, "detach", &[]);
         }
-        .map(|session| session.ends_after(recorded))
     }
 
     async fn attach_running(
@@ -88,12 +96,15 @@ impl Engine {
         let socket = self.inner.paths.monitor_socket(&container.id);
         resize(&socket, rows, cols)
             .await
-            .map_err(|e| EngineError::internal(format!("resize container {reference}"), e))
+            .map_err(|e| EngineError::internal(format!("resize container {reference}"), e))?;
+        let size = [("height", rows.to_string()), ("width", cols.to_string())];
+        self.emit(&container, "resize", &size);
+        Ok(())
     }
 }
 
 /// Seen once the run that is going on, or the next one, has ended and is recorded.
-fn end_of_run(container: &Container) -> Recorded {
+pub(crate) fn end_of_run(container: &Container) -> Recorded {
     let mut progress = container.progress();
     let before = progress.borrow_and_update().exits;
     Recorded::when(async move {

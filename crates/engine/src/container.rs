@@ -16,4 +16,6 @@ pub(crate) mod record;
 pub(crate) mod table;
 
 pub use options::*;
-pub use record::{AttachmentRecord, PublishedPort, Record, State, Status, VolumeUse};
+pub use record::{
+    AttachmentRecord, Health, HealthStatus, Probe, PublishedPort, Record, State, Status, VolumeUse,
+};

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::namespaces::has_user_namespace;
 use crate::paths::make_dir;
-use crate::spec::{ImageDefaults, NetworkMode, Sharing, Spec, resolve};
+use crate::spec::{HealthSpec, ImageDefaults, NetworkMode, Sharing, Spec, resolve};
 use crate::{mounts, names};
 
 impl Engine {
@@ -34,7 +34,7 @@ impl Engine {
         mounts::complete(&mut spec, &volumes)?;
         let resolved = resolve(&spec, &defaults(&image), &id)?;
         crate::oci::check(&spec, self.capability_ceiling(has_user_namespace(&spec)))?;
-        let warnings = warnings(&spec, &image);
+        let warnings = warnings(&spec);
         let name = self.reserve_name(name, &id)?;
         let record = Record {
             version: RECORD_VERSION,
@@ -147,14 +147,20 @@ fn defaults(image: &Image) -> ImageDefaults {
             .iter()
             .map(|p| format!("{}-{}/{}", p.first, p.last, p.protocol))
             .collect(),
+        health: config.healthcheck.as_ref().map(|health| HealthSpec {
+            test: health.test.clone(),
+            interval_ns: health.interval_ns,
+            timeout_ns: health.timeout_ns,
+            start_period_ns: health.start_period_ns,
+            start_interval_ns: health.start_interval_ns,
+            retries: health.retries,
+        }),
+        shell: config.shell.clone(),
     }
 }
 
-fn warnings(spec: &Spec, image: &Image) -> Vec<String> {
+fn warnings(spec: &Spec) -> Vec<String> {
     let mut warnings = Vec::new();
-    if image.config.healthcheck.is_some() {
-        warnings.push("the image declares a HEALTHCHECK: this version does not run it".to_owned());
-    }
     if !has_user_namespace(spec) && !spec.security.userns_host {
         let why = if spec.security.privileged {
             "--privileged"

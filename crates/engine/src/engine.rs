@@ -52,6 +52,8 @@ pub(crate) struct Inner {
     /// Sandboxes made ahead.
     pub ready: Ready,
     pub execs: Sessions,
+    /// Held by each probe that runs.
+    pub probes: tokio::sync::Semaphore,
     pub spawner: spawner::Handle,
     pub images: Images,
     pub network: Network,
@@ -127,6 +129,7 @@ impl Engine {
             ids: Arc::new(IdRanges::default()),
             ready: Ready::default(),
             execs: Sessions::default(),
+            probes: tokio::sync::Semaphore::new(crate::health::PROBES_MAX),
             spawner,
             images,
             network,

@@ -57,6 +57,12 @@ impl Sessions {
             .collect()
     }
 
+    /// Drops one; what runs goes on.
+    pub fn forget_one(&self, id: &str) {
+        let mut all = self.by_id.lock().expect("no holder panics");
+        all.remove(id);
+    }
+
     fn get(&self, id: &str) -> Result<Arc<Mutex<Session>>> {
         let all = self.by_id.lock().expect("no holder panics");
         all.get(id).cloned().ok_or_else(|| {
@@ -222,6 +228,9 @@ impl Engine {
                 cols,
             },
             log: None,
+            timeout_ms: options
+                .timeout
+                .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
         };
         let spawned = self.inner.spawner.exec(
             &spec,
@@ -295,6 +304,22 @@ impl Engine {
         attach::resize(&socket, rows, cols)
             .await
             .map_err(|e| EngineError::internal(format!("resize exec {id}"), e))
+    }
+
+    /// A client has left the session by the detach keys.
+    pub fn exec_detached(&self, id: &str) {
+        let session = self.inner.execs.get(id);
+        let container = session.and_then(|session| {
+            let id = session
+                .lock()
+                .expect("no holder panics")
+                .container_id
+                .clone();
+            self.find(&id)
+        });
+        if let Ok(container) = container {
+            self.emit(&container, "exec_detach", &[("execID", id.to_owned())]);
+        }
     }
 
     /// A session as it stands.

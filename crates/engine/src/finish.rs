@@ -11,7 +11,7 @@ use weft_stdx::file::read_bounded;
 use crate::container::Ended;
 use crate::container::RemoveOptions;
 use crate::container::handle::Container;
-use crate::container::record::{Record, State, Status};
+use crate::container::record::{HealthStatus, Record, State, Status};
 use crate::engine::Engine;
 use crate::paths::remove_tree;
 use crate::session::Attached;
@@ -111,6 +111,7 @@ impl Engine {
                 code: 137,
                 signal: Some(9),
                 oom_killed: false,
+                timed_out: false,
                 error: Some("its monitor was killed; the container was stopped with it".into()),
                 started_at_ns: 0,
                 finished_at_ns: clock::unix_ns(),
@@ -201,6 +202,10 @@ fn finish(state: &mut State, record: &ExitRecord) {
     state.oom_killed = record.oom_killed;
     state.error = record.error.clone().unwrap_or_default();
     state.id_base = 0;
+    if let Some(health) = &mut state.health {
+        // As Docker has it: nobody looks any more.
+        health.status = HealthStatus::Unhealthy;
+    }
     if state.finished_at_ns - state.started_at_ns >= HEALTHY_NS {
         state.restart_count = 0;
     }

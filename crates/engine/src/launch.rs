@@ -18,10 +18,11 @@ use weft_stdx::clock;
 use weft_stdx::file::{self, Durability};
 
 use crate::container::handle::Container;
-use crate::container::record::{Record, Status};
+use crate::container::record::{Health, Record, Status};
 use crate::container::{AttachOptions, Outcome, RemoveOptions};
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
+use crate::health::Check;
 use crate::idrange::RANGE_SIZE;
 use crate::namespaces::Namespaces;
 use crate::oci::{self, Facts};
@@ -94,6 +95,7 @@ impl Engine {
         match launched.await {
             Ok(spawned) => {
                 self.started(container, &spawned)?;
+                self.watch_health(container);
                 self.watch(Arc::clone(container), watch);
                 Ok(())
             }
@@ -230,6 +232,7 @@ impl Engine {
             state.exit_code = 0;
             state.oom_killed = false;
             state.error.clear();
+            state.health = Check::of(&r.resolved).map(|_| Health::default());
         })?;
         container.report(|p| p.up = true);
         self.emit(container, "start", &[]);

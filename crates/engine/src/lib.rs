@@ -17,6 +17,7 @@ mod events;
 mod exec;
 mod files;
 mod finish;
+mod health;
 mod idrange;
 mod images;
 mod info;

@@ -43,6 +43,11 @@ impl Recorded {
     pub(crate) fn when(seen: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(Box::pin(seen))
     }
+
+    /// Waits for it.
+    pub(crate) async fn seen(mut self) {
+        self.0.as_mut().await;
+    }
 }
 
 impl fmt::Debug for Recorded {
@@ -148,7 +153,9 @@ impl AttachedReader {
         }
     }
 
-    async fn read(&mut self) -> Option<Event> {
+    /// The next output or the end as the monitor tells it, whether the engine has recorded that
+    /// or not.
+    pub(crate) async fn read(&mut self) -> Option<Event> {
         loop {
             match self.decoder.next() {
                 Ok(Some(Frame::Stdout(b))) => {
@@ -177,7 +184,8 @@ impl AttachedReader {
     }
 }
 
-enum Event {
+/// What a monitor tells.
+pub(crate) enum Event {
     Output(Output),
     Exit(ExitRecord),
 }
@@ -236,6 +244,7 @@ mod tests {
             code: 7,
             signal: None,
             oom_killed: false,
+            timed_out: false,
             error: None,
             started_at_ns: 1,
             finished_at_ns: 2,

@@ -109,6 +109,10 @@ fn matches(record: &Record, filter: &ListFilter) -> bool {
                 && !record.state.status.is_up()
                 && filter.exited.contains(&record.state.exit_code))
         && any(&filter.publish, &|v| publishes(record, v))
+        && (filter.healths.is_empty()
+            || filter
+                .healths
+                .contains(&record.state.health.as_ref().map(|h| h.status)))
 }
 
 /// A part of the name; `^` and `$` anchor, a leading slash belongs to Docker's names.

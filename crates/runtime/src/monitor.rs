@@ -10,6 +10,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use oci_spec::runtime::Process;
 use rustix::fs::{Mode, OFlags};
@@ -134,6 +135,7 @@ struct Place {
     streams: Streams,
     id_base: u32,
     log: Option<LogConfig>,
+    timeout: Option<Duration>,
 }
 
 fn begin(task: Task, fds: Fds) -> Result<session::Session, Failure> {
@@ -147,6 +149,7 @@ fn begin(task: Task, fds: Fds) -> Result<session::Session, Failure> {
             streams: request.streams,
             id_base: request.id_base,
             log: request.log.clone(),
+            timeout: None,
         },
         Task::Exec(spec) => Place {
             run_dir: spec.run_dir.clone(),
@@ -154,6 +157,7 @@ fn begin(task: Task, fds: Fds) -> Result<session::Session, Failure> {
             streams: spec.streams,
             id_base: spec.id_base,
             log: spec.log.clone(),
+            timeout: spec.timeout_ms.map(Duration::from_millis),
         },
     };
     let exit = place.exit.clone();
@@ -206,6 +210,7 @@ impl Launched {
             pidfd,
             streams: self.ours.or_terminal(terminal),
             stdin_once: place.streams.stdin_once,
+            timeout: place.timeout,
             listener,
             log: self.log,
             exit: place.exit,

@@ -183,14 +183,29 @@ pub fn pid_of(pidfd: impl AsFd) -> io::Result<i32> {
 
 /// Sends `signal` (1 to 64) to the process behind `pidfd`. `ESRCH` when it has ended.
 pub fn signal(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
+    send(pidfd.as_fd(), signal, 0)
+}
+
+/// Sends `signal` to the process group led by the process behind `pidfd`; before Linux 6.9, which
+/// cannot do that without a race, to the leader alone.
+pub fn signal_group(pidfd: impl AsFd, number: i32) -> io::Result<()> {
+    /// `PIDFD_SIGNAL_PROCESS_GROUP` (linux/pidfd.h).
+    const GROUP: libc::c_uint = 1 << 2;
+    match send(pidfd.as_fd(), number, GROUP) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => signal(pidfd, number),
+        other => other,
+    }
+}
+
+fn send(pidfd: BorrowedFd<'_>, signal: i32, flags: libc::c_uint) -> io::Result<()> {
     // SAFETY: a null siginfo asks for the ordinary one; the rest are integers.
     let result = unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,
-            pidfd.as_fd().as_raw_fd(),
+            pidfd.as_raw_fd(),
             signal,
             std::ptr::null::<libc::siginfo_t>(),
-            0,
+            flags,
         )
     };
     if result < 0 {

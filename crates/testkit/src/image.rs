@@ -122,6 +122,13 @@ impl Image {
         self
     }
 
+    /// Sets a member of the config.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: Value) -> Image {
+        self.config[member] = value;
+        self
+    }
+
     /// The image's config document, as stored.
     pub fn config(&self) -> String {
         let diff_ids: Vec<String> = self.layers.iter().map(|layer| digest(layer)).collect();

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{EndpointSettings, HostConfig, PortMap, Set, Words};
+use super::{EndpointSettings, HealthConfig, HostConfig, PortMap, Set, Words};
 
 wire! {
     /// One line of `GET /containers/json`.
@@ -109,6 +109,23 @@ wire! {
         error: String,
         started_at: String,
         finished_at: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        health: Option<Health>,
+    }
+
+    /// How well a container is, where that is probed: `starting`, `healthy` or `unhealthy`.
+    pub struct Health {
+        status: String,
+        failing_streak: i64,
+        log: Vec<HealthcheckResult>,
+    }
+
+    /// One probe; its times are RFC 3339.
+    pub struct HealthcheckResult {
+        start: String,
+        end: String,
+        exit_code: i64,
+        output: String,
     }
 
     /// The portable part of a container's configuration, as inspect shows it.
@@ -136,6 +153,8 @@ wire! {
         stop_signal: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         stop_timeout: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        healthcheck: Option<HealthConfig>,
     }
 
     /// Which driver holds the container's filesystem.

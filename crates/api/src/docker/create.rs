@@ -30,8 +30,28 @@ wire! {
         labels: BTreeMap<String, String>,
         stop_signal: String,
         stop_timeout: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        healthcheck: Option<HealthConfig>,
         host_config: HostConfig,
         networking_config: NetworkingConfig,
+        ..rest
+    }
+
+    /// How to find out whether a container is well; durations in nanoseconds. What is empty or zero
+    /// is inherited.
+    pub struct HealthConfig {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        test: Vec<String>,
+        #[serde(skip_serializing_if = "is_zero")]
+        interval: i64,
+        #[serde(skip_serializing_if = "is_zero")]
+        timeout: i64,
+        #[serde(skip_serializing_if = "is_zero")]
+        start_period: i64,
+        #[serde(skip_serializing_if = "is_zero")]
+        start_interval: i64,
+        #[serde(skip_serializing_if = "is_zero")]
+        retries: i64,
         ..rest
     }
 
@@ -68,4 +88,11 @@ wire! {
     pub struct ContainerUpdateResponse {
         warnings: Vec<String>,
     }
+}
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over references"
+)]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }

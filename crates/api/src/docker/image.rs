@@ -58,6 +58,8 @@ wire! {
         labels: BTreeMap<String, String>,
         #[serde(skip_serializing_if = "String::is_empty")]
         stop_signal: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        healthcheck: Option<super::HealthConfig>,
     }
 
     /// Layers, by the digest of their uncompressed archive.

@@ -110,6 +110,25 @@ pub fn duration_ns(text: &str) -> Option<i128> {
     Some(total as i128)
 }
 
+/// A duration of a flag, in nanoseconds; the words of its errors are Go's.
+pub fn duration(text: &str) -> Result<i64, String> {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Ok(0);
+    }
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    if !rest.is_empty() && rest.chars().all(is_number) && rest != "." {
+        return Err(format!("time: missing unit in duration {text:?}"));
+    }
+    duration_ns(rest)
+        .and_then(|ns| i64::try_from(ns).ok())
+        .map(|ns| sign * ns)
+        .ok_or_else(|| format!("time: invalid duration {text:?}"))
+}
+
 /// A point in time for `--since` and `--until`, as the API wants it: Unix seconds with a fraction.
 ///
 /// Read as docker does: a Unix time, a duration before `now_ns`, or a date in the local time zone.
@@ -193,6 +212,22 @@ mod tests {
             ("-1", Err("failed to parse -1 as a rational number")),
         ] {
             assert_eq!(nano_cpus(text), nanos.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, ns) in [
+            ("0", Ok(0)),
+            ("1m30s", Ok(90_000_000_000)),
+            ("-5ms", Ok(-5_000_000)),
+            ("1.5s", Ok(1_500_000_000)),
+            ("5", Err("time: missing unit in duration \"5\"")),
+            ("", Err("time: invalid duration \"\"")),
+            ("soon", Err("time: invalid duration \"soon\"")),
+            ("9999999h", Err("time: invalid duration \"9999999h\"")),
+        ] {
+            assert_eq!(duration(text), ns.map_err(str::to_owned), "{text}");
         }
     }
 

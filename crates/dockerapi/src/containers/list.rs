@@ -4,7 +4,7 @@
 
 use http::StatusCode;
 use weft_engine::Engine;
-use weft_engine::container::{ListFilter, Status};
+use weft_engine::container::{HealthStatus, ListFilter, Status};
 
 use crate::error::ApiError;
 use crate::raise;
@@ -36,13 +36,8 @@ fn filter(call: &Call) -> Result<ListFilter, ApiError> {
     let limit = query
         .number::<i64>("limit")?
         .and_then(|n| usize::try_from(n).ok());
-    for name in ["expose", "health"] {
-        // Nothing has a health, so asking for none is asking for all.
-        if filters.values(name).iter().any(|value| value != "none") {
-            return Err(ApiError::invalid(format!(
-                "filter '{name}' is not supported"
-            )));
-        }
+    if !filters.values("expose").is_empty() {
+        return Err(ApiError::invalid("filter 'expose' is not supported"));
     }
     let statuses = statuses(&filters)?;
     let list = |name: &str| filters.values(name).to_vec();
@@ -63,6 +58,7 @@ fn filter(call: &Call) -> Result<ListFilter, ApiError> {
         before: one(&filters, "before")?,
         since: one(&filters, "since")?,
         publish: list("publish"),
+        healths: healths(&filters)?,
     })
 }
 
@@ -86,6 +82,19 @@ fn statuses(filters: &Filters) -> Result<Vec<Status>, ApiError> {
             .ok_or_else(|| ApiError::invalid(format!("invalid filter 'status={text}'")))
     };
     filters.values("status").iter().map(find).collect()
+}
+
+fn healths(filters: &Filters) -> Result<Vec<Option<HealthStatus>>, ApiError> {
+    let find = |text: &String| match text.as_str() {
+        "none" => Ok(None),
+        "starting" => Ok(Some(HealthStatus::Starting)),
+        "healthy" => Ok(Some(HealthStatus::Healthy)),
+        "unhealthy" => Ok(Some(HealthStatus::Unhealthy)),
+        other => Err(ApiError::invalid(format!(
+            "Unrecognised filter value for health: {other}"
+        ))),
+    };
+    filters.values("health").iter().map(find).collect()
 }
 
 fn exited(filters: &Filters) -> Result<Vec<i32>, ApiError> {

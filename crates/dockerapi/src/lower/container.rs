@@ -4,12 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
 use weft_api::docker::{ContainerCreateRequest, HostConfig};
 use weft_engine::Spec;
 use weft_engine::spec::{AttachedStreams, LogSpec, RestartPolicy};
 
-use super::{Refusals, mounts, network, ports, resources, security};
+use super::{Refusals, health, mounts, network, ports, resources, security};
 use crate::error::ApiError;
 
 /// Linux' HOST_NAME_MAX.
@@ -69,6 +68,7 @@ pub fn container(body: ContainerCreateRequest) -> Result<Spec, ApiError> {
         log: log(&mut no, &host.log_config),
         shm_bytes: resources::positive(&mut no, "HostConfig.ShmSize", host.shm_size)
             .and_then(|bytes| u64::try_from(bytes).ok()),
+        health: health::health(&mut no, body.healthcheck.as_ref()),
         image: body.image,
     };
     no.check()?;
@@ -80,7 +80,7 @@ pub(super) fn some(text: String) -> Option<String> {
 }
 
 fn check_portable(no: &mut Refusals, body: &ContainerCreateRequest) {
-    no.rest_but("", &body.rest, harmless_config);
+    no.rest("", &body.rest);
     if body.image.is_empty() {
         no.invalid("no image given: 'Image' is empty");
     }
@@ -112,11 +112,6 @@ fn check_portable(no: &mut Refusals, body: &ContainerCreateRequest) {
         body.network_disabled && body.host_config.network_mode != "none",
         "NetworkDisabled (use the network 'none')",
     );
-}
-
-/// Members that say in their own way what is so anyway.
-fn harmless_config(name: &str, value: &Value) -> bool {
-    name == "Healthcheck" && value["Test"] == serde_json::json!(["NONE"])
 }
 
 fn host_rest(no: &mut Refusals, host: &HostConfig) {

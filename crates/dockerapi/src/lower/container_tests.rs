@@ -103,18 +103,24 @@ fn the_portable_part() {
             spec.exposed = vec!["80/tcp".into(), "90-91/udp".into()];
         },
     );
-    check(json!({ "Healthcheck": { "Test": ["NONE"] } }), |_| {});
+    check(json!({ "Healthcheck": { "Test": ["NONE"] } }), |spec| {
+        spec.health = Some(weft_engine::spec::HealthSpec {
+            test: vec!["NONE".into()],
+            ..Default::default()
+        });
+    });
 }
 
 #[test]
 fn everything_wrong_is_said_at_once() {
     refuse(
         json!({
-            "Healthcheck": { "Test": ["CMD", "true"] }, "WorkingDir": "rel", "Gadget": 1,
+            "Healthcheck": { "Test": ["HTTP"], "Odd": 1 }, "WorkingDir": "rel", "Gadget": 1,
             "HostConfig": { "Links": ["a:b"], "Memory": 5, "CgroupParent": "/x" }
         }),
-        "not supported: Gadget, Healthcheck, HostConfig.CgroupParent, HostConfig.Links; \
-         WorkingDir: 'rel' is not an absolute path; Memory: the minimum memory limit is 6MB",
+        "not supported: Gadget, HostConfig.CgroupParent, HostConfig.Links, Healthcheck.Odd; \
+         WorkingDir: 'rel' is not an absolute path; Memory: the minimum memory limit is 6MB; \
+         Test in Healthcheck: 'HTTP' is not one of NONE, CMD, CMD-SHELL",
     );
     assert_eq!(
         lower(json!({})).unwrap_err(),

@@ -48,5 +48,6 @@ pub fn exec(body: ExecConfig) -> Result<ExecOptions, ApiError> {
         attach_stderr: body.attach_stderr,
         privileged: body.privileged,
         detach_keys: some(body.detach_keys),
+        timeout: None,
     })
 }

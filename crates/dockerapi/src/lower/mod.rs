@@ -5,6 +5,7 @@
 
 mod container;
 mod exec;
+mod health;
 mod mounts;
 mod network;
 mod ports;

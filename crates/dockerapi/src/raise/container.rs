@@ -105,6 +105,7 @@ fn state(record: &Record) -> ContainerState {
         error: state.error.clone(),
         started_at: rfc3339(state.started_at_ns),
         finished_at: rfc3339(state.finished_at_ns),
+        health: state.health.as_ref().map(super::health::health),
     }
 }
 
@@ -140,6 +141,7 @@ fn config(record: &Record) -> ContainerConfig {
         labels: resolved.labels.clone(),
         stop_signal: spec.stop_signal.clone().unwrap_or_default(),
         stop_timeout: spec.stop_timeout_seconds,
+        healthcheck: resolved.health.as_ref().map(super::health::check),
     }
 }
 

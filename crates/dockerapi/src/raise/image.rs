@@ -111,6 +111,7 @@ fn process(image: &Image) -> ImageConfig {
         on_build: (!config.on_build.is_empty()).then(|| config.on_build.clone()),
         labels: config.labels.clone(),
         stop_signal: config.stop_signal.clone().unwrap_or_default(),
+        healthcheck: config.healthcheck.as_ref().map(super::health::image_check),
     }
 }
 

@@ -3,7 +3,8 @@
 //! Pure but for looking up where volumes are: what the engine says is written down as it is.
 
 pub mod container;
-pub mod host;
+pub mod health;
+mod host;
 pub mod image;
 pub mod network;
 pub mod status;

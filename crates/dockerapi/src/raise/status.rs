@@ -3,7 +3,7 @@
 //! The clock is an argument.
 
 use jiff::Timestamp;
-use weft_engine::container::{State, Status};
+use weft_engine::container::{HealthStatus, State, Status};
 
 use super::time::ago;
 
@@ -12,7 +12,14 @@ pub fn status(state: &State, now: Timestamp) -> String {
     let code = state.exit_code;
     match state.status {
         Status::Created => "Created".into(),
-        Status::Running => format!("Up {}", ago(state.started_at_ns, now)),
+        Status::Running => {
+            let up = ago(state.started_at_ns, now);
+            match state.health.as_ref().map(|health| health.status) {
+                None => format!("Up {up}"),
+                Some(HealthStatus::Starting) => format!("Up {up} (health: starting)"),
+                Some(decided) => format!("Up {up} ({})", decided.as_str()),
+            }
+        }
         Status::Paused => format!("Up {} (Paused)", ago(state.started_at_ns, now)),
         Status::Restarting => format!("Restarting ({code}) {} ago", ago(state.finished_at_ns, now)),
         Status::Exited => format!("Exited ({code}) {} ago", ago(state.finished_at_ns, now)),
@@ -23,6 +30,8 @@ pub fn status(state: &State, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use weft_engine::container::Health;
+
     use super::*;
 
     #[test]
@@ -44,5 +53,19 @@ mod tests {
         check(Status::Paused, 0, "Up 2 minutes (Paused)");
         check(Status::Exited, 137, "Exited (137) 2 minutes ago");
         check(Status::Restarting, 1, "Restarting (1) 2 minutes ago");
+        for (health, words) in [
+            (HealthStatus::Starting, "Up 2 minutes (health: starting)"),
+            (HealthStatus::Healthy, "Up 2 minutes (healthy)"),
+            (HealthStatus::Unhealthy, "Up 2 minutes (unhealthy)"),
+        ] {
+            state.status = Status::Running;
+            state.health = Some(Health {
+                status: health,
+                ..Health::default()
+            });
+            assert_eq!(status(&state, now), words);
+        }
+        state.status = Status::Paused;
+        assert_eq!(status(&state, now), "Up 2 minutes (Paused)");
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{Notify, watch};
 use weft_stdx::file::{self, Durability};
 
@@ -118,6 +119,14 @@ impl Container {
         self.progress.send_modify(change);
     }
 
+    /// Whether its init has ended, though that may not be recorded yet.
+    pub fn init_has_ended(&self) -> bool {
+        let pidfd = self.pidfd.lock().expect("no holder panics");
+        pidfd
+            .as_ref()
+            .is_none_or(|pidfd| happened(pidfd, PollFlags::IN))
+    }
+
     /// Keeps a session for the next start; refused when too many wait.
     pub fn add_pending(&self, session: OwnedFd) -> bool {
         let mut pending = self.pending.lock().expect("no holder panics");
@@ -136,10 +145,14 @@ impl Container {
 
 /// Whether somebody still holds the other end.
 fn is_waited_for(session: &OwnedFd) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut fds = [PollFd::new(session, PollFlags::empty())];
+    !happened(session, PollFlags::HUP)
+}
+
+/// Looks, without waiting.
+fn happened(fd: &OwnedFd, what: PollFlags) -> bool {
+    let mut fds = [PollFd::new(fd, what)];
     let _ = poll(&mut fds, Some(&Timespec::default()));
-    !fds[0].revents().contains(PollFlags::HUP)
+    fds[0].revents().contains(what)
 }
 
 /// Writes `record`. One of `--rm` need not survive a power cut: it would be removed then.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::{Record, Status};
+use super::record::{HealthStatus, Record, Status};
 
 /// A container as it stands now: the value behind `ps` and `inspect`.
 #[derive(Debug, Clone)]
@@ -62,6 +62,8 @@ pub struct ListFilter {
     pub since: Option<String>,
     /// Published host port or container port, like `8080/tcp`.
     pub publish: Vec<String>,
+    /// How well they are; `None` is one that nobody probes.
+    pub healths: Vec<Option<HealthStatus>>,
 }
 
 /// `rm`'s flags.
@@ -151,6 +153,8 @@ pub struct ExecOptions {
     pub privileged: bool,
     /// Keys that detach, for inspect.
     pub detach_keys: Option<String>,
+    /// Killed when it runs for longer.
+    pub timeout: Option<Duration>,
 }
 
 /// An exec session as `exec inspect` shows it.

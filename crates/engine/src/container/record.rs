@@ -79,6 +79,70 @@ pub struct State {
     /// finished as it was asked for.
     #[serde(default)]
     pub remove_volumes: bool,
+    /// How well it is; `None` when nothing is probed.
+    #[serde(default)]
+    pub health: Option<Health>,
+}
+
+/// What a container's health check has found out during its run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// See [`HealthStatus`].
+    pub status: HealthStatus,
+    /// Failures in a row.
+    pub failing_streak: u32,
+    /// The last probes, the oldest first.
+    pub log: Vec<Probe>,
+}
+
+/// Docker's health states.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HealthStatus {
+    /// Nothing is decided yet.
+    #[default]
+    Starting,
+    /// The last probes did not fail too often.
+    Healthy,
+    /// They did, or it has ended.
+    Unhealthy,
+}
+
+impl HealthStatus {
+    /// Docker's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// One probe.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Unix nanoseconds.
+    pub started_at_ns: i64,
+    /// Unix nanoseconds.
+    pub ended_at_ns: i64,
+    /// 0 is well; -1 when it ran for too long or could not run.
+    pub exit_code: i32,
+    /// The beginning of what it said, or why it could not run.
+    pub output: String,
+}
+
+/// The version of [`HealthFile`] this code writes and reads.
+pub const HEALTH_VERSION: u32 = 1;
+
+/// `health.json` in the run directory, for the next engine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HealthFile {
+    /// Format, [`HEALTH_VERSION`].
+    pub version: u32,
+    /// Init of the run it is about.
+    pub pid: i32,
+    /// What was found out.
+    pub health: Health,
 }
 
 /// Docker's container states.

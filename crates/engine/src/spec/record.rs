@@ -74,6 +74,27 @@ pub struct Spec {
     pub log: LogSpec,
     /// Size of /dev/shm in bytes; `None` means 64 MiB.
     pub shm_bytes: Option<u64>,
+    /// `--health-…`; `None` means the image's.
+    #[serde(default)]
+    pub health: Option<HealthSpec>,
+}
+
+/// How to find out whether a container is well. What is empty or zero is inherited: from the image,
+/// then from Docker's defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthSpec {
+    /// `NONE`, `CMD` and words, or `CMD-SHELL` and a line.
+    pub test: Vec<String>,
+    /// Nanoseconds between two probes.
+    pub interval_ns: u64,
+    /// Nanoseconds one may take.
+    pub timeout_ns: u64,
+    /// Nanoseconds after the start in which a failure does not count.
+    pub start_period_ns: u64,
+    /// Nanoseconds between two probes in the start period.
+    pub start_interval_ns: u64,
+    /// Failures in a row that make unhealthy.
+    pub retries: u32,
 }
 
 /// The streams a creator attached to.
@@ -362,6 +383,11 @@ pub struct Resolved {
     /// Number of the stop signal.
     pub stop_signal: i32,
     pub exposed: Vec<(u16, Protocol)>,
+    #[serde(default)]
+    pub health: Option<HealthSpec>,
+    /// What runs a line of the image's author; empty means `/bin/sh -c`.
+    #[serde(default)]
+    pub shell: Vec<String>,
 }
 
 impl Resolved {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Protocol, Resolved, Spec};
+use super::{HealthSpec, Protocol, Resolved, Spec};
 use crate::error::{EngineError, ErrorCode, Result};
 
 /// The parts of an image's config a container inherits.
@@ -16,6 +16,8 @@ pub(crate) struct ImageDefaults {
     pub labels: BTreeMap<String, String>,
     pub stop_signal: Option<String>,
     pub exposed: Vec<String>,
+    pub health: Option<HealthSpec>,
+    pub shell: Vec<String>,
 }
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -52,12 +54,38 @@ pub(crate) fn resolve(spec: &Spec, defaults: &ImageDefaults, id: &str) -> Result
         env: environment(spec, defaults, &hostname),
         user: spec.user.clone().unwrap_or_else(|| defaults.user.clone()),
         stop_signal: parse_signal(signal)?,
+        health: health(spec.health.as_ref(), defaults.health.as_ref()),
+        shell: defaults.shell.clone(),
         entrypoint,
         cmd,
         cwd,
         hostname,
         labels,
         exposed,
+    })
+}
+
+/// What the user left out comes from the image.
+fn health(user: Option<&HealthSpec>, image: Option<&HealthSpec>) -> Option<HealthSpec> {
+    let (Some(user), Some(image)) = (user, image) else {
+        return user.or(image).cloned();
+    };
+    let or = |user, image| if user == 0 { image } else { user };
+    Some(HealthSpec {
+        test: if user.test.is_empty() {
+            image.test.clone()
+        } else {
+            user.test.clone()
+        },
+        interval_ns: or(user.interval_ns, image.interval_ns),
+        timeout_ns: or(user.timeout_ns, image.timeout_ns),
+        start_period_ns: or(user.start_period_ns, image.start_period_ns),
+        start_interval_ns: or(user.start_interval_ns, image.start_interval_ns),
+        retries: if user.retries == 0 {
+            image.retries
+        } else {
+            user.retries
+        },
     })
 }
 
@@ -217,6 +245,36 @@ mod tests {
         };
         let env = resolve(&spec, &image(), ID).unwrap().env;
         assert_eq!(env, ["HOSTNAME=0123456789ab", "X=2", "Y=3"]);
+    }
+
+    #[test]
+    fn health_is_overlaid_on_the_images() {
+        let image = HealthSpec {
+            test: vec!["CMD".into(), "x".into()],
+            interval_ns: 5,
+            retries: 7,
+            ..HealthSpec::default()
+        };
+        let user = HealthSpec {
+            interval_ns: 9,
+            timeout_ns: 3,
+            ..HealthSpec::default()
+        };
+        let both = HealthSpec {
+            interval_ns: 9,
+            timeout_ns: 3,
+            ..image.clone()
+        };
+        assert_eq!(health(Some(&user), Some(&image)), Some(both));
+        let none = HealthSpec {
+            test: vec!["NONE".into()],
+            ..HealthSpec::default()
+        };
+        let merged = health(Some(&none), Some(&image)).unwrap();
+        assert_eq!(merged.test, ["NONE"]);
+        assert_eq!(health(None, Some(&image)), Some(image));
+        assert_eq!(health(Some(&user), None), Some(user));
+        assert_eq!(health(None, None), None);
     }
 
     #[test]

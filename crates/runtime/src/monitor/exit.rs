@@ -74,6 +74,7 @@ impl Keeper {
             code: failure.kind.exit_code(),
             signal: None,
             oom_killed: false,
+            timed_out: false,
             error: Some(failure.text.clone()),
             started_at_ns: 0,
             finished_at_ns: unix_ns(),

@@ -64,6 +64,10 @@ pub struct ExecSpec {
     pub streams: Streams,
     /// Where output is kept, if anywhere.
     pub log: Option<LogConfig>,
+    /// Killed, with its process group, when it runs for longer; its monitor sees to that, so it
+    /// holds without a daemon.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
 }
 
 /// How a process is connected.
@@ -139,6 +143,9 @@ pub struct ExitRecord {
     pub signal: Option<i32>,
     /// The kernel killed something in its cgroup for want of memory.
     pub oom_killed: bool,
+    /// It ran for longer than [`ExecSpec::timeout_ms`] and was killed for it.
+    #[serde(default)]
+    pub timed_out: bool,
     /// Why it never ran, if so.
     pub error: Option<String>,
     /// Nanoseconds since 1970; 0 when it never ran.
@@ -349,6 +356,7 @@ mod tests {
             id_base: 0,
             streams: Streams::default(),
             log: None,
+            timeout_ms: Some(9),
         };
         assert_eq!(ExecSpec::from_json(&exec.to_json()).unwrap(), exec);
     }

@@ -5,11 +5,12 @@
 //!   stdout, stderr or terminal ──► log ──► clients that want it     (paused while one is behind)
 //!   clients ──► stdin or terminal, resize                           (paused while stdin is full)
 //!   listener ──► new clients          init's pidfd ──► the end
+//!   deadline, where there is one ──► the end, by SIGKILL
 //! ```
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -39,6 +40,8 @@ pub(super) struct Begun {
     pub(super) pidfd: OwnedFd,
     pub(super) streams: Ours,
     pub(super) stdin_once: bool,
+    /// How long it may run.
+    pub(super) timeout: Option<Duration>,
     pub(super) listener: Listener,
     pub(super) log: Option<Log>,
     pub(super) exit: Keeper,
@@ -56,6 +59,9 @@ pub(super) struct Session {
     terminal: Option<OwnedFd>,
     outputs: Vec<Output>,
     stdin_once: bool,
+    /// When it is killed; nothing once it was.
+    deadline: Option<Instant>,
+    timed_out: bool,
     clients: Vec<Client>,
     listener: Listener,
     log: Option<Log>,
@@ -109,6 +115,11 @@ impl Session {
             terminal,
             outputs,
             stdin_once: begun.stdin_once,
+            // One beyond the clock's range never comes.
+            deadline: begun
+                .timeout
+                .and_then(|limit| Instant::now().checked_add(limit)),
+            timed_out: false,
             clients,
             listener: begun.listener,
             log: begun.log,
@@ -134,8 +145,7 @@ impl Session {
         }
         let mut ready = Vec::new();
         loop {
-            let idle = self.is_lean();
-            match self.wait(&mut ready, if idle { None } else { Some(IDLE) }) {
+            match self.wait(&mut ready, self.patience()) {
                 Ok(0) => self.shrink(),
                 Ok(_) => {}
                 // Poll only fails for want of kernel memory; there is nothing better to do.
@@ -144,8 +154,28 @@ impl Session {
             if self.turn(&ready) {
                 break;
             }
+            self.keep_deadline();
         }
         self.end();
+    }
+
+    /// How long nothing has to happen for something to be done about it.
+    fn patience(&self) -> Option<Duration> {
+        let idle = (!self.is_lean()).then_some(IDLE);
+        let left = self.deadline.map(|at| {
+            // Not a moment too early, which would be a moment awake for nothing.
+            at.saturating_duration_since(Instant::now()) + Duration::from_millis(1)
+        });
+        idle.into_iter().chain(left).min()
+    }
+
+    /// Kills what has run for too long.
+    fn keep_deadline(&mut self) {
+        if self.deadline.is_some_and(|at| Instant::now() >= at) {
+            self.deadline = None;
+            // It may just have ended by itself.
+            self.timed_out = weft_sys::process::signal_group(&self.pidfd, 9).is_ok();
+        }
     }
 
     /// Serves what is ready; true when init has ended.

@@ -143,10 +143,11 @@ fn wrong_bodies_are_named_and_leave_nothing() {
         "larger than 4 MiB",
     );
     bad(&"[".repeat(1000), "expected");
-    let several = r#"{"Image":"busybox","Healthcheck":{"Test":["CMD","true"]},"WorkingDir":"here",
+    let several = r#"{"Image":"busybox","Healthcheck":{"Test":["HTTP","x"],"Interval":5},"WorkingDir":"here",
         "HostConfig":{"Links":["a"],"CgroupParent":"/x","NetworkMode":"none","PidMode":"odd"}}"#;
     for part in [
-        "Healthcheck",
+        "'HTTP' is not one of",
+        "Interval in Healthcheck cannot be less than 1ms",
         "HostConfig.Links",
         "HostConfig.CgroupParent",
         "PidMode",

@@ -16,6 +16,7 @@ mod docker_cli;
 mod ends;
 mod exec;
 mod first_use;
+mod health;
 mod images;
 mod layers;
 mod lifecycle;

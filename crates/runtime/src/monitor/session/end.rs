@@ -41,6 +41,7 @@ impl Session {
                 Exit::Code(_) => None,
             },
             oom_killed: self.oom.killed(),
+            timed_out: self.timed_out,
             error: None,
             started_at_ns: self.spawned.started_at_ns,
             finished_at_ns,

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
@@ -23,12 +24,23 @@ struct Fixture {
 
 impl Fixture {
     fn start(script: &str, stdin: bool, stdin_once: bool, attach: Vec<OwnedFd>) -> Self {
+        Self::limited(script, stdin, stdin_once, attach, None)
+    }
+
+    fn limited(
+        script: &str,
+        stdin: bool,
+        stdin_once: bool,
+        attach: Vec<OwnedFd>,
+        timeout: Option<Duration>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut child = Command::new("/bin/sh")
             .args(["-c", script])
             .stdin(if stdin { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .process_group(0)
             .spawn()
             .unwrap();
         let pid = i32::try_from(child.id()).unwrap();
@@ -54,6 +66,7 @@ impl Fixture {
             },
             spent: Vec::new(),
             stdin_once,
+            timeout,
             listener: Listener::bind(dir.path()).unwrap(),
             log: Some(Log::open(&config).unwrap()),
             exit: Keeper::new(dir.path()),
@@ -312,4 +325,33 @@ fn more_clients_than_fit_wait_their_turn() {
         assert!(peer.all().exit.is_some());
     }
     fixture.end();
+}
+
+#[test]
+fn what_runs_for_too_long_is_killed_with_its_children() {
+    let script = "sleep 3600 & echo $!; wait";
+    let limit = Some(Duration::from_millis(50));
+    let fixture = Fixture::limited(script, false, false, vec![], limit);
+    let peer = fixture.attach(Wants::ALL);
+    let got = peer.all();
+    let record = got.exit.unwrap();
+    assert!(record.timed_out);
+    assert_eq!(record.signal, Some(9));
+    let (_, dir) = fixture.end();
+    // The child may have been listened to before it could say its number.
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let pid = log.split_whitespace().last();
+    let pid = pid.and_then(|pid| Pid::from_raw(pid.parse().ok()?));
+    if let Some(child) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
+        let limit = timespec(Duration::from_secs(30));
+        let ended = poll(&mut [PollFd::new(&child, PollFlags::IN)], Some(&limit));
+        assert_eq!(ended, Ok(1), "{log}");
+    }
+}
+
+#[test]
+fn what_ends_in_time_has_not_timed_out() {
+    let limit = Some(Duration::from_secs(3600));
+    let (record, _) = Fixture::limited("exit 3", false, false, vec![], limit).end();
+    assert_eq!((record.timed_out, record.code), (false, 3));
 }

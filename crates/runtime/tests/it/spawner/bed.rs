@@ -133,6 +133,7 @@ impl Bed {
                 ..Streams::default()
             },
             log: None,
+            timeout_ms: None,
         };
         let spawned = self.handle.exec(&spec, fds)?;
         self.started.lock().unwrap().push(spawned);
