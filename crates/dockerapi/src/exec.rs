@@ -82,8 +82,10 @@ pub async fn start(engine: Engine, mut call: Call) -> Result<Answer, ApiError> {
         });
     };
     Ok(if wants_upgrade {
-        hijack::upgrade(pending, media, move |raw| {
-            session::run(raw, attached, style, stdin)
+        hijack::upgrade(pending, media, move |raw| async move {
+            if session::run(raw, attached, style, stdin).await {
+                engine.exec_detached(&view.id);
+            }
         })
     } else {
         body::stream(media, session::output_only(attached, style))

@@ -82,8 +82,8 @@ pub enum Input {
     Own,
 }
 
-/// Runs a session over a raw connection.
-pub async fn run(raw: Raw, attached: Attached, style: Style, stdin: Input) {
+/// Runs a session over a raw connection; says whether the client left by the detach keys.
+pub async fn run(raw: Raw, attached: Attached, style: Style, stdin: Input) -> bool {
     let Raw {
         mut input,
         mut output,
@@ -110,12 +110,13 @@ pub async fn run(raw: Raw, attached: Attached, style: Style, stdin: Input) {
             }
         }
     };
-    tokio::select! {
-        () = printing => {}
-        () = typing => {}
-        () = gone.wait() => {}
-    }
+    let detached = tokio::select! {
+        () = printing => false,
+        () = typing => true,
+        () = gone.wait() => false,
+    };
     let _ = output.shutdown().await;
+    detached
 }
 
 /// Passes input on until it ends (`Continue`), or the client or the workload leaves (`Break`).

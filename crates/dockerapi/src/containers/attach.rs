@@ -69,8 +69,10 @@ pub async fn attach(engine: Engine, mut call: Call) -> Result<Answer, ApiError> 
                 return;
             }
         }
-        if let Some(live) = live {
-            session::run(raw, live, style, stdin).await;
+        if let Some(live) = live
+            && session::run(raw, live, style, stdin).await
+        {
+            engine.detached(&view.record.id);
         }
     }))
 }

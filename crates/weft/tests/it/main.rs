@@ -14,6 +14,7 @@ mod debian;
 mod docker_api;
 mod docker_cli;
 mod ends;
+mod events;
 mod exec;
 mod first_use;
 mod health;

@@ -1,0 +1,116 @@
+//! What `docker events` tells of sessions: who attached, left, resized, executed.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use serde_json::Value;
+use weft_testkit::wait::SOON;
+use weft_testkit::{Terminal, Weft, until};
+
+use crate::weft;
+
+/// The actions told of `one` so far, with their attributes.
+fn told(weft: &Weft) -> Vec<(String, Value)> {
+    let now = weft.ok(&["info", "--format", "{{.SystemTime}}"]);
+    let args = ["events", "--since", "0", "--until", &now];
+    let filter = ["--filter", "container=one", "--format", "json"];
+    let lines = weft.docker(&[&args[..], &filter[..]].concat()).unwrap();
+    let events = lines.ok().lines().map(|line| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let action = event["Action"].as_str().unwrap().to_owned();
+        (action, event["Actor"]["Attributes"].clone())
+    });
+    events.collect()
+}
+
+#[track_caller]
+fn told_of(weft: &Weft, action: &str) -> Value {
+    let mut found = Value::Null;
+    until(SOON, &format!("{action} is told"), || {
+        let event = told(weft).into_iter().rfind(|(is, _)| is == action);
+        found = event.map(|(_, attributes)| attributes).unwrap_or_default();
+        !found.is_null()
+    });
+    found
+}
+
+const KEYS: &[u8] = b"\x10\x11";
+
+/// Begins a session as docker's clients do, and leaves it by the detach keys. docker's own command
+/// looks for them itself and hangs up, so the engine does not see them.
+fn leave(weft: &Weft, path: &str, body: &str) {
+    let mut stream = UnixStream::connect(weft.socket()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(KEYS).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+}
+
+#[test]
+fn sessions_are_told() {
+    let Some(weft) = weft() else { return };
+    let Some(run) = weft.docker_command(&["run", "-it", "--name", "one", "busybox", "sh"]) else {
+        return;
+    };
+    let mut terminal = Terminal::start(&run).unwrap();
+    terminal.shows("# ");
+    until(SOON, "the new size is told", || {
+        // docker may not listen for changes yet, and the same size again is none.
+        terminal.resize(40, 90);
+        terminal.resize(33, 101);
+        let resized = told_of(&weft, "resize");
+        (resized["height"].as_str(), resized["width"].as_str()) == (Some("33"), Some("101"))
+    });
+    leave(
+        &weft,
+        "/containers/one/attach?stream=1&stdin=1&stdout=1",
+        "",
+    );
+    assert_eq!(told_of(&weft, "detach")["name"], "one");
+
+    let config = r#"{"Cmd":["sh"],"Tty":true,"AttachStdin":true,"AttachStdout":true}"#;
+    let made = weft.api("POST", "/containers/one/exec", config);
+    let made: Value = serde_json::from_str(&made.body).unwrap();
+    let id = made["Id"].as_str().unwrap();
+    leave(&weft, &format!("/exec/{id}/start"), r#"{"Tty":true}"#);
+    assert_eq!(told_of(&weft, "exec_detach")["execID"], id);
+    assert_eq!(told_of(&weft, "exec_start: sh")["execID"], id);
+
+    let exec = ["exec", "one", "sh", "-c", "exit 3"];
+    weft.docker(&exec).unwrap().code(3);
+    let died = told_of(&weft, "exec_die");
+    assert_eq!(died["exitCode"], "3");
+    let created = told_of(&weft, "exec_create: sh -c exit 3");
+    assert_eq!(died["execID"], created["execID"]);
+
+    terminal.types("exit 4\n");
+    assert_eq!(terminal.ends(), 4);
+    let actions: Vec<String> = told(&weft).into_iter().map(|(action, _)| action).collect();
+    let story = [
+        "create",
+        "attach",
+        "start",
+        "resize",
+        "attach",
+        "detach",
+        "exec_create: sh",
+        "exec_start: sh",
+        "exec_detach",
+        "exec_create: sh -c exit 3",
+        "exec_start: sh -c exit 3",
+        "exec_die",
+        "die",
+    ];
+    let mut rest = actions.iter();
+    for expected in story {
+        assert!(rest.any(|is| is == expected), "{expected} in {actions:?}");
+    }
+}
