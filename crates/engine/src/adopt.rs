@@ -8,6 +8,7 @@
 //! up, older boot | nothing                        | it ended at the power cut: policy
 //! not up         | anything of a run              | a start that never answered: release
 //! removing, --rm | anything                       | remove
+//! unreadable     | anything                       | left alone, for a person to repair
 //! no record      | snapshot, directory, cgroup …  | a create that never answered: remove
 //! ```
 
@@ -27,7 +28,7 @@ use crate::session::Attached;
 
 impl Engine {
     pub(crate) async fn adopt_all(&self) {
-        let known = self.blocking(|engine| engine.load_records()).await;
+        let (known, unreadable) = self.blocking(|engine| engine.load_records()).await;
         for container in &known {
             let base = container.state().id_base;
             if container.state().status.is_up() && base != 0 {
@@ -35,14 +36,16 @@ impl Engine {
             }
         }
         // First, for what is adopted may start again at once and is not to be swept away.
-        self.blocking(|engine| engine.sweep()).await;
+        self.blocking(move |engine| engine.sweep(unreadable)).await;
         for container in &known {
             self.adopt(container).await;
         }
     }
 
-    fn load_records(&self) -> Vec<Arc<Container>> {
+    /// The containers there are, and the ids of those whose record nobody can read.
+    fn load_records(&self) -> (Vec<Arc<Container>>, HashSet<String>) {
         let mut found = Vec::new();
+        let mut unreadable = HashSet::new();
         for id in names_in(&self.inner.paths.containers()) {
             match handle::read(&self.inner.paths, &id) {
                 Ok(Some(record)) if record.id == id => {
@@ -57,11 +60,12 @@ impl Engine {
                 }
                 // Left alone: a person may repair it, and nothing of it is touched.
                 Err(error) => {
-                    tracing::error!(%id, %error, "the record of a container is unreadable")
+                    tracing::error!(%id, %error, "the record of a container is unreadable");
+                    unreadable.insert(id);
                 }
             }
         }
-        found
+        (found, unreadable)
     }
 
     async fn adopt(&self, container: &Arc<Container>) {
@@ -109,15 +113,17 @@ impl Engine {
         }
     }
 
-    /// What belongs to no container any more.
-    fn sweep(&self) {
+    /// What belongs to no container any more; an `unreadable` one is one, and may be up.
+    fn sweep(&self, unreadable: HashSet<String>) {
         let all = self.inner.containers.all();
-        let ids: HashSet<String> = all.iter().map(|c| c.id.clone()).collect();
-        let up: HashSet<String> = all
-            .iter()
-            .filter(|c| c.state().status.is_up())
-            .map(|c| c.id.clone())
-            .collect();
+        let mut up = unreadable.clone();
+        up.extend(
+            all.iter()
+                .filter(|c| c.state().status.is_up())
+                .map(|c| c.id.clone()),
+        );
+        let mut ids = unreadable;
+        ids.extend(all.iter().map(|c| c.id.clone()));
         if let Ok(keys) = self.inner.images.snapshots().keys() {
             for key in keys.iter().filter(|k| !ids.contains(*k)) {
                 if let Err(error) = self.inner.images.snapshots().remove(key) {

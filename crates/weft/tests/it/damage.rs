@@ -110,3 +110,28 @@ fn a_damaged_index_is_named_and_not_overwritten() {
     fs::write(&index, &whole).unwrap();
     works(&mut weft, "the index was put back");
 }
+
+#[test]
+fn what_an_unreadable_record_is_about_is_left_alone() {
+    let Some(mut weft) = weft() else { return };
+    let id = idle(&weft, "one");
+    weft.ok(&["exec", "one", "sh", "-c", "echo precious > /file"]);
+    let pid = weft.inspect("one")["State"]["Pid"].clone();
+    let record = weft
+        .data_dir()
+        .join("containers")
+        .join(id)
+        .join("container.json");
+    let whole = fs::read(&record).unwrap();
+    weft.kill_daemon();
+    fs::write(&record, &whole[..whole.len() / 2]).unwrap();
+    weft.start_daemon();
+    assert_eq!(weft.ok(&["ps", "--all", "--quiet"]), "");
+    weft.kill_daemon();
+    fs::write(&record, &whole).unwrap();
+    weft.start_daemon();
+    // Nothing of it was taken away meanwhile: it runs on, with its files and its network.
+    assert_eq!(weft.inspect("one")["State"]["Pid"], pid);
+    assert_eq!(weft.ok(&["exec", "one", "cat", "/file"]), "precious");
+    weft.ok(&["exec", "one", "ip", "link", "show", "eth0"]);
+}
