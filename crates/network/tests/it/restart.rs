@@ -213,7 +213,7 @@ fn bridges_others_removed_come_back_with_their_ports() {
             ..NetworkSpec::default()
         })
         .unwrap();
-        let pool = weft_network::Pool::new(&host, 1, || Ok(netns())).unwrap();
+        let pool = host.pool(1, || Ok(netns())).unwrap();
         assert!(pool.is_full_within(PATIENCE));
         let web = machine.container_with(&host, "web", "red", |attach| {
             attach.ports = vec![port(None, 8080, 80, Protocol::Tcp)];

@@ -58,7 +58,7 @@ fn diff_tells_what_the_container_changed_and_nothing_else() {
         "-c",
         "touch /etc/own /data/deep/volume /run/tmpfs; mkdir /data/own; touch /kept/empty",
     ]);
-    let expected = "A /data\nA /data/own\nA /etc\nA /etc/own\nC /kept\nA /kept/empty";
+    let expected = "A /data\nA /data/own\nC /etc\nA /etc/own\nC /kept\nA /kept/empty";
     assert_eq!(weft.ok(&["diff", "box"]), expected);
     if let Some(ran) = weft.docker(&["diff", "box"]) {
         assert_eq!(ran.ok(), expected);
