@@ -11,11 +11,6 @@ use crate::transport::moment;
 
 /// `label`, `label!` and `until`.
 pub fn filter(filters: &Filters) -> Result<PruneFilter, ApiError> {
-    if !filters.values("label!").is_empty() {
-        return Err(ApiError::invalid(
-            "filter 'label!' is not supported in prune",
-        ));
-    }
     let until_ns = match filters.values("until") {
         [] => None,
         [text] => {
@@ -27,6 +22,7 @@ pub fn filter(filters: &Filters) -> Result<PruneFilter, ApiError> {
     Ok(PruneFilter {
         until_ns,
         labels: filters.values("label").to_vec(),
+        not_labels: filters.values("label!").to_vec(),
         all: false,
     })
 }

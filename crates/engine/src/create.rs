@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weft_image::{Image, Snapshotter};
+use weft_image::{Image, SnapshotError, Snapshotter};
 use weft_stdx::{clock, id};
 
 use crate::container::Created;
@@ -69,11 +69,16 @@ impl Engine {
             .images
             .snapshots()
             .prepare(&record.id, image)
-            .map_err(|e| {
-                EngineError::internal(
+            .map_err(|e| match e {
+                // It was there a moment ago.
+                SnapshotError::NoImage(_) => EngineError::new(
+                    ErrorCode::NotFound,
+                    format!("No such image: {}", record.spec.image),
+                ),
+                e => EngineError::internal(
                     format!("make the root filesystem of container {}", record.name),
                     e,
-                )
+                ),
             })?;
         self.fill_volumes(record)
     }

@@ -103,13 +103,26 @@ impl Engine {
         let removed = self
             .blocking(move |engine| engine.remove_image_blocking(&text, force))
             .await?;
-        for one in &removed {
+        self.tell_removed(&removed);
+        Ok(removed)
+    }
+
+    /// Removes images nobody uses with all their names, then what no image needs.
+    pub(crate) fn discard_images(&self, images: &[Digest]) -> Result<(Vec<Removed>, Reclaimed)> {
+        let discarded = self.inner.images.discard(images);
+        let (removed, reclaimed) = discarded
+            .map_err(|e| EngineError::caused(code(e.kind()), "remove unused images", e))?;
+        self.tell_removed(&removed);
+        Ok((removed, reclaimed))
+    }
+
+    fn tell_removed(&self, removed: &[Removed]) {
+        for one in removed {
             match one {
                 Removed::Untagged(name) => self.image_event("untag", name),
                 Removed::Deleted(id) => self.image_event("delete", &id.to_string()),
             }
         }
-        Ok(removed)
     }
 
     fn remove_image_blocking(&self, text: &str, force: bool) -> Result<Vec<Removed>> {
@@ -182,14 +195,6 @@ impl Engine {
             .map_err(|e| archive_failed("import an image", e))?;
         self.image_event("import", &image.id.to_string());
         Ok(image)
-    }
-
-    /// Removes what no image and no container needs; answers what was freed.
-    pub(crate) fn collect_images(&self) -> Result<Reclaimed> {
-        let used: HashSet<Digest> = self.images_in_use();
-        self.inner.images.gc(&used).map_err(|e| {
-            EngineError::caused(code(e.kind()), "remove unreferenced image content", e)
-        })
     }
 
     pub(crate) fn images_in_use(&self) -> HashSet<Digest> {

@@ -133,11 +133,7 @@ impl Engine {
                 || wanted.contains(&network.name)
                 || wanted.contains(&network.id);
             let old = filter.until_ns.is_none_or(|u| network.created_ns < u);
-            let labelled = filter
-                .labels
-                .iter()
-                .all(|l| crate::prune::label_matches(&network.labels, l));
-            if !network.is_default && !used && old && labelled {
+            if !network.is_default && !used && old && filter.allows(&network.labels) {
                 self.remove_network(&network.id).await?;
                 removed.push(network.name);
             }

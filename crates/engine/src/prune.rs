@@ -1,6 +1,9 @@
 //! prune and df: what takes space, and giving it back.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use weft_image::Removed;
 
 use crate::container::record::Status;
 use crate::container::{ListFilter, RemoveOptions};
@@ -23,8 +26,17 @@ pub struct PruneFilter {
     pub until_ns: Option<i64>,
     /// `key` or `key=value`; all must match.
     pub labels: Vec<String>,
+    /// The same; none may match.
+    pub not_labels: Vec<String>,
     /// Images: also those with a name; volumes: also those with a name.
     pub all: bool,
+}
+
+impl PruneFilter {
+    pub(crate) fn allows(&self, labels: &BTreeMap<String, String>) -> bool {
+        let has = |wanted: &String| label_matches(labels, wanted);
+        self.labels.iter().all(has) && !self.not_labels.iter().any(has)
+    }
 }
 
 impl Engine {
@@ -35,7 +47,6 @@ impl Engine {
     pub async fn prune_containers(&self, filter: &PruneFilter) -> Result<Pruned> {
         let list = ListFilter {
             all: true,
-            labels: filter.labels.clone(),
             ..ListFilter::default()
         };
         let mut pruned = Pruned::default();
@@ -45,7 +56,8 @@ impl Engine {
                 record.state.status,
                 Status::Created | Status::Exited | Status::Dead
             );
-            if !idle || filter.until_ns.is_some_and(|u| record.created_at_ns >= u) {
+            let allowed = filter.allows(&record.resolved.labels);
+            if !idle || !allowed || filter.until_ns.is_some_and(|u| record.created_at_ns >= u) {
                 continue;
             }
             let bytes = self.written_bytes(&record.id).await.unwrap_or(0);
@@ -62,35 +74,28 @@ impl Engine {
     /// The store can't be changed.
     pub async fn prune_images(&self, filter: &PruneFilter) -> Result<Pruned> {
         let used = self.images_in_use();
-        let mut pruned = Pruned::default();
+        let mut unused = Vec::new();
         for image in self.inner.images.list() {
             let old = filter
                 .until_ns
                 .is_none_or(|u| image.created.saturating_mul(1_000_000_000) < u);
-            let labelled = filter
-                .labels
-                .iter()
-                .all(|l| label_matches(&image.config.labels, l));
-            if used.contains(&image.id)
-                || !(filter.all || image.names.is_empty())
-                || !old
-                || !labelled
-            {
-                continue;
-            }
-            for removed in self.remove_image(&image.id.to_string(), true).await? {
-                pruned.deleted.push(match removed {
-                    weft_image::Removed::Untagged(name) => format!("untagged: {name}"),
-                    weft_image::Removed::Deleted(id) => format!("deleted: {id}"),
-                });
+            let wanted = filter.all || image.names.is_empty();
+            if wanted && old && filter.allows(&image.config.labels) && !used.contains(&image.id) {
+                unused.push(image.id);
             }
         }
-        let reclaimed = self.blocking(|engine| engine.collect_images()).await?;
-        pruned
-            .deleted
-            .extend(reclaimed.layers.iter().map(|l| format!("deleted: {l}")));
-        pruned.reclaimed_bytes = reclaimed.bytes;
-        Ok(pruned)
+        let (removed, reclaimed) = self
+            .blocking(move |engine| engine.discard_images(&unused))
+            .await?;
+        let told = removed.iter().map(|one| match one {
+            Removed::Untagged(name) => format!("untagged: {name}"),
+            Removed::Deleted(id) => format!("deleted: {id}"),
+        });
+        let layers = reclaimed.layers.iter().map(|l| format!("deleted: {l}"));
+        Ok(Pruned {
+            deleted: told.chain(layers).collect(),
+            reclaimed_bytes: reclaimed.bytes,
+        })
     }
 
     /// Removes anonymous volumes no container has (named ones too with `all`).
@@ -103,11 +108,8 @@ impl Engine {
             let mut pruned = Pruned::default();
             for view in engine.volumes() {
                 let volume = view.volume;
-                let labelled = filter
-                    .labels
-                    .iter()
-                    .all(|l| label_matches(&volume.labels, l));
-                if !view.used_by.is_empty() || !(filter.all || volume.anonymous) || !labelled {
+                let wanted = filter.all || volume.anonymous;
+                if !view.used_by.is_empty() || !wanted || !filter.allows(&volume.labels) {
                     continue;
                 }
                 let bytes = tree_bytes(&volume.path);
@@ -127,10 +129,7 @@ impl Engine {
     }
 }
 
-pub(crate) fn label_matches(
-    labels: &std::collections::BTreeMap<String, String>,
-    wanted: &str,
-) -> bool {
+pub(crate) fn label_matches(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
     let (key, value) = match wanted.split_once('=') {
         Some((k, v)) => (k, Some(v)),
         None => (wanted, None),
@@ -153,7 +152,13 @@ fn tree_bytes(path: &Path) -> u64 {
             let Ok(about) = entry.metadata() else {
                 continue;
             };
-            total += about.blocks() * 512;
+            // What names elsewhere keep is not freed with these.
+            let names = if about.is_dir() {
+                1
+            } else {
+                about.nlink().max(1)
+            };
+            total += about.blocks() * 512 / names;
             if about.is_dir() {
                 pending.push(entry.path());
             }

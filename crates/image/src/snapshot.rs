@@ -1,17 +1,18 @@
 //! Owns containers' root filesystems as values: which directories to stack, lowest last, and the
 //! writable one on top. Never mounts anything; whoever runs the container does.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use weft_stdx::file::{self, Durability};
 
 use crate::digest::Digest;
 use crate::error::{ErrorKind, io_kind};
 use crate::store::record::{SnapshotRecord, VERSION};
-use crate::store::{Image, StoreError, layers, tree};
+use crate::store::{Image, State, StoreError, layers, lock_state, tree};
 use weft_stdx::trash::Trash;
 
 mod diff;
@@ -59,6 +60,9 @@ pub enum SnapshotError {
     /// There is none.
     #[error("no such snapshot: {0}")]
     NotFound(String),
+    /// Its image is not there any more.
+    #[error("no such image: {0}")]
+    NoImage(Digest),
     /// A layer of the image is not there.
     #[error("snapshot {key} needs layer {layer}, which is not in the store; pull the image again")]
     Layer {
@@ -89,7 +93,7 @@ impl SnapshotError {
         match self {
             Self::Key(_) => ErrorKind::Invalid,
             Self::Exists(_) => ErrorKind::Conflict,
-            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::NotFound(_) | Self::NoImage(_) => ErrorKind::NotFound,
             Self::Layer { .. } | Self::Record(_) => ErrorKind::Corrupt,
             Self::Io { source, .. } => io_kind(source),
         }
@@ -108,25 +112,32 @@ impl SnapshotError {
 /// Snapshots as overlayfs stacks of unpacked layers.
 pub struct Overlay {
     store: PathBuf,
+    /// Of the store's images: a snapshot is made of one that is there, and from then on it stays.
+    state: Arc<Mutex<State>>,
     trash: Arc<Trash>,
 }
 
 impl Overlay {
-    pub(crate) fn new(store: &Path, trash: Arc<Trash>) -> Self {
+    pub(crate) fn new(store: &Path, state: Arc<Mutex<State>>, trash: Arc<Trash>) -> Self {
         Self {
             store: store.to_owned(),
+            state,
             trash,
         }
     }
 
-    /// A snapshot that was made from the image, if there is one.
-    pub(crate) fn user_of(&self, image: &Digest) -> Option<String> {
-        let image = image.to_string();
-        let keys = self.keys().ok()?;
-        let user = keys.into_iter().find(|key| {
-            read_record(&self.dir(key), key).is_ok_and(|record| record.image == image)
-        })?;
-        Some(format!("snapshot {user}"))
+    /// The images of snapshots, each with one that was made from it. Holds as long as the caller
+    /// holds the store's state.
+    pub(crate) fn users(&self) -> HashMap<String, String> {
+        let users = self
+            .keys()
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|key| {
+                let record = read_record(&self.dir(&key), &key).ok()?;
+                Some((record.image, format!("snapshot {key}")))
+            });
+        users.collect()
     }
 
     /// The layers below any snapshot. A snapshot whose record cannot be read fails the whole
@@ -238,9 +249,17 @@ impl Snapshotter for Overlay {
         };
         let json = serde_json::to_vec(&record).expect("strings and lists always serialise");
         let path = dir.join("snapshot.json");
-        let made = file::replace(&path, &json, Durability::Process)
-            .map_err(SnapshotError::io("write", &path))
-            .and_then(|()| self.make(key, &layers));
+        let write = || {
+            // Under the lock that images are removed and layers swept under: whoever does either
+            // next sees the record.
+            let state = lock_state(&self.state);
+            if !state.has(&image.id) {
+                return Err(SnapshotError::NoImage(image.id.clone()));
+            }
+            file::replace(&path, &json, Durability::Process)
+                .map_err(SnapshotError::io("write", &path))
+        };
+        let made = write().and_then(|()| self.make(key, &layers));
         if made.is_err() {
             // The error that made it fail is the one to tell; removal can be asked for again.
             let _ = self.remove(key);

@@ -8,6 +8,9 @@ use std::thread::JoinHandle;
 
 use crate::{id, tree};
 
+/// How the names of things begin that are not to be deleted yet.
+const ASIDE: &str = "aside-";
+
 /// A directory things are renamed into, and the thread that empties it. The queue is the directory
 /// itself: nothing of it is kept in memory. Dropped, what is being deleted is deleted to its end
 /// and the rest is left to the next opening.
@@ -51,8 +54,9 @@ impl Trash {
             }),
             thread: Mutex::new(None),
         };
-        if std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
-            trash.wake();
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            // What can't be moved is tried again at the next opening.
+            let _ = trash.put(&entry.path());
         }
         trash
     }
@@ -62,15 +66,38 @@ impl Trash {
     /// # Errors
     /// It can't be renamed; it is then where it was.
     pub fn put(&self, path: &Path) -> io::Result<()> {
-        match std::fs::rename(path, self.shared.dir.join(id::random_hex(8))) {
-            Ok(()) => {}
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            // Without the trash itself that is the answer, too.
-            Err(e) if path.symlink_metadata().is_ok() => return Err(e),
-            Err(_) => return Ok(()),
+        if self.move_in(path, &id::random_hex(8))?.is_some() {
+            self.wake();
         }
-        self.wake();
         Ok(())
+    }
+
+    /// As [`Trash::put`], but it stays whole where the answer says until [`Trash::give_up`]; `None`
+    /// when it was not there.
+    ///
+    /// # Errors
+    /// As [`Trash::put`].
+    pub fn set_aside(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        self.move_in(path, &format!("{ASIDE}{}", id::random_hex(8)))
+    }
+
+    /// Has something that was set aside deleted.
+    ///
+    /// # Errors
+    /// As [`Trash::put`].
+    pub fn give_up(&self, aside: &Path) -> io::Result<()> {
+        self.put(aside)
+    }
+
+    fn move_in(&self, path: &Path, name: &str) -> io::Result<Option<PathBuf>> {
+        let to = self.shared.dir.join(name);
+        match std::fs::rename(path, &to) {
+            Ok(()) => Ok(Some(to)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            // Without the trash itself that is the answer, too.
+            Err(e) if path.symlink_metadata().is_ok() => Err(e),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Waits until what was put in so far is deleted, as far as it can be.
@@ -143,7 +170,9 @@ fn empty(shared: &Shared) {
         if shared.lock().closing {
             return;
         }
-        let _ = tree::remove(&entry.path());
+        if !entry.file_name().to_string_lossy().starts_with(ASIDE) {
+            let _ = tree::remove(&entry.path());
+        }
     }
 }
 
@@ -172,6 +201,28 @@ mod tests {
         fs::create_dir(dir.path().join("left")).unwrap();
         Trash::new(dir.path()).settle();
         assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn what_is_set_aside_is_whole_until_it_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let (bin, thing) = (dir.path().join("trash"), dir.path().join("thing"));
+        fs::create_dir(&bin).unwrap();
+        fs::write(&thing, "x").unwrap();
+        let trash = Trash::new(&bin);
+        let aside = trash.set_aside(&thing).unwrap().unwrap();
+        assert!(trash.set_aside(&thing).unwrap().is_none());
+        fs::write(&thing, "y").unwrap();
+        trash.put(&thing).unwrap();
+        trash.settle();
+        assert_eq!(fs::read(&aside).unwrap(), b"x");
+        trash.give_up(&aside).unwrap();
+        trash.settle();
+        assert!(fs::read_dir(&bin).unwrap().next().is_none());
+        // After a crash nobody gives it up any more.
+        fs::write(&aside, "z").unwrap();
+        Trash::new(&bin).settle();
+        assert!(!aside.exists());
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct PruneFlags {
     /// Do not ask
     #[arg(short, long)]
     force: bool,
-    /// Only remove what matches: until=…, label=…
+    /// Only remove what matches: until=…, label=…, label!=…
     #[arg(long, value_name = "KEY=VALUE", value_parser = filter)]
     filter: Vec<(String, String)>,
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Inner, State, Store, StoreError, tree};
+use super::{Inner, State, StoreError, tree};
 use crate::digest::Digest;
 
 /// What a collection removed.
@@ -15,44 +15,15 @@ use crate::digest::Digest;
 pub struct Reclaimed {
     /// Bytes of disk that were freed.
     pub bytes: u64,
-    /// Images that had neither name nor user.
-    pub images: Vec<Digest>,
     /// Layers (diff ids) no image has any more.
     pub layers: Vec<Digest>,
-}
-
-impl Store {
-    /// Removes images that have no name and are neither in `in_use` (ids) nor below a snapshot,
-    /// then all content that no image refers to.
-    pub fn gc(&self, in_use: &HashSet<Digest>) -> Result<Reclaimed, StoreError> {
-        let dangling: Vec<Digest> = {
-            let state = self.0.state();
-            let named: HashSet<&Digest> = state.names.values().collect();
-            let free = |id: &&Digest| !named.contains(id) && !in_use.contains(*id);
-            state.images.keys().filter(free).cloned().collect()
-        };
-        let mut gone = Vec::new();
-        for id in dangling {
-            if self.snapshots().user_of(&id).is_none() {
-                gone.push(id);
-            }
-        }
-        if !gone.is_empty() {
-            self.0.change(|state| {
-                gone.retain(|id| !state.names.values().any(|target| target == id));
-                gone.iter().for_each(|id| drop(state.images.remove(id)));
-            })?;
-        }
-        let mut reclaimed = self.0.sweep()?;
-        reclaimed.images = gone;
-        Ok(reclaimed)
-    }
 }
 
 impl Inner {
     /// Removes blobs, layers and partial downloads that nothing refers to.
     pub(crate) fn sweep(&self) -> Result<Reclaimed, StoreError> {
         let mut reclaimed = Reclaimed::default();
+        let mut gone = Vec::new();
         {
             let state = self.state();
             let kept = state.kept(&self.snapshots.all_layers()?);
@@ -60,11 +31,17 @@ impl Inner {
                 if kept.holds(&content) {
                     continue;
                 }
-                reclaimed.bytes += self.discard(&content.path)?;
+                gone.extend(self.discard(&content.path)?);
                 if content.is_layer {
                     reclaimed.layers.extend(content.digest);
                 }
             }
+        }
+        for path in gone {
+            reclaimed.bytes += tree::disk_usage(&path).unwrap_or(0);
+            self.trash
+                .give_up(&path)
+                .map_err(StoreError::io("remove", &path))?;
         }
         // Whoever collects wants the space, not the time.
         self.trash.settle();
@@ -108,17 +85,10 @@ impl Inner {
         Ok(all)
     }
 
-    /// Out of sight at once; answers how many bytes it takes.
-    fn discard(&self, path: &Path) -> Result<u64, StoreError> {
-        let bytes = match fs::symlink_metadata(path) {
-            Ok(found) if found.is_dir() => tree::disk_usage(path).unwrap_or(0),
-            Ok(found) => std::os::unix::fs::MetadataExt::blocks(&found) * 512,
-            Err(_) => 0,
-        };
-        self.trash
-            .put(path)
-            .map_err(StoreError::io("remove", path))?;
-        Ok(bytes)
+    /// Out of sight at once; answers where it is until it is deleted.
+    fn discard(&self, path: &Path) -> Result<Option<PathBuf>, StoreError> {
+        let aside = self.trash.set_aside(path);
+        aside.map_err(StoreError::io("remove", path))
     }
 
     /// At open: what was being made when the last run ended is gone, except partial downloads.

@@ -52,7 +52,7 @@ pub(crate) struct Inner {
     pub dir: PathBuf,
     pub registries: RegistryConfig,
     pub transfers: crate::pull::Transfers,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     snapshots: Overlay,
     trash: Arc<Trash>,
     /// Held open for its lock.
@@ -195,13 +195,14 @@ impl Store {
         }
         let lock = lock(dir)?;
         layers::make_skeleton(dir)?;
+        let state = Arc::<Mutex<State>>::default();
         let trash = Arc::new(Trash::new(&dir.join("trash")));
-        let snapshots = Overlay::new(dir, Arc::clone(&trash));
+        let snapshots = Overlay::new(dir, Arc::clone(&state), Arc::clone(&trash));
         let inner = Inner {
             dir: dir.to_owned(),
             registries,
             transfers: crate::pull::Transfers::default(),
-            state: Mutex::default(),
+            state,
             snapshots,
             trash,
             _lock: lock,
@@ -262,7 +263,18 @@ fn lock(dir: &Path) -> Result<OwnedFd, StoreError> {
     }
 }
 
+pub(crate) fn lock_state(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // A panic while it was held left at worst a change that the index does not have.
+    state
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 impl State {
+    pub(crate) fn has(&self, image: &Digest) -> bool {
+        self.images.contains_key(image)
+    }
+
     /// A layer of any image that was transferred as `blob` and unpacked as `diff_id`.
     fn layer(&self, blob: &Digest, diff_id: &Digest) -> Option<&Layer> {
         let layers = self.images.values().flat_map(|held| &held.image.layers);
@@ -284,10 +296,7 @@ impl State {
 
 impl Inner {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held left at worst a change that the index does not have.
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock_state(&self.state)
     }
 
     pub(crate) fn index_path(&self) -> PathBuf {

@@ -1,7 +1,7 @@
 //! Owns looking images up, naming, unnaming and removing them, as docker's commands do.
 //! Never removes content something uses.
 
-use super::{Image, Inner, State, Store, StoreError};
+use super::{Image, Inner, Reclaimed, State, Store, StoreError};
 use crate::digest::Digest;
 use crate::error::ErrorKind;
 use crate::reference::{Reference, ReferenceError};
@@ -119,14 +119,49 @@ impl Store {
                 name: text.to_owned(),
                 user,
             }),
-            Some(_) => self.0.unname(&image.id, &names, false),
-            None => self.0.unname(&image.id, &names, last),
+            Some(_) => self.0.unname(&image.id, &names, Whole::Stays),
+            None if !last => self.0.unname(&image.id, &names, Whole::Stays),
+            None if options.force => self.0.unname(&image.id, &names, Whole::GoesIfFree),
+            None => self.0.unname(&image.id, &names, Whole::Goes(text)),
         }
     }
 
-    fn user(&self, image: &Image, options: &RemoveOptions<'_>) -> Option<String> {
-        (options.in_use)(image).or_else(|| self.snapshots().user_of(&image.id))
+    /// Removes `images` with all their names, but those that are used by now, and then what no
+    /// image needs.
+    pub fn discard(&self, images: &[Digest]) -> Result<(Vec<Removed>, Reclaimed), StoreError> {
+        let removed = self.0.change(|state| {
+            let users = self.snapshots().users();
+            let mut removed = Vec::new();
+            for id in images {
+                if users.contains_key(&id.to_string()) || state.images.remove(id).is_none() {
+                    continue;
+                }
+                let names = state.names.extract_if(.., |_, target| target == id);
+                removed.extend(names.map(|(name, _)| untagged(&name)));
+                removed.push(Removed::Deleted(id.clone()));
+            }
+            removed
+        })?;
+        Ok((removed, self.0.sweep()?))
     }
+
+    fn user(&self, image: &Image, options: &RemoveOptions<'_>) -> Option<String> {
+        (options.in_use)(image).or_else(|| self.snapshots().users().remove(&image.id.to_string()))
+    }
+}
+
+/// What becomes of an image that loses names.
+#[derive(Clone, Copy)]
+enum Whole<'a> {
+    Stays,
+    GoesIfFree,
+    /// It goes, or, should something use it by now, all stays as it is. With what was asked for.
+    Goes(&'a str),
+}
+
+fn untagged(name: &str) -> Removed {
+    let familiar = Reference::parse(name).map_or(name.to_owned(), |r| r.to_string());
+    Removed::Untagged(familiar)
 }
 
 impl Inner {
@@ -134,22 +169,34 @@ impl Inner {
         &self,
         id: &Digest,
         names: &[String],
-        whole: bool,
+        whole: Whole<'_>,
     ) -> Result<Vec<Removed>, NameError> {
-        let mut removed = Vec::new();
-        self.change(|state| {
-            for name in names {
-                if state.names.remove(name).is_some() {
-                    let familiar = Reference::parse(name).map_or(name.clone(), |r| r.to_string());
-                    removed.push(Removed::Untagged(familiar));
+        let mut removed = self.change(|state| {
+            // Asked under the lock that snapshots are made under.
+            let user = match whole {
+                Whole::Stays => None,
+                Whole::GoesIfFree | Whole::Goes(_) => {
+                    self.snapshots.users().remove(&id.to_string())
                 }
+            };
+            if let (Whole::Goes(asked), Some(user)) = (whole, &user) {
+                return Err(NameError::InUse {
+                    name: asked.to_owned(),
+                    user: user.clone(),
+                });
             }
+            let gone = names
+                .iter()
+                .filter(|name| state.names.remove(*name).is_some());
+            let mut removed: Vec<Removed> = gone.map(|name| untagged(name)).collect();
             // A name given meanwhile keeps the image.
-            if whole && !state.names.values().any(|target| target == id) {
+            let named = state.names.values().any(|target| target == id);
+            if !matches!(whole, Whole::Stays) && user.is_none() && !named {
                 state.images.remove(id);
                 removed.push(Removed::Deleted(id.clone()));
             }
-        })?;
+            Ok(removed)
+        })??;
         let swept = self.sweep()?;
         removed.extend(swept.layers.into_iter().map(Removed::Deleted));
         Ok(removed)

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
@@ -16,11 +17,12 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Bytes that the files of a tree take on disk; hard links count once per name.
+/// Bytes that a file, or the files of a tree, take on disk. Of a file with several names each counts a part.
 pub(crate) fn disk_usage(path: &Path) -> io::Result<u64> {
     match rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()) {
         Ok(fd) => usage_below(&fd, 0),
         Err(Errno::NOENT) => Ok(0),
+        Err(Errno::NOTDIR) => Ok(std::fs::symlink_metadata(path)?.blocks() * 512),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -38,8 +40,15 @@ fn usage_below(fd: &OwnedFd, depth: usize) -> io::Result<u64> {
             Err(Errno::NOENT) => continue,
             Err(errno) => return Err(errno.into()),
         };
-        total += u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory && depth < DEPTH_MAX {
+        let bytes = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
+        let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        // What names elsewhere keep is not freed with these.
+        total += if is_directory {
+            bytes
+        } else {
+            bytes / u64::from(stat.st_nlink).max(1)
+        };
+        if is_directory && depth < DEPTH_MAX {
             match rustix::fs::openat(fd, name, DIRECTORY, Mode::empty()) {
                 Ok(below) => total += usage_below(&below, depth + 1)?,
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}

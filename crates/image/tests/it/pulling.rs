@@ -1,6 +1,5 @@
 //! Tests of pulling from a real registry: plain, with TLS, with a password.
 
-use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -333,7 +332,7 @@ fn removal_after_a_pull_leaves_nothing() {
     store
         .remove(&image.id.to_string(), options)
         .expect("removes");
-    store.gc(&HashSet::new()).expect("collects");
+    store.discard(&[]).expect("collects");
     let left: Vec<_> = tree(dir.path())
         .into_iter()
         .filter(|p| !before.contains(p))

@@ -1,12 +1,11 @@
 //! Tests of names, removal, collection, snapshots and damaged state.
 
-use std::collections::HashSet;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 
 use weft_image::{
-    ChangeKind, ErrorKind, NameError, RegistryConfig, RemoveOptions, Removed, SnapshotError,
-    Snapshotter, Store, StoreError,
+    ChangeKind, Digest, ErrorKind, NameError, Reclaimed, RegistryConfig, RemoveOptions, Removed,
+    SnapshotError, Snapshotter, Store, StoreError,
 };
 
 use crate::sample::{busybox, reference, store, tree};
@@ -102,13 +101,14 @@ fn collection_keeps_what_is_used() {
         in_use: &|_| Some("x".to_owned()),
     };
     store.remove("busybox:1", forced).expect("untags");
-    let used = HashSet::from([image.id.clone()]);
-    assert_eq!(store.gc(&used).expect("collects").images, []);
+    let discard = |ids: &[Digest]| store.discard(ids).expect("collects");
+    assert_eq!(discard(&[]).0, []);
     store.snapshots().prepare("c1", &image).expect("prepares");
-    assert_eq!(store.gc(&HashSet::new()).expect("collects").images, []);
+    let ids = [image.id.clone()];
+    assert_eq!(discard(&ids), (vec![], Reclaimed::default()));
     store.snapshots().remove("c1").expect("removes");
-    let reclaimed = store.gc(&HashSet::new()).expect("collects");
-    assert_eq!(reclaimed.images, [image.id]);
+    let (removed, reclaimed) = discard(&ids);
+    assert_eq!(removed, [Removed::Deleted(image.id)]);
     assert!(reclaimed.bytes > 100_000, "{reclaimed:?}");
     assert_eq!(reclaimed.layers.len(), 2);
 }
@@ -224,4 +224,60 @@ fn snapshots_answer_with_mounts_top_first() {
         store.snapshots().mounts("c1"),
         Err(SnapshotError::NotFound(_))
     ));
+}
+
+/// Whoever comes first wins: the image stays and the snapshot is whole, or there is neither.
+#[test]
+fn a_snapshot_and_the_removal_of_its_image_do_not_miss_each_other() {
+    let (dir, store) = store();
+    let archive = {
+        let image = busybox(&store, "busybox:1");
+        let mut archive = Vec::new();
+        store
+            .save(&[image.id.to_string()], &mut archive)
+            .expect("saves");
+        store.remove("busybox:1", free()).expect("removes");
+        archive
+    };
+    let mut won = [0, 0];
+    for round in 0..100_u32 {
+        let loaded = store.load(&archive[..]).expect("loads");
+        let image = &loaded[0].image;
+        store.tag(image, &reference("race:1")).expect("tags");
+        let together = std::sync::Barrier::new(2);
+        let (prepared, removed) = std::thread::scope(|scope| {
+            let preparing = scope.spawn(|| {
+                together.wait();
+                store.snapshots().prepare("c", image)
+            });
+            together.wait();
+            // Now and then the other way around.
+            (0..round * 20).for_each(|_| std::hint::spin_loop());
+            let removed = store.discard(std::slice::from_ref(&image.id));
+            (preparing.join().expect("does not panic"), removed)
+        });
+        let (removed, _) = removed.expect("discards");
+        match prepared {
+            Ok(mounts) => {
+                assert!(removed.is_empty(), "{removed:?}");
+                assert!(store.get(&image.id).is_some());
+                assert!(mounts.lower.iter().all(|layer| layer.is_dir()));
+                assert!(matches!(
+                    store.remove("race:1", free()),
+                    Err(NameError::InUse { .. })
+                ));
+                store.snapshots().remove("c").expect("removes");
+                store.remove("race:1", free()).expect("removes");
+                won[0] += 1;
+            }
+            Err(SnapshotError::NoImage(id)) => {
+                assert_eq!(id, image.id);
+                assert!(store.get(&image.id).is_none());
+                assert!(!dir.path().join("images/snapshots/c").exists());
+                won[1] += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    println!("the snapshot won {} times, the removal {}", won[0], won[1]);
 }

@@ -124,3 +124,39 @@ fn a_directory_a_layer_only_implies_is_as_the_layers_below_have_it() {
     // All of it is the image's, nothing the container's.
     assert_eq!(weft.ok(&["diff", "box"]), "");
 }
+
+/// A container is made with all its layers, or there is no such image any more.
+#[test]
+fn create_and_rmi_at_once_leave_a_whole_container_or_none() {
+    let Some(weft) = weft() else { return };
+    let (mut created, mut refused) = (0, 0);
+    for round in 0..20 {
+        let own = Tarball::new().file("own", 0o644, b"x");
+        load(&weft, "race:1", vec![own]);
+        let together = std::sync::Barrier::new(2);
+        let (create, remove) = std::thread::scope(|scope| {
+            let creating = scope.spawn(|| {
+                together.wait();
+                weft.weft(&[
+                    "create", "--name", "box", "--pull", "never", "race:1", "cat", "/own",
+                ])
+            });
+            together.wait();
+            let remove = weft.weft(&["rmi", "race:1"]);
+            (creating.join().unwrap(), remove)
+        });
+        if create.code == 0 {
+            assert_eq!(weft.ok(&["start", "--attach", "box"]), "x", "{round}");
+            remove.fails_saying(&["uses it"]);
+            weft.ok(&["rm", "box"]);
+            weft.ok(&["rmi", "race:1"]);
+            created += 1;
+        } else {
+            create.fails_saying(&["no such image"]);
+            remove.ok();
+            refused += 1;
+        }
+    }
+    println!("{created} were created, {refused} were not");
+    assert_eq!(weft.ok(&["ps", "--all", "--quiet"]), "");
+}

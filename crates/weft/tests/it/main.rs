@@ -26,6 +26,7 @@ mod logs;
 mod network;
 mod oci;
 mod ports;
+mod prune;
 mod residue;
 mod run;
 mod security;
