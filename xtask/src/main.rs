@@ -19,7 +19,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test   install what the tests need, then fmt, clippy, tidy and every test lane
+  test   install what the tests need, then fmt, clippy, tidy and every test lane; with --long
+         every race for a minute, every step of a launch
   tidy   the rules of the house, without building weft
   fuzz   damaged input for every parser: [--seconds N] [TARGET…] | --replay TARGET FILE  vm     limits, reboot and power cut on a Debian kernel in a virtual machine  bench  weft and its peers in turn, as ratios: [engines] [runtimes] [pull] [memory] [crowd]
 ";
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match args.as_slice() {
-        ["test"] => test::run(&root()),
+        ["test"] => test::run(&root(), false),
+        ["test", "--long"] => test::run(&root(), true),
         ["tidy"] => tidy::command(&root()),
         ["bench", rest @ ..] => bench::command(&root(), rest),
         ["vm"] => vm::command(&root()),

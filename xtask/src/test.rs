@@ -16,13 +16,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Shared by all fuzz targets.
 const FUZZ_SECONDS: u32 = 30;
 
-/// Runs everything; true when nothing failed.
-pub fn run(root: &Path) -> Result<bool> {
+/// Runs everything; true when nothing failed. `long` tries races for a minute each and every step
+/// of what is sampled otherwise.
+pub fn run(root: &Path, long: bool) -> Result<bool> {
     packages::ensure(packages::TEST)?;
     components()?;
     let before = residue::read()?;
     let mut total = checks(root)?;
-    total += tests(root)?;
+    total += tests(root, long)?;
     total += counted(&fuzz::lane(root, FUZZ_SECONDS)?);
     total += vm::run(root)?;
     total += residue(&before)?;
@@ -63,7 +64,7 @@ fn checks(root: &Path) -> Result<Tally> {
 }
 
 /// The binary first: the tests of the whole run it, those of the crates do not need it.
-fn tests(root: &Path) -> Result<Tally> {
+fn tests(root: &Path, long: bool) -> Result<Tally> {
     let built = lane::run(
         "build",
         cargo(root, &["build", "--locked", "--package", "weft"]),
@@ -79,7 +80,14 @@ fn tests(root: &Path) -> Result<Tally> {
             "--",
             "--show-output",
         ];
-        total += counted(&lane::run("tests", cargo(root, &args), 25 * MINUTE)?);
+        let mut command = cargo(root, &args);
+        let limit = if long {
+            command.env("WEFT_TEST_LONG", "1");
+            120 * MINUTE
+        } else {
+            25 * MINUTE
+        };
+        total += counted(&lane::run("tests", command, limit)?);
     }
     Ok(total)
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::bed::Bed;
+use crate::race::{Flipper, attempts};
 
 fn capability_lines(status: &str) -> Vec<(&str, u64)> {
     status
@@ -75,10 +76,10 @@ fn cve_2016_9962_a_joining_process_cannot_be_looked_into() {
     ] {
         bed.say("create");
         assert!(bed.say("start")["error"].is_null());
-        for _ in 0..20 {
+        attempts(20, || {
             let (answer, _) = bed.exec(|process| process["args"] = json!(["true"]));
             assert_eq!(answer["code"], 0, "{answer}");
-        }
+        });
         bed.say("kill 9");
         bed.say("wait");
         assert_eq!(bed.text("stdout"), "");
@@ -122,32 +123,20 @@ fn cve_2021_30465_a_mount_point_swapped_for_a_link_stays_inside() {
     let volume = tempfile::tempdir().unwrap();
     fs::create_dir(volume.path().join("a")).unwrap();
     symlink(canary.path(), volume.path().join("b")).unwrap();
-    let (path, stop) = (
-        volume.path().to_owned(),
-        std::sync::atomic::AtomicBool::new(false),
-    );
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let dir = fs::File::open(&path).unwrap();
-            let exchange = rustix::fs::RenameFlags::EXCHANGE;
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                rustix::fs::renameat_with(&dir, "a", &dir, "b", exchange).unwrap();
-            }
-        });
-        for _ in 0..30 {
-            let mut bed = Bed::new(&["touch", "/volume/a/inside"]);
-            bed.spec["mounts"].as_array_mut().unwrap().extend([
-                json!({ "destination": "/volume", "type": "bind", "source": path,
-                        "options": ["bind"] }),
-                json!({ "destination": "/volume/a/x", "type": "tmpfs", "source": "tmpfs" }),
-            ]);
-            // Either is fine, as long as it happens inside.
-            if bed.say("create")["error"].is_null() && bed.say("start")["error"].is_null() {
-                bed.say("wait");
-            }
+    let flipper = Flipper::start(volume.path(), "a", "b");
+    attempts(30, || {
+        let mut bed = Bed::new(&["touch", "/volume/a/inside"]);
+        bed.spec["mounts"].as_array_mut().unwrap().extend([
+            json!({ "destination": "/volume", "type": "bind", "source": volume.path(),
+                    "options": ["bind"] }),
+            json!({ "destination": "/volume/a/x", "type": "tmpfs", "source": "tmpfs" }),
+        ]);
+        // Either is fine, as long as it happens inside.
+        if bed.say("create")["error"].is_null() && bed.say("start")["error"].is_null() {
+            bed.say("wait");
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+    drop(flipper);
     assert_eq!(fs::read_dir(canary.path()).unwrap().count(), 0);
 }
 
@@ -268,6 +257,78 @@ fn cve_2024_45310_nothing_is_made_outside_for_mounts_and_working_directories() {
         bed.say("wait");
     }
     assert_eq!(fs::read_dir(canary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn cve_2024_45310_nothing_is_made_outside_while_parents_are_swapped() {
+    let canary = tempfile::tempdir().unwrap();
+    attempts(15, || {
+        let mut bed = Bed::new(&["true"]);
+        let rootfs = bed.rootfs();
+        fs::create_dir(rootfs.join("parent")).unwrap();
+        symlink(canary.path(), rootfs.join("link")).unwrap();
+        bed.spec["mounts"].as_array_mut().unwrap().extend([
+            json!({ "destination": "/parent/a/b", "type": "tmpfs", "source": "tmpfs" }),
+            json!({ "destination": "/parent/c", "type": "bind", "source": "/bin/busybox",
+                    "options": ["bind"] }),
+        ]);
+        bed.spec["process"]["cwd"] = json!("/parent/d/e");
+        let flipper = Flipper::start(&rootfs, "parent", "link");
+        if bed.say("create")["error"].is_null() && bed.say("start")["error"].is_null() {
+            bed.say("wait");
+        }
+        drop(flipper);
+        assert_eq!(fs::read_dir(canary.path()).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn cve_2025_31133_masks_hold_while_dev_null_is_swapped() {
+    let dev = tempfile::tempdir().unwrap();
+    fs::write(dev.path().join("null"), "").unwrap();
+    symlink("/proc/sysrq-trigger", dev.path().join("link")).unwrap();
+    let flipper = Flipper::start(dev.path(), "null", "link");
+    attempts(15, || {
+        let mut bed = Bed::new(&["cat", "/proc/timer_list"]);
+        let mounts = bed.spec["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| !mount["destination"].as_str().unwrap().starts_with("/dev"));
+        mounts.push(
+            json!({ "destination": "/dev", "type": "bind", "source": dev.path(),
+                            "options": ["bind"] }),
+        );
+        // A /dev in motion may be an error; what is masked stays so.
+        if bed.say("create")["error"].is_null() && bed.say("start")["error"].is_null() {
+            bed.say("wait");
+            assert_eq!(bed.text("stdout"), "");
+        }
+    });
+    drop(flipper);
+}
+
+#[test]
+fn cve_2025_52881_parameters_hold_while_a_neighbour_swaps_a_shared_mount() {
+    // Both containers have it; what is written to is still the kernel's parameter.
+    let shared = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        fs::create_dir(shared.path().join(name)).unwrap();
+    }
+    fs::write(shared.path().join("a/ip_unprivileged_port_start"), "fake").unwrap();
+    let flipper = Flipper::start(shared.path(), "a", "b");
+    attempts(15, || {
+        let parameter = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+        let mut bed = Bed::new(&["cat", parameter]);
+        bed.spec["linux"]["sysctl"] = json!({ "net.ipv4.ip_unprivileged_port_start": "81" });
+        bed.spec["mounts"].as_array_mut().unwrap().push(json!(
+            { "destination": "/shared", "type": "bind", "source": shared.path(),
+              "options": ["bind"] }
+        ));
+        symlink("/shared/a", bed.rootfs().join("sysctl")).unwrap();
+        assert_eq!(bed.output(), "81\n");
+    });
+    drop(flipper);
+    let fake = ["a", "b"].map(|name| shared.path().join(name).join("ip_unprivileged_port_start"));
+    let left = fake.iter().find_map(|path| fs::read_to_string(path).ok());
+    assert_eq!(left.as_deref(), Some("fake"));
 }
 
 #[test]

@@ -11,5 +11,6 @@ mod differential;
 mod inside;
 mod lifecycle;
 mod policy;
+mod race;
 mod residue;
 mod spawner;
