@@ -19,6 +19,7 @@ mod exec;
 mod first_use;
 mod health;
 mod images;
+mod launch;
 mod layers;
 mod lifecycle;
 mod limits;
