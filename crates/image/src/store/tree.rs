@@ -27,6 +27,11 @@ pub(crate) fn disk_usage(path: &Path) -> io::Result<u64> {
     }
 }
 
+/// What one of `names` (whose type is the machine's affair) has of a file.
+fn part(bytes: u64, names: impl Into<u64>) -> u64 {
+    bytes / names.into().max(1)
+}
+
 fn usage_below(fd: &OwnedFd, depth: usize) -> io::Result<u64> {
     let mut total = 0;
     for entry in Dir::read_from(fd)? {
@@ -46,7 +51,7 @@ fn usage_below(fd: &OwnedFd, depth: usize) -> io::Result<u64> {
         total += if is_directory {
             bytes
         } else {
-            bytes / u64::from(stat.st_nlink).max(1)
+            part(bytes, stat.st_nlink)
         };
         if is_directory && depth < DEPTH_MAX {
             match rustix::fs::openat(fd, name, DIRECTORY, Mode::empty()) {
