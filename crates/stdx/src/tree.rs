@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 /// Levels that are walked by descending; each holds two descriptors. What lies deeper is first
@@ -23,25 +23,61 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 /// # Errors
 /// Whatever looking at or unlinking an entry answers; the rest may be gone by then.
 pub fn remove(path: &Path) -> io::Result<()> {
-    remove_entry(CWD, path)
+    let unlink = || rustix::fs::unlinkat(CWD, path, AtFlags::empty());
+    let open = || rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty());
+    remove_entry(CWD, path, unlink, open, false)
 }
 
-/// Removes `name` in `dir`, whatever it is, without following links or entering mounts.
+/// Removes `name` in `dir`, whatever it is, without following links or entering mounts, which may
+/// be in a mount namespace that is not the caller's.
 ///
 /// # Errors
 /// As [`remove`].
 pub fn remove_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
-    remove_entry(dir, name)
+    let unlink = || unlink_below(dir, name, true);
+    remove_entry(dir, name, unlink, || open_below(dir, name), true)
 }
 
-fn remove_entry(dir: BorrowedFd<'_>, name: impl rustix::path::Arg + Copy) -> io::Result<()> {
-    let open = || rustix::fs::openat(dir, name, DIRECTORY, Mode::empty());
-    let Some(top) = unlink_or(dir, name, open)? else {
+/// Removes `name` in `dir`, which is no directory, unless something is mounted on it.
+///
+/// # Errors
+/// `EBUSY` for what is mounted on, and whatever unlinking answers.
+pub fn unlink_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+    Ok(unlink_below(dir, name, true)?)
+}
+
+/// The kernel spares what is mounted on in the caller's own mount namespace only; in others it
+/// takes the mount away with the name.
+fn unlink_below(dir: BorrowedFd<'_>, name: &CStr, mounts: bool) -> Result<(), Errno> {
+    if mounts {
+        let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+        let found = rustix::fs::statx(dir, name, nofollow, StatxFlags::empty())?;
+        if found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+            return Err(Errno::BUSY);
+        }
+    }
+    rustix::fs::unlinkat(dir, name, AtFlags::empty())
+}
+
+/// What is mounted in a tree is not part of it.
+fn open_below(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(dir, name, DIRECTORY, Mode::empty(), resolve)
+}
+
+fn remove_entry(
+    dir: BorrowedFd<'_>,
+    name: impl rustix::path::Arg + Copy,
+    unlink: impl FnOnce() -> Result<(), Errno>,
+    open: impl FnOnce() -> Result<OwnedFd, Errno>,
+    mounts: bool,
+) -> io::Result<()> {
+    let Some(top) = unlink_or(unlink, open)? else {
         return Ok(());
     };
     loop {
         let mut moved = false;
-        empty(&top, &top, 1, &mut moved)?;
+        empty(&top, &top, 1, mounts, &mut moved)?;
         if !moved {
             break;
         }
@@ -49,22 +85,28 @@ fn remove_entry(dir: BorrowedFd<'_>, name: impl rustix::path::Arg + Copy) -> io:
     rmdir(dir, name)
 }
 
-/// Empties `directory`; what is too deep goes to `top` instead and `moved` says so.
-fn empty(directory: &OwnedFd, top: &OwnedFd, depth: usize, moved: &mut bool) -> io::Result<()> {
+/// Empties `directory`, in which there may be `mounts`; what is too deep goes to `top` instead and
+/// `moved` says so.
+fn empty(
+    directory: &OwnedFd,
+    top: &OwnedFd,
+    depth: usize,
+    mounts: bool,
+    moved: &mut bool,
+) -> io::Result<()> {
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
         let name = entry.file_name();
         if name == c"." || name == c".." {
             continue;
         }
-        // What is mounted in the tree is not part of it.
-        let resolve = ResolveFlags::NO_XDEV | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let open = || rustix::fs::openat2(directory, name, DIRECTORY, Mode::empty(), resolve);
-        let Some(below) = unlink_or(directory.as_fd(), name, open)? else {
+        let open = || open_below(directory.as_fd(), name);
+        let unlink = || unlink_below(directory.as_fd(), name, mounts);
+        let Some(below) = unlink_or(unlink, open)? else {
             continue;
         };
         if depth < DEPTH_MAX {
-            empty(&below, top, depth + 1, moved)?;
+            empty(&below, top, depth + 1, mounts, moved)?;
             rmdir(directory.as_fd(), name)?;
         } else {
             let aside = crate::id::random_hex(16);
@@ -75,13 +117,12 @@ fn empty(directory: &OwnedFd, top: &OwnedFd, depth: usize, moved: &mut bool) -> 
     Ok(())
 }
 
-/// Unlinks `name`, or opens it if it is a directory.
+/// Unlinks a name, or opens it if it is a directory.
 fn unlink_or(
-    dir: BorrowedFd<'_>,
-    name: impl rustix::path::Arg + Copy,
+    unlink: impl FnOnce() -> Result<(), Errno>,
     open: impl FnOnce() -> Result<OwnedFd, Errno>,
 ) -> io::Result<Option<OwnedFd>> {
-    match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+    match unlink() {
         Ok(()) | Err(Errno::NOENT) => return Ok(None),
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(errno) => return Err(errno.into()),

@@ -3,14 +3,15 @@
 //! Never opens anything but beneath the root.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
+use weft_stdx::tree::unlink_at;
 use weft_sys::path::{Root, is_kernel_filesystem};
 
 use super::path::c_string;
@@ -143,7 +144,7 @@ impl Directories {
         let mode = Mode::from_raw_mode(0o755);
         let made = match rustix::fs::mkdirat(&parent, &*name, mode) {
             Err(Errno::EXIST) if is_whiteout(parent.as_fd(), &name) => {
-                unlink(parent.as_fd(), &name).map_err(|e| failed("replace", path)(e.into()))?;
+                unlink_at(parent.as_fd(), &name).map_err(failed("replace", path))?;
                 rustix::fs::mkdirat(&parent, &*name, mode).map(|()| true)
             }
             other => other.map(|()| false),
@@ -246,10 +247,6 @@ pub(super) fn times((seconds, nanos): (i64, u32)) -> Timestamps {
         last_access: time,
         last_modification: time,
     }
-}
-
-pub(super) fn unlink(dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-    rustix::fs::unlinkat(dir, name, AtFlags::empty())
 }
 
 pub(super) fn failed(

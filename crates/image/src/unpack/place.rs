@@ -9,9 +9,10 @@ use std::rc::Rc;
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
 use rustix::io::Errno;
+use weft_stdx::tree::{remove_at, unlink_at};
 
 use super::attributes::{self, Target};
-use super::directories::{DIRECTORY, Directories, failed, times, unlink};
+use super::directories::{DIRECTORY, Directories, failed, times};
 use super::path::{Clean, c_string};
 use super::reader::{Archive, Entry, Kind};
 use super::{Ids, Limits, Tree, UnpackError, shown};
@@ -146,7 +147,7 @@ impl Place {
                 } else if self.rules.keep_kinds {
                     return Err(kinds("non-directory", path, "directory"));
                 } else {
-                    unlink(dir, name).map_err(|e| failed("replace", path.bytes())(e.into()))?;
+                    unlink_at(dir, name).map_err(failed("replace", path.bytes()))?;
                     self.directories.forget();
                     rustix::fs::mkdirat(dir, name, Mode::RWXU)
                         .map_err(|e| failed("create directory", path.bytes())(e.into()))?;
@@ -381,11 +382,11 @@ impl Place {
                 return Err(kinds("directory", path, "non-directory"));
             }
             // Should a directory have come there meanwhile, this refuses.
-            unlink(dir, name).map_err(|e| failed("replace", path.bytes())(e.into()))?;
+            unlink_at(dir, name).map_err(failed("replace", path.bytes()))?;
             self.directories.forget();
             return make(dir, name).map_err(refused);
         }
-        weft_stdx::tree::remove_at(dir, name).map_err(failed("replace", path.bytes()))?;
+        remove_at(dir, name).map_err(failed("replace", path.bytes()))?;
         self.directories.forget();
         make(dir, name).map_err(refused)
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use weft_testkit::command::{Background, LIMIT, run};
+use weft_testkit::tarball::Tarball;
 use weft_testkit::{Ran, Weft, until, wait::SOON};
 
 use crate::{idle, weft};
@@ -331,7 +332,7 @@ fn streams_on_both_sides() {
         // No archive, and one whose names lead out.
         let command = tool.command(&["cp", "-", &format!("box:{to}")]);
         run(command, &[b'x'; 4096], LIMIT).fails_saying(&["archive is malformed"]);
-        let evil = weft_testkit::tarball::Tarball::new().file("../../evil", 0o644, b"x");
+        let evil = Tarball::new().file("../../evil", 0o644, b"x");
         let command = tool.command(&["cp", "-", &format!("box:{to}")]);
         run(command, &evil.finish(), LIMIT).fails_saying(&["leads out"]);
     }
@@ -533,4 +534,68 @@ fn a_stalled_copy_gives_way() {
     weft.ok(&["rm", "--force", "box"]);
     drop(end);
     assert!(!child.wait().unwrap().success());
+}
+
+/// What is mounted on a file stays: the kernel would take it away with the name.
+#[test]
+fn a_file_that_is_bound_stays_bound() {
+    let Some(weft) = weft() else { return };
+    let host = weft.scratch().join("host");
+    fs::write(&host, "the host's\n").unwrap();
+    let bind = format!("{}:/bound", host.display());
+    weft.ok(&[
+        "run", "--detach", "--name", "box", "--volume", &bind, "busybox", "sleep", "3600",
+    ]);
+    let new = weft.scratch().join("new");
+    fs::write(&new, "new\n").unwrap();
+    for tool in tools(&weft) {
+        for path in ["/bound", "/etc/hosts"] {
+            tool.cp(&[text(&new), &format!("box:{path}")])
+                .fails_saying(&["busy"]);
+        }
+        tool.ok("box:/bound", text(&tool.dir("out")));
+    }
+    assert_eq!(weft.ok(&["exec", "box", "cat", "/bound"]), "the host's");
+    weft.ok(&["exec", "box", "sh", "-c", "echo written > /bound"]);
+    assert_eq!(fs::read_to_string(&host).unwrap(), "written\n");
+}
+
+/// What takes a directory's place removes the directory, and never what is mounted there.
+#[test]
+fn a_volume_in_the_way_of_a_file_keeps_its_files() {
+    let Some(weft) = weft() else { return };
+    weft.ok(&[
+        "run",
+        "--detach",
+        "--name",
+        "box",
+        "--volume",
+        "top:/top",
+        "--volume",
+        "deep:/plain/deep",
+        "busybox",
+        "sh",
+        "-c",
+        "touch /top/file /plain/deep/file; exec sleep 3600",
+    ]);
+    let file = |volume: &str| weft.data_dir().join(format!("volumes/{volume}/_data/file"));
+    until(SOON, "it has written", || file("deep").exists());
+    for state in ["running", "stopped"] {
+        if state == "stopped" {
+            weft.ok(&["kill", "box"]);
+            weft.ok(&["wait", "box"]);
+        }
+        for name in ["top", "plain"] {
+            let tar = Tarball::new().file(name, 0o644, b"x").finish();
+            let head = format!(
+                "PUT /containers/box/archive?path=/ HTTP/1.1\r\nHost: weft\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n",
+                tar.len()
+            );
+            let request = [head.as_bytes(), &tar].concat();
+            let answer = weft_testkit::http::raw(&weft.socket(), &request).unwrap();
+            assert_eq!(answer.status, 500, "{state} {name}: {}", answer.body);
+        }
+        assert!(file("top").exists() && file("deep").exists(), "{state}");
+    }
 }
