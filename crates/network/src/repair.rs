@@ -36,7 +36,7 @@ impl Host {
         let known: Vec<String> = state
             .networks
             .iter()
-            .filter(|(_, net)| net.bridge.is_some())
+            .filter(|(id, net)| net.bridge.is_some() || !state.links_on(id).is_empty())
             .map(|(id, _)| id.clone())
             .collect();
         for id in known {

@@ -93,7 +93,15 @@ impl Watch {
                     attempts += 1;
                     tracing::warn!(error = &error as &dyn std::error::Error, "putting back");
                 }
-                _ => (attempts, heard) = (0, Heard::default()),
+                outcome => {
+                    if let Err(error) = outcome {
+                        host.warn(format!(
+                            "what somebody removed could not be put back ({error}); the next \
+                             container on the network or start of the daemon tries again"
+                        ));
+                    }
+                    (attempts, heard) = (0, Heard::default());
+                }
             }
             drop(host);
             if is_told(&[stop.as_fd()], Some(REST)) {

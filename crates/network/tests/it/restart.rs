@@ -293,6 +293,40 @@ fn a_bridge_that_no_record_claims_is_removed() {
 }
 
 #[test]
+fn a_bridge_that_cannot_be_put_back_is_told_of() {
+    on_a_machine(|machine| {
+        let host = machine.open();
+        let _one = machine.container(&host, "one", "bridge");
+        let bridge = host.find("bridge").unwrap().bridge;
+        // Whoever deletes it takes its addresses, too.
+        std::fs::write(
+            machine.dir.path().join("batch"),
+            format!("link delete {bridge}\naddr add 10.44.0.9/24 dev wan0\n"),
+        )
+        .unwrap();
+        let batch = machine.dir.path().join("batch");
+        let told = || {
+            host.warnings()
+                .iter()
+                .any(|w| w.contains("could not be put back"))
+        };
+        // The repair may be faster than the second command: then it is deleted again.
+        until("taking its addresses", || {
+            let _ = std::process::Command::new("ip")
+                .arg("-force")
+                .arg("-batch")
+                .arg(&batch)
+                .output();
+            told()
+        });
+        run("ip addr del 10.44.0.9/24 dev wan0");
+        let two = machine.container(&host, "two", "bridge");
+        let _outside = serve(&machine.outside, 80);
+        assert!(fetch(&two.netns, (OUTSIDE, 80)).is_ok());
+    });
+}
+
+#[test]
 fn a_bridge_half_made_is_completed() {
     on_a_machine(|machine| {
         let host = machine.open();
