@@ -2,7 +2,7 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // A static-pie relocates itself at every start: packed, the table is a hundredth of the size,
-    // and `weft run` is mostly starts.
-    println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    // At a fixed address (docs/design/0004-fixed-address.md).
+    println!("cargo::rustc-link-arg-bins=-static");
+    println!("cargo::rustc-link-arg-bins=-no-pie");
 }

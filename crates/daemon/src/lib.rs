@@ -49,7 +49,9 @@ pub fn run(config: Config, ready_stdin: bool) -> Result<()> {
         .enable_all()
         .build()
         .context("start the async runtime")?;
-    let ended = runtime.block_on(serve(config, ready));
+    // On a worker from the first: what it accepts stays on that thread.
+    let served = runtime.spawn(serve(config, ready));
+    let ended = runtime.block_on(served).context("serve")?;
     // Blocking work under way belongs to requests that were given time already.
     runtime.shutdown_background();
     ended

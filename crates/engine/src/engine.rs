@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::runtime::Handle as Runtime;
+use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
 use weft_image::Store as Images;
 use weft_network::{Dns, Host as Network, HostConfig};
 use weft_runtime::capabilities::Set;
@@ -194,11 +194,16 @@ impl Engine {
         self.inner.containers.find(reference)
     }
 
-    /// Runs what blocks (system calls, the spawner) off the async threads.
+    /// Runs what blocks (system calls, the spawner) where it holds up nobody else: on this thread,
+    /// if it may be given up by the runtime meanwhile, which spares two changes of threads; else on
+    /// one for such work.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         what: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> T {
+        if self.inner.runtime.runtime_flavor() == RuntimeFlavor::MultiThread {
+            return tokio::task::block_in_place(|| what(self));
+        }
         let engine = self.clone();
         match self
             .inner

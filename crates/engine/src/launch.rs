@@ -28,6 +28,7 @@ use crate::namespaces::Namespaces;
 use crate::oci::{self, Facts};
 use crate::paths::{make_dir, remove_tree};
 use crate::session::Attached;
+use crate::spec::RestartPolicy;
 
 /// How long a start waits for files being copied before it breaks the copy off.
 const COPY_PATIENCE: Duration = Duration::from_secs(10);
@@ -87,6 +88,7 @@ impl Engine {
         let target = Arc::clone(container);
         let launched = self.blocking(move |engine| {
             let result = engine.launch_blocking(&target, attach);
+            engine.inner.ready.refill();
             if result.is_err() {
                 engine.release_run(&target.id);
             }
@@ -179,6 +181,7 @@ impl Engine {
             },
             id_base,
             init: record.spec.init,
+            once: record.spec.auto_remove && record.spec.restart == RestartPolicy::No,
             streams: Streams {
                 terminal: record.spec.tty,
                 stdin: record.spec.open_stdin,

@@ -30,7 +30,7 @@
 //!                                             │ limits, filter (now only without
 //!                                             │   no_new_privs), capabilities, user
 //!   ◄────────────────── Ready (+ terminal) ───┤
-//!   create() returns                          │ waits at the gate
+//!   create() returns                          │ waits at the gate; for run() there is none
 //!   ··········································│··············································
 //!   start(): Go ─────────────────────────────►│ startContainer hooks
 //!                                             │ finds the program, no_new_privs, closes
@@ -65,7 +65,7 @@ use crate::plan::Refused;
 use gate::Gate;
 use step::{Failure, Step};
 
-pub use create::{create, create_behind};
+pub use create::{create, create_behind, run};
 pub use exec::exec;
 
 /// What a container is to be made of.
@@ -242,6 +242,13 @@ impl From<Failure> for LaunchError {
 impl Created {
     /// Opens the gate; comes back when the program runs.
     pub fn start(self) -> Result<Running, LaunchError> {
+        self.running(Gate::open)
+    }
+
+    fn running(
+        self,
+        pass: impl FnOnce(Gate) -> Result<(), LaunchError>,
+    ) -> Result<Running, LaunchError> {
         let Created {
             pid,
             pidfd,
@@ -249,7 +256,7 @@ impl Created {
             spent,
             gate,
         } = self;
-        if let Err(error) = gate.open() {
+        if let Err(error) = pass(gate) {
             // Nothing else would end or reap it.
             let _ = weft_sys::process::signal(&pidfd, 9);
             let _ = weft_sys::process::wait(&pidfd);

@@ -187,6 +187,7 @@ struct Launched {
     ours: stdio::Ours,
     oom: exit::OomWatch,
     log: Option<log::Log>,
+    mounts: Option<OwnedFd>,
 }
 
 impl Launched {
@@ -216,6 +217,7 @@ impl Launched {
             exit: place.exit,
             oom: self.oom,
             spent,
+            mounts: self.mounts,
         }
     }
 }
@@ -233,15 +235,21 @@ fn launch(
         log::Log::open(config).map_err(io(format!("open the log {}", config.path.display())))
     };
     let log = place.log.as_ref().map(open).transpose()?;
+    let once = matches!(&task, Task::Run(request) if request.once);
     let (running, ours, oom) = match task {
         Task::Run(request) => run(*request, place, join)?,
         Task::Exec(spec) => exec(*spec, place)?,
     };
+    // The last to let go of a mount namespace waits for an RCU grace period: not init then, whose
+    // end somebody waits for.
+    let mounts = format!("/proc/{}/ns/mnt", running.pid);
+    let mounts = once.then(|| std::fs::File::open(mounts).ok()).flatten();
     Ok(Launched {
         running,
         ours,
         oom,
         log,
+        mounts: mounts.map(OwnedFd::from),
     })
 }
 
@@ -278,7 +286,7 @@ fn run(
         preserve_fds: 0,
         reaper: request.init,
     };
-    let running = launch::create(create).and_then(launch::Created::start);
+    let running = launch::run(create);
     Ok((running.map_err(failed)?, ours, oom))
 }
 

@@ -68,15 +68,20 @@ impl<T: Send + 'static> Pool<T> {
         })
     }
 
-    /// One that is ready, if there is one.
+    /// One that is ready, if there is one. Another is made from the next [`Pool::refill`] on: making
+    /// it now would get in the way of whoever was in a hurry.
     pub fn take(&self) -> Option<T> {
-        let taken = self.shared.lock().ready.pop_front();
-        self.shared.changed.notify_all();
-        taken
+        self.shared.lock().ready.pop_front()
     }
 
-    /// Waits until the pool is full, or `patience` is over; says which.
+    /// Has what was taken made anew.
+    pub fn refill(&self) {
+        self.shared.changed.notify_all();
+    }
+
+    /// Refills, and waits until the pool is full, or `patience` is over; says which.
     pub fn is_full_within(&self, patience: Duration) -> bool {
+        self.refill();
         let (queue, _) = self
             .shared
             .changed

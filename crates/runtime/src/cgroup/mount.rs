@@ -10,6 +10,10 @@ use super::directory::Directory;
 /// The first cgroup v2 mount that can be opened and is one; the whole tree is preferred to a
 /// part of it.
 pub(super) fn find() -> Result<Directory, CgroupError> {
+    // Where it nearly always is; the table of all mounts takes longer to read.
+    if let Ok(usual) = Directory::open_root(Path::new("/sys/fs/cgroup")) {
+        return Ok(usual);
+    }
     let table = Path::new("/proc/self/mountinfo");
     let text = std::fs::read_to_string(table).map_err(|source| CgroupError::File {
         action: "read".to_owned(),

@@ -2,8 +2,9 @@
 //!
 //! Owns: the encoding. The program walks the rules from the last to the first and keeps the
 //! accesses nobody has decided yet: an allowing rule takes its own away, a denying one that meets
-//! any of them ends it. The device's number is read anew for each rule: otherwise the verifier
-//! follows each number it was once compared with through all the rules that come after.
+//! any of them ends it. Rules that differ in the minor number alone are one test of a bit, and what
+//! is asked for is read anew for each test: the verifier follows every way through the program and
+//! remembers what was compared on it, and its time is most of what a filter costs.
 //! Never: what a rule means.
 
 use weft_sys::bpf::Instruction;
@@ -17,6 +18,8 @@ pub(super) mod code {
     pub const MOVE_IMMEDIATE: u8 = 0xb7;
     pub const AND_IMMEDIATE: u8 = 0x57;
     pub const SHIFT_RIGHT_IMMEDIATE: u8 = 0x77;
+    pub const SHIFT_RIGHT: u8 = 0x7f;
+    pub const IF_GREATER: u8 = 0x26;
     pub const IF_NOT_EQUAL: u8 = 0x56;
     pub const IF_EQUAL: u8 = 0x16;
     pub const EXIT: u8 = 0x95;
@@ -25,9 +28,12 @@ pub(super) mod code {
 /// Registers: the kernel passes the context in 1 and takes the answer from 0.
 const ANSWER: u8 = 0;
 const CONTEXT: u8 = 1;
-const KIND: u8 = 2;
-const PENDING: u8 = 3;
-const SCRATCH: u8 = 4;
+const PENDING: u8 = 2;
+const SCRATCH: u8 = 3;
+const BITS: u8 = 4;
+
+/// Minor numbers below this are tested together.
+const MINORS: u32 = 32;
 
 /// Offsets in `struct bpf_cgroup_dev_ctx`: the access above, the type below in the first word.
 const ACCESS_AND_KIND: i16 = 0;
@@ -37,14 +43,12 @@ const MINOR_OFFSET: i16 = 8;
 /// `rules`: the last first.
 pub(super) fn generate(rules: &[Rule]) -> Vec<Instruction> {
     let mut program = vec![
-        load(KIND, ACCESS_AND_KIND),
-        with_registers(code::MOVE, PENDING, KIND),
-        immediate(code::AND_IMMEDIATE, KIND, 0xffff),
+        load(PENDING, ACCESS_AND_KIND),
         immediate(code::SHIFT_RIGHT_IMMEDIATE, PENDING, 16),
     ];
-    for rule in rules {
-        program.extend(one(rule));
-        if rule.is_total() {
+    for alike in rules.chunk_by(differ_in_minor) {
+        program.extend(test(alike));
+        if alike[0].is_total() {
             // The verifier refuses instructions that nothing leads to.
             return program;
         }
@@ -53,17 +57,46 @@ pub(super) fn generate(rules: &[Rule]) -> Vec<Instruction> {
     program
 }
 
-/// A test that does not hold jumps over the rest of the rule.
-fn one(rule: &Rule) -> Vec<Instruction> {
+/// Whether two rules decide the same about devices of which only a small minor number differs: in
+/// which order they are asked does not matter then.
+fn differ_in_minor(one: &Rule, other: &Rule) -> bool {
+    let small = |rule: &Rule| rule.minor.is_some_and(|minor| minor < MINORS);
+    small(one)
+        && small(other)
+        && *one
+            == Rule {
+                minor: one.minor,
+                ..*other
+            }
+}
+
+/// A test that does not hold jumps over the rest of the rules.
+fn test(alike: &[Rule]) -> Vec<Instruction> {
+    let rule = &alike[0];
     let mut reversed: Vec<Instruction> = decision(rule).into_iter().rev().collect();
-    for (value, offset) in [(rule.minor, MINOR_OFFSET), (rule.major, MAJOR_OFFSET)] {
-        if let Some(value) = value {
-            reversed.push(jump(code::IF_NOT_EQUAL, SCRATCH, value, reversed.len()));
-            reversed.push(load(SCRATCH, offset));
-        }
+    if alike.len() > 1 {
+        let minors = alike.iter().filter_map(|rule| rule.minor);
+        let bits = minors.fold(0, |bits, minor| bits | 1 << minor);
+        reversed.push(jump(code::IF_EQUAL, BITS, 0, reversed.len()));
+        reversed.push(immediate(code::AND_IMMEDIATE, BITS, 1));
+        reversed.push(with_registers(code::SHIFT_RIGHT, BITS, SCRATCH));
+        reversed.push(immediate(code::MOVE_IMMEDIATE, BITS, bits));
+        let above = jump(code::IF_GREATER, SCRATCH, MINORS - 1, reversed.len());
+        reversed.push(above);
+        reversed.push(load(SCRATCH, MINOR_OFFSET));
+    } else if let Some(minor) = rule.minor {
+        reversed.push(jump(code::IF_NOT_EQUAL, SCRATCH, minor, reversed.len()));
+        reversed.push(load(SCRATCH, MINOR_OFFSET));
+    }
+    if let Some(major) = rule.major {
+        reversed.push(jump(code::IF_NOT_EQUAL, SCRATCH, major, reversed.len()));
+        reversed.push(load(SCRATCH, MAJOR_OFFSET));
     }
     if let Some(kind) = rule.kind {
-        reversed.push(jump(code::IF_NOT_EQUAL, KIND, kind as u32, reversed.len()));
+        let other = jump(code::IF_NOT_EQUAL, SCRATCH, kind as u32, reversed.len());
+        reversed.push(other);
+        reversed.push(immediate(code::AND_IMMEDIATE, SCRATCH, 0xffff));
+        reversed.push(load(SCRATCH, ACCESS_AND_KIND));
     }
     reversed.reverse();
     reversed

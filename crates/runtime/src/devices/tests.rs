@@ -28,9 +28,11 @@ fn run(program: &[Instruction], access: u32, kind: Kind, major: u32, minor: u32)
             code::MOVE_IMMEDIATE => registers[target] = u64::from(value),
             code::AND_IMMEDIATE => registers[target] &= u64::from(value),
             code::SHIFT_RIGHT_IMMEDIATE => registers[target] >>= value,
+            code::SHIFT_RIGHT => registers[target] >>= registers[source],
+            code::IF_GREATER if narrow > value => at += offset as usize,
             code::IF_NOT_EQUAL if narrow != value => at += offset as usize,
             code::IF_EQUAL if narrow == value => at += offset as usize,
-            code::IF_NOT_EQUAL | code::IF_EQUAL => {}
+            code::IF_GREATER | code::IF_NOT_EQUAL | code::IF_EQUAL => {}
             code::EXIT => return registers[0] == 1,
             other => panic!("instruction {other:#x}"),
         }
@@ -193,6 +195,9 @@ fn rules_that_make_no_sense_are_refused_by_what_is_wrong() {
     );
 }
 
+/// Some that are tested together, and their neighbours that are not.
+const MINORS_TRIED: [i64; 6] = [0, 1, 2, 31, 32, 33];
+
 fn any_rule() -> impl Strategy<Value = LinuxDeviceCgroup> {
     let kind = prop::sample::select(vec![
         LinuxDeviceType::A,
@@ -200,8 +205,9 @@ fn any_rule() -> impl Strategy<Value = LinuxDeviceCgroup> {
         LinuxDeviceType::C,
     ]);
     let access = prop::sample::select(vec!["r", "w", "m", "rw", "rm", "wm", "rwm"]);
-    let number = || prop::option::of(0..3i64);
-    (any::<bool>(), kind, number(), number(), access)
+    let major = prop::option::of(0..3i64);
+    let minor = prop::option::of(prop::sample::select(MINORS_TRIED.to_vec()));
+    (any::<bool>(), kind, major, minor, access)
         .prop_map(|(allow, kind, major, minor, access)| rule(allow, kind, major, minor, access))
 }
 
@@ -226,7 +232,7 @@ proptest! {
     fn the_program_says_what_the_rules_say(rules in prop::collection::vec(any_rule(), 0..12)) {
         let program = Filter::of(&rules).unwrap().program();
         for kind in [Kind::Block, Kind::Char] {
-            for (major, minor) in [(0, 0), (0, 1), (1, 0), (2, 2), (3, 3), (u32::MAX, 0)] {
+            for (major, minor) in [(0, 0), (0, 1), (1, 0), (2, 2), (0, 31), (1, 32), (0, 33), (3, 3), (u32::MAX, 0)] {
                 for access in 1..=EVERYTHING {
                     prop_assert_eq!(
                         run(&program, access, kind, major, minor),

@@ -11,10 +11,10 @@ use weft_sys::process::{Child, CloneRequest, Side, clone, exit_now, signal, wait
 use super::channel::{Channel, Message};
 use super::gate::Gate;
 use super::hook::{self, State};
-use super::init::{self, Init};
+use super::init::{self, Init, Wait};
 use super::program::Start;
 use super::step::{Failure, Named, Step};
-use super::{CreateRequest, Created, Join, LaunchError, Stdio, identity};
+use super::{CreateRequest, Created, Join, LaunchError, Running, Stdio, identity};
 use crate::cgroup::{Cgroup, Hierarchy};
 use crate::plan::{Plan, lower};
 use crate::rootfs;
@@ -24,16 +24,21 @@ const MAX_PRESERVED: u32 = 200;
 
 /// Makes the container; its init waits at the gate.
 pub fn create(request: CreateRequest) -> Result<Created, LaunchError> {
-    launch(request, None)
+    launch(request, Wait::AtChannel)
+}
+
+/// Makes the container and runs its program: init does not wait.
+pub fn run(request: CreateRequest) -> Result<Running, LaunchError> {
+    launch(request, Wait::Nowhere)?.running(Gate::follow)
 }
 
 /// As [`create`], with init waiting at `gate` (see [`super::gate::listen`]), so that the caller
 /// may end before the container is started.
 pub fn create_behind(request: CreateRequest, gate: OwnedFd) -> Result<Created, LaunchError> {
-    launch(request, Some(gate))
+    launch(request, Wait::AtSocket(gate))
 }
 
-fn launch(request: CreateRequest, gate: Option<OwnedFd>) -> Result<Created, LaunchError> {
+fn launch(request: CreateRequest, wait: Wait) -> Result<Created, LaunchError> {
     let CreateRequest {
         id,
         dir,
@@ -50,9 +55,7 @@ fn launch(request: CreateRequest, gate: Option<OwnedFd>) -> Result<Created, Laun
     let start = Start::make(plan.seccomp.as_ref(), &plan.process)?;
     let mut join = join;
     let new = resolve_namespaces(&plan, &mut join)?;
-    let user = join.iter().find(|join| join.kind == Kind::User);
-    let user = user.map(|join| join.fd.as_fd().try_clone_to_owned());
-    let user = user.transpose().named(Step::Join, "user")?;
+    let user = user_namespace(&join)?;
 
     let cgroup = Holder::make(&plan)?;
     let directory = cgroup.as_ref().map(|cgroup| cgroup.fd());
@@ -77,7 +80,7 @@ fn launch(request: CreateRequest, gate: Option<OwnedFd>) -> Result<Created, Laun
         join,
         has_middle: false,
         channel: theirs,
-        gate,
+        wait,
         state: state.clone(),
         preserve_fds,
         reaper,
@@ -105,6 +108,12 @@ fn launch(request: CreateRequest, gate: Option<OwnedFd>) -> Result<Created, Laun
         }
         Err(error) => Err(abandon(&child, error)),
     }
+}
+
+fn user_namespace(join: &[Join]) -> Result<Option<OwnedFd>, Failure> {
+    let user = join.iter().find(|join| join.kind == Kind::User);
+    let user = user.map(|join| join.fd.as_fd().try_clone_to_owned());
+    user.transpose().named(Step::Join, "user")
 }
 
 /// Ends and reaps an init that got nowhere.

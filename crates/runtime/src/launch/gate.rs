@@ -81,10 +81,15 @@ impl Gate {
 
     /// Opens the gate; comes back when the program runs, or with the reason why it does not.
     pub fn open(self) -> Result<(), LaunchError> {
-        let lost = |error: io::Error| Failure::new(Step::Channel, "", &error);
         if self.channel.send(&Message::Go).is_err() {
             return Err(LaunchError::Died("it is gone from its gate".to_owned()));
         }
+        self.follow()
+    }
+
+    /// Comes back when the program of an init that does not wait runs, or with the reason why not.
+    pub(super) fn follow(self) -> Result<(), LaunchError> {
+        let lost = |error: io::Error| Failure::new(Step::Channel, "", &error);
         match self.channel.receive().map_err(lost)? {
             Message::Closed => {}
             Message::Failed(failure) => return Err(failure.into()),

@@ -31,10 +31,21 @@ pub(super) struct Init {
     /// Whether a middle process has used the host's privileges already.
     pub(super) has_middle: bool,
     pub(super) channel: Channel,
-    pub(super) gate: Option<OwnedFd>,
+    pub(super) wait: Wait,
     pub(super) state: State,
     pub(super) preserve_fds: u32,
     pub(super) reaper: bool,
+}
+
+/// Where init waits when all is in place but the program.
+#[derive(Debug)]
+pub(super) enum Wait {
+    /// For its maker.
+    AtChannel,
+    /// For whoever comes: its maker ends.
+    AtSocket(OwnedFd),
+    /// The program follows at once.
+    Nowhere,
 }
 
 /// Goes all the way. Failures are told to the other side of the channel.
@@ -61,7 +72,7 @@ fn go(init: Init, report: &mut Channel) -> Result<Infallible, Failure> {
         join,
         has_middle,
         channel,
-        gate,
+        wait,
         mut state,
         ..
     } = init;
@@ -100,7 +111,7 @@ fn go(init: Init, report: &mut Channel) -> Result<Infallible, Failure> {
     channel
         .send(&Message::Ready(master))
         .named(Step::Channel, "")?;
-    wait_at_gate(channel, gate, report)?;
+    wait_at_gate(channel, wait, report)?;
     let hooks = plan.hooks.start_container().as_deref().unwrap_or_default();
     run_hooks(hooks, &state.with_status("created"))?;
     let last = report
@@ -256,14 +267,11 @@ fn names_and_parameters(plan: &Plan, assembled: &Assembled) -> Result<(), Failur
     Ok(())
 }
 
-fn wait_at_gate(
-    channel: Channel,
-    gate: Option<OwnedFd>,
-    report: &mut Channel,
-) -> Result<(), Failure> {
-    let channel = match gate {
-        None => channel,
-        Some(listener) => {
+fn wait_at_gate(channel: Channel, wait: Wait, report: &mut Channel) -> Result<(), Failure> {
+    let channel = match wait {
+        Wait::Nowhere => return Ok(()),
+        Wait::AtChannel => channel,
+        Wait::AtSocket(listener) => {
             // The creator goes away; whoever starts the container comes by the socket.
             drop(channel);
             let socket = super::gate::accept(&listener).named(Step::Gate, "")?;
@@ -283,7 +291,9 @@ pub(super) fn kept(init: &Init) -> Vec<RawFd> {
     let mut kept: Vec<RawFd> = (3..).take(init.preserve_fds as usize).collect();
     kept.push(init.channel.as_fd().as_raw_fd());
     kept.push(init.start.as_fd().as_raw_fd());
-    kept.extend(init.gate.iter().map(AsRawFd::as_raw_fd));
+    if let Wait::AtSocket(listener) = &init.wait {
+        kept.push(listener.as_raw_fd());
+    }
     kept.extend(init.join.iter().map(|join| join.fd.as_raw_fd()));
     kept.extend(init.prepared.descriptors());
     if let Stdio::Fds {

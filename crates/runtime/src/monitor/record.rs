@@ -34,6 +34,8 @@ pub struct RunRequest {
     pub id_base: u32,
     /// A process that reaps orphans and hands signals on stands before the workload.
     pub init: bool,
+    /// It is not started again: what it has mounted may go after its end was told.
+    pub once: bool,
     /// How it is connected.
     pub streams: Streams,
     /// Where output is kept, if anywhere.
@@ -319,6 +321,7 @@ mod tests {
             },
             id_base: 0x1000_0000,
             init: false,
+            once: false,
             streams: Streams {
                 terminal: true,
                 stdin: true,

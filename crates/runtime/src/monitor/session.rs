@@ -48,6 +48,8 @@ pub(super) struct Begun {
     pub(super) oom: OomWatch,
     /// Closed once the requester knows.
     pub(super) spent: Vec<OwnedFd>,
+    /// Closed once everybody knows of the end.
+    pub(super) mounts: Option<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,7 @@ pub(super) struct Session {
     exit: Keeper,
     oom: OomWatch,
     spent: Vec<OwnedFd>,
+    mounts: Option<OwnedFd>,
     /// Taken when output comes, given back when idle.
     buffer: Vec<u8>,
 }
@@ -126,6 +129,7 @@ impl Session {
             exit: begun.exit,
             oom: begun.oom,
             spent: begun.spent,
+            mounts: begun.mounts,
             buffer: Vec::new(),
         })
     }

@@ -55,6 +55,7 @@ impl Session {
         }
         self.listener.close();
         let behind = tell(self.clients, &record);
+        drop(self.mounts);
         if kept {
             self.exit.sync();
         }

@@ -65,6 +65,7 @@ impl Fixture {
                 terminal: None,
             },
             spent: Vec::new(),
+            mounts: None,
             stdin_once,
             timeout,
             listener: Listener::bind(dir.path()).unwrap(),

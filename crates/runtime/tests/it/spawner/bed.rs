@@ -86,6 +86,7 @@ impl Bed {
                 rootfs: RootfsRecord::Directory,
                 id_base: 0,
                 init: false,
+                once: false,
                 streams: Streams::default(),
             },
         }
