@@ -152,3 +152,24 @@ wire! {
 
 /// Container port (`80/tcp`) to the host addresses it is published on.
 pub type PortMap = BTreeMap<String, Option<Vec<PortBinding>>>;
+
+impl Ulimit {
+    /// Those that docker's own command offers.
+    pub const NAMES: [&str; 15] = [
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ];
+}

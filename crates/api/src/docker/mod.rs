@@ -18,6 +18,7 @@ pub mod network;
 pub mod stats;
 pub mod stream;
 pub mod system;
+pub mod text;
 pub mod volume;
 
 pub use container::*;

@@ -199,27 +199,10 @@ fn device_rule(text: &str) -> Result<String, String> {
 }
 
 fn ulimit(text: &str) -> Result<Ulimit, String> {
-    const NAMES: &[&str] = &[
-        "core",
-        "cpu",
-        "data",
-        "fsize",
-        "locks",
-        "memlock",
-        "msgqueue",
-        "nice",
-        "nofile",
-        "nproc",
-        "rss",
-        "rtprio",
-        "rttime",
-        "sigpending",
-        "stack",
-    ];
     let (name, limits) = text
         .split_once('=')
         .ok_or_else(|| format!("invalid ulimit argument: {text}"))?;
-    if !NAMES.contains(&name) {
+    if !Ulimit::NAMES.contains(&name) {
         return Err(format!("invalid ulimit type: {name}"));
     }
     let number = |text: &str| match text {

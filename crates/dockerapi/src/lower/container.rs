@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use weft_api::docker::text::size;
 use weft_api::docker::{ContainerCreateRequest, HostConfig};
 use weft_engine::Spec;
 use weft_engine::spec::{AttachedStreams, LogSpec, RestartPolicy};
@@ -176,7 +177,7 @@ fn log(no: &mut Refusals, config: &weft_api::docker::LogConfig) -> LogSpec {
 fn log_options(no: &mut Refusals, options: &BTreeMap<String, String>, log: &mut LogSpec) {
     for (name, value) in options {
         match name.as_str() {
-            "max-size" => match resources::size(value).filter(|bytes| *bytes > 0) {
+            "max-size" => match size(value).filter(|bytes| *bytes > 0) {
                 Some(bytes) => log.max_size_bytes = bytes,
                 None => no.invalid(format!("LogConfig max-size: '{value}' is not a size")),
             },

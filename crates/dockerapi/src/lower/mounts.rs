@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use weft_api::docker::text::size;
 use weft_api::docker::{HostConfig, Mount, Set};
 use weft_engine::spec::{MountSource, MountSpec};
 
-use super::{Refusals, resources};
+use super::Refusals;
 
 /// Everything the request wants mounted, in its order; one mount for each target.
 pub fn all(no: &mut Refusals, host: &HostConfig, volumes: &Set) -> Vec<MountSpec> {
@@ -217,7 +218,7 @@ fn tmpfs(target: &str, text: &str) -> Result<MountSpec, String> {
         match option.split_once('=').unwrap_or((option, "")) {
             ("rw", "") => read_only = false,
             ("ro", "") => read_only = true,
-            ("size", value) => size_bytes = Some(resources::size(value).ok_or_else(wrong)?),
+            ("size", value) => size_bytes = Some(size(value).ok_or_else(wrong)?),
             ("mode", value) => {
                 let bits = u32::from_str_radix(value, 8)
                     .ok()

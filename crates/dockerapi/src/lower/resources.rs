@@ -3,7 +3,7 @@
 //! Zero means "not limited" on the wire and is absent below. Whether the host has the
 //! controller is for the engine to say.
 
-use weft_api::docker::{HostConfig, ThrottleDevice};
+use weft_api::docker::{self, HostConfig, ThrottleDevice};
 use weft_engine::spec::{DeviceSpec, Resources, Ulimit};
 
 use super::Refusals;
@@ -143,30 +143,12 @@ fn rates(no: &mut Refusals, list: &[ThrottleDevice]) -> Vec<(String, u64)> {
         .collect()
 }
 
-const ULIMITS: [&str; 16] = [
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-    "as",
-];
-
 fn ulimits(no: &mut Refusals, host: &HostConfig) -> Vec<Ulimit> {
     let mut list: Vec<Ulimit> = Vec::new();
     for wish in &host.ulimits {
         let name = wish.name.to_ascii_lowercase();
-        if !ULIMITS.contains(&name.as_str()) {
+        // Docker's own command does not offer `as`.
+        if name != "as" && !docker::Ulimit::NAMES.contains(&name.as_str()) {
             no.invalid(format!(
                 "Ulimits: invalid ulimit type: '{}'",
                 wish.name.escape_debug()
@@ -229,29 +211,4 @@ pub fn devices(no: &mut Refusals, host: &HostConfig) -> Vec<DeviceSpec> {
         }
     }
     list
-}
-
-/// `10`, `10b`, `10k`, `10m`, `1g`, `1.5g`, also with `b` or `ib` behind: bytes, by 1024.
-pub(super) fn size(text: &str) -> Option<u64> {
-    let lower = text.trim().to_ascii_lowercase();
-    let end = lower
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(lower.len());
-    let number: f64 = lower[..end].parse().ok()?;
-    let unit = lower[end..].trim_start();
-    let unit = unit
-        .strip_suffix("ib")
-        .or_else(|| unit.strip_suffix('b'))
-        .unwrap_or(unit);
-    let shift = match unit {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        "p" => 50,
-        _ => return None,
-    };
-    let bytes = number * (1_u64 << shift) as f64;
-    (bytes < 9e18).then_some(bytes as u64)
 }

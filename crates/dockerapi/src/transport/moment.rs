@@ -3,13 +3,14 @@
 //! The clock is an argument.
 
 use jiff::Timestamp;
+use weft_api::docker::text::duration_ns;
 
 use crate::error::ApiError;
 
 /// Reads `1700000000.5`, `2024-01-02`, `2024-01-02T03:04:05Z`, `10m`, `1h30m`.
 pub fn parse(name: &str, text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     unix(text)
-        .or_else(|| age(text).and_then(|age| now.checked_sub(age).ok()))
+        .or_else(|| before(now, text))
         .or_else(|| calendar(text))
         .ok_or_else(|| {
             let shown: String = text.chars().take(64).collect();
@@ -30,30 +31,9 @@ fn unix(text: &str) -> Option<Timestamp> {
     Timestamp::new(seconds, if negative { -nanos } else { nanos }).ok()
 }
 
-/// Go's durations: a sequence of number and unit.
-fn age(text: &str) -> Option<jiff::SignedDuration> {
-    let mut rest = text;
-    let mut nanos: f64 = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let end = rest
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(rest.len());
-        let unit = match &rest[..end] {
-            "ns" => 1.0,
-            "us" | "µs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            _ => return None,
-        };
-        nanos += number * unit;
-        rest = &rest[end..];
-    }
-    (!text.is_empty() && nanos < 9e18).then(|| jiff::SignedDuration::from_nanos(nanos as i64))
+fn before(now: Timestamp, age: &str) -> Option<Timestamp> {
+    let age = jiff::SignedDuration::from_nanos(duration_ns(age)?);
+    now.checked_sub(age).ok()
 }
 
 /// RFC 3339, or a date with or without time and no zone, which means UTC.
