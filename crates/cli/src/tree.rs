@@ -44,18 +44,23 @@ pub enum Kind {
     Noun(&'static [Entry]),
 }
 
-/// A verb: its `Args` type has `run(self, &Session) -> Outcome`, async.
+impl Entry {
+    /// The same command, as it is called below a noun.
+    pub const fn called(self, name: &'static str, aliases: &'static [&'static str]) -> Self {
+        Self {
+            name,
+            aliases,
+            ..self
+        }
+    }
+}
+
+/// A verb: its type has `run(self, &Session) -> Outcome`, async.
 macro_rules! verb {
-    ($name:literal $(| $alias:literal)*, $module:ident, $about:literal) => {
-        verb!(@ $name, &[$($alias),*], $crate::commands::$module::Args, $about)
-    };
-    ($name:literal $(| $alias:literal)*, $module:ident :: $args:ident, $about:literal) => {
-        verb!(@ $name, &[$($alias),*], $crate::commands::$module::$args, $about)
-    };
-    (@ $name:literal, $aliases:expr, $args:ty, $about:literal) => {
+    ($name:literal $(| $alias:literal)*, $args:ty, $about:literal) => {
         $crate::tree::Entry {
             name: $name,
-            aliases: $aliases,
+            aliases: &[$($alias),*],
             about: $about,
             // The type's own documentation is for its reader, not for the command's user.
             define: |command| <$args as clap::Args>::augment_args(command).about($about),
@@ -68,6 +73,25 @@ macro_rules! verb {
     };
 }
 pub(crate) use verb;
+
+/// A noun, which does nothing without one of the commands below it.
+macro_rules! noun {
+    ($name:literal, $entries:expr, $about:literal) => {
+        $crate::tree::Entry {
+            name: $name,
+            aliases: &[],
+            about: $about,
+            define: |command| {
+                let command = command
+                    .subcommand_required(true)
+                    .arg_required_else_help(true);
+                $crate::tree::add(command, $entries)
+            },
+            kind: $crate::tree::Kind::Noun($entries),
+        }
+    };
+}
+pub(crate) use noun;
 
 /// Runs a command's future on a runtime made for it.
 pub fn block_on(future: impl Future<Output = Outcome>) -> Outcome {

@@ -10,7 +10,10 @@ use crate::terminal::detach::DetachKeys;
 use crate::terminal::pump::{Ended, Streams, pump};
 use crate::terminal::raw::{self, RawTerminal};
 use crate::terminal::signals::{Caught, Resized};
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("attach", Args, "Attach to a running container's streams");
 
 /// Flags of `attach`.
 #[derive(Debug, clap::Args)]
@@ -21,17 +24,8 @@ pub struct Args {
     /// Do not attach stdin
     #[arg(long)]
     no_stdin: bool,
-    /// Pass signals on to the workload
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t = true,
-        default_missing_value = "true",
-        action = clap::ArgAction::Set
-    )]
-    sig_proxy: bool,
+    #[command(flatten)]
+    signals: SignalFlags,
     /// Container to attach to
     container: String,
 }
@@ -72,7 +66,7 @@ impl Args {
             engine.attach_container(&inspect.id, &attach),
             engine.wait_stream(&inspect.id, WaitCondition::NotRunning),
         )?;
-        let stage = Stage::enter(tty, stdin, self.sig_proxy)?;
+        let stage = Stage::enter(tty, stdin, self.signals.sig_proxy)?;
         let streams = Streams {
             stdin,
             tty,
@@ -86,6 +80,22 @@ impl Args {
             (Ended::Stream, code) => Ok(code),
         }
     }
+}
+
+/// What becomes of signals; `run` has the same flag.
+#[derive(Debug, clap::Args)]
+pub struct SignalFlags {
+    /// Pass signals on to the workload
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub sig_proxy: bool,
 }
 
 /// The keys of the flag, else those of the settings.

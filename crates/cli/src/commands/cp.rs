@@ -18,12 +18,15 @@ use super::load::upload;
 use crate::error::CliError;
 use crate::session::Session;
 use crate::terminal::pump::copy_stream;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
 
 /// Go's `os.ModeDir`.
 const MODE_DIRECTORY: u32 = 1 << 31;
 /// Go's `os.ModeSymlink`.
 const MODE_LINK: u32 = 1 << 27;
+
+/// The command.
+pub const VERB: Entry = verb!("cp", Args, "Copy files between a container and here");
 
 /// Flags of `cp`.
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,10 @@ use crate::error::{CliError, EXIT_ENGINE};
 use crate::flags::ContainerFlags;
 use crate::render::progress::Show;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("create", Args, "Create a container");
 
 /// Flags of `create`.
 #[derive(Debug, clap::Args)]

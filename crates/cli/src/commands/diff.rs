@@ -1,7 +1,14 @@
 //! `weft diff`
 
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!(
+    "diff",
+    Args,
+    "Show how a container's files differ from its image's"
+);
 
 /// Flags of `diff`.
 #[derive(Debug, clap::Args)]

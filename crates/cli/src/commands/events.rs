@@ -1,13 +1,15 @@
 //! `weft events`
 
 use weft_api::docker::Event;
-use weft_client::Filters;
 
 use crate::error::CliError;
-use crate::flags::values::{filter, timestamp};
+use crate::flags::values::{filter, filters, timestamp};
 use crate::render::template;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("events", Args, "Show what happens, as it happens");
 
 /// Flags of `events`.
 #[derive(Debug, clap::Args)]
@@ -34,10 +36,7 @@ impl Args {
             None => Ok(None),
             Some(text) => timestamp(text, now).map(Some).map_err(CliError::usage),
         };
-        let mut filters = Filters::default();
-        for (key, value) in &self.filter {
-            filters.add(key, value);
-        }
+        let filters = filters(&self.filter);
         let template = match self.format.as_deref() {
             None | Some("json") => None,
             Some(format) => Some(template::parse(format)?),

@@ -10,7 +10,10 @@ use crate::error::{CliError, EXIT_ENGINE, EXIT_FAILED};
 use crate::flags::process::{environment, variable};
 use crate::session::Session;
 use crate::terminal::pump::{Ended, Streams, pump};
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("exec", Args, "Run a command in a running container");
 
 /// Flags of `exec`.
 #[derive(Debug, clap::Args)]

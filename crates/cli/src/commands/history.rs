@@ -3,10 +3,13 @@
 use crate::render::listing::{Column, ListFlags, hidden, print, shown};
 use crate::render::units;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
 
 /// Longest instruction shown, in characters.
 const CREATED_BY_CHARS: usize = 45;
+
+/// The command.
+pub const VERB: Entry = verb!("history", Args, "Show how an image was made");
 
 /// Flags of `history`.
 #[derive(Debug, clap::Args)]

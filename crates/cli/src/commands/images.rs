@@ -1,14 +1,16 @@
 //! `weft images`
 
 use weft_api::docker::ImageSummary;
-use weft_client::Filters;
 
 use super::pull::split_name;
-use crate::flags::values::filter;
+use crate::flags::values::{filter, filters};
 use crate::render::listing::{Column, ListFlags, hidden, print, shown};
 use crate::render::units;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("images", Args, "List images");
 
 /// Flags of `images`.
 #[derive(Debug, clap::Args)]
@@ -48,10 +50,7 @@ const NONE: &str = "<none>";
 impl Args {
     /// Lists the images.
     pub async fn run(self, session: &Session) -> Outcome {
-        let mut filters = Filters::default();
-        for (key, value) in &self.filter {
-            filters.add(key, value);
-        }
+        let mut filters = filters(&self.filter);
         if let Some(name) = &self.name {
             filters.add("reference", name);
         }

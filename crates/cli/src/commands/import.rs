@@ -9,7 +9,14 @@ use super::pull::split_name;
 use crate::error::CliError;
 use crate::render::progress::{Show, follow};
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!(
+    "import",
+    Args,
+    "Make an image of a root filesystem in a tar archive"
+);
 
 /// Flags of `import`.
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,7 @@ use weft_client::{Client, ClientError};
 use crate::error::{CliError, EXIT_FAILED};
 use crate::render::template;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
 
 /// What kind of thing a name may be of, in the order of looking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,9 @@ pub struct InspectFlags {
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 }
+
+/// The command.
+pub const VERB: Entry = verb!("inspect", Args, "Show everything about objects, as JSON");
 
 /// Flags of `inspect`.
 #[derive(Debug, clap::Args)]

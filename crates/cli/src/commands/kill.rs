@@ -2,7 +2,10 @@
 
 use super::each::each;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("kill", Args, "Send a signal to running containers");
 
 /// Flags of `kill`.
 #[derive(Debug, clap::Args)]

@@ -9,12 +9,15 @@ use weft_client::{Bytes, Upload};
 use crate::error::CliError;
 use crate::render::progress::{Show, follow};
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
 
 /// Pieces read ahead of the connection.
 const PIECES_MAX: usize = 4;
 /// Size of one piece, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
+
+/// The command.
+pub const VERB: Entry = verb!("load", Args, "Take in images from a tar archive");
 
 /// Flags of `load`.
 #[derive(Debug, clap::Args)]

@@ -8,10 +8,13 @@ use crate::error::CliError;
 use crate::registry_auth::{HUB, Store};
 use crate::session::Session;
 use crate::terminal::raw::RawTerminal;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
 
 /// Longest password, in bytes.
 const PASSWORD_BYTES_MAX: u64 = 64 << 10;
+
+/// The command.
+pub const LOGIN: Entry = verb!("login", LoginArgs, "Store credentials for a registry");
 
 /// Flags of `login`.
 #[derive(Debug, clap::Args)]
@@ -75,6 +78,9 @@ impl LoginArgs {
         Ok(0)
     }
 }
+
+/// The command.
+pub const LOGOUT: Entry = verb!("logout", LogoutArgs, "Forget credentials for a registry");
 
 /// Flags of `logout`.
 #[derive(Debug, clap::Args)]

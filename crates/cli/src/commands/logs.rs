@@ -6,7 +6,10 @@ use crate::error::CliError;
 use crate::flags::values::timestamp;
 use crate::session::Session;
 use crate::terminal::pump::copy_stream;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("logs", Args, "Show the output of a container");
 
 /// Flags of `logs`.
 #[derive(Debug, clap::Args)]

@@ -6,42 +6,25 @@ use weft_api::docker::{
     EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest,
     NetworkCreateRequest, NetworkDisconnectRequest,
 };
-use weft_client::Filters;
 
 use super::each::each;
+use super::{inspect, prune};
 use crate::error::CliError;
-use crate::flags::values::{filter, pairs};
+use crate::flags::values::{filter, filters, pairs};
 use crate::render::listing::{Column, ListFlags, hidden, print, shown};
 use crate::render::units;
 use crate::session::Session;
-use crate::tree::{Entry, Kind, Outcome, add, verb};
+use crate::tree::{Entry, Outcome, noun, verb};
 
 /// The noun.
-pub const NOUN: Entry = Entry {
-    name: "network",
-    aliases: &[],
-    about: "Commands about networks",
-    define: |command| {
-        add(
-            command
-                .subcommand_required(true)
-                .arg_required_else_help(true),
-            ENTRIES,
-        )
-    },
-    kind: Kind::Noun(ENTRIES),
-};
+pub const NOUN: Entry = noun!("network", ENTRIES, "Commands about networks");
 
 const ENTRIES: &[Entry] = &[
-    verb!(
-        "connect",
-        network::ConnectArgs,
-        "Put a container into a network"
-    ),
-    verb!("create", network::CreateArgs, "Make a network"),
+    verb!("connect", ConnectArgs, "Put a container into a network"),
+    verb!("create", CreateArgs, "Make a network"),
     verb!(
         "disconnect",
-        network::DisconnectArgs,
+        DisconnectArgs,
         "Take a container out of a network"
     ),
     verb!(
@@ -49,9 +32,9 @@ const ENTRIES: &[Entry] = &[
         inspect::NetworkArgs,
         "Show everything about networks, as JSON"
     ),
-    verb!("ls" | "list", network::ListArgs, "List networks"),
+    verb!("ls" | "list", ListArgs, "List networks"),
     verb!("prune", prune::NetworkArgs, "Remove all unused networks"),
-    verb!("rm" | "remove", network::RemoveArgs, "Remove networks"),
+    verb!("rm" | "remove", RemoveArgs, "Remove networks"),
 ];
 
 /// Flags of `network ls`.
@@ -78,10 +61,7 @@ const COLUMNS: &[Column] = &[
 impl ListArgs {
     /// Lists the networks.
     pub async fn run(self, session: &Session) -> Outcome {
-        let mut filters = Filters::default();
-        for (key, value) in &self.filter {
-            filters.add(key, value);
-        }
+        let filters = filters(&self.filter);
         let engine = session.engine().await?;
         let mut networks = engine.list_networks(&filters).await?;
         networks.sort_by(|a, b| a.name.cmp(&b.name));

@@ -2,7 +2,10 @@
 
 use super::each::each;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const PAUSE: Entry = verb!("pause", PauseArgs, "Freeze all processes of containers");
 
 /// Flags of `pause`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +25,9 @@ impl PauseArgs {
         .await
     }
 }
+
+/// The command.
+pub const UNPAUSE: Entry = verb!("unpause", UnpauseArgs, "Thaw all processes of containers");
 
 /// Flags of `unpause`.
 #[derive(Debug, clap::Args)]

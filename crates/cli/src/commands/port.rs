@@ -4,7 +4,10 @@ use weft_api::docker::PortBinding;
 
 use crate::error::CliError;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("port", Args, "Show where a container's ports are published");
 
 /// Flags of `port`.
 #[derive(Debug, clap::Args)]

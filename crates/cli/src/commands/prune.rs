@@ -7,7 +7,7 @@ use std::io::{BufRead as _, Write as _};
 use weft_client::Filters;
 
 use crate::error::CliError;
-use crate::flags::values::filter;
+use crate::flags::values::{filter, filters};
 use crate::render::units;
 use crate::session::Session;
 use crate::tree::Outcome;
@@ -24,14 +24,6 @@ pub struct PruneFlags {
 }
 
 impl PruneFlags {
-    fn filters(&self) -> Filters {
-        let mut filters = Filters::default();
-        for (key, value) in &self.filter {
-            filters.add(key, value);
-        }
-        filters
-    }
-
     /// Whether to go on.
     fn confirmed(&self, session: &Session, warning: &str) -> Result<bool, CliError> {
         if self.force || session.is_explaining() {
@@ -63,7 +55,7 @@ impl ContainerArgs {
         if !(self.flags).confirmed(session, "This will remove all stopped containers.")? {
             return Ok(0);
         }
-        let freed = containers(session, &self.flags.filters()).await?;
+        let freed = containers(session, &filters(&self.flags.filter)).await?;
         total(session, freed)
     }
 }
@@ -89,7 +81,7 @@ impl ImageArgs {
         if !self.flags.confirmed(session, warning)? {
             return Ok(0);
         }
-        let freed = images(session, self.flags.filters(), self.all).await?;
+        let freed = images(session, filters(&self.flags.filter), self.all).await?;
         total(session, freed)
     }
 }
@@ -106,7 +98,7 @@ impl NetworkArgs {
     pub async fn run(self, session: &Session) -> Outcome {
         let warning = "This will remove all custom networks not used by at least one container.";
         if self.flags.confirmed(session, warning)? {
-            networks(session, &self.flags.filters()).await?;
+            networks(session, &filters(&self.flags.filter)).await?;
         }
         Ok(0)
     }
@@ -133,7 +125,7 @@ impl VolumeArgs {
         if !self.flags.confirmed(session, warning)? {
             return Ok(0);
         }
-        let freed = volumes(session, self.flags.filters(), self.all).await?;
+        let freed = volumes(session, filters(&self.flags.filter), self.all).await?;
         total(session, freed)
     }
 }
@@ -168,7 +160,7 @@ impl SystemArgs {
         if !self.flags.confirmed(session, &warning)? {
             return Ok(0);
         }
-        let filters = self.flags.filters();
+        let filters = filters(&self.flags.filter);
         let mut freed = containers(session, &filters).await?;
         networks(session, &filters).await?;
         if self.volumes {

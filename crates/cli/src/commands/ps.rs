@@ -1,16 +1,19 @@
 //! `weft ps`
 
 use weft_api::docker::{ContainerSummary, Port};
-use weft_client::{Filters, ListContainers};
+use weft_client::ListContainers;
 
-use crate::flags::values::filter;
+use crate::flags::values::{filter, filters};
 use crate::render::listing::{Column, ListFlags, hidden, print, shown};
 use crate::render::units;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
 
 /// Longest command shown in the table, in characters.
 const COMMAND_CHARS: usize = 20;
+
+/// The command.
+pub const VERB: Entry = verb!("ps", Args, "List containers");
 
 /// Flags of `ps`.
 #[derive(Debug, clap::Args)]
@@ -55,10 +58,7 @@ const SIZE: usize = 7;
 impl Args {
     /// Lists the containers.
     pub async fn run(self, session: &Session) -> Outcome {
-        let mut filters = Filters::default();
-        for (key, value) in &self.filter {
-            filters.add(key, value);
-        }
+        let filters = filters(&self.filter);
         let limit = match (self.latest, self.last) {
             (true, _) => Some(1),
             (false, last) => u32::try_from(last).ok().filter(|last| *last > 0),

@@ -6,7 +6,10 @@ use crate::error::CliError;
 use crate::registry_auth::{self, Store};
 use crate::render::progress::{Show, follow};
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("pull", Args, "Fetch an image from a registry");
 
 /// Flags of `pull`.
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,10 @@
 //! `weft rename`
 
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("rename", Args, "Give a container another name");
 
 /// Flags of `rename`.
 #[derive(Debug, clap::Args)]

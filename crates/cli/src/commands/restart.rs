@@ -3,7 +3,10 @@
 use super::each::each;
 use super::stop::GraceFlags;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("restart", Args, "Restart containers");
 
 /// Flags of `restart`.
 #[derive(Debug, clap::Args)]

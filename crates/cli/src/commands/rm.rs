@@ -5,7 +5,10 @@ use weft_client::RemoveContainer;
 use super::each::each;
 use crate::error::CliError;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("rm", Args, "Remove containers");
 
 /// Flags of `rm`.
 #[derive(Debug, clap::Args)]

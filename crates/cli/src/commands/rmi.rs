@@ -2,7 +2,10 @@
 
 use crate::error::EXIT_FAILED;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("rmi", Args, "Remove images");
 
 /// Flags of `rmi`.
 #[derive(Debug, clap::Args)]

@@ -11,13 +11,17 @@
 use weft_api::docker::WaitResponse;
 use weft_client::{Attach, Client, ClientError, RemoveContainer, WaitCondition};
 
+use super::attach::SignalFlags;
 use super::create::create;
 use crate::error::{CliError, EXIT_ENGINE, EXIT_FAILED, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND};
 use crate::flags::ContainerFlags;
 use crate::session::Session;
 use crate::terminal::detach::DetachKeys;
 use crate::terminal::pump::{Ended, Streams};
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("run", Args, "Create and run a container from an image");
 
 /// Flags of `run`.
 #[derive(Debug, clap::Args)]
@@ -32,17 +36,8 @@ pub struct Args {
     /// Keys that leave the container running
     #[arg(long, value_name = "KEYS")]
     detach_keys: Option<String>,
-    /// Pass signals on to the workload
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t = true,
-        default_missing_value = "true",
-        action = clap::ArgAction::Set
-    )]
-    sig_proxy: bool,
+    #[command(flatten)]
+    signals: SignalFlags,
     #[command(flatten)]
     flags: ContainerFlags,
     /// Print help
@@ -114,7 +109,7 @@ impl Args {
         )
         .map_err(|error| engine_failure(error.into()))?;
         let tty = self.flags.process.tty;
-        let stage = super::attach::Stage::enter(tty, stdin, self.sig_proxy)?;
+        let stage = super::attach::Stage::enter(tty, stdin, self.signals.sig_proxy)?;
         if let Err(error) = engine.start_container(id, None).await {
             drop(stage);
             return Err(self.not_started(engine, id, error).await);

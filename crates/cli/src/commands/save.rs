@@ -8,7 +8,10 @@ use weft_client::Bytestream;
 use crate::error::CliError;
 use crate::session::Session;
 use crate::terminal::pump::copy_stream;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("save", Args, "Write images to a tar archive");
 
 /// Flags of `save`.
 #[derive(Debug, clap::Args)]

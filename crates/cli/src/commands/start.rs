@@ -7,7 +7,10 @@ use super::each::each;
 use crate::error::CliError;
 use crate::session::Session;
 use crate::terminal::pump::Streams;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("start", Args, "Start stopped containers");
 
 /// Flags of `start`.
 #[derive(Debug, clap::Args)]

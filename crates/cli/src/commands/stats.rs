@@ -15,10 +15,13 @@ use crate::error::CliError;
 use crate::render::listing::{Column, ListFlags, hidden, print, shown};
 use crate::render::units;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
 
 /// Time between two pictures: samples come once a second per container.
 const REDRAW: Duration = Duration::from_millis(500);
+
+/// The command.
+pub const VERB: Entry = verb!("stats", Args, "Show resource usage, as it changes");
 
 /// Flags of `stats`.
 #[derive(Debug, clap::Args)]

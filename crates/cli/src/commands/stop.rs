@@ -2,7 +2,7 @@
 
 use super::each::each;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
 
 /// How a container is stopped; `restart` has the same flags.
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,9 @@ pub struct GraceFlags {
     )]
     pub timeout: Option<i64>,
 }
+
+/// The command.
+pub const VERB: Entry = verb!("stop", Args, "Stop running containers");
 
 /// Flags of `stop`.
 #[derive(Debug, clap::Args)]

@@ -2,41 +2,25 @@
 
 use weft_api::docker::{DiskUsage, SystemInfo};
 
+use super::{events, prune};
 use crate::error::CliError;
 use crate::render::{table, template, units};
 use crate::session::Session;
 use crate::settings::Origin;
-use crate::tree::{Entry, Kind, Outcome, add, verb};
+use crate::tree::{Entry, Outcome, noun, verb};
 
 /// The noun.
-pub const NOUN: Entry = Entry {
-    name: "system",
-    aliases: &[],
-    about: "Commands about the engine as a whole",
-    define: |command| {
-        add(
-            command
-                .subcommand_required(true)
-                .arg_required_else_help(true),
-            ENTRIES,
-        )
-    },
-    kind: Kind::Noun(ENTRIES),
-};
+pub const NOUN: Entry = noun!("system", ENTRIES, "Commands about the engine as a whole");
 
 const ENTRIES: &[Entry] = &[
     verb!(
         "config",
-        system::ConfigArgs,
+        ConfigArgs,
         "Show each setting and where it came from"
     ),
-    verb!("df", system::DiskArgs, "Show what takes up how much disk"),
-    verb!("events", events, "Show what happens, as it happens"),
-    verb!(
-        "info",
-        system::InfoArgs,
-        "Show what the engine says of itself"
-    ),
+    verb!("df", DiskArgs, "Show what takes up how much disk"),
+    events::VERB,
+    INFO,
     verb!("prune", prune::SystemArgs, "Remove all that is unused"),
 ];
 
@@ -100,6 +84,9 @@ impl ConfigArgs {
         Ok(0)
     }
 }
+
+/// The command.
+pub const INFO: Entry = verb!("info", InfoArgs, "Show what the engine says of itself");
 
 /// Flags of `info`.
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,10 @@
 use super::pull::split_name;
 use crate::error::CliError;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("tag", Args, "Give an image one more name");
 
 /// Flags of `tag`.
 #[derive(Debug, clap::Args)]

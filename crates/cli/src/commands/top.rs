@@ -2,7 +2,10 @@
 
 use crate::render::table;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("top", Args, "Show the processes of a container");
 
 /// Flags of `top`.
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,14 @@ use crate::error::CliError;
 use crate::flags::lifecycle::restart_policy;
 use crate::flags::resources::ResourceFlags;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!(
+    "update",
+    Args,
+    "Change limits and the restart policy of containers"
+);
 
 /// Flags of `update`.
 #[derive(Debug, clap::Args)]

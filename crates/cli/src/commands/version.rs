@@ -3,7 +3,10 @@
 use crate::error::CliError;
 use crate::render::template;
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!("version", Args, "Show versions of client and engine");
 
 /// Flags of `version`.
 #[derive(Debug, clap::Args)]

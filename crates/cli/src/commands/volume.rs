@@ -1,45 +1,28 @@
 //! `weft volume …`
 
 use weft_api::docker::VolumeCreateRequest;
-use weft_client::Filters;
 
 use super::each::each;
+use super::{inspect, prune};
 use crate::error::CliError;
-use crate::flags::values::{filter, pairs};
+use crate::flags::values::{filter, filters, pairs};
 use crate::render::listing::{Column, ListFlags, hidden, print, shown};
 use crate::session::Session;
-use crate::tree::{Entry, Kind, Outcome, add, verb};
+use crate::tree::{Entry, Outcome, noun, verb};
 
 /// The noun.
-pub const NOUN: Entry = Entry {
-    name: "volume",
-    aliases: &[],
-    about: "Commands about volumes",
-    define: |command| {
-        add(
-            command
-                .subcommand_required(true)
-                .arg_required_else_help(true),
-            ENTRIES,
-        )
-    },
-    kind: Kind::Noun(ENTRIES),
-};
+pub const NOUN: Entry = noun!("volume", ENTRIES, "Commands about volumes");
 
 const ENTRIES: &[Entry] = &[
-    verb!("create", volume::CreateArgs, "Make a volume"),
+    verb!("create", CreateArgs, "Make a volume"),
     verb!(
         "inspect",
         inspect::VolumeArgs,
         "Show everything about volumes, as JSON"
     ),
-    verb!("ls" | "list", volume::ListArgs, "List volumes"),
+    verb!("ls" | "list", ListArgs, "List volumes"),
     verb!("prune", prune::VolumeArgs, "Remove unused volumes"),
-    verb!(
-        "rm" | "remove",
-        volume::RemoveArgs,
-        "Remove volumes and their data"
-    ),
+    verb!("rm" | "remove", RemoveArgs, "Remove volumes and their data"),
 ];
 
 /// Flags of `volume create`.
@@ -98,10 +81,7 @@ const COLUMNS: &[Column] = &[
 impl ListArgs {
     /// Lists the volumes.
     pub async fn run(self, session: &Session) -> Outcome {
-        let mut filters = Filters::default();
-        for (key, value) in &self.filter {
-            filters.add(key, value);
-        }
+        let filters = filters(&self.filter);
         let engine = session.engine().await?;
         let mut list = engine.list_volumes(&filters).await?;
         list.volumes.sort_by(|a, b| a.name.cmp(&b.name));

@@ -3,7 +3,14 @@
 use weft_client::WaitCondition;
 
 use crate::session::Session;
-use crate::tree::Outcome;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!(
+    "wait",
+    Args,
+    "Wait until containers stop, then print their exit codes"
+);
 
 /// Flags of `wait`.
 #[derive(Debug, clap::Args)]

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use weft_api::docker::text;
+use weft_client::Filters;
 
 /// Bytes with an optional binary unit: `64m`, `1.5GiB`, `512`.
 pub fn size(text: &str) -> Result<i64, String> {
@@ -58,6 +59,15 @@ pub fn filter(text: &str) -> Result<(String, String), String> {
         .split_once('=')
         .ok_or_else(|| "invalid filter: must be of the form 'name=value'".to_owned())?;
     Ok((key.trim().to_lowercase(), value.trim().to_owned()))
+}
+
+/// The values of `--filter` as the client sends them.
+pub fn filters(list: &[(String, String)]) -> Filters {
+    let mut filters = Filters::default();
+    for (key, value) in list {
+        filters.add(key, value);
+    }
+    filters
 }
 
 /// A duration of a flag, in nanoseconds; the words of its errors are Go's.
