@@ -1,6 +1,7 @@
 //! Names of containers: the rule, and names for those who don't choose one.
 
 use rustix::rand::{GetRandomFlags, getrandom};
+use weft_stdx::name;
 
 use crate::error::{EngineError, Result};
 
@@ -9,21 +10,12 @@ use crate::error::{EngineError, Result};
 /// # Errors
 /// A sentence saying what a name looks like.
 pub(crate) fn check(name: &str) -> Result<()> {
-    let ok = (2..=128).contains(&name.len())
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-    if ok {
+    if name.len() >= 2 && name::is_plain(name) {
         return Ok(());
     }
-    let shown: String = name
-        .chars()
-        .take(40)
-        .flat_map(char::escape_default)
-        .collect();
     Err(EngineError::invalid(format!(
-        "Invalid container name ({shown}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, 2 to 128 of them"
+        "Invalid container name ({}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, 2 to 128 of them",
+        name::shown(name)
     )))
 }
 

@@ -15,7 +15,6 @@ use crate::subnet::Subnet;
 pub const DEFAULT_NETWORK: &str = "bridge";
 /// Names with a meaning of their own.
 const RESERVED: [&str; 5] = ["bridge", "host", "none", "default", "container"];
-const LONGEST_NAME: usize = 128;
 /// Smaller ones have no room for a container.
 const LONGEST_PREFIX: u8 = 30;
 /// Larger ones are a mistake.
@@ -173,11 +172,7 @@ impl NetworkError {
 
 /// Whether `name` may be a network's: what never becomes a path or an option.
 pub(crate) fn check_name(name: &str) -> Result<(), NetworkError> {
-    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    let good = name.len() <= LONGEST_NAME
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.chars().all(inner);
-    if !good {
+    if !weft_stdx::name::is_plain(name) {
         return Err(NetworkError::BadName(name.to_owned()));
     }
     if RESERVED.contains(&name) {

@@ -1,26 +1,18 @@
 //! Volume names become directory names, so they are checked before anything else (R16).
 
-/// Docker's rule: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, here at most 128 characters.
+use weft_stdx::name;
+
+/// Docker's rule: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`, here at most 128 characters.
 ///
 /// # Errors
 /// A sentence saying what a name looks like.
 pub fn check_name(name: &str) -> Result<(), String> {
-    let first = |c: char| c.is_ascii_alphanumeric();
-    let rest = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    let ok = name.len() <= 128
-        && name.len() >= 2
-        && name.chars().next().is_some_and(first)
-        && name.chars().all(rest);
-    if ok {
+    if name.len() >= 2 && name::is_plain(name) {
         return Ok(());
     }
-    let shown: String = name
-        .chars()
-        .take(40)
-        .flat_map(char::escape_default)
-        .collect();
     Err(format!(
-        "volume name '{shown}' is invalid: use 2 to 128 of letters, digits, '_', '.', '-', starting with a letter or digit"
+        "volume name '{}' is invalid: use 2 to 128 of letters, digits, '_', '.', '-', starting with a letter or digit",
+        name::shown(name)
     ))
 }
 
