@@ -1,8 +1,7 @@
 //! Fills an empty volume with what an image has at the volume's target.
 //!
-//! The image's layers are read as overlayfs would show them: the topmost entry of a name wins, a
-//! whiteout hides the lower ones, an opaque directory all of them. Only handles are used: nothing
-//! in a layer or a volume can lead outside (CVE-2021-43816, CVE-2022-23648).
+//! The image's layers are read as overlayfs would show them. Only handles are used: nothing in a
+//! layer or a volume can lead outside (CVE-2021-43816, CVE-2022-23648).
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
@@ -12,18 +11,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
-    chownat, fgetxattr, flistxattr, fsetxattr, mkdirat, mknodat, openat, readlinkat, statat,
-    symlinkat, utimensat,
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, mkdirat, mknodat, openat,
+    readlinkat, statat, symlinkat,
 };
-use rustix::io::Errno;
-use weft_sys::path::Root;
+use weft_image::overlay;
+use weft_stdx::facts;
+use weft_stdx::tree::DIRECTORY;
 
 /// Directories below one another.
 const DEPTH_MAX: usize = 128;
-/// Bytes of all extended attributes of one file that are carried over.
-const XATTR_BYTES_MAX: usize = 64 << 10;
-const OPAQUE: &str = "trusted.overlay.opaque";
 
 /// Copies `target` of `layers` (top first) into `volume` if that is empty and the image has a
 /// directory there.
@@ -34,35 +30,15 @@ pub(crate) fn fill(layers: &[PathBuf], target: &str, volume: &Path) -> io::Resul
     if std::fs::read_dir(volume)?.next().is_some() {
         return Ok(());
     }
-    let mut sources = Vec::new();
-    for layer in layers {
-        let root = Root::open_at(layer)?;
-        let Ok(dir) = root.open(Path::new(target), OFlags::RDONLY | OFlags::DIRECTORY) else {
-            continue;
-        };
-        let opaque = is_opaque(&dir);
-        sources.push(dir);
-        if opaque {
-            break;
-        }
-    }
+    let sources = overlay::directories(layers, Path::new(target))?;
     let Some(top) = sources.first() else {
         return Ok(());
     };
-    let into = openat(
-        CWD,
-        volume,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let into = openat(CWD, volume, flags, Mode::empty())?;
     let about = rustix::fs::fstat(top)?;
     merge(&sources, &into, 0)?;
-    copy_facts(&into, c".", &about, top)
-}
-
-fn is_opaque(dir: &OwnedFd) -> bool {
-    let mut value = [0u8; 1];
-    matches!(fgetxattr(dir, OPAQUE, &mut value[..]), Ok(1)) && value == *b"y"
+    copy_facts(&about, top, &into)
 }
 
 fn merge(sources: &[OwnedFd], into: &OwnedFd, depth: usize) -> io::Result<()> {
@@ -81,8 +57,8 @@ fn merge(sources: &[OwnedFd], into: &OwnedFd, depth: usize) -> io::Result<()> {
             }
             let about = statat(source, name, AtFlags::SYMLINK_NOFOLLOW)?;
             let kind = FileType::from_raw_mode(about.st_mode);
-            if kind == FileType::CharacterDevice && about.st_rdev == 0 {
-                continue; // a whiteout: seen, so that lower layers don't bring it back
+            if overlay::is_whiteout(&about) {
+                continue; // seen, so that lower layers don't bring it back
             }
             if kind == FileType::Directory {
                 merge_directory(&sources[level..], name, &about, into, depth)?;
@@ -101,23 +77,15 @@ fn merge_directory(
     into: &OwnedFd,
     depth: usize,
 ) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut below = Vec::new();
-    for source in sources {
-        // A lower layer's file of that name is hidden by the directory above it, and hides more.
-        let Ok(dir) = openat(source, name, flags, Mode::empty()) else {
-            break;
-        };
-        let opaque = is_opaque(&dir);
-        below.push(dir);
-        if opaque {
-            break;
-        }
-    }
+    let below = overlay::visible(sources, name)?.unwrap_or_default();
+    let below: Vec<OwnedFd> = below.into_iter().map(|(_, fd)| fd).collect();
+    let Some(top) = below.first() else {
+        return Err(io::Error::other("a layer changed while it was read"));
+    };
     mkdirat(into, name, Mode::from_raw_mode(0o700))?;
-    let made = openat(into, name, flags, Mode::empty())?;
+    let made = openat(into, name, DIRECTORY, Mode::empty())?;
     merge(&below, &made, depth + 1)?;
-    copy_facts(into, name, about, &below[0])
+    copy_facts(about, top, &made)
 }
 
 fn copy_one(
@@ -135,100 +103,35 @@ fn copy_one(
             let to = openat(into, name, write, Mode::from_raw_mode(0o600))?;
             let mut to = File::from(to);
             io::copy(&mut File::from(from.try_clone()?), &mut to)?;
-            copy_facts(into, name, about, &from)
+            return copy_facts(about, &from, &to);
         }
+        // A volume with device nodes would hand out devices the container was not given.
+        FileType::CharacterDevice | FileType::BlockDevice => return Ok(()),
         FileType::Symlink => {
             let target = readlinkat(source, name, Vec::new())?;
             symlinkat(target.as_c_str(), into, name)?;
-            chownat(
-                into,
-                name,
-                owner(about).0,
-                owner(about).1,
-                AtFlags::SYMLINK_NOFOLLOW,
-            )?;
-            Ok(())
         }
-        // A volume with device nodes would hand out devices the container was not given.
-        FileType::CharacterDevice | FileType::BlockDevice => Ok(()),
         other => {
-            mknodat(
-                into,
-                name,
-                other,
-                Mode::from_raw_mode(about.st_mode & 0o7777),
-                0,
-            )?;
-            chownat(
-                into,
-                name,
-                owner(about).0,
-                owner(about).1,
-                AtFlags::SYMLINK_NOFOLLOW,
-            )?;
-            Ok(())
+            let mode = Mode::from_raw_mode(about.st_mode & 0o7777);
+            mknodat(into, name, other, mode, 0)?;
         }
     }
-}
-
-fn owner(about: &Stat) -> (Option<Uid>, Option<Gid>) {
-    (
-        Some(Uid::from_raw(about.st_uid)),
-        Some(Gid::from_raw(about.st_gid)),
-    )
-}
-
-/// Owner, extended attributes, mode and times, in the order in which one does not undo another.
-fn copy_facts(dir: &OwnedFd, name: &CStr, about: &Stat, from: &OwnedFd) -> io::Result<()> {
-    chownat(
-        dir,
-        name,
-        owner(about).0,
-        owner(about).1,
-        AtFlags::SYMLINK_NOFOLLOW,
-    )?;
-    let to = openat(
-        dir,
-        name,
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    copy_xattrs(from, &to)?;
-    rustix::fs::fchmod(&to, Mode::from_raw_mode(about.st_mode & 0o7777))?;
-    let time = |seconds, nanoseconds: u64| Timespec {
-        tv_sec: seconds,
-        tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
-    };
-    let times = Timestamps {
-        last_access: time(about.st_atime, about.st_atime_nsec),
-        last_modification: time(about.st_mtime, about.st_mtime_nsec),
-    };
-    utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+    let (uid, gid) = (Uid::from_raw(about.st_uid), Gid::from_raw(about.st_gid));
+    chownat(into, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(())
 }
 
-fn copy_xattrs(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
-    let mut names = vec![0u8; XATTR_BYTES_MAX];
-    let length = match flistxattr(from, &mut names[..]) {
-        Ok(length) => length,
-        Err(Errno::NOTSUP) => return Ok(()),
-        Err(e) => return Err(e.into()),
-    };
-    for name in names[..length].split(|b| *b == 0).filter(|n| !n.is_empty()) {
-        // Overlayfs's own marks mean nothing outside a layer.
-        if name.starts_with(b"trusted.") {
-            continue;
-        }
-        let mut value = vec![0u8; XATTR_BYTES_MAX];
-        let size = fgetxattr(from.as_fd(), name, &mut value[..])?;
-        fsetxattr(to, name, &value[..size], XattrFlags::empty())?;
-    }
-    Ok(())
+/// Overlayfs's own marks, and others of the kind, mean nothing outside a layer.
+fn copy_facts(about: &Stat, from: &OwnedFd, to: impl AsFd) -> io::Result<()> {
+    facts::copy(about, from, to, |name| {
+        !name.to_bytes().starts_with(b"trusted.")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::XattrFlags;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
@@ -247,8 +150,7 @@ mod tests {
         fs::write(top.join("data/both"), "top").unwrap();
         chown(top.join("data/both"), Some(33), Some(34)).unwrap();
         fs::set_permissions(top.join("data/both"), fs::Permissions::from_mode(0o4750)).unwrap();
-        let gone = top.join("data/gone");
-        mknodat(CWD, &gone, FileType::CharacterDevice, Mode::empty(), 0).unwrap();
+        whiteout(&top.join("data/gone"));
         std::os::unix::fs::symlink("/etc/shadow", top.join("data/link")).unwrap();
 
         let volume = dir.path().join("volume");
@@ -268,6 +170,73 @@ mod tests {
         fs::remove_file(volume.join("both")).unwrap();
         fill(&[top, bottom], "/data", &volume).unwrap();
         assert!(!volume.join("both").exists());
+    }
+
+    fn whiteout(path: &Path) {
+        mknodat(CWD, path, FileType::CharacterDevice, Mode::empty(), 0).unwrap();
+    }
+
+    fn opaque(path: &Path) {
+        let (name, flags) = (c"trusted.overlay.opaque", XattrFlags::empty());
+        rustix::fs::setxattr(path, name, b"y", flags).unwrap();
+    }
+
+    /// `/srv/data/sub` with a file called after the layer.
+    fn layers(dir: &Path) -> [PathBuf; 3] {
+        ["top", "middle", "bottom"].map(|name| {
+            let sub = dir.join(name).join("srv/data/sub");
+            fs::create_dir_all(&sub).unwrap();
+            fs::write(sub.join(name), "x").unwrap();
+            dir.join(name)
+        })
+    }
+
+    fn filled(dir: &Path, layers: &[PathBuf], target: &str) -> Vec<String> {
+        let volume = dir.join("volume");
+        fs::create_dir(&volume).unwrap();
+        fill(layers, target, &volume).unwrap();
+        let names = fs::read_dir(volume.join("sub")).into_iter().flatten();
+        let mut names: Vec<_> = names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_layer_without_the_directory_hides_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let layers = layers(dir.path());
+        fs::remove_dir_all(layers[1].join("srv/data/sub")).unwrap();
+        let names = filled(dir.path(), &layers, "/srv/data");
+        assert_eq!(names, ["bottom", "top"]);
+    }
+
+    #[test]
+    fn what_a_layer_deleted_or_replaced_stays_away() {
+        for at in ["srv/data/sub", "srv/data", "srv"] {
+            let dir = tempfile::tempdir().unwrap();
+            let layers = layers(dir.path());
+            fs::remove_dir_all(layers[1].join(at)).unwrap();
+            whiteout(&layers[1].join(at));
+            assert_eq!(filled(dir.path(), &layers, "/srv/data"), ["top"], "{at}");
+        }
+        for at in ["srv/data/sub", "srv/data", "srv"] {
+            let dir = tempfile::tempdir().unwrap();
+            let layers = layers(dir.path());
+            opaque(&layers[1].join(at));
+            let names = filled(dir.path(), &layers, "/srv/data");
+            assert_eq!(names, ["middle", "top"], "{at}");
+        }
+    }
+
+    #[test]
+    fn links_on_the_way_are_followed_through_all_layers() {
+        let dir = tempfile::tempdir().unwrap();
+        let layers = layers(dir.path());
+        std::os::unix::fs::symlink("srv", layers[0].join("var")).unwrap();
+        let names = filled(dir.path(), &layers, "/var/data");
+        assert_eq!(names, ["bottom", "middle", "top"]);
     }
 
     #[test]

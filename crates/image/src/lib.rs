@@ -9,6 +9,7 @@ pub mod digest;
 pub mod error;
 pub mod ingest;
 pub mod manifest;
+pub mod overlay;
 pub mod pack;
 pub mod platform;
 pub mod pull;

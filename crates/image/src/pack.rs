@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
+use weft_stdx::facts;
 use weft_sys::path::{is_kernel_filesystem, reopen};
 
 use crate::error::{ErrorKind, io_kind};
@@ -17,8 +18,6 @@ use crate::unpack::{Ids, shown};
 
 /// Most files with several names that are remembered; further ones are stored once per name.
 const LINKS_MAX: usize = 1 << 20;
-/// Bytes of all attribute names of one file, and of one value (the kernel's own limit).
-const XATTR_BYTES_MAX: usize = 64 << 10;
 /// Longest name a plain header takes.
 const NAME_MAX: usize = 100;
 
@@ -276,37 +275,21 @@ impl Read for &mut Exactly {
 
 /// The attributes that mean something elsewhere, with their names in the archive.
 fn xattrs(file: BorrowedFd<'_>, ids: Ids) -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut names = vec![0_u8; XATTR_BYTES_MAX];
-    let length = match rustix::fs::flistxattr(file, &mut names[..]) {
-        Ok(length) => length,
-        Err(Errno::NOTSUP) => return Ok(Vec::new()),
-        Err(errno) => return Err(errno.into()),
+    let capability = |name: &CStr| name == c"security.capability";
+    let wanted = |name: &CStr| {
+        let text = name.to_bytes();
+        let user = text.starts_with(b"user.") && !text.starts_with(b"user.overlay.");
+        name.to_str().is_ok() && (user || capability(name))
     };
-    names.truncate(length);
     let mut found = Vec::new();
-    for name in names.split_inclusive(|byte| *byte == 0) {
-        let Ok(name) = CStr::from_bytes_with_nul(name) else {
-            continue;
-        };
-        let Ok(text) = name.to_str() else { continue };
-        let capability = text == "security.capability";
-        if !capability && (!text.starts_with("user.") || text.starts_with("user.overlay.")) {
-            continue;
-        }
-        let mut value = vec![0_u8; XATTR_BYTES_MAX];
-        let length = match rustix::fs::fgetxattr(file, name, &mut value[..]) {
-            Ok(length) => length,
-            // Removed since it was listed.
-            Err(Errno::NODATA) => continue,
-            Err(errno) => return Err(errno.into()),
-        };
-        value.truncate(length);
-        let value = if capability {
+    for (name, value) in facts::xattrs(file, wanted)? {
+        let value = if capability(&name) {
             unbound(value, ids)
         } else {
             Some(value)
         };
-        found.extend(value.map(|value| (format!("SCHILY.xattr.{text}"), value)));
+        let name = format!("SCHILY.xattr.{}", name.to_string_lossy());
+        found.extend(value.map(|value| (name, value)));
     }
     Ok(found)
 }

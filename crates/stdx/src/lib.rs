@@ -1,8 +1,9 @@
-//! What std lacks: atomic file replacement, removal of trees, names that are safe as
+//! What std lacks: atomic file replacement, removal of trees, a file's facts, names that are safe as
 //! file names, pools, the clock, random ids.
 //! Knows nothing about containers.
 
 pub mod clock;
+pub mod facts;
 pub mod file;
 pub mod id;
 pub mod name;

@@ -13,7 +13,8 @@ use rustix::io::Errno;
 /// moved up to the top, so that whoever nests a million directories is no match.
 const DEPTH_MAX: usize = 64;
 
-const DIRECTORY: OFlags = OFlags::RDONLY
+/// How a directory is opened that must be no link to one.
+pub const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);

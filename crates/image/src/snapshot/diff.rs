@@ -1,22 +1,21 @@
-//! Owns telling what a container changed, from overlayfs's upper directory: whiteouts (0/0
-//! character devices) are deletions. Never looks at the merged view.
+//! Owns telling what a container changed, from overlayfs's upper directory: whiteouts are
+//! deletions. Never looks at the merged view.
 
 use std::collections::HashSet;
-use std::ffi::{CStr, OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, Stat};
 use rustix::io::Errno;
+use weft_stdx::tree::DIRECTORY;
 use weft_sys::path::Root;
 
 use super::Mounts;
+use crate::overlay::{is_whiteout, visible, without_links};
 use crate::store::tree::DEPTH_MAX;
-
-/// Links followed before a path counts as a loop, as the kernel has it.
-const LINKS_MAX: usize = 40;
 
 /// One path that differs from the image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,11 +36,6 @@ pub enum ChangeKind {
     /// In the image only.
     Deleted,
 }
-
-pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// Paths that something is mounted on, in a container: whoever runs it makes what is missing.
 struct Ours {
@@ -103,46 +97,6 @@ impl Ours {
     }
 }
 
-/// `path` as it is once the links in it are followed, in what the `layers` (top first) show.
-fn without_links(layers: &[Root], path: &Path) -> PathBuf {
-    let parts = |path: &Path| -> Vec<OsString> {
-        let parts = path.components().rev();
-        parts.map(|part| part.as_os_str().to_owned()).collect()
-    };
-    let mut left = parts(path);
-    let mut done = PathBuf::from("/");
-    let mut links = 0;
-    while let Some(part) = left.pop() {
-        match part.as_bytes() {
-            b"/" => done = PathBuf::from("/"),
-            b"." => {}
-            b".." => drop(done.pop()),
-            _ => {
-                let link = link_at(layers, &done.join(&part));
-                match link.filter(|_| links < LINKS_MAX) {
-                    Some(link) => {
-                        links += 1;
-                        left.extend(parts(&link));
-                    }
-                    None => done.push(part),
-                }
-            }
-        }
-    }
-    done
-}
-
-/// What the link at `path`, in whose directory there are none, says in the topmost layer that has
-/// anything there.
-fn link_at(layers: &[Root], path: &Path) -> Option<PathBuf> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW;
-    let handle = layers
-        .iter()
-        .find_map(|layer| layer.open(path, flags).ok())?;
-    let link = rustix::fs::readlinkat(handle, c"", Vec::new()).ok()?;
-    Some(PathBuf::from(OsStr::from_bytes(link.as_bytes())))
-}
-
 /// `lower` are the directories that lie below `upper` here, top first.
 fn walk(
     upper: &OwnedFd,
@@ -197,45 +151,4 @@ fn walk(
         }
     }
     Ok(())
-}
-
-fn is_whiteout(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
-}
-
-/// What `name` is in `lower` (top first): `None` if nothing, else the directories to merge, each
-/// with the number of the one it is in (none for a file).
-pub(super) fn visible(lower: &[OwnedFd], name: &CStr) -> io::Result<Option<Vec<(usize, OwnedFd)>>> {
-    let mut merged: Option<Vec<(usize, OwnedFd)>> = None;
-    for (at, dir) in lower.iter().enumerate() {
-        let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(Errno::NOENT) => continue,
-            Err(errno) => return Err(errno.into()),
-        };
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::CharacterDevice if is_whiteout(&stat) => break,
-            FileType::Directory => {
-                let fd = rustix::fs::openat(dir, name, DIRECTORY, Mode::empty())?;
-                let opaque = is_opaque(fd.as_fd());
-                merged.get_or_insert_default().push((at, fd));
-                if opaque {
-                    break;
-                }
-            }
-            _ => {
-                merged.get_or_insert_default();
-                break;
-            }
-        }
-    }
-    Ok(merged)
-}
-
-fn is_opaque(dir: BorrowedFd<'_>) -> bool {
-    let mut value = [0_u8; 1];
-    matches!(
-        rustix::fs::fgetxattr(dir, c"trusted.overlay.opaque", &mut value),
-        Ok(1)
-    ) && value == *b"y"
 }

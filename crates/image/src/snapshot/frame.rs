@@ -4,24 +4,20 @@
 //! Never holds anything but directories.
 
 use std::collections::HashSet;
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, fgetxattr, flistxattr,
-    fsetxattr, futimens, mkdirat, openat,
-};
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
-use weft_stdx::file;
+use weft_stdx::tree::DIRECTORY;
+use weft_stdx::{facts, file};
 
-use super::diff::{DIRECTORY, visible};
+use crate::overlay::visible;
 
 /// Largest list of implied directories that is read; unpacking stops before it gets larger.
 const LIST_MAX: u64 = crate::unpack::NAMES_MAX as u64 * 2;
-/// Bytes of all extended attributes of one directory.
-const XATTR_BYTES_MAX: usize = 64 << 10;
 
 /// The file beside a layer's `fs` with the directories it implies: each name ends in NUL, the
 /// layer's root has an empty one. Missing when there are none.
@@ -195,40 +191,10 @@ impl Maker<'_> {
     }
 }
 
-/// Owner, attributes, mode and times.
+/// Overlayfs's own marks are of the layer they are in.
 fn copy_facts(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
-    let about = rustix::fs::statat(from, c"", AtFlags::EMPTY_PATH)?;
-    let (uid, gid) = (Uid::from_raw(about.st_uid), Gid::from_raw(about.st_gid));
-    rustix::fs::fchown(to, Some(uid), Some(gid))?;
-    copy_xattrs(from, to)?;
-    rustix::fs::fchmod(to, Mode::from_raw_mode(about.st_mode & 0o7777))?;
-    let time = |seconds, nanoseconds: u64| Timespec {
-        tv_sec: seconds,
-        tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
-    };
-    let times = Timestamps {
-        last_access: time(about.st_atime, about.st_atime_nsec),
-        last_modification: time(about.st_mtime, about.st_mtime_nsec),
-    };
-    Ok(futimens(to, &times)?)
-}
-
-fn copy_xattrs(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
-    let mut names = vec![0_u8; XATTR_BYTES_MAX];
-    let length = match flistxattr(from, &mut names[..]) {
-        Ok(length) => length,
-        Err(Errno::NOTSUP) => return Ok(()),
-        Err(errno) => return Err(errno.into()),
-    };
-    for name in names[..length].split_inclusive(|byte| *byte == 0) {
-        // Overlayfs's own marks are of the layer they are in.
-        if name.starts_with(b"trusted.overlay.") {
-            continue;
-        }
-        let name = CStr::from_bytes_with_nul(name).map_err(io::Error::other)?;
-        let mut value = vec![0_u8; XATTR_BYTES_MAX];
-        let size = fgetxattr(from.as_fd(), name, &mut value[..])?;
-        fsetxattr(to, name, &value[..size], XattrFlags::empty())?;
-    }
-    Ok(())
+    let about = rustix::fs::fstat(from)?;
+    facts::copy(&about, from, to, |name| {
+        !name.to_bytes().starts_with(b"trusted.overlay.")
+    })
 }

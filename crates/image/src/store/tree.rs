@@ -6,16 +6,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode};
 use rustix::io::Errno;
+use weft_stdx::tree::DIRECTORY;
 
 /// Deepest tree that is walked; each level holds one descriptor.
 pub(crate) const DEPTH_MAX: usize = 512;
-
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// Bytes that a file, or the files of a tree, take on disk. Of a file with several names each counts a part.
 pub(crate) fn disk_usage(path: &Path) -> io::Result<u64> {

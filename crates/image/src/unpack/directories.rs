@@ -3,28 +3,23 @@
 //! Never opens anything but beneath the root.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
-use weft_stdx::tree::unlink_at;
+use weft_stdx::tree::{DIRECTORY, unlink_at};
 use weft_sys::path::{Root, is_kernel_filesystem};
 
 use super::path::c_string;
-use super::place::{is_whiteout, set_opaque};
 use super::{NAMES_MAX, UnpackError, shown};
+use crate::overlay::{is_whiteout, set_opaque};
 
 /// Most descriptors held at once.
 const CACHED_MAX: usize = 128;
-
-pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 pub(super) struct Directories {
     root: Root,
@@ -143,7 +138,7 @@ impl Directories {
         let name = c_string(&path[cut.map_or(0, |at| at + 1)..]);
         let mode = Mode::from_raw_mode(0o755);
         let made = match rustix::fs::mkdirat(&parent, &*name, mode) {
-            Err(Errno::EXIST) if is_whiteout(parent.as_fd(), &name) => {
+            Err(Errno::EXIST) if stands_for_deletion(&parent, &name) => {
                 unlink_at(parent.as_fd(), &name).map_err(failed("replace", path))?;
                 rustix::fs::mkdirat(&parent, &*name, mode).map(|()| true)
             }
@@ -225,6 +220,11 @@ impl Directories {
         }
         Ok(())
     }
+}
+
+fn stands_for_deletion(dir: &OwnedFd, name: &CStr) -> bool {
+    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+    stat.is_ok_and(|stat| is_whiteout(&stat))
 }
 
 /// In a tree somebody else arranges, a name may lead into the kernel's own files.

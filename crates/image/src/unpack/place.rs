@@ -7,15 +7,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
-use weft_stdx::tree::{remove_at, unlink_at};
+use weft_stdx::tree::{DIRECTORY, remove_at, unlink_at};
 
 use super::attributes::{self, Target};
-use super::directories::{DIRECTORY, Directories, failed, times};
+use super::directories::{Directories, failed, times};
 use super::path::{Clean, c_string};
 use super::reader::{Archive, Entry, Kind};
 use super::{Ids, Limits, Tree, UnpackError, shown};
+use crate::overlay::{is_whiteout, set_opaque};
 
 /// A piece of zeros at least this long becomes a hole.
 const HOLE_MIN: usize = 4096;
@@ -151,7 +152,7 @@ impl Place {
                     self.directories.forget();
                     rustix::fs::mkdirat(dir, name, Mode::RWXU)
                         .map_err(|e| failed("create directory", path.bytes())(e.into()))?;
-                    self.rules.layer && stands_for_deletion(&stat)
+                    self.rules.layer && is_whiteout(&stat)
                 }
             }
             Err(errno) => return Err(failed("create directory", path.bytes())(errno.into())),
@@ -452,21 +453,6 @@ fn kinds(present: &'static str, path: &Clean, new: &'static str) -> UnpackError 
 fn look(dir: BorrowedFd<'_>, name: &CStr, path: &Clean) -> Result<Stat, UnpackError> {
     rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(|e| failed("look at", path.bytes())(e.into()))
-}
-
-fn stands_for_deletion(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
-}
-
-pub(super) fn is_whiteout(dir: BorrowedFd<'_>, name: &CStr) -> bool {
-    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
-    stat.is_ok_and(|stat| stands_for_deletion(&stat))
-}
-
-/// Marks a directory as hiding those below it; containers' overlays are mounted by the host's
-/// root, so the attribute is the trusted one.
-pub(super) fn set_opaque(dir: BorrowedFd<'_>) -> Result<(), Errno> {
-    rustix::fs::fsetxattr(dir, c"trusted.overlay.opaque", b"y", XattrFlags::empty())
 }
 
 fn is_zero(data: &[u8]) -> bool {
