@@ -1,6 +1,7 @@
 //! Owns bringing an image from a registry into the store. Never makes anything visible before
 //! all of it is here and verified.
 
+mod partial;
 mod transfer;
 
 use std::sync::Arc;

@@ -2,22 +2,20 @@
 //! shared by all pulls that need it. Never outlives the last of them.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::fs::FlockOperation;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::LayerState;
+use super::partial::{PartialFeed, open_partial};
 use crate::digest::Digest;
 use crate::error::ErrorKind;
-use crate::ingest::{Expected, Feed, IngestError, Measured};
+use crate::ingest::{Expected, IngestError, Measured};
 use crate::manifest::Descriptor;
 use crate::registry::{RegistryError, Repository};
 use crate::store::{Inner, StoreError};
@@ -31,8 +29,6 @@ const RESUMES: u32 = 5;
 /// How often it is taken up again at all.
 const RESUMES_MAX: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(200);
-/// How much of an interrupted download is read back at a time.
-const PIECE: usize = 256 << 10;
 
 /// A layer could not be brought.
 #[derive(Debug, thiserror::Error)]
@@ -193,7 +189,7 @@ struct Job {
 
 /// What the network side hands to the unpacking side. A channel that closes without `End` means
 /// that nobody wants the layer any more.
-enum Message {
+pub(super) enum Message {
     Data(Bytes),
     End,
     Failed(TransferError),
@@ -363,67 +359,6 @@ fn unpack(
                 let _ = std::fs::remove_file(&path);
             }
             Err(error.into())
-        }
-    }
-}
-
-/// Opens (or makes) the partial download and waits until nobody else writes it: a pull that was
-/// just stopped may still be finishing its last piece.
-fn open_partial(path: &Path, size: u64) -> io::Result<(File, u64)> {
-    loop {
-        let mut options = std::fs::OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o600);
-        let mut file = options.open(path)?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
-        let locked = file.metadata()?;
-        let present = std::fs::symlink_metadata(path);
-        if !present.is_ok_and(|present| present.ino() == locked.ino()) {
-            // It was finished or discarded while we waited.
-            continue;
-        }
-        let mut have = locked.len();
-        if have > size {
-            file.set_len(0)?;
-            have = 0;
-        }
-        file.seek(SeekFrom::Start(0))?;
-        return Ok((file, have));
-    }
-}
-
-struct PartialFeed {
-    /// Appends always go to its end; reads start at its beginning.
-    file: File,
-    /// Bytes of an earlier download still to be read back.
-    left: u64,
-    receive: mpsc::Receiver<Message>,
-    /// Why the network side gave up.
-    failure: Option<TransferError>,
-}
-
-impl Feed for PartialFeed {
-    fn next(&mut self) -> io::Result<Option<Bytes>> {
-        if self.left > 0 {
-            let step = self.left.min(PIECE as u64);
-            let mut piece = vec![0; usize::try_from(step).expect("at most a piece")];
-            self.file.read_exact(&mut piece)?;
-            self.left -= step;
-            return Ok(Some(piece.into()));
-        }
-        match self.receive.blocking_recv() {
-            Some(Message::Data(piece)) => {
-                self.file.write_all(&piece)?;
-                Ok(Some(piece))
-            }
-            Some(Message::End) => Ok(None),
-            Some(Message::Failed(failure)) => {
-                self.failure = Some(failure);
-                Err(io::ErrorKind::ConnectionAborted.into())
-            }
-            None => {
-                self.failure = Some(TransferError::Stopped);
-                Err(io::ErrorKind::Interrupted.into())
-            }
         }
     }
 }

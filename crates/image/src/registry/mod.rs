@@ -8,6 +8,7 @@ mod endpoint;
 mod error;
 mod guard;
 mod login;
+mod response;
 mod tls;
 mod token;
 
@@ -15,9 +16,8 @@ use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::Url;
+use reqwest::header::CONTENT_TYPE;
 
 pub use config::{Credentials, RegistryConfig, RegistrySettings, Timeouts};
 pub use credentials::CredentialsError;
@@ -26,9 +26,10 @@ pub use error::RegistryError;
 use crate::digest::{Digest, Hasher};
 use crate::manifest::{self, Descriptor, MANIFEST_MAX};
 use crate::reference::{DEFAULT_DOMAIN, Reference};
-use crate::wire::RegistryErrors;
 use credentials::Found;
 use endpoint::{Ask, Endpoint};
+pub(crate) use response::BlobStream;
+use response::{ok, read_all, stream};
 
 /// Where docker.io's registry really is.
 const DOCKER_IO: &str = "registry-1.docker.io";
@@ -38,10 +39,6 @@ const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Attempts when nothing even answers.
 const CONNECT_ATTEMPTS: u32 = 2;
-/// Longest pause a registry can ask for.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Largest error body that is read.
-const ERROR_MAX: u64 = 64 << 10;
 
 /// One repository at its registry (and mirrors).
 pub(crate) struct Repository {
@@ -59,15 +56,6 @@ pub(crate) struct Fetched {
     pub bytes: Vec<u8>,
     pub media_type: String,
     pub digest: Digest,
-}
-
-/// A blob on its way, from some byte on.
-#[derive(Debug)]
-pub(crate) struct BlobStream {
-    response: Response,
-    /// Bytes to pass over: the registry ignored the range.
-    skip: u64,
-    host: String,
 }
 
 impl Repository {
@@ -278,148 +266,6 @@ impl Repository {
         }
         Err(failure.expect("there is at least one endpoint"))
     }
-}
-
-impl BlobStream {
-    /// The next bytes; `None` when the connection ends, complete or not.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
-        loop {
-            let piece = self.response.chunk().await;
-            let failed = |source: reqwest::Error| RegistryError::Transfer {
-                host: self.host.clone(),
-                source: source.without_url(),
-            };
-            let Some(mut piece) = piece.map_err(failed)? else {
-                return Ok(None);
-            };
-            if self.skip > 0 {
-                let over = self.skip.min(piece.len() as u64);
-                self.skip -= over;
-                piece = piece.slice(usize::try_from(over).expect("no more than the piece")..);
-            }
-            if !piece.is_empty() {
-                return Ok(Some(piece));
-            }
-        }
-    }
-}
-
-async fn stream(
-    endpoint: &Endpoint,
-    ask: &Ask<'_>,
-    response: Response,
-) -> Result<BlobStream, RegistryError> {
-    let host = endpoint.host.clone();
-    if response.status() == StatusCode::PARTIAL_CONTENT {
-        let range = response
-            .headers()
-            .get(CONTENT_RANGE)
-            .and_then(|value| value.to_str().ok());
-        let start = range.and_then(|range| {
-            range
-                .strip_prefix("bytes ")?
-                .split('-')
-                .next()?
-                .parse()
-                .ok()
-        });
-        if start != Some(ask.from) {
-            return Err(endpoint.answer(ask.what, "it sends another range than asked for"));
-        }
-        return Ok(BlobStream {
-            response,
-            skip: 0,
-            host,
-        });
-    }
-    let response = ok(endpoint, ask, response).await?;
-    Ok(BlobStream {
-        response,
-        skip: ask.from,
-        host,
-    })
-}
-
-/// Lets 200 pass and turns everything else into an error.
-async fn ok(
-    endpoint: &Endpoint,
-    ask: &Ask<'_>,
-    response: Response,
-) -> Result<Response, RegistryError> {
-    let status = response.status();
-    if status == StatusCode::OK {
-        return Ok(response);
-    }
-    let wait = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok());
-    let wait = wait
-        .and_then(|seconds| seconds.parse().ok())
-        .map(Duration::from_secs);
-    let body = read_all(endpoint, response, ERROR_MAX, ask.what)
-        .await
-        .unwrap_or_default();
-    let said = said(&body);
-    let (host, what) = (endpoint.host.clone(), ask.what.to_owned());
-    Err(match status {
-        StatusCode::NOT_FOUND => RegistryError::NotFound { what, host, said },
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => endpoint.refused(ask),
-        status => {
-            if status == StatusCode::TOO_MANY_REQUESTS
-                && let Some(wait) = wait
-            {
-                tokio::time::sleep(wait.min(PAUSE_MAX)).await;
-            }
-            RegistryError::Status {
-                host,
-                status,
-                what,
-                said,
-            }
-        }
-    })
-}
-
-/// What a registry's error body says, fit for one line.
-fn said(body: &[u8]) -> String {
-    let errors: RegistryErrors = serde_json::from_slice(body).unwrap_or_default();
-    let Some(error) = errors.errors.first() else {
-        return String::new();
-    };
-    let text = if error.message.is_empty() {
-        &error.code
-    } else {
-        &error.message
-    };
-    let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
-    if text.is_empty() {
-        text
-    } else {
-        format!(": {text}")
-    }
-}
-
-async fn read_all(
-    endpoint: &Endpoint,
-    mut response: Response,
-    limit: u64,
-    what: &str,
-) -> Result<Vec<u8>, RegistryError> {
-    let url = response.url().clone();
-    let mut bytes = Vec::new();
-    while let Some(piece) = response
-        .chunk()
-        .await
-        .map_err(|e| endpoint.broken(&url, e))?
-    {
-        bytes.extend_from_slice(&piece);
-        if bytes.len() as u64 > limit {
-            let (what, host) = (what.to_owned(), endpoint.host.clone());
-            return Err(RegistryError::Large { what, host, limit });
-        }
-    }
-    Ok(bytes)
 }
 
 /// Tries again after transient failures, at most [`ATTEMPTS`] times in all.

@@ -3,7 +3,9 @@
 //! or writes a path of the host by name, never runs anything.
 
 mod attributes;
+mod content;
 mod directories;
+mod header;
 mod path;
 mod pax;
 mod place;

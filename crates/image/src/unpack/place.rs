@@ -12,14 +12,13 @@ use rustix::io::Errno;
 use weft_stdx::tree::{DIRECTORY, remove_at, unlink_at};
 
 use super::attributes::{self, Target};
+use super::content;
 use super::directories::{Directories, failed, times};
 use super::path::{Clean, c_string};
 use super::reader::{Archive, Entry, Kind};
 use super::{Ids, Limits, Tree, UnpackError, shown};
 use crate::overlay::{is_whiteout, set_opaque};
 
-/// A piece of zeros at least this long becomes a hole.
-const HOLE_MIN: usize = 4096;
 const LINK_MAX: usize = 4095;
 
 pub(super) struct Place {
@@ -217,40 +216,11 @@ impl Place {
         fd: &OwnedFd,
         archive: &mut Archive<R>,
     ) -> Result<(), UnpackError> {
-        let whole = [(0, entry.size)];
-        let pieces = entry.sparse.as_deref().unwrap_or(&whole);
-        let stored: u64 = pieces.iter().map(|(_, length)| length).sum();
-        self.bytes = self.bytes.saturating_add(stored);
+        self.bytes = self.bytes.saturating_add(content::stored(entry));
         if self.bytes > self.limits.bytes {
             return Err(UnpackError::Limit("bytes", self.limits.bytes));
         }
-        let mut end = 0;
-        for (offset, length) in pieces {
-            let (mut at, mut left) = (*offset, *length);
-            while left > 0 {
-                let data = archive.data()?;
-                if data.is_empty() {
-                    return Err(UnpackError::Format(format!(
-                        "{} is cut short",
-                        shown(&entry.path)
-                    )));
-                }
-                let step = data.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                let hole = step >= HOLE_MIN && is_zero(&data[..step]);
-                if !hole {
-                    write_at(fd, &data[..step], at).map_err(failed("write", path.bytes()))?;
-                    end = at + step as u64;
-                }
-                archive.used(step);
-                at += step as u64;
-                left -= step as u64;
-            }
-        }
-        if end < entry.size {
-            rustix::fs::ftruncate(fd, entry.size)
-                .map_err(|e| failed("extend", path.bytes())(e.into()))?;
-        }
-        Ok(())
+        content::write(entry, path, fd, archive)
     }
 
     fn hard_link(
@@ -453,25 +423,4 @@ fn kinds(present: &'static str, path: &Clean, new: &'static str) -> UnpackError 
 fn look(dir: BorrowedFd<'_>, name: &CStr, path: &Clean) -> Result<Stat, UnpackError> {
     rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(|e| failed("look at", path.bytes())(e.into()))
-}
-
-fn is_zero(data: &[u8]) -> bool {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    data.chunks(ZEROS.len())
-        .all(|chunk| *chunk == ZEROS[..chunk.len()])
-}
-
-fn write_at(fd: &OwnedFd, mut data: &[u8], mut at: u64) -> io::Result<()> {
-    while !data.is_empty() {
-        match rustix::io::pwrite(fd, data, at) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                data = &data[written..];
-                at += written as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Ok(())
 }

@@ -2,8 +2,8 @@
 //! Never reads the data.
 
 use super::UnpackError;
+use super::header::natural;
 use super::pax::decimal;
-use super::reader::natural;
 
 /// Most pieces of one sparse file.
 const PIECES_MAX: usize = 1 << 20;
