@@ -1,13 +1,11 @@
-//! Networks as the faces see them, and a container's way onto and off them.
+//! A container's way onto its networks and off them.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsFd;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use weft_network::{
-    Attach, AttachError, Attachment, DEFAULT_NETWORK, ErrorKind, Mac, Network, NetworkSpec,
-    PortSpec as NetPort, Protocol as NetProtocol,
+    Attach, AttachError, Attachment, DEFAULT_NETWORK, ErrorKind, Mac, PortSpec as NetPort,
+    Protocol as NetProtocol,
 };
 
 use crate::container::record::{AttachmentRecord, PublishedPort, Record};
@@ -16,131 +14,11 @@ use crate::error::{EngineError, ErrorCode, Result};
 use crate::namespaces::Namespaces;
 use crate::spec::{NetworkAttach, NetworkMode, Protocol};
 
-/// A network and the containers on it.
-#[derive(Debug, Clone)]
-pub struct NetworkView {
-    /// The network.
-    pub network: Network,
-    /// Running containers on it: id, name, attachment.
-    pub containers: Vec<(String, String, AttachmentRecord)>,
-}
+mod objects;
+
+pub use objects::NetworkView;
 
 impl Engine {
-    /// Every network, the default one first.
-    pub fn networks(&self) -> Vec<NetworkView> {
-        self.inner
-            .network
-            .networks()
-            .into_iter()
-            .map(|n| self.network_view(n))
-            .collect()
-    }
-
-    /// One network, by name or id.
-    ///
-    /// # Errors
-    /// No such network.
-    pub fn inspect_network(&self, reference: &str) -> Result<NetworkView> {
-        Ok(self.network_view(self.network(reference)?))
-    }
-
-    fn network_view(&self, network: Network) -> NetworkView {
-        let mut containers = Vec::new();
-        for container in self.inner.containers.all() {
-            container.with(|r| {
-                let here = r.attachments.iter().filter(|a| a.network_id == network.id);
-                containers.extend(here.map(|a| (r.id.clone(), r.name.clone(), a.clone())));
-            });
-        }
-        NetworkView {
-            network,
-            containers,
-        }
-    }
-
-    /// The network `reference` names; empty and Docker's words for it mean the default one.
-    pub(crate) fn network(&self, reference: &str) -> Result<Network> {
-        let name = if matches!(reference, "" | "default" | "bridge") {
-            DEFAULT_NETWORK
-        } else {
-            reference
-        };
-        self.inner.network.find(name).ok_or_else(|| {
-            EngineError::new(
-                ErrorCode::NotFound,
-                format!("network {reference} not found"),
-            )
-        })
-    }
-
-    /// Makes a network; answers its id.
-    ///
-    /// # Errors
-    /// The name is taken or none, the subnet overlaps, none is left.
-    pub async fn create_network(&self, spec: NetworkSpec) -> Result<String> {
-        let name = spec.name.clone();
-        let network = self
-            .blocking(move |engine| engine.inner.network.create(spec))
-            .await
-            .map_err(|e| {
-                EngineError::caused(code(e.kind()), format!("create network {name}"), e)
-            })?;
-        self.network_event("create", &network, None);
-        Ok(network.id)
-    }
-
-    /// Removes a network.
-    ///
-    /// # Errors
-    /// No such network, or a container is on it.
-    pub async fn remove_network(&self, reference: &str) -> Result<()> {
-        let network = self.network(reference)?;
-        let on_it = self.network_view(network.clone()).containers;
-        if !on_it.is_empty() {
-            let names: Vec<String> = on_it.into_iter().map(|(_, name, _)| name).collect();
-            return Err(EngineError::conflict(format!(
-                "network {reference} has active endpoints: {}; stop or disconnect them first",
-                names.join(", ")
-            )));
-        }
-        let id = network.id.clone();
-        self.blocking(move |engine| engine.inner.network.remove(&id))
-            .await
-            .map_err(|e| {
-                EngineError::caused(code(e.kind()), format!("remove network {reference}"), e)
-            })?;
-        self.network_event("destroy", &network, None);
-        Ok(())
-    }
-
-    /// Removes networks no container is on or will be on at its next start.
-    ///
-    /// # Errors
-    /// The first that can't be removed.
-    pub async fn prune_networks(&self, filter: &crate::PruneFilter) -> Result<Vec<String>> {
-        let mut wanted = Vec::new();
-        for container in self.inner.containers.all() {
-            container.with(|r| {
-                if let NetworkMode::Networks(list) = &r.spec.network {
-                    wanted.extend(list.iter().map(|n| n.network.clone()));
-                }
-            });
-        }
-        let mut removed = Vec::new();
-        for view in self.networks() {
-            let network = view.network;
-            let used = !view.containers.is_empty()
-                || wanted.contains(&network.name)
-                || wanted.contains(&network.id);
-            let old = filter.until_ns.is_none_or(|u| network.created_ns < u);
-            if !network.is_default && !used && old && filter.allows(&network.labels) {
-                self.remove_network(&network.id).await?;
-                removed.push(network.name);
-            }
-        }
-        Ok(removed)
-    }
-
     /// Puts a container onto a further network, at once when it runs.
     ///
     /// # Errors
@@ -359,19 +237,6 @@ impl Engine {
             },
             interface,
         })
-    }
-
-    fn network_event(&self, action: &str, network: &Network, container: Option<&str>) {
-        let mut attributes = BTreeMap::from([
-            ("name".to_owned(), network.name.clone()),
-            ("type".to_owned(), "bridge".to_owned()),
-        ]);
-        if let Some(id) = container {
-            attributes.insert("container".to_owned(), id.to_owned());
-        }
-        self.inner
-            .events
-            .emit("network", action, &network.id, attributes);
     }
 }
 
