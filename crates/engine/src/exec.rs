@@ -70,6 +70,13 @@ impl Sessions {
         })
     }
 
+    /// One as it stands.
+    fn seen(&self, id: &str) -> Result<Session> {
+        let session = self.get(id)?;
+        let session = session.lock().expect("no holder panics");
+        Ok(session.clone())
+    }
+
     fn add(&self, id: String, session: Session) -> Result<()> {
         let mut all = self.by_id.lock().expect("no holder panics");
         let same = |s: &Arc<Mutex<Session>>| {
@@ -285,13 +292,7 @@ impl Engine {
     /// # Errors
     /// It does not run.
     pub async fn exec_resize(&self, id: &str, rows: u16, cols: u16) -> Result<()> {
-        let session = self
-            .inner
-            .execs
-            .get(id)?
-            .lock()
-            .expect("no holder panics")
-            .clone();
+        let session = self.inner.execs.seen(id)?;
         if !session.started || session.exit_code.is_some() {
             return Err(EngineError::conflict(format!("exec {id} does not run")));
         }
@@ -308,16 +309,8 @@ impl Engine {
 
     /// A client has left the session by the detach keys.
     pub fn exec_detached(&self, id: &str) {
-        let session = self.inner.execs.get(id);
-        let container = session.and_then(|session| {
-            let id = session
-                .lock()
-                .expect("no holder panics")
-                .container_id
-                .clone();
-            self.find(&id)
-        });
-        if let Ok(container) = container {
+        let session = self.inner.execs.seen(id);
+        if let Ok(container) = session.and_then(|session| self.find(&session.container_id)) {
             self.emit(&container, "exec_detach", &[("execID", id.to_owned())]);
         }
     }
@@ -327,13 +320,7 @@ impl Engine {
     /// # Errors
     /// No such session.
     pub fn exec_inspect(&self, id: &str) -> Result<ExecView> {
-        let session = self
-            .inner
-            .execs
-            .get(id)?
-            .lock()
-            .expect("no holder panics")
-            .clone();
+        let session = self.inner.execs.seen(id)?;
         Ok(ExecView {
             id: id.to_owned(),
             container_id: session.container_id,

@@ -26,6 +26,25 @@ impl<T> Interruptible<T> {
             runtime,
         }
     }
+    /// What `operation` answers, unless the copy has to leave first.
+    fn unless_left<R>(
+        &mut self,
+        operation: impl AsyncFnOnce(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let Self {
+            inner,
+            leave,
+            stays,
+            runtime,
+        } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                error = left(leave, *stays) => Err(error),
+                answer = operation(inner) => answer,
+            }
+        })
+    }
 }
 
 async fn left(leave: &mut watch::Receiver<u64>, stays: u64) -> io::Error {
@@ -36,52 +55,16 @@ async fn left(leave: &mut watch::Receiver<u64>, stays: u64) -> io::Error {
 
 impl<T: AsyncRead + Unpin> Read for Interruptible<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Self {
-            inner,
-            leave,
-            stays,
-            runtime,
-        } = self;
-        runtime.block_on(async {
-            tokio::select! {
-                biased;
-                error = left(leave, *stays) => Err(error),
-                read = inner.read(buffer) => read,
-            }
-        })
+        self.unless_left(async |inner| inner.read(buffer).await)
     }
 }
 
 impl<T: AsyncWrite + Unpin> Write for Interruptible<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Self {
-            inner,
-            leave,
-            stays,
-            runtime,
-        } = self;
-        runtime.block_on(async {
-            tokio::select! {
-                biased;
-                error = left(leave, *stays) => Err(error),
-                written = inner.write(bytes) => written,
-            }
-        })
+        self.unless_left(async |inner| inner.write(bytes).await)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let Self {
-            inner,
-            leave,
-            stays,
-            runtime,
-        } = self;
-        runtime.block_on(async {
-            tokio::select! {
-                biased;
-                error = left(leave, *stays) => Err(error),
-                flushed = inner.flush() => flushed,
-            }
-        })
+        self.unless_left(async |inner| inner.flush().await)
     }
 }
