@@ -4,6 +4,7 @@
 //! exists nowhere else: each rule is a function in `tidy` with its own test.
 
 mod bench;
+mod binary;
 mod count;
 mod fuzz;
 mod lane;
@@ -22,7 +23,9 @@ usage: cargo xtask <command>
   test   install what the tests need, then fmt, clippy, tidy and every test lane; with --long
          every race for a minute, every step of a launch
   tidy   the rules of the house, without building weft
-  fuzz   damaged input for every parser: [--seconds N] [TARGET…] | --replay TARGET FILE  vm     limits, reboot and power cut on a Debian kernel in a virtual machine  bench  weft and its peers in turn, as ratios: [engines] [runtimes] [pull] [memory] [crowd]
+  fuzz   damaged input for every parser: [--seconds N] [TARGET…] | --replay TARGET FILE
+  vm     limits, reboot and power cut on a Debian kernel in a virtual machine
+  bench  weft and its peers in turn, as ratios: [engines] [runtimes] [pull] [memory] [crowd]
 ";
 
 fn main() -> ExitCode {

@@ -18,23 +18,7 @@ pub fn run(weft: &Path, dir: &Path) -> Result<()> {
     let mut started = 0;
     for index in 0..CROWD {
         let name = format!("c{index}");
-        let args = [
-            "run",
-            "--detach",
-            "--network",
-            "none",
-            "--name",
-            &name,
-            "bench:1",
-            "/bin/busybox",
-            "sleep",
-            "3600",
-        ];
-        let output = engines
-            .weft
-            .command(&args)
-            .output()
-            .context("start a container")?;
+        let output = engines.weft.start_idle(&name)?;
         if !output.status.success() {
             println!(
                 "container {index}: {}",

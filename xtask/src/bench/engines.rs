@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -43,22 +43,7 @@ pub fn run(weft: &Path, dir: &Path) -> Result<()> {
 
 fn exec(engines: &Engines) -> Result<()> {
     for engine in engines.all() {
-        let args = [
-            "run",
-            "--detach",
-            "--network",
-            "none",
-            "--name",
-            "host",
-            "bench:1",
-            "/bin/busybox",
-            "sleep",
-            "3600",
-        ];
-        engine
-            .command(&args)
-            .output()
-            .context("start the container to exec in")?;
+        engine.start_idle("host")?;
     }
     let exec = |engine: &Engine| {
         let engine = engine.clone();
@@ -91,6 +76,15 @@ impl Engine {
             .args(args)
             .envs(self.environment.clone());
         command
+    }
+
+    /// Starts the container `name`, which does nothing for an hour; whether it runs is in the answer.
+    pub fn start_idle(&self, name: &str) -> Result<Output> {
+        let args = ["run", "--detach", "--network", "none", "--name", name];
+        self.command(&args)
+            .args(["bench:1", "/bin/busybox", "sleep", "3600"])
+            .output()
+            .with_context(|| format!("start container {name}"))
     }
 }
 

@@ -35,23 +35,7 @@ pub fn run(weft: &Path, dir: &Path) -> Result<()> {
         .sum();
     for index in 0..CONTAINERS {
         let name = format!("m{index}");
-        let args = [
-            "run",
-            "--detach",
-            "--network",
-            "none",
-            "--name",
-            &name,
-            "bench:1",
-            "/bin/busybox",
-            "sleep",
-            "3600",
-        ];
-        let output = engines
-            .weft
-            .command(&args)
-            .output()
-            .context("start a container")?;
+        let output = engines.weft.start_idle(&name)?;
         if !output.status.success() {
             bail!(
                 "weft run failed: {}",

@@ -12,7 +12,7 @@ mod pull;
 mod runtimes;
 mod stats;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -46,7 +46,8 @@ pub fn command(root: &Path, args: &[&str]) -> Result<bool> {
         bail!("the bench needs root: it starts engines and namespaces");
     }
     packages::ensure(PEERS)?;
-    let weft = build(root)?;
+    println!("building weft for release");
+    let weft = crate::binary::build(root, &["--release"])?;
     versions(&weft);
     let own = std::env::current_exe().context("find this program")?;
     for phase in PHASES
@@ -100,37 +101,6 @@ fn inside(phase: &str, weft: &Path) -> Result<()> {
     let removed =
         std::fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()));
     done.and(removed)
-}
-
-fn build(root: &Path) -> Result<PathBuf> {
-    println!("building weft for release");
-    let args = [
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "weft",
-        "--message-format",
-        "json-render-diagnostics",
-    ];
-    let output = Command::new("cargo")
-        .args(args)
-        .current_dir(root)
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .context("start cargo build")?;
-    if !output.status.success() {
-        bail!("cargo build --release failed");
-    }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut executables = text
-        .lines()
-        .filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
-    Ok(PathBuf::from(
-        executables
-            .next_back()
-            .context("cargo names the binary it built")?,
-    ))
 }
 
 fn versions(weft: &Path) {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::count::Tally;
 use crate::{lane, packages};
@@ -43,7 +43,7 @@ pub fn run(root: &Path) -> Result<Tally> {
     packages::ensure(packages::VM)?;
     let dir = directory(root)?;
     let kernel = kernel::ensure(&dir)?;
-    let weft = build(root)?;
+    let weft = crate::binary::build(root, &[])?;
     let initramfs = kernel::initramfs(&kernel, &dir)?;
     let disk = disk::make(&dir, &weft)?;
     let mut total = Tally::default();
@@ -71,37 +71,6 @@ fn directory(root: &Path) -> Result<PathBuf> {
     let dir = target.join("vm");
     std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
     Ok(dir)
-}
-
-/// Builds weft and says where it is.
-fn build(root: &Path) -> Result<PathBuf> {
-    let args = [
-        "build",
-        "--locked",
-        "--package",
-        "weft",
-        "--message-format",
-        "json-render-diagnostics",
-    ];
-    let output = Command::new("cargo")
-        .args(args)
-        .current_dir(root)
-        .output()
-        .context("start cargo build")?;
-    if !output.status.success() {
-        bail!(
-            "cargo build failed:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut executables = text
-        .lines()
-        .filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
-    let path = executables
-        .next_back()
-        .context("cargo names the binary it built")?;
-    Ok(PathBuf::from(path))
 }
 
 fn qemu(kernel: &Path, initramfs: &Path, disk: &Path, phase: &str) -> Command {
