@@ -4,6 +4,7 @@
 //! order, and fail in the end if any failed.
 
 use futures_util::StreamExt as _;
+use weft_client::ClientError;
 
 use crate::error::{CliError, EXIT_FAILED};
 use crate::session::Session;
@@ -12,7 +13,7 @@ use crate::tree::Outcome;
 /// Operations under way at the same time.
 const CONCURRENT_MAX: usize = 16;
 
-/// Does `operation` on all `names`; `true` as its answer prints the name.
+/// Does `operation` on all `names`. An error whose code is 0 is said, and no failure.
 pub async fn each<'a, F>(
     session: &Session,
     names: &'a [String],
@@ -33,9 +34,19 @@ where
             Ok(()) => session.printer.line(name)?,
             Err(error) => {
                 session.printer.error(&error);
-                code = if error.code() == 0 { 0 } else { EXIT_FAILED };
+                if error.code() != 0 {
+                    code = EXIT_FAILED;
+                }
             }
         }
     }
     Ok(code)
+}
+
+/// What `--force` makes of a removal: what is not there is as good as removed.
+pub fn unless_missing(force: bool, removed: Result<(), ClientError>) -> Result<(), CliError> {
+    match removed {
+        Err(error) if force && error.is_not_found() => Err(CliError::silent(0)),
+        removed => Ok(removed?),
+    }
 }

@@ -7,7 +7,7 @@ use weft_api::docker::{
     NetworkCreateRequest, NetworkDisconnectRequest,
 };
 
-use super::each::each;
+use super::each::{each, unless_missing};
 use super::{inspect, prune};
 use crate::error::CliError;
 use crate::flags::values::{filter, filters, pairs};
@@ -198,10 +198,7 @@ impl RemoveArgs {
     pub async fn run(self, session: &Session) -> Outcome {
         let engine = session.engine().await?;
         each(session, &self.networks, async |name| {
-            match engine.remove_network(name).await {
-                Err(error) if self.force && error.is_not_found() => Err(CliError::silent(0)),
-                outcome => Ok(outcome?),
-            }
+            unless_missing(self.force, engine.remove_network(name).await)
         })
         .await
     }

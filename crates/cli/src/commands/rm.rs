@@ -34,13 +34,11 @@ impl Args {
         };
         each(session, &self.containers, async |name| {
             match engine.remove_container(name, how).await {
-                Ok(()) => Ok(()),
+                // Said, but not counted: the wish is fulfilled.
                 Err(error) if self.force && error.is_not_found() => {
-                    // Said, but not counted: the wish is fulfilled.
-                    session.printer.error(&error.into());
-                    Err(CliError::silent(0))
+                    Err(CliError::from(error).exit(0))
                 }
-                Err(error) => Err(error.into()),
+                removed => Ok(removed?),
             }
         })
         .await

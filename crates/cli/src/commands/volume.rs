@@ -2,9 +2,8 @@
 
 use weft_api::docker::VolumeCreateRequest;
 
-use super::each::each;
+use super::each::{each, unless_missing};
 use super::{inspect, prune};
-use crate::error::CliError;
 use crate::flags::values::{filter, filters, pairs};
 use crate::render::listing::{Column, ListFlags, hidden, print, shown};
 use crate::session::Session;
@@ -126,10 +125,7 @@ impl RemoveArgs {
     pub async fn run(self, session: &Session) -> Outcome {
         let engine = session.engine().await?;
         each(session, &self.volumes, async |name| {
-            match engine.remove_volume(name, self.force).await {
-                Err(error) if self.force && error.is_not_found() => Err(CliError::silent(0)),
-                outcome => Ok(outcome?),
-            }
+            unless_missing(self.force, engine.remove_volume(name, self.force).await)
         })
         .await
     }

@@ -9,7 +9,7 @@ use weft_testkit::command::{Background, LIMIT, run};
 use weft_testkit::tarball::Tarball;
 use weft_testkit::{Ran, Weft, until, wait::SOON};
 
-use crate::{idle, weft};
+use crate::{idle, shell, weft};
 
 /// One of the two commands that copy.
 #[derive(Clone, Copy)]
@@ -398,9 +398,7 @@ fn a_container_that_swaps_links_gets_and_gives_nothing_of_the_hosts() {
          rm /flip/x; mkdir /flip/x; rmdir /flip/x; done",
         out = outside.display()
     );
-    weft.ok(&[
-        "run", "--detach", "--name", "box", "busybox", "sh", "-c", &script,
-    ]);
+    shell(&weft, "box", &script);
     until(SOON, "it swaps", || {
         weft.weft(&["exec", "box", "test", "-f", "/ready"]).code == 0
     });

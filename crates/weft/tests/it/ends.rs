@@ -9,7 +9,7 @@ use weft_testkit::command::Background;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Weft, until};
 
-use crate::{idle, weft};
+use crate::{idle, shell, weft};
 
 fn state(weft: &Weft, name: &str) -> Value {
     let answer = weft.api("GET", &format!("/containers/{name}/json"), "");
@@ -126,9 +126,7 @@ fn is_whole(weft: &Weft, starts: usize) {
 #[test]
 fn stop_start_restart_and_kill_without_a_pause() {
     let Some(weft) = weft() else { return };
-    weft.ok(&[
-        "run", "--detach", "--name", "one", "busybox", "sh", "-c", POLITE,
-    ]);
+    shell(&weft, "one", POLITE);
     for round in 0..12 {
         let starts = round * 3 + 1;
         is_whole(&weft, starts);
@@ -165,9 +163,7 @@ fn docker_stops_and_starts_without_a_pause() {
 #[test]
 fn start_at_the_moment_the_end_is_seen() {
     let Some(weft) = weft() else { return };
-    weft.ok(&[
-        "run", "--detach", "--name", "one", "busybox", "sh", "-c", POLITE,
-    ]);
+    shell(&weft, "one", POLITE);
     is_whole(&weft, 1);
     for starts in 2..22 {
         let pid = state(&weft, "one")["Pid"].as_i64().unwrap();

@@ -4,7 +4,7 @@ use serde_json::Value;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Weft, until};
 
-use crate::{idle, weft};
+use crate::{idle, shell, weft};
 
 fn state(weft: &Weft, name: &str) -> Value {
     weft.inspect(name)["State"].clone()
@@ -43,13 +43,9 @@ fn create_start_wait_remove() {
 fn stop_asks_waits_and_then_kills() {
     let Some(weft) = weft() else { return };
     let polite = "trap 'exit 21' TERM; echo up; while :; do sleep 0.05; done";
-    weft.ok(&[
-        "run", "--detach", "--name", "polite", "busybox", "sh", "-c", polite,
-    ]);
+    shell(&weft, "polite", polite);
     let deaf = "trap '' TERM; echo up; while :; do sleep 1; done";
-    weft.ok(&[
-        "run", "--detach", "--name", "deaf", "busybox", "sh", "-c", deaf,
-    ]);
+    shell(&weft, "deaf", deaf);
     for name in ["polite", "deaf"] {
         until(SOON, "the trap is set", || {
             weft.ok(&["logs", name]).contains("up")
@@ -67,9 +63,7 @@ fn stop_asks_waits_and_then_kills() {
 fn kill_sends_the_signal_that_was_named() {
     let Some(weft) = weft() else { return };
     let script = "trap 'echo usr1' USR1; trap 'exit 4' HUP; echo up; while :; do sleep 0.05; done";
-    weft.ok(&[
-        "run", "--detach", "--name", "one", "busybox", "sh", "-c", script,
-    ]);
+    shell(&weft, "one", script);
     until(SOON, "the traps are set", || {
         weft.ok(&["logs", "one"]).contains("up")
     });
@@ -152,16 +146,7 @@ fn restart_policies_restart_what_failed_and_give_up() {
 #[test]
 fn pause_freezes_and_unpause_thaws() {
     let Some(weft) = weft() else { return };
-    weft.ok(&[
-        "run",
-        "--detach",
-        "--name",
-        "one",
-        "busybox",
-        "sh",
-        "-c",
-        "while :; do echo tick; sleep 0.02; done",
-    ]);
+    shell(&weft, "one", "while :; do echo tick; sleep 0.02; done");
     let ticks = || weft.ok(&["logs", "one"]).lines().count();
     until(SOON, "it ticks", || ticks() > 0);
     weft.ok(&["pause", "one"]);

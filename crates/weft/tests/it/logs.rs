@@ -3,21 +3,16 @@
 use weft_testkit::until;
 use weft_testkit::wait::SOON;
 
-use crate::weft;
+use crate::{shell, weft};
 
 #[test]
 fn tail_since_timestamps_and_streams() {
     let Some(weft) = weft() else { return };
-    weft.ok(&[
-        "run",
-        "--detach",
-        "--name",
+    shell(
+        &weft,
         "one",
-        "busybox",
-        "sh",
-        "-c",
         "for i in 1 2 3 4 5; do echo line $i; done; echo bad >&2",
-    ]);
+    );
     weft.ok(&["wait", "one"]);
     let all = weft.weft(&["logs", "one"]);
     assert_eq!(all.stdout, "line 1\nline 2\nline 3\nline 4\nline 5\n");
@@ -51,16 +46,11 @@ fn tail_since_timestamps_and_streams() {
 #[test]
 fn follow_ends_with_the_container() {
     let Some(weft) = weft() else { return };
-    weft.ok(&[
-        "run",
-        "--detach",
-        "--name",
+    shell(
+        &weft,
         "one",
-        "busybox",
-        "sh",
-        "-c",
         "echo first; while ! test -f /go; do sleep 0.02; done; echo last",
-    ]);
+    );
     let follow = weft.background(&["logs", "--follow", "one"]);
     follow.says("first");
     weft.ok(&["exec", "one", "touch", "/go"]);
@@ -75,28 +65,14 @@ fn follow_ends_with_the_container() {
 #[test]
 fn a_line_without_end_and_a_very_long_line() {
     let Some(weft) = weft() else { return };
-    weft.ok(&[
-        "run",
-        "--detach",
-        "--name",
-        "one",
-        "busybox",
-        "sh",
-        "-c",
-        "printf no-newline; ",
-    ]);
+    shell(&weft, "one", "printf no-newline; ");
     weft.ok(&["wait", "one"]);
     assert_eq!(weft.weft(&["logs", "one"]).stdout, "no-newline");
-    weft.ok(&[
-        "run",
-        "--detach",
-        "--name",
+    shell(
+        &weft,
         "long",
-        "busybox",
-        "sh",
-        "-c",
         "head -c 1000000 /dev/zero | tr '\\0' x; echo; echo next",
-    ]);
+    );
     weft.ok(&["wait", "long"]);
     let text = weft.weft(&["logs", "long"]).stdout;
     assert_eq!((text.len(), text.ends_with("x\nnext\n")), (1_000_006, true));
@@ -138,16 +114,7 @@ fn rotation_keeps_the_newest_within_its_bound() {
 #[test]
 fn a_reader_that_vanishes_disturbs_nobody() {
     let Some(weft) = weft() else { return };
-    weft.ok(&[
-        "run",
-        "--detach",
-        "--name",
-        "one",
-        "busybox",
-        "sh",
-        "-c",
-        "while :; do echo tick; sleep 0.01; done",
-    ]);
+    shell(&weft, "one", "while :; do echo tick; sleep 0.01; done");
     for _ in 0..5 {
         let follow = weft.background(&["logs", "--follow", "one"]);
         follow.says("tick");

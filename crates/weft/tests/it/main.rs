@@ -53,3 +53,10 @@ fn idle(weft: &Weft, name: &str) -> String {
         "run", "--detach", "--name", name, "busybox", "sleep", "3600",
     ])
 }
+
+/// Starts a container that runs a shell script, and returns its id.
+#[track_caller]
+fn shell(weft: &Weft, name: &str, script: &str) -> String {
+    let run = ["run", "--detach", "--name", name, "busybox"];
+    weft.ok(&[&run[..], &["sh", "-c", script]].concat())
+}

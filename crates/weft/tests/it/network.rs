@@ -4,7 +4,7 @@ use serde_json::Value;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Weft, until};
 
-use crate::{idle, weft};
+use crate::{idle, shell, weft};
 
 fn address(weft: &Weft, name: &str, network: &str) -> String {
     let value: Value =
@@ -176,9 +176,7 @@ fn a_container_cannot_answer_for_another() {
     let thief = ["--name", "thief", "busybox", "sh", "-c", &claim];
     weft.ok(&[&["run", "--detach"][..], &rights, &thief].concat());
     let talk = format!("while :; do nc -w 1 {victim} 9 </dev/null; sleep 0.1; done");
-    weft.ok(&[
-        "run", "--detach", "--name", "witness", "busybox", "sh", "-c", &talk,
-    ]);
+    shell(&weft, "witness", &talk);
     let (own, thiefs) = (mac(&weft, "victim"), mac(&weft, "thief"));
     let table = format!("/proc/{}/net/arp", weft.inspect("witness")["State"]["Pid"]);
     let believes = |mac: &str| {
@@ -258,6 +256,10 @@ fn subnets_addresses_and_internal_networks() {
     weft.weft(&["network", "create", "fixed"])
         .fails_saying(&["fixed", "already"]);
     weft.weft(&["network", "rm", "bridge"])
+        .fails_saying(&["bridge"]);
+    weft.ok(&["network", "rm", "--force", "missing"]);
+    weft.weft(&["network", "rm", "--force", "bridge", "missing"])
+        .code(1)
         .fails_saying(&["bridge"]);
 
     weft.ok(&["network", "create", "--internal", "inside"]);

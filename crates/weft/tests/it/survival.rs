@@ -6,7 +6,7 @@ use weft_testkit::engine::{CROWD, alive};
 use weft_testkit::wait::SOON;
 use weft_testkit::{Weft, until};
 
-use crate::{idle, weft};
+use crate::{idle, shell, weft};
 
 fn pid(weft: &Weft, name: &str) -> i32 {
     let pid = weft.inspect(name)["State"]["Pid"]
@@ -23,9 +23,7 @@ fn kill(pid: rustix::process::Pid) {
 fn a_daemon_that_dies_takes_nothing_along() {
     let Some(mut weft) = weft() else { return };
     let script = "i=0; while :; do echo tick-$i; i=$((i+1)); sleep 0.02; done";
-    weft.ok(&[
-        "run", "--detach", "--name", "one", "busybox", "sh", "-c", script,
-    ]);
+    shell(&weft, "one", script);
     let before = pid(&weft, "one");
     weft.kill_daemon();
     assert!(alive(before));
