@@ -2,12 +2,14 @@
 //! all of it is here and verified.
 
 mod partial;
+mod progress;
 mod transfer;
 
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
+pub use progress::{LayerState, Progress};
 pub use transfer::TransferError;
 pub(crate) use transfer::Transfers;
 
@@ -33,45 +35,6 @@ pub struct PullOptions {
     pub platform: Option<Platform>,
     /// Instead of those in docker's config file.
     pub auth: Option<Credentials>,
-}
-
-/// What a pull has got to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// The manifest is known.
-    Resolved {
-        /// What the name points to at the registry.
-        digest: Digest,
-        /// Layer blobs and their sizes, lowest first.
-        layers: Vec<(Digest, u64)>,
-    },
-    /// One layer's state changed.
-    Layer {
-        /// Its blob.
-        blob: Digest,
-        /// Its state now.
-        state: LayerState,
-    },
-}
-
-/// Where a layer is on its way. `total` and `done` count bytes of the blob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LayerState {
-    /// Queued behind others.
-    Waiting,
-    /// On its way; unpacked while it comes.
-    Downloading {
-        /// Bytes here.
-        done: u64,
-        /// Bytes in all.
-        total: u64,
-    },
-    /// All here; the last of it is being unpacked and verified.
-    Extracting,
-    /// Unpacked and verified.
-    Done,
-    /// Was here before.
-    Exists,
 }
 
 /// A pull failed. Nothing of it is visible; what was downloaded is kept to go on from.

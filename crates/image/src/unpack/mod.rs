@@ -11,6 +11,7 @@ mod pax;
 mod place;
 pub(crate) mod reader;
 mod sparse;
+mod whiteout;
 
 use std::io::{self, BufRead};
 use std::path::Path;

@@ -16,7 +16,7 @@ use super::content;
 use super::directories::{Directories, failed, times};
 use super::path::{Clean, c_string};
 use super::reader::{Archive, Entry, Kind};
-use super::{Ids, Limits, Tree, UnpackError, shown};
+use super::{Ids, Limits, Tree, UnpackError, shown, whiteout};
 use crate::overlay::{is_whiteout, set_opaque};
 
 const LINK_MAX: usize = 4095;
@@ -100,7 +100,7 @@ impl Place {
         if self.rules.layer
             && let Some(hidden) = path.name().strip_prefix(b".wh.")
         {
-            return self.whiteout_entry(&path, hidden);
+            return whiteout::entry(&mut self.directories, &path, hidden);
         }
         let parent = self.directories.open(path.parent(), true)?;
         let (dir, name) = (parent.as_fd(), path.c_name());
@@ -110,7 +110,7 @@ impl Place {
             Kind::HardLink => self.hard_link(entry, &path, dir, &name),
             Kind::Symlink => self.symlink(entry, &path, dir, &name),
             Kind::CharDevice if self.rules.layer && entry.device == (0, 0) => {
-                self.whiteout(&path, dir, &name)
+                whiteout::hide(&path, dir, &name)
             }
             Kind::CharDevice => self.node(entry, &path, dir, &name, FileType::CharacterDevice),
             Kind::BlockDevice => self.node(entry, &path, dir, &name, FileType::BlockDevice),
@@ -361,55 +361,6 @@ impl Place {
         self.directories.forget();
         make(dir, name).map_err(refused)
     }
-
-    /// `.wh.x` hides x of the layers below, `.wh..wh..opq` all of its directory (OCI image-spec
-    /// 1.1, layer.md, "Whiteouts"); other `.wh..wh.` names were aufs's own and mean nothing.
-    fn whiteout_entry(&mut self, path: &Clean, hidden: &[u8]) -> Result<(), UnpackError> {
-        if hidden == b".wh..opq" {
-            if path.parent().is_empty() {
-                let what = "it hides everything below it with an opaque root".to_owned();
-                return Err(UnpackError::Unsupported(what));
-            }
-            let dir = self.directories.open(path.parent(), true)?;
-            return set_opaque(dir.as_fd())
-                .map_err(|e| failed("make opaque", path.parent())(e.into()));
-        }
-        if hidden.starts_with(b".wh.") {
-            return Ok(());
-        }
-        if matches!(hidden, b"" | b"." | b"..") {
-            return Err(UnpackError::Format(format!(
-                "{} hides nothing",
-                shown(path.bytes())
-            )));
-        }
-        let parent = self.directories.open(path.parent(), true)?;
-        self.whiteout(path, parent.as_fd(), &c_string(hidden))
-    }
-
-    /// Hides `name` of the layers below; what this layer itself has there stays.
-    fn whiteout(
-        &mut self,
-        path: &Clean,
-        dir: BorrowedFd<'_>,
-        name: &CStr,
-    ) -> Result<(), UnpackError> {
-        let made = rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0);
-        match made {
-            Ok(()) => return Ok(()),
-            Err(Errno::EXIST) => {}
-            Err(errno) => return Err(failed("create whiteout", path.bytes())(errno.into())),
-        }
-        let stat = look(dir, name, path)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-            return Ok(());
-        }
-        let opaque = || -> Result<(), Errno> {
-            let fd = rustix::fs::openat(dir, name, DIRECTORY, Mode::empty())?;
-            set_opaque(fd.as_fd())
-        };
-        opaque().map_err(|e| failed("make opaque", path.bytes())(e.into()))
-    }
 }
 
 fn kinds(present: &'static str, path: &Clean, new: &'static str) -> UnpackError {
@@ -420,7 +371,7 @@ fn kinds(present: &'static str, path: &Clean, new: &'static str) -> UnpackError 
     }
 }
 
-fn look(dir: BorrowedFd<'_>, name: &CStr, path: &Clean) -> Result<Stat, UnpackError> {
+pub(super) fn look(dir: BorrowedFd<'_>, name: &CStr, path: &Clean) -> Result<Stat, UnpackError> {
     rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(|e| failed("look at", path.bytes())(e.into()))
 }
