@@ -51,12 +51,15 @@ fn collect(path: &Path, device: &DeviceSpec, facts: &mut Vec<DeviceFact>) {
             about
         };
         let kind = about.file_type();
+        // What weft makes for each container, or the host's terminal.
+        let own = ["pts", "shm", "mqueue", "fd", "ptmx", "console"]
+            .iter()
+            .any(|n| path == Path::new("/dev").join(n));
+        if own && path != Path::new(&device.host) {
+            continue;
+        }
         if kind.is_dir() {
-            // What these hold is made by weft for each container.
-            let own = ["pts", "shm", "mqueue", "fd"]
-                .iter()
-                .any(|n| path == Path::new("/dev").join(n));
-            if !own && let Ok(entries) = std::fs::read_dir(&path) {
+            if let Ok(entries) = std::fs::read_dir(&path) {
                 pending.extend(entries.flatten().map(|e| e.path()));
             }
             continue;

@@ -9,7 +9,7 @@ use crate::container::record::{Record, VolumeUse};
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::oci::{MountFact, default_tmpfs};
-use crate::paths::make_dir;
+use crate::paths::make_shared_dir;
 use crate::spec::{MountSource, MountSpec, NetworkMode, Spec};
 
 /// Files weft writes into /etc of every container that has not mounted its own there.
@@ -195,7 +195,7 @@ fn bind(
     match missing {
         None => {}
         Some(e) if create && e.kind() == std::io::ErrorKind::NotFound => {
-            make_dir(Path::new(path)).map_err(|e| {
+            make_shared_dir(Path::new(path)).map_err(|e| {
                 EngineError::caused(
                     ErrorCode::Invalid,
                     format!("make the bind source {path}"),

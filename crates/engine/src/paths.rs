@@ -1,7 +1,8 @@
 //! Where the engine keeps what: every path derives from the two directories here.
 
+use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::container::record::Record;
@@ -84,6 +85,17 @@ pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path)
+}
+
+/// Makes a directory of the host's that a container is to share, with those above it: for users
+/// other than root too, whatever the umask.
+pub(crate) fn make_shared_dir(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|p| !p.exists()).collect();
+    for directory in missing.into_iter().rev() {
+        std::fs::create_dir(directory)?;
+        std::fs::set_permissions(directory, Permissions::from_mode(0o755))?;
+    }
+    Ok(())
 }
 
 /// Removes a directory tree; one that is not there is no error.

@@ -105,18 +105,29 @@ impl Root {
     }
 
     /// Opens `path` as a handle; if it is missing, makes it an empty file with `mode`, and the
-    /// directories above it with 0755.
+    /// directories above it with 0755. A link that leads nowhere leads to a file made in the root.
     pub fn make_file(&self, path: &Path, mode: u32) -> io::Result<OwnedFd> {
-        match self.handle(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => return other,
-        }
-        let (parent, name) = self.parent(path, 0o755)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        match rustix::fs::openat(&parent, &name, flags, Mode::from_raw_mode(mode)) {
-            Ok(_) | Err(Errno::EXIST) => self.handle(path),
-            Err(errno) => Err(errno.into()),
+        let mut wanted = path.to_owned();
+        for _ in 0..LINKS_MAX {
+            match self.handle(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => return other,
+            }
+            let (parent, name) = self.parent(&wanted, 0o755)?;
+            match rustix::fs::openat(&parent, &name, flags, Mode::from_raw_mode(mode)) {
+                Ok(_) => return self.handle(path),
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            // Somebody else made it, or it is a link that leads nowhere.
+            if let Ok(link) = rustix::fs::readlinkat(&parent, &name, Vec::new()) {
+                let link = Path::new(OsStr::from_bytes(link.as_bytes()));
+                let above = wanted.parent().unwrap_or(Path::new(""));
+                wanted = beneath(above, link, Path::new(""));
+            }
         }
+        Err(Errno::LOOP.into())
     }
 
     /// The directory above `path` (made with `mode` where missing) and the last name of `path`,
@@ -321,6 +332,11 @@ mod tests {
         root.make_directory(Path::new("/var/run/lock"), 0o755)
             .unwrap();
         assert!(inside.join("run/lock").is_dir());
+        symlink("../../../outside/f", inside.join("var/file")).unwrap();
+        root.make_file(Path::new("/var/file"), 0o644).unwrap();
+        assert!(inside.join("outside/f").is_file());
+        assert!(root.make_file(Path::new("/loop"), 0o644).is_err());
+        assert!(!dir.path().join("outside").exists());
         assert!(root.make_directory(Path::new("/loop/x"), 0o755).is_err());
         assert!(root.make_directory(Path::new("/../x"), 0o755).is_err());
     }

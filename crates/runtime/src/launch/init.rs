@@ -83,6 +83,8 @@ fn go(init: Init, report: &mut Channel) -> Result<Infallible, Failure> {
     enter_namespaces(&plan, join)?;
     runtime_hooks(&plan, &channel, &mut state)?;
 
+    // The caller's may be strict; what is made in the root is for all users of the container.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let mut terminal = None;
     let assembled = rootfs::assemble(&plan, prepared, |assembled| {
         if matches!(stdio, Stdio::Terminal) {

@@ -56,7 +56,9 @@ pub(super) fn nodes(
             gid: 0,
         })
         .collect();
-    for asked in asked {
+    // The link to the container's own devpts is what everybody finds at /dev/ptmx.
+    let own_ptmx = |device: &&LinuxDevice| mounts::clean(device.path()) == Path::new("/dev/ptmx");
+    for asked in asked.iter().filter(|device| !own_ptmx(device)) {
         if let Some(device) = device(asked, reasons) {
             devices.retain(|other| other.path != device.path);
             devices.push(device);

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use weft_sys::mount::{self, Change, Context, Propagation, attribute};
-use weft_sys::path::Root;
+use weft_sys::path::{Facts, Root};
 
 use super::mask::{Masks, is_absent};
 use super::prepare::{Prepared, Tree, attributes};
@@ -89,6 +89,11 @@ fn put(assembled: &mut Assembled, planned: &MountPlan, tree: Option<Tree>) -> Re
             unreachable!("binds are prepared with the host's privileges")
         }
     };
+    let there = Facts::of(&target).named(Step::Mountpoint, shown())?;
+    if there.is_directory() != is_directory {
+        let error = std::io::Error::from(rustix::io::Errno::NOTDIR);
+        return Err(Failure::new(Step::MountpointKind, shown(), &error));
+    }
     mount::place(&mount, &target).named(Step::Mount, shown())?;
     if let (Source::Filesystem { .. }, Some((propagation, _))) =
         (&planned.source, planned.propagation)

@@ -39,7 +39,8 @@ pub(super) fn make(
         rustix::fs::symlinkat(target, &tree, name).named(Step::Device, name)?;
         own(&tree, Path::new(name), 0, 0, maps).named(Step::Device, name)?;
     }
-    if plan.process.terminal {
+    let has_console = |device: &Device| device.path == Path::new("console");
+    if plan.process.terminal && !plan.devices.iter().flatten().any(has_console) {
         file(&tree, "console", maps).named(Step::Device, "console")?;
     }
     for other in &plan.mounts {
@@ -113,8 +114,13 @@ fn directories(tree: &OwnedFd, path: &Path, maps: Option<&IdMaps>) -> std::io::R
     let mut made = std::path::PathBuf::new();
     for name in path.components() {
         made.push(name);
-        match rustix::fs::mkdirat(tree, &made, Mode::from_raw_mode(0o755)) {
-            Ok(()) => own(tree, &made, 0, 0, maps)?,
+        let mode = Mode::from_raw_mode(0o755);
+        match rustix::fs::mkdirat(tree, &made, mode) {
+            Ok(()) => {
+                // The mask of the caller had its say in mkdir.
+                rustix::fs::chmodat(tree, &made, mode, AtFlags::empty())?;
+                own(tree, &made, 0, 0, maps)?;
+            }
             Err(rustix::io::Errno::EXIST) => {}
             Err(errno) => return Err(errno.into()),
         }

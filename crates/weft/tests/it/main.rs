@@ -31,6 +31,7 @@ mod prune;
 mod residue;
 mod run;
 mod security;
+mod surprises;
 mod survival;
 mod terminal;
 mod volumes;

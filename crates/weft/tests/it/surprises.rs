@@ -1,0 +1,96 @@
+//! What users of docker take for granted: directories made on the way are for everybody, links in
+//! images are followed inside them, all devices means all, wishes are honoured or refused by name.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+use weft_testkit::image;
+use weft_testkit::tarball::Tarball;
+
+use crate::{idle, weft};
+
+#[test]
+fn directories_made_on_the_way_are_for_every_user() {
+    let Some(weft) = weft() else { return };
+    let shared = weft.scratch().join("new/deep");
+    let bind = format!("{}:/not/there/yet", shared.display());
+    let args = [
+        "run",
+        "--rm",
+        "--user",
+        "4711:4711",
+        "--volume",
+        &bind,
+        "--volume",
+        "/some/volume",
+        "--tmpfs",
+        "/some/tmpfs",
+        "--device",
+        "/dev/null:/dev/made/null",
+        "--workdir",
+        "/begin/here",
+        "busybox",
+        "stat",
+        "-c",
+        "%a",
+        "/not",
+        "/not/there",
+        "/not/there/yet",
+        "/some",
+        "/dev/made",
+        "/begin",
+        ".",
+    ];
+    assert_eq!(weft.ok(&args), ["755"; 7].join("\n"));
+    for made in [shared.as_path(), shared.parent().unwrap()] {
+        let mode = fs::metadata(made).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755, "{}", made.display());
+    }
+}
+
+#[test]
+fn privileged_brings_the_devices_of_the_host() {
+    let Some(weft) = weft() else { return };
+    let script =
+        "ls -d /dev/tty1 /dev/ptmx /dev/null; readlink /dev/ptmx; echo x > /dev/null; exit 7";
+    let ran = weft.weft(&["run", "--rm", "--privileged", "busybox", "sh", "-c", script]);
+    let here = if fs::exists("/dev/tty1").unwrap() {
+        "/dev/null\n/dev/ptmx\n/dev/tty1\npts/ptmx\n"
+    } else {
+        "/dev/null\n/dev/ptmx\npts/ptmx\n"
+    };
+    assert_eq!(ran.code(7).stdout, here);
+    let mut terminal = weft.terminal(&["run", "--rm", "-it", "--privileged", "busybox", "tty"]);
+    terminal.shows("/dev/pts/0");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn links_of_an_image_that_lead_nowhere_yet_are_filled() {
+    let Some(weft) = weft() else { return };
+    // As systemd-resolved has it, and one that tries to leave.
+    let layer = Tarball::new()
+        .symlink("etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf")
+        .symlink("etc/hosts", "/../../../../../tmp/weft-canary/hosts")
+        .finish();
+    let linked = image::busybox_named("linked:1").layer(layer);
+    weft.weft_with_input(&["load"], &linked.archive()).ok();
+    let script = "cat /run/systemd/resolve/stub-resolv.conf /tmp/weft-canary/hosts | \
+                  grep -c -e ^nameserver -e ^127.0.0.1; grep -c ^nameserver /etc/resolv.conf";
+    let out = weft.ok(&["run", "--rm", "linked:1", "sh", "-c", script]);
+    assert_eq!(out, "2\n1");
+    assert!(!fs::exists("/tmp/weft-canary").unwrap());
+}
+
+#[test]
+fn a_directory_on_a_file_is_called_that() {
+    let Some(weft) = weft() else { return };
+    let dir = format!("{}:/etc/passwd", weft.scratch().display());
+    weft.weft(&["run", "--rm", "--volume", &dir, "busybox", "true"])
+        .fails_saying(&["directory on a file", "/etc/passwd"]);
+    fs::write(weft.scratch().join("file"), "x").unwrap();
+    let file = format!("{}/file:/etc", weft.scratch().display());
+    weft.weft(&["run", "--rm", "--volume", &file, "busybox", "true"])
+        .fails_saying(&["file on a directory", "/etc"]);
+}
