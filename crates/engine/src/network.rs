@@ -57,7 +57,7 @@ impl Engine {
         list.push(attach.clone());
         if record.state.status.is_up() {
             let pid = record.state.pid;
-            let index = record.attachments.len();
+            let index = free_index(&record.attachments);
             let copy = record.clone();
             let made = self
                 .blocking(move |engine| {
@@ -242,6 +242,13 @@ impl Engine {
 
 fn interface(index: usize) -> String {
     format!("eth{index}")
+}
+
+/// The lowest number no interface of the container has: those of networks it left are free again.
+fn free_index(attachments: &[AttachmentRecord]) -> usize {
+    (0..=attachments.len())
+        .find(|index| attachments.iter().all(|a| a.interface != interface(*index)))
+        .expect("one more number than there are interfaces")
 }
 
 fn first_wish(record: &Record) -> NetworkAttach {

@@ -94,3 +94,37 @@ fn a_directory_on_a_file_is_called_that() {
     weft.weft(&["run", "--rm", "--volume", &file, "busybox", "true"])
         .fails_saying(&["file on a directory", "/etc"]);
 }
+
+#[test]
+fn a_network_that_was_left_can_be_joined_again() {
+    let Some(weft) = weft() else { return };
+    for network in ["first", "second"] {
+        weft.ok(&["network", "create", network]);
+    }
+    weft.ok(&[
+        "run",
+        "--detach",
+        "--name",
+        "both",
+        "--network",
+        "first",
+        "--publish",
+        "127.0.0.1::80",
+        "busybox",
+        "sleep",
+        "3600",
+    ]);
+    weft.ok(&["network", "connect", "second", "both"]);
+    weft.ok(&["network", "disconnect", "first", "both"]);
+    weft.ok(&["network", "connect", "first", "both"]);
+    assert_eq!(
+        weft.ok(&["exec", "both", "ls", "/sys/class/net"]),
+        "eth0\neth1\nlo"
+    );
+    let route = weft.ok(&["exec", "both", "ip", "route"]);
+    assert!(route.contains("default via"), "{route}");
+    assert!(
+        weft.ok(&["port", "both"])
+            .starts_with("80/tcp -> 127.0.0.1:")
+    );
+}
