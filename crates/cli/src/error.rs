@@ -240,6 +240,7 @@ pub fn from_clap(error: &clap::Error, command: &str) -> CliError {
 /// Flags of docker's that are refused by name rather than as a typo.
 fn is_planned(flag: &str) -> bool {
     const DOCKERS: &[&str] = &[
+        "--all-tags",
         "--annotation",
         "--blkio-weight-device",
         "--cgroup-parent",

@@ -80,7 +80,7 @@ async fn made(
     };
     let platform = lifecycle.platform.as_deref();
     if lifecycle.pull == "always" {
-        pull(session, &body.image, platform, false, show).await?;
+        pull(session, &body.image, platform, show).await?;
     }
     let name = lifecycle.name.as_deref().filter(|name| !name.is_empty());
     let created = match engine.create_container(name, platform, body).await {
@@ -90,7 +90,7 @@ async fn made(
                     .printer
                     .talk(&format!("Unable to find image '{}' locally", body.image));
             }
-            pull(session, &body.image, platform, false, show).await?;
+            pull(session, &body.image, platform, show).await?;
             engine.create_container(name, platform, body).await
         }
         outcome => outcome,

@@ -14,9 +14,6 @@ pub const VERB: Entry = verb!("pull", Args, "Fetch an image from a registry");
 /// Flags of `pull`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Pull all tags of the repository
-    #[arg(short, long)]
-    all_tags: bool,
     /// Platform, when the image has several: OS/ARCH[/VARIANT]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
@@ -35,18 +32,9 @@ impl Args {
         } else {
             Show::Progress
         };
-        pull(
-            session,
-            &self.image,
-            self.platform.as_deref(),
-            self.all_tags,
-            show,
-        )
-        .await?;
+        pull(session, &self.image, self.platform.as_deref(), show).await?;
         if !session.is_explaining() {
-            session
-                .printer
-                .line(&full_name(&self.image, self.all_tags))?;
+            session.printer.line(&full_name(&self.image))?;
         }
         Ok(0)
     }
@@ -57,17 +45,10 @@ pub async fn pull(
     session: &Session,
     image: &str,
     platform: Option<&str>,
-    all_tags: bool,
     show: Show,
 ) -> Result<(), CliError> {
     let (name, tag) = split_name(image);
-    let tag = match (tag, all_tags) {
-        (Some(_), true) => {
-            return Err(CliError::usage("tag can't be used with --all-tags/-a"));
-        }
-        (None, true) => None,
-        (tag, false) => Some(tag.unwrap_or("latest").to_owned()),
-    };
+    let tag = Some(tag.unwrap_or("latest").to_owned());
     let auth = Store::open()?.find(registry_auth::registry_of(name))?;
     let engine = session.engine().await?;
     let lines = engine
@@ -98,7 +79,7 @@ fn untagged(image: &str) -> (&str, Option<&str>) {
 }
 
 /// The name in full: registry, repository and tag, as docker prints it after a pull.
-fn full_name(image: &str, all_tags: bool) -> String {
+fn full_name(image: &str) -> String {
     let mut full = String::new();
     if registry_auth::registry_of(image) == registry_auth::HUB {
         let bare = image
@@ -113,7 +94,7 @@ fn full_name(image: &str, all_tags: bool) -> String {
     } else {
         full.push_str(image);
     }
-    if split_name(image).1.is_none() && !all_tags {
+    if split_name(image).1.is_none() {
         full.push_str(":latest");
     }
     full
@@ -135,12 +116,8 @@ mod tests {
         ] {
             assert_eq!(split_name(image), (name, tag));
         }
-        assert_eq!(
-            full_name("busybox", false),
-            "docker.io/library/busybox:latest"
-        );
-        assert_eq!(full_name("a/b:1", false), "docker.io/a/b:1");
-        assert_eq!(full_name("h:5000/a", false), "h:5000/a:latest");
-        assert_eq!(full_name("h:5000/a", true), "h:5000/a");
+        assert_eq!(full_name("busybox"), "docker.io/library/busybox:latest");
+        assert_eq!(full_name("a/b:1"), "docker.io/a/b:1");
+        assert_eq!(full_name("h:5000/a"), "h:5000/a:latest");
     }
 }

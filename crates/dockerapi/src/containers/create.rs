@@ -6,6 +6,7 @@ use http::StatusCode;
 use weft_api::ErrorCode;
 use weft_api::docker::{ContainerCreateRequest, ContainerCreateResponse};
 use weft_engine::{Engine, EngineError};
+use weft_image::Platform;
 
 use crate::error::ApiError;
 use crate::lower;
@@ -18,12 +19,14 @@ pub async fn create(engine: Engine, call: Call) -> Result<Answer, ApiError> {
         .query()
         .text("name")
         .map(|name| name.trim_start_matches('/').to_owned());
-    if let Some(platform) = call.query().text("platform") {
-        crate::images::check_platform(platform)?;
-    }
+    let platform = call.query().text("platform").map(crate::images::platform);
+    let platform = platform.transpose()?;
     let request: ContainerCreateRequest = call.json().await?;
     let spec = lower::container(request)?;
     let image = spec.image.clone();
+    if let Some(platform) = platform {
+        check_platform(&engine, &image, &platform)?;
+    }
     let created = engine
         .create(name.as_deref(), spec)
         .await
@@ -33,6 +36,21 @@ pub async fn create(engine: Engine, call: Call) -> Result<Answer, ApiError> {
         warnings: created.warnings,
     };
     Ok(body::json(StatusCode::CREATED, &answer))
+}
+
+/// An image of this name for another platform is not the one that is meant.
+fn check_platform(engine: &Engine, image: &str, wanted: &Platform) -> Result<(), ApiError> {
+    let Ok(here) = engine.image(image) else {
+        return Ok(());
+    };
+    let has = here.config.platform();
+    if wanted.rank(&has).is_some() {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorCode::NotFound,
+        format!("No such image: {image} for {wanted}, what is here is for {has}"),
+    ))
 }
 
 /// Here a 404 means the image alone, and makes clients pull it: what else is missing is told

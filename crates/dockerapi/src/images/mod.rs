@@ -12,9 +12,7 @@ use weft_image::Platform;
 
 use crate::error::ApiError;
 
-/// A platform this machine can run: `linux/amd64` and the like.
-pub fn check_platform(text: &str) -> Result<(), ApiError> {
-    Platform::parse(text)
-        .map(drop)
-        .map_err(|error| ApiError::invalid(error.to_string()))
+/// A platform's name: `linux/amd64` and the like.
+pub fn platform(text: &str) -> Result<Platform, ApiError> {
+    Platform::parse(text).map_err(|error| ApiError::invalid(error.to_string()))
 }

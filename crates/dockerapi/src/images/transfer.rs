@@ -85,7 +85,7 @@ async fn pull(engine: Engine, call: Call) -> Result<Answer, ApiError> {
         Reference::parse(&name).map_err(|error| ApiError::invalid(error.to_string()))?;
     let platform = query.text("platform").map(str::to_owned);
     if let Some(platform) = &platform {
-        super::check_platform(platform)?;
+        super::platform(platform)?;
     }
     let auth = credentials(call.headers())?;
     body::discard(call.into_body()).await?;
@@ -209,7 +209,7 @@ pub async fn load(engine: Engine, call: Call) -> Result<Answer, ApiError> {
 async fn import(engine: Engine, call: Call) -> Result<Answer, ApiError> {
     let query = call.query();
     if let Some(platform) = query.text("platform") {
-        super::check_platform(platform)?;
+        super::platform(platform)?;
     }
     let message = query.text("message").unwrap_or_default().to_owned();
     let changes: Vec<String> = query.all("changes").map(str::to_owned).collect();

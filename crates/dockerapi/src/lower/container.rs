@@ -85,13 +85,19 @@ fn check_portable(no: &mut Refusals, body: &ContainerCreateRequest) {
     if body.image.is_empty() {
         no.invalid("no image given: 'Image' is empty");
     }
-    if body.hostname.len() > HOSTNAME_MAX || body.hostname.contains('/') {
-        no.invalid(format!(
-            "Hostname: must be at most {HOSTNAME_MAX} bytes and have no '/' in it"
-        ));
-    }
-    if body.domainname.len() > HOSTNAME_MAX {
-        no.invalid(format!("Domainname: must be at most {HOSTNAME_MAX} bytes"));
+    for (member, name) in [
+        ("Hostname", &body.hostname),
+        ("Domainname", &body.domainname),
+    ] {
+        // They become words of /etc/hosts: one with a line break would be further entries.
+        let breaks = |c: char| c == '/' || c == '#' || c.is_whitespace() || c.is_control();
+        if name.len() > HOSTNAME_MAX || name.contains(breaks) {
+            no.invalid(format!(
+                "{member}: '{}' must be at most {HOSTNAME_MAX} bytes, without '/', '#', blanks and \
+                 line breaks",
+                name.escape_debug()
+            ));
+        }
     }
     if !body.working_dir.is_empty() && !body.working_dir.starts_with('/') {
         no.invalid(format!(

@@ -422,6 +422,7 @@ fn limits() {
          Ulimits: core: the soft limit is above the hard limit; \
          OomScoreAdj: must be within -1000 and 1000; \
          MemorySwap: you should always set the Memory limit when using Memoryswap limit; \
+         NanoCpus: the least is 0.01 CPUs; \
          NanoCpus and CpuPeriod/CpuQuota cannot both be set; \
          Devices: 'x' is not an absolute path; \
          LogConfig max-file: '0' is not within 1..1000",

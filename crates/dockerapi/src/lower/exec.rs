@@ -15,6 +15,9 @@ pub fn exec(body: ExecConfig) -> Result<ExecOptions, ApiError> {
     if body.cmd.is_empty() {
         no.invalid("No exec command specified");
     }
+    if body.cmd.first().is_some_and(String::is_empty) {
+        no.invalid("the command's first word is empty: it has to name a program");
+    }
     for entry in body
         .env
         .iter()

@@ -38,6 +38,9 @@ pub fn mode(no: &mut Refusals, body: &ContainerCreateRequest) -> NetworkMode {
             !body.mac_address.is_empty(),
             "MacAddress with that network mode",
         );
+        if let NetworkMode::Container(_) = alone {
+            shared(no, &body.host_config);
+        }
         return alone;
     }
     let is_first = |key: &str| key == name || is_default(key) && is_default(name);
@@ -61,6 +64,20 @@ pub fn mode(no: &mut Refusals, body: &ContainerCreateRequest) -> NetworkMode {
     let mut list = vec![first];
     list.append(&mut further);
     NetworkMode::Networks(list)
+}
+
+/// Names and addresses of a shared network are the other container's: wishes would be lost.
+fn shared(no: &mut Refusals, host: &HostConfig) {
+    let names = [&host.dns, &host.dns_search, &host.dns_options];
+    if names.iter().any(|list| !list.is_empty()) {
+        no.invalid("conflicting options: dns and the network mode");
+    }
+    if !host.extra_hosts.is_empty() {
+        no.invalid(
+            "conflicting options: custom host-to-IP mapping and the network mode; give it to the \
+             container whose network this is",
+        );
+    }
 }
 
 fn without_networks(mode: &str) -> Option<NetworkMode> {

@@ -11,6 +11,9 @@ use super::Refusals;
 /// Docker's least memory limit: below it nothing starts.
 const MEMORY_MIN: i64 = 6 << 20;
 
+/// The kernel's least CPU time, 1 ms per 100 ms.
+const NANO_CPUS_MIN: i64 = 10_000_000;
+
 /// Everything in `HostConfig` that limits.
 pub fn resources(no: &mut Refusals, host: &HostConfig) -> Resources {
     let resources = Resources {
@@ -68,6 +71,12 @@ pub(super) fn check(no: &mut Refusals, limits: &Resources) {
         && reservation > memory
     {
         no.invalid("MemoryReservation: must not be larger than the memory limit");
+    }
+    if limits
+        .nano_cpus
+        .is_some_and(|cpus| (0..NANO_CPUS_MIN).contains(&cpus))
+    {
+        no.invalid("NanoCpus: the least is 0.01 CPUs");
     }
     if limits.nano_cpus.is_some()
         && (limits.cpu_quota_us.or(limits.cpu_period_us.map(|_| 0))).is_some()

@@ -106,6 +106,16 @@ fn command(spec: &Spec, defaults: &ImageDefaults) -> Result<(Vec<String>, Vec<St
             "no command specified: the image names none; give one after the image",
         ));
     }
+    if entrypoint
+        .iter()
+        .chain(&cmd)
+        .next()
+        .is_some_and(String::is_empty)
+    {
+        return Err(EngineError::invalid(
+            "the command's first word is empty: it has to name a program",
+        ));
+    }
     for arg in entrypoint.iter().chain(&cmd) {
         if arg.contains('\0') {
             return Err(EngineError::invalid("the command contains a NUL byte"));

@@ -128,3 +128,80 @@ fn a_network_that_was_left_can_be_joined_again() {
             .starts_with("80/tcp -> 127.0.0.1:")
     );
 }
+
+#[test]
+fn host_names_cannot_bring_lines_of_their_own() {
+    let Some(weft) = weft() else { return };
+    for flag in ["--hostname", "--domainname"] {
+        for name in ["a\n10.0.0.1 b", "a b", "a\t", "a#"] {
+            weft.weft(&["run", "--rm", flag, name, "busybox", "true"])
+                .fails_saying(&["name", "line breaks"]);
+        }
+    }
+    assert_eq!(weft.ok(&["ps", "--all", "--quiet"]), "");
+}
+
+#[test]
+fn an_image_for_another_platform_is_not_taken_for_the_wanted_one() {
+    let Some(weft) = weft() else { return };
+    let run = |platform| {
+        weft.weft(&[
+            "run",
+            "--rm",
+            "--pull",
+            "never",
+            "--platform",
+            platform,
+            "busybox",
+            "true",
+        ])
+    };
+    run("linux/s390x").fails_saying(&["busybox", "for linux/s390x", "here is for linux/"]);
+    run("linux/s390x").code(125);
+    let inspected = [
+        "image",
+        "inspect",
+        "--format",
+        "{{.Architecture}}",
+        "busybox",
+    ];
+    let architecture = weft.ok(&inspected);
+    run(&format!("linux/{architecture}")).ok();
+}
+
+#[test]
+fn what_a_shared_network_cannot_have_is_refused() {
+    let Some(weft) = weft() else { return };
+    idle(&weft, "owner");
+    for (flag, value, word) in [
+        ("--dns", "1.1.1.1", "dns"),
+        ("--dns-search", "example.org", "dns"),
+        ("--add-host", "a:1.2.3.4", "host-to-IP"),
+    ] {
+        let args = ["run", "--rm", "--network", "container:owner", flag, value];
+        let args = [&args[..], &["busybox", "true"]].concat();
+        weft.weft(&args)
+            .fails_saying(&["conflicting options", word]);
+    }
+}
+
+#[test]
+fn empty_words_name_no_program() {
+    let Some(weft) = weft() else { return };
+    weft.weft(&["run", "--rm", "busybox", ""])
+        .code(125)
+        .fails_saying(&["first word is empty"]);
+    idle(&weft, "idle");
+    weft.weft(&["exec", "idle", ""])
+        .fails_saying(&["first word is empty"]);
+    let body = json!({ "Cmd": [""] }).to_string();
+    let answer = weft.api("POST", "/containers/idle/exec", &body);
+    assert_eq!(answer.status, 400, "{}", answer.body);
+}
+
+#[test]
+fn too_little_cpu_is_refused_instead_of_forgotten() {
+    let Some(weft) = weft() else { return };
+    weft.weft(&["run", "--rm", "--cpus", "0.000001", "busybox", "true"])
+        .fails_saying(&["NanoCpus", "0.01"]);
+}
