@@ -200,7 +200,11 @@ impl Args {
 async fn look(engine: &Client, name: &str, path: &str) -> Result<Option<PathStat>, CliError> {
     match engine.stat_path(name, path).await {
         Ok(header) => decode(&header).map(Some),
-        Err(error) if error.is_not_found() && error_is_about_path(&error) => Ok(None),
+        Err(error) if error.is_not_found() && error_is_about_path(&error) => {
+            // An answer to HEAD has no words: it may be the container that is missing.
+            engine.inspect_container(name).await?;
+            Ok(None)
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -5,13 +5,14 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use http::{Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncRead;
@@ -172,10 +173,58 @@ pub fn line(value: &impl Serialize) -> Bytes {
 /// A body that is streamed in.
 pub type Reader = Pin<Box<dyn AsyncRead + Send>>;
 
-/// The body as a reader, for what is streamed in.
+/// How long a client may go on to send what nobody reads any more. Closing at once would break its
+/// write, and it would never see the answer that says why.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// The body as a reader, for what is streamed in. Must be called within a tokio runtime.
 pub fn reader(body: Incoming) -> Reader {
-    let pieces = body.into_data_stream().map_err(io::Error::other);
-    Box::pin(tokio_util::io::StreamReader::new(pieces))
+    let lingering = Lingering {
+        body: Some(body),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    Box::pin(tokio_util::io::StreamReader::new(lingering))
+}
+
+/// The pieces of a body; what is left of it when it is let go is read away for a while.
+struct Lingering {
+    body: Option<Incoming>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Stream for Lingering {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let Some(body) = &mut self.body else {
+                return Poll::Ready(None);
+            };
+            match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
+                }
+                Some(Err(error)) => {
+                    self.body = None;
+                    return Poll::Ready(Some(Err(io::Error::other(error))));
+                }
+                None => self.body = None,
+            }
+        }
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        if let Some(mut body) = self.body.take() {
+            self.runtime.spawn(async move {
+                let drained = async { while let Some(Ok(_)) = body.frame().await {} };
+                let _ = tokio::time::timeout(LINGER, drained).await;
+            });
+        }
+    }
 }
 
 /// Reads away a body nobody wants, within the JSON bound, so that the connection can go on.

@@ -597,3 +597,54 @@ fn a_volume_in_the_way_of_a_file_keeps_its_files() {
         assert!(file("top").exists() && file("deep").exists(), "{state}");
     }
 }
+
+#[test]
+fn a_pipe_stays_a_pipe() {
+    use std::os::unix::fs::FileTypeExt;
+    let Some(weft) = weft() else { return };
+    idle(&weft, "box");
+    weft.ok(&["exec", "box", "busybox", "mkfifo", "-m", "640", "/tmp/pipe"]);
+    for tool in tools(&weft) {
+        let dir = tool.dir("pipe");
+        tool.ok("box:/tmp/pipe", dir.to_str().unwrap());
+        let meta = fs::symlink_metadata(dir.join("pipe")).unwrap();
+        assert!(meta.file_type().is_fifo());
+        assert_eq!(meta.permissions().mode() & 0o777, 0o640);
+    }
+}
+
+#[test]
+fn a_missing_container_is_not_a_missing_path() {
+    let Some(weft) = weft() else { return };
+    let file = weft.scratch().join("file");
+    fs::write(&file, "x").unwrap();
+    let file = file.to_str().unwrap();
+    for target in ["nobody:/tmp/", "nobody:/tmp/x"] {
+        weft.weft(&["cp", file, target])
+            .fails_saying(&["No such container: nobody"]);
+    }
+    weft.weft(&["cp", "nobody:/x", "."])
+        .fails_saying(&["No such container: nobody"]);
+}
+
+#[test]
+fn who_sends_much_hears_why_it_is_refused() {
+    let Some(weft) = weft() else { return };
+    weft.ok(&[
+        "run",
+        "--detach",
+        "--name",
+        "frozen",
+        "--read-only",
+        "busybox",
+        "sleep",
+        "3600",
+    ]);
+    // More than a socket holds, so that the answer comes while it is sent.
+    let big = weft.scratch().join("big");
+    File::create(&big).unwrap().set_len(64 << 20).unwrap();
+    for tool in tools(&weft) {
+        tool.cp(&[big.to_str().unwrap(), "frozen:/etc"])
+            .fails_saying(&["read-only"]);
+    }
+}

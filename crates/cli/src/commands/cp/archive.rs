@@ -249,7 +249,7 @@ impl Unpacked {
         archive.set_preserve_permissions(true);
         archive.set_preserve_ownerships(self.keep_owners);
         archive.set_overwrite(true);
-        archive.unpack(&staging.0).map_err(|error| tried(&error))?;
+        unpack_all(&mut archive, &staging.0).map_err(|error| tried(&error))?;
         let first = if self.archived.whole {
             staging.0.clone()
         } else {
@@ -276,6 +276,61 @@ impl Unpacked {
         };
         done.map_err(|error| tried(&error))
     }
+}
+
+/// Unpacks into the fresh directory `to`; directories last, since they may not be writable.
+fn unpack_all(archive: &mut tar::Archive<impl Read>, to: &Path) -> io::Result<()> {
+    let mut directories = Vec::new();
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let kind = entry.header().entry_type();
+        if kind.is_dir() {
+            directories.push(entry);
+        } else if kind.is_fifo() || kind.is_character_special() || kind.is_block_special() {
+            make_node(entry.header(), &entry.path()?, to)?;
+        } else {
+            entry.unpack_in(to)?;
+        }
+    }
+    directories.sort_by(|a, b| b.path_bytes().cmp(&a.path_bytes()));
+    for mut directory in directories {
+        directory.unpack_in(to)?;
+    }
+    Ok(())
+}
+
+/// Makes a pipe or device, which no content tells of.
+fn make_node(header: &tar::Header, name: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{FileType, Mode, makedev, mknodat};
+    let mut path = to.to_owned();
+    for part in name.components() {
+        // Nothing is made where an earlier entry of the archive put a link.
+        if !std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
+            std::fs::create_dir(&path)?;
+        }
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            _ => return Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+    let kind = match header.entry_type() {
+        tar::EntryType::Fifo => FileType::Fifo,
+        tar::EntryType::Char => FileType::CharacterDevice,
+        _ => FileType::BlockDevice,
+    };
+    let device = if kind == FileType::Fifo {
+        0
+    } else {
+        let number = |part: Option<u32>| part.unwrap_or_default();
+        makedev(
+            number(header.device_major()?),
+            number(header.device_minor()?),
+        )
+    };
+    let mode = Mode::from_raw_mode(header.mode()? & 0o7777);
+    mknodat(rustix::fs::CWD, &path, kind, mode, device)?;
+    Ok(rustix::fs::chmod(&path, mode)?)
 }
 
 /// Moves everything below `from` into the directory `to`.
