@@ -52,7 +52,11 @@ impl Engine {
                 force: true,
                 volumes: true,
             };
-            if let Err(error) = self.remove(&container.id, options).await {
+            // `rm -f` may have come first.
+            let removed = self.remove(&container.id, options).await;
+            if let Err(error) = removed
+                && error.code != crate::ErrorCode::NotFound
+            {
                 tracing::error!(%error, id = %container.id, "a container of --rm could not be removed");
             }
         }

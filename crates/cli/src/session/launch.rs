@@ -166,9 +166,8 @@ fn wait_for_other(socket: &Path, run_dir: &Path) -> Result<Option<UnixStream>, C
     for _ in 0..OTHER_MS_MAX / LOOK_MS {
         match UnixStream::connect(socket) {
             Ok(stream) => return Ok(Some(stream)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !held(run_dir) => {
-                return Ok(None);
-            }
+            // Also where the socket of one that was killed refuses.
+            Err(_) if !held(run_dir) => return Ok(None),
             Err(_) => {}
         }
         let pause = Duration::from_millis(LOOK_MS);

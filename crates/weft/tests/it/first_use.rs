@@ -61,6 +61,40 @@ fn the_engine_starts_by_itself() {
 }
 
 #[test]
+fn an_engine_that_cannot_start_says_so_at_once() {
+    if !peer::root() {
+        return;
+    }
+    let dir = tempfile::Builder::new()
+        .prefix("weft-first")
+        .tempdir()
+        .unwrap();
+    let run = dir.path().join("run");
+    std::fs::create_dir(&run).unwrap();
+    // The socket of an engine that was killed, and data no engine can use.
+    drop(std::os::unix::net::UnixListener::bind(run.join("engine.sock")).unwrap());
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("containers"), "no directory").unwrap();
+    let mut weft = Command::new(WEFT);
+    weft.arg("--data-dir").arg(&data);
+    weft.arg("--run-dir").arg(&run).arg("ps");
+    let ran = command::run(weft, b"", Duration::from_secs(5));
+    ran.fails_saying(&["it ended at once", "containers"]);
+    until(SOON, "nothing is left", || {
+        leftovers::processes(dir.path()).is_empty()
+    });
+}
+
+#[test]
+fn global_options_come_before_any_command() {
+    let mut weft = Command::new(WEFT);
+    weft.args(["--data-dir", "/x", "--run-dir=/y", "engine", "--help"]);
+    let ran = command::run(weft, b"", command::LIMIT);
+    assert!(ran.ok().contains("weft engine"), "{ran}");
+}
+
+#[test]
 fn without_an_engine_a_named_socket_is_an_error_that_says_so() {
     let ran = command::run(
         {
