@@ -263,14 +263,3 @@ pub fn raise_loopback() -> io::Result<()> {
     check(result).map(drop)
 }
 
-/// Borrowed namespaces to join, in an order that works: the user namespace first.
-pub fn join_all(namespaces: &[(Kind, BorrowedFd<'_>)]) -> Result<(), (Kind, io::Error)> {
-    for kind in Kind::ALL {
-        for (candidate, fd) in namespaces {
-            if *candidate == kind {
-                join(fd, kind).map_err(|error| (kind, error))?;
-            }
-        }
-    }
-    Ok(())
-}
