@@ -164,17 +164,12 @@ pub fn engine_failure(error: CliError) -> CliError {
 
 /// A start that failed: 127 when there is no such command, 126 when it cannot be executed.
 pub fn start_failure(error: CliError) -> CliError {
-    let text = error.message().to_lowercase();
-    let code = if text.contains("executable file not found")
-        || text.contains("no such file or directory")
-        || text.contains("command not found")
-    {
+    // The engine's words for them, as docker's client knows them; the kernel's, which begin with a
+    // capital, may be about anything: a mount, a setting.
+    let text = error.message();
+    let code = if text.contains("executable file not found") {
         EXIT_NOT_FOUND
-    } else if text.contains("permission denied")
-        || text.contains("not executable")
-        || text.contains("exec format error")
-        || text.contains("is a directory")
-    {
+    } else if text.contains("permission denied") {
         EXIT_NOT_EXECUTABLE
     } else {
         EXIT_ENGINE

@@ -205,3 +205,18 @@ fn too_little_cpu_is_refused_instead_of_forgotten() {
     weft.weft(&["run", "--rm", "--cpus", "0.000001", "busybox", "true"])
         .fails_saying(&["NanoCpus", "0.01"]);
 }
+
+#[test]
+fn what_is_missing_beside_the_command_is_not_the_command() {
+    let Some(weft) = weft() else { return };
+    let run = |flags: &[&str], command| {
+        let args = [&["run", "--rm"][..], flags, &["busybox", command]].concat();
+        weft.weft(&args).code
+    };
+    assert_eq!(run(&[], "no-such-command"), 127);
+    assert_eq!(run(&[], "/etc/notexecutable"), 126);
+    assert_eq!(run(&[], "/etc"), 126);
+    let missing = "--mount=type=bind,source=/no/such/dir,target=/x";
+    assert_eq!(run(&[missing], "true"), 125);
+    assert_eq!(run(&["--workdir", "/proc/self/fd/9"], "true"), 125);
+}
