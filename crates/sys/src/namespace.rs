@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::{BitOr, BitOrAssign};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use crate::fd::check;
 use crate::process::{CloneRequest, Side, clone, exit_now, signal, wait};
