@@ -63,7 +63,10 @@ macro_rules! verb {
             aliases: &[$($alias),*],
             about: $about,
             // The type's own documentation is for its reader, not for the command's user.
-            define: |command| <$args as clap::Args>::augment_args(command).about($about),
+            define: |command| {
+                let command = <$args as clap::Args>::augment_args(command).about($about);
+                $crate::tree::with_any_values(command)
+            },
             kind: $crate::tree::Kind::Verb(|matches, session| {
                 let args = <$args as clap::FromArgMatches>::from_arg_matches(matches)
                     .map_err(|error| $crate::error::from_clap(&error, concat!("weft ", $name)))?;
@@ -234,6 +237,17 @@ pub fn parse(entries: &'static [Entry], args: &[OsString]) -> Result<ArgMatches,
     Err(error)
 }
 
+/// What follows an option that wants a value is its value, as docker has it: `-e -x`, `-m -1`.
+pub(crate) fn with_any_values(command: Command) -> Command {
+    command.mut_args(|arg| {
+        let wants = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+        if wants && !arg.is_positional() && !arg.is_require_equals_set() {
+            return arg.allow_hyphen_values(true);
+        }
+        arg
+    })
+}
+
 /// Lets every switch take `=true` or `=false`.
 fn with_switch_values(mut command: Command) -> Command {
     command.build();
@@ -269,7 +283,8 @@ fn complain(error: &clap::Error, args: &[OsString], printer: Printer) -> Outcome
 fn command_name(args: &[OsString]) -> String {
     let mut name = String::from("weft");
     let mut entries = crate::commands::ENTRIES;
-    for arg in args {
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
         let Some(text) = arg.to_str() else { break };
         match find(entries, text) {
             Some(entry) => {
@@ -279,6 +294,13 @@ fn command_name(args: &[OsString]) -> String {
                     Kind::Noun(below) => entries = below,
                     Kind::Verb(_) => break,
                 }
+            }
+            None if matches!(
+                text,
+                "-H" | "--host" | "--config" | "--data-dir" | "--run-dir"
+            ) =>
+            {
+                args.next();
             }
             None if text.starts_with('-') => {}
             None => break,
@@ -326,6 +348,16 @@ mod tests {
         root(ENTRIES).debug_assert();
     }
 
+    #[test]
+    fn a_value_may_begin_with_a_hyphen() {
+        let args = ["run", "-e", "-A=1", "--init", "-d", "busybox", "-x"].map(OsString::from);
+        let matches = parse(ENTRIES, &args).expect("docker takes it");
+        let (_, run) = matches.subcommand().unwrap();
+        assert!(run.get_flag("detach"));
+        let env: Vec<&String> = run.get_many("env").unwrap().collect();
+        assert_eq!(env, ["-A=1"]);
+    }
+
     fn complaint(line: &str) -> String {
         let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
         let error = parse(ENTRIES, &args).expect_err(line);
@@ -335,6 +367,10 @@ mod tests {
     #[test]
     fn wrong_usage_is_one_line_and_what_to_do() {
         for (line, expect) in [
+            (
+                "--data-dir /x --run-dir=/y logs",
+                "weft: weft logs requires <CONTAINER>\nhint: `weft logs --help` lists what there is\n",
+            ),
             (
                 "ps --nope",
                 "weft: unknown flag or argument: --nope\nhint: `weft ps --help` lists what there is\n",

@@ -228,13 +228,17 @@ fn mounts() {
 #[test]
 fn wrong_mounts() {
     refuse(
-        host(json!({ "Binds": ["a:b:c:d", ":/x", "/h:rel", "/h:/", "/h:/x/../y", "/h:/z:shiny"] })),
+        host(
+            json!({ "Binds": ["a:b:c:d", ":/x", "/h:rel", "/h:/", "/h:/x/../y", "/h:/z:shiny",
+            "/h:/z:ro,rw"] }),
+        ),
         "Binds: invalid volume specification: 'a:b:c:d'; \
          Binds: invalid volume specification: ':/x'; \
          Binds: '/h:rel': invalid mount path: 'rel' must be absolute; \
          Binds: '/h:/': invalid mount path: the destination can't be '/'; \
          Binds: '/h:/x/../y': invalid mount path: '/x/../y' must not contain '..'; \
-         Binds: '/h:/z:shiny': invalid mode: shiny",
+         Binds: '/h:/z:shiny': invalid mode: shiny; \
+         Binds: '/h:/z:ro,rw': invalid mode: both ro and rw",
     );
     refuse(
         host(json!({ "Binds": ["a:/x", "b:/x/"] })),

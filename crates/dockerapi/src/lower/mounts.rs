@@ -91,6 +91,10 @@ fn bind(text: &str) -> Result<MountSpec, String> {
     let target = clean(target).map_err(|why| format!("'{text}': {why}"))?;
     let on_host = source.starts_with('/');
     let (mut read_only, mut no_copy, mut propagation) = (false, false, String::new());
+    let given = |word| options.split(',').any(|option| option == word);
+    if given("ro") && given("rw") {
+        return Err(format!("'{text}': invalid mode: both ro and rw"));
+    }
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
             "rw" => read_only = false,
