@@ -12,7 +12,7 @@ mod pull;
 mod runtimes;
 mod stats;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -28,6 +28,7 @@ const PEERS: &[Need] = &[
     ("docker-registry", "docker-registry"),
     ("dockerd", "docker.io"),
     ("ip", "iproute2"),
+    ("mkfs.ext4", "e2fsprogs"),
     ("iptables", "iptables"),
     ("podman", "podman"),
     ("runc", "runc"),
@@ -67,6 +68,20 @@ pub fn command(root: &Path, args: &[&str]) -> Result<bool> {
     Ok(true)
 }
 
+/// Mounts an ext4 as machines have it at `dir`: one without a journal, as some test machines' root
+/// is, searches among all that was deleted in the last minutes for each file it makes.
+fn disk(dir: &Path) -> Result<PathBuf> {
+    const BYTES: u64 = 24 << 30;
+    let image = dir.with_extension("img");
+    std::fs::File::create(&image)
+        .and_then(|file| file.set_len(BYTES))
+        .with_context(|| format!("make {}", image.display()))?;
+    call("mkfs.ext4", &["-q", "-F"], &image)?;
+    let source = image.display().to_string();
+    call("mount", &["-o", "loop", &source], dir)?;
+    Ok(image)
+}
+
 fn call(program: &str, args: &[&str], at: &Path) -> Result<()> {
     let status = Command::new(program).args(args).arg(at).status();
     let status = status.with_context(|| format!("start {program}"))?;
@@ -85,6 +100,8 @@ fn inside(phase: &str, weft: &Path) -> Result<()> {
         bail!("loopback cannot be brought up");
     }
     let dir = std::env::temp_dir().join(format!("weft-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+    let disk = disk(&dir)?;
     // What does not survive a reboot everybody keeps in memory, as `/run` is.
     let run = dir.join("run");
     std::fs::create_dir_all(&run).with_context(|| format!("make {}", run.display()))?;
@@ -98,9 +115,9 @@ fn inside(phase: &str, weft: &Path) -> Result<()> {
         other => bail!("no phase {other:?}; there are {}", PHASES.join(", ")),
     };
     call("umount", &["--lazy"], &run)?;
-    let removed =
-        std::fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()));
-    done.and(removed)
+    call("umount", &["--lazy"], &dir)?;
+    let removed = std::fs::remove_dir(&dir).and_then(|()| std::fs::remove_file(&disk));
+    done.and(removed.with_context(|| format!("remove {}", dir.display())))
 }
 
 fn versions(weft: &Path) {

@@ -13,7 +13,7 @@ use super::engines::{Engine, Engines, pause};
 use super::image;
 use super::stats::{Contender, race};
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 const ADDRESS: &str = "127.0.0.1:5000";
 
 /// Runs the phase.
