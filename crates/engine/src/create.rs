@@ -176,8 +176,13 @@ fn warnings(spec: &Spec) -> Vec<String> {
             "{why} means no user namespace: root in the container is root on the host"
         ));
     }
-    if spec.network == NetworkMode::Host && (!spec.ports.is_empty() || spec.publish_all) {
-        warnings.push("Published ports are discarded when using host network mode".to_owned());
+    let mode = match spec.network {
+        NetworkMode::Host => Some("host network mode"),
+        NetworkMode::None => Some("no network"),
+        _ => None,
+    };
+    if let Some(mode) = mode.filter(|_| !spec.ports.is_empty() || spec.publish_all) {
+        warnings.push(format!("Published ports are discarded when using {mode}"));
     }
     warnings
 }

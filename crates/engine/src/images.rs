@@ -184,6 +184,7 @@ impl Engine {
         tarball: impl Read + Send,
         changes: &[String],
         message: &str,
+        platform: Option<Platform>,
         name: Option<&str>,
     ) -> Result<Image> {
         let reference = name.map(parse).transpose()?;
@@ -191,7 +192,7 @@ impl Engine {
         let image = self
             .inner
             .images
-            .import(tarball, &changes, message, reference.as_ref())
+            .import(tarball, &changes, message, platform, reference.as_ref())
             .map_err(|e| archive_failed("import an image", e))?;
         self.image_event("import", &image.id.to_string());
         Ok(image)

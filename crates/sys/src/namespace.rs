@@ -262,4 +262,3 @@ pub fn raise_loopback() -> io::Result<()> {
     };
     check(result).map(drop)
 }
-

@@ -208,9 +208,7 @@ pub async fn load(engine: Engine, call: Call) -> Result<Answer, ApiError> {
 
 async fn import(engine: Engine, call: Call) -> Result<Answer, ApiError> {
     let query = call.query();
-    if let Some(platform) = query.text("platform") {
-        super::platform(platform)?;
-    }
+    let platform = query.text("platform").map(super::platform).transpose()?;
     let message = query.text("message").unwrap_or_default().to_owned();
     let changes: Vec<String> = query.all("changes").map(str::to_owned).collect();
     let name = query
@@ -220,7 +218,7 @@ async fn import(engine: Engine, call: Call) -> Result<Answer, ApiError> {
             None => repository.to_owned(),
         });
     read_body(call, move |archive| {
-        let image = engine.import_image(archive, &changes, &message, name.as_deref())?;
+        let image = engine.import_image(archive, &changes, &message, platform, name.as_deref())?;
         Ok(vec![status(image.id.to_string())])
     })
     .await

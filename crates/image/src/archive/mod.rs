@@ -16,6 +16,7 @@ use crate::digest::{Digest, DigestError};
 use crate::error::{ErrorKind, io_kind};
 use crate::ingest::{IngestError, Measured, Pinned};
 use crate::manifest::{self, ManifestError};
+use crate::platform::Platform;
 use crate::reference::{Reference, ReferenceError};
 use crate::store::record::{ImageRecord, LayerRecord};
 use crate::store::{Image, Inner, NameError, Store, StoreError};
@@ -109,16 +110,22 @@ pub struct Loaded {
 }
 
 impl Store {
-    /// Makes a one-layer image from a tarball (gzip, zstd or plain). Blocking.
+    /// Makes a one-layer image from a tarball (gzip, zstd or plain), for this machine's platform
+    /// unless another is given. Blocking.
     pub fn import(
         &self,
         archive: impl Read + Send,
         changes: &Changes,
         message: &str,
+        platform: Option<Platform>,
         name: Option<&Reference>,
     ) -> Result<Image, ArchiveError> {
+        let platform = platform.unwrap_or_else(Platform::host);
         let mut config = ImageConfig {
             created: Some(jiff::Timestamp::now().to_string()),
+            os: platform.os,
+            architecture: platform.architecture,
+            variant: platform.variant,
             ..ImageConfig::default()
         };
         changes.apply(&mut config)?;
@@ -159,7 +166,7 @@ impl Inner {
             .iter()
             .map(|pinned| pinned.layer.diff_id.clone())
             .collect();
-        let host = crate::platform::Platform::host();
+        let host = Platform::host();
         if config.os.is_empty() {
             config.os = host.os;
         }

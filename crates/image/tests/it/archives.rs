@@ -89,6 +89,7 @@ fn import_applies_changes_and_unpacks() {
         Cursor::new(gzip(&tar)),
         &changes,
         "from a test",
+        None,
         Some(&name),
     );
     let image = image.expect("imports");

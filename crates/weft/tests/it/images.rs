@@ -242,6 +242,11 @@ fn import_makes_an_image_of_a_tree() {
     assert_eq!(weft.ok(&["run", "--rm", "imported:1"]), "imported");
     let image: Value = serde_json::from_str(&weft.ok(&["image", "inspect", "imported:1"])).unwrap();
     assert!(image[0]["Config"]["Env"].to_string().contains("A=b"));
+    let foreign = ["import", "--platform", "linux/arm/v7", "-", "foreign:1"];
+    weft.weft_with_input(&foreign, &tree).ok();
+    let image: Value = serde_json::from_str(&weft.ok(&["image", "inspect", "foreign:1"])).unwrap();
+    assert_eq!(image[0]["Architecture"], "arm");
+    assert_eq!(image[0]["Variant"], "v7");
 }
 
 #[test]
