@@ -135,6 +135,7 @@ impl Engine {
                     kind: "tmpfs",
                     options: default_tmpfs(*size_bytes, *mode, options),
                     read_only: mount.read_only,
+                    per_run: false,
                 },
             });
         }
@@ -143,7 +144,11 @@ impl Engine {
             for name in NETWORK_FILES {
                 let target = format!("/etc/{name}");
                 if !facts.iter().any(|f: &MountFact| f.target == target) {
-                    facts.push(plain_bind(&target, &dir.join(name)));
+                    // Not shifted: before Linux 6.3 a tmpfs cannot be.
+                    facts.push(MountFact {
+                        per_run: true,
+                        ..plain_bind(&target, &dir.join(name))
+                    });
                 }
             }
         }
@@ -181,6 +186,7 @@ fn plain_bind(target: &str, source: &Path) -> MountFact {
         kind: "bind",
         options: vec!["rbind".into(), "rprivate".into()],
         read_only: false,
+        per_run: false,
     }
 }
 

@@ -15,11 +15,13 @@ use crate::spec::{Dns, NetworkMode};
 const HOST_GATEWAY: &str = "host-gateway";
 
 impl Engine {
-    /// Writes the files into the run directory, from where they are mounted.
+    /// Writes the files into the run directory, from where they are mounted; `id_base` is the
+    /// container's root.
     pub(crate) fn write_network_files(
         &self,
         record: &Record,
         attachments: &[AttachmentRecord],
+        id_base: u32,
     ) -> Result<()> {
         if matches!(record.spec.network, NetworkMode::Container(_)) {
             return Ok(());
@@ -46,7 +48,8 @@ impl Engine {
             let write = || -> std::io::Result<()> {
                 // Written in place: a container that runs has this inode mounted.
                 fs::write(&path, content)?;
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+                std::os::unix::fs::chown(&path, Some(id_base), Some(id_base))
             };
             write().map_err(|e| EngineError::internal(format!("write {}", path.display()), e))?;
         }

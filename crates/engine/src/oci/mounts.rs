@@ -19,6 +19,8 @@ pub(crate) struct MountFact {
     pub options: Vec<String>,
     /// Not writable.
     pub read_only: bool,
+    /// Made for this run: it belongs to the container's root as the host numbers it.
+    pub per_run: bool,
 }
 
 /// Where every container has something mounted in its root; the rest is mounted in these.
@@ -123,7 +125,7 @@ fn mount(target: &str, source: &str, kind: &str, options: &[&str]) -> Value {
 fn own_mount(fact: &MountFact, facts: &Facts) -> Value {
     let mut options = fact.options.clone();
     options.push(if fact.read_only { "ro" } else { "rw" }.to_owned());
-    if fact.kind == "bind" && facts.id_map.is_some() {
+    if fact.kind == "bind" && facts.id_map.is_some() && !fact.per_run {
         // On disk the ids stay plain: the mount shifts them.
         options.push("idmap".to_owned());
     }

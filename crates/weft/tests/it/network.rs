@@ -346,3 +346,12 @@ fn addresses_are_given_back() {
     weft.weft(&["run", "--rm", "--network", "small", "busybox", "true"])
         .fails_saying(&["address", "small"]);
 }
+
+#[test]
+fn the_files_weft_writes_are_the_containers_own() {
+    let Some(weft) = weft() else { return };
+    let script =
+        "for f in hosts hostname resolv.conf; do stat -c '%u:%g %a' /etc/$f; echo >> /etc/$f; done";
+    let told = weft.ok(&["run", "--rm", "busybox", "sh", "-c", script]);
+    assert_eq!(told, ["0:0 644"; 3].join("\n"));
+}
