@@ -58,9 +58,10 @@ pub(crate) fn configure(netns: BorrowedFd<'_>, inside: &Inside<'_>) -> Result<()
         rtnetlink::new_address(&mut batch, link.index, inside.address, inside.subnet);
         rtnetlink::set_up(&mut batch, link.index);
         if let Some(gateway) = inside.gateway {
-            rtnetlink::new_default_route(&mut batch, link.index, gateway);
+            let metric = metric(inside.interface);
+            rtnetlink::new_default_route(&mut batch, link.index, gateway, metric);
         }
-        // A second network leaves the way to the outside as the first one made it.
+        // Another interface of this rank leads outside already.
         const ROUTE: usize = 3;
         let mut errors = connection.run_all(batch)?;
         errors.retain(|(index, error)| !(*index == ROUTE && error.is(Errno::EXIST)));
@@ -69,6 +70,13 @@ pub(crate) fn configure(netns: BorrowedFd<'_>, inside: &Inside<'_>) -> Result<()
             .next()
             .map_or(Ok(()), |(_, error)| Err(error))
     })
+}
+
+/// `eth0` leads outside before `eth1`, which takes over when the container leaves the network of
+/// the first: its routes go with the interface.
+fn metric(interface: &str) -> u32 {
+    let digits = interface.trim_start_matches(|c: char| !c.is_ascii_digit());
+    digits.parse().unwrap_or(0)
 }
 
 /// Router advertisements of a neighbour must not make routes, nor must there be addresses that

@@ -184,7 +184,8 @@ pub(crate) fn new_address(batch: &mut Batch, index: u32, address: Ipv4Addr, subn
 }
 
 /// A default route; fails with `EEXIST` when the namespace has one.
-pub(crate) fn new_default_route(batch: &mut Batch, index: u32, gateway: Ipv4Addr) {
+/// The default route with the smallest `metric` is the one that is taken.
+pub(crate) fn new_default_route(batch: &mut Batch, index: u32, gateway: Ipv4Addr, metric: u32) {
     const BOOT: u8 = 3;
     const UNICAST: u8 = 1;
     let header = [AF_INET, 0, 0, 0, MAIN_TABLE, BOOT, 0, UNICAST, 0, 0, 0, 0];
@@ -192,6 +193,7 @@ pub(crate) fn new_default_route(batch: &mut Batch, index: u32, gateway: Ipv4Addr
     batch.message(what, NEW_ROUTE, ACK | CREATE | EXCL, &header, |a| {
         a.bytes(5, &gateway.octets());
         a.u32(4, index);
+        a.u32(6, metric);
     });
 }
 

@@ -205,7 +205,7 @@ fn ruleset_without_handles() -> String {
 }
 
 #[test]
-fn a_second_network_leaves_the_way_out_alone() {
+fn a_second_network_leaves_the_way_out_alone_until_it_is_the_only_one() {
     on_a_machine(|machine| {
         let host = machine.open();
         host.create(NetworkSpec {
@@ -222,12 +222,16 @@ fn a_second_network_leaves_the_way_out_alone() {
             routes.contains("default via 10.44.0.1 dev eth0"),
             "{routes}"
         );
-        assert_eq!(routes.matches("default").count(), 1, "{routes}");
+        let way = || inside(&one.netns, || run("ip route get 203.0.113.1"));
+        assert!(way().contains("via 10.44.0.1 dev eth0"), "{}", way());
         assert_eq!(host.attachments("one").len(), 2);
 
         // Leaving and coming back at once: the old interface may still be on its way out.
         host.detach("one", Some("side")).unwrap();
         host.attach(&attach).unwrap();
+        host.detach("one", Some("bridge")).unwrap();
+        host.sweep();
+        assert!(way().contains("dev eth1"), "{}", way());
         host.detach("one", None).unwrap();
         assert!(host.attachments("one").is_empty());
     });
