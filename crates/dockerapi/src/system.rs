@@ -36,15 +36,6 @@ pub async fn ping(_engine: Engine, _call: Call) -> Result<Answer, ApiError> {
     Ok(answer)
 }
 
-/// Go's name of the architecture.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
-}
-
 /// Versions of the engine and its API.
 pub async fn version(engine: Engine, _call: Call) -> Result<Answer, ApiError> {
     let info = engine.info();
@@ -52,7 +43,7 @@ pub async fn version(engine: Engine, _call: Call) -> Result<Answer, ApiError> {
         ("ApiVersion", API_VERSION),
         ("MinAPIVersion", MIN_API_VERSION),
         ("Os", "linux"),
-        ("Arch", architecture()),
+        ("Arch", weft_api::docker::architecture()),
         ("KernelVersion", &info.kernel),
         ("GoVersion", "none"),
         ("Experimental", "false"),
@@ -73,7 +64,7 @@ pub async fn version(engine: Engine, _call: Call) -> Result<Answer, ApiError> {
         api_version: API_VERSION.into(),
         min_api_version: MIN_API_VERSION.into(),
         os: "linux".into(),
-        arch: architecture().into(),
+        arch: weft_api::docker::architecture().into(),
         kernel_version: info.kernel,
         ..Version::default()
     };

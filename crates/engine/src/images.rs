@@ -90,7 +90,7 @@ impl Engine {
         self.inner.images.tag(&image, &reference).map_err(|e| {
             EngineError::caused(code(e.kind()), format!("tag {source} as {name}"), e)
         })?;
-        self.image_event("tag", &image.id.to_string());
+        self.named_image_event("tag", &image.id.to_string(), &reference.to_string());
         Ok(())
     }
 
@@ -209,7 +209,11 @@ impl Engine {
     }
 
     pub(crate) fn image_event(&self, action: &str, id: &str) {
-        let attributes = BTreeMap::from([("name".to_owned(), id.to_owned())]);
+        self.named_image_event(action, id, id);
+    }
+
+    fn named_image_event(&self, action: &str, id: &str, name: &str) {
+        let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
         self.inner.events.emit("image", action, id, attributes);
     }
 

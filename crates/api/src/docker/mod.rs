@@ -44,6 +44,15 @@ pub use wire::{Present, Words};
 
 /// Highest API version served, as `major.minor`.
 pub const API_VERSION: &str = "1.47";
+
+/// Docker's name of this machine's architecture, which is Go's.
+pub fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
 /// Lowest API version served, as `major.minor`.
 pub const MIN_API_VERSION: &str = "1.24";
 

@@ -35,7 +35,7 @@ impl Args {
         if let Some(format) = &self.format {
             let value = serde_json::json!({
                 "Client": {"Version": env!("CARGO_PKG_VERSION"), "ApiVersion": weft_api::docker::API_VERSION,
-                           "Os": std::env::consts::OS, "Arch": std::env::consts::ARCH},
+                           "Os": std::env::consts::OS, "Arch": weft_api::docker::architecture()},
                 "Server": server.as_ref().and_then(|server| server.as_ref().ok()),
             });
             let text = match format.as_str() {
@@ -49,7 +49,7 @@ impl Args {
                 env!("CARGO_PKG_VERSION"),
                 weft_api::docker::API_VERSION,
                 std::env::consts::OS,
-                std::env::consts::ARCH,
+                weft_api::docker::architecture(),
             ))?;
             if let Some(Ok(version)) = &server {
                 session.printer.data(&format!(

@@ -114,3 +114,25 @@ fn sessions_are_told() {
         assert!(rest.any(|is| is == expected), "{expected} in {actions:?}");
     }
 }
+
+#[test]
+fn tagging_tells_the_new_name() {
+    let Some(weft) = weft() else { return };
+    weft.ok(&["tag", "busybox", "again:2"]);
+    let now = weft.ok(&["info", "--format", "{{.SystemTime}}"]);
+    let told = weft.ok(&[
+        "events",
+        "--since",
+        "0",
+        "--until",
+        &now,
+        "--filter",
+        "event=tag",
+        "--format",
+        "json",
+    ]);
+    let event: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    let id = weft.ok(&["inspect", "--format", "{{.Id}}", "busybox"]);
+    assert_eq!(event["Actor"]["ID"], id);
+    assert_eq!(event["Actor"]["Attributes"]["name"], "again:2");
+}
