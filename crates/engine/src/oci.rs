@@ -231,4 +231,4 @@ fn remove(document: &mut Value, key: &str) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{Notify, watch};
@@ -35,6 +36,8 @@ pub(crate) struct Progress {
 pub(crate) struct Container {
     pub id: String,
     record: Mutex<Record>,
+    /// The disk lacks something the record has: noted only, or a write that failed.
+    unsaved: AtomicBool,
     /// One operation that changes its life at a time.
     pub operation: tokio::sync::Mutex<()>,
     /// Held while a run begins, and while the end of one is seen to: none begins before all of
@@ -61,6 +64,7 @@ impl Container {
         Self {
             id: record.id.clone(),
             record: Mutex::new(record),
+            unsaved: AtomicBool::new(false),
             operation: tokio::sync::Mutex::new(()),
             life: tokio::sync::Mutex::new(()),
             progress: watch::channel(Progress {
@@ -92,23 +96,26 @@ impl Container {
     /// Changes the record, in memory and on disk; a change that changes nothing is not written.
     ///
     /// # Errors
-    /// It can't be written; memory then has the change, the disk the old one.
+    /// It can't be written; memory then has the change, the disk the old one until the next write.
     pub fn update(&self, paths: &Paths, change: impl FnOnce(&mut Record)) -> io::Result<()> {
         let record = {
             let mut record = self.record.lock().expect("no holder panics");
             let before = record.clone();
             change(&mut record);
-            if *record == before {
+            let unsaved = self.unsaved.swap(false, Ordering::Relaxed);
+            if *record == before && !unsaved {
                 return Ok(());
             }
             record.clone()
         };
-        write(paths, &record)
+        write(paths, &record).inspect_err(|_| self.unsaved.store(true, Ordering::Relaxed))
     }
 
     /// Changes the record in memory only: whoever reads the disk next finds out for himself.
     pub fn note(&self, change: impl FnOnce(&mut Record)) {
-        change(&mut self.record.lock().expect("no holder panics"));
+        let mut record = self.record.lock().expect("no holder panics");
+        change(&mut record);
+        self.unsaved.store(true, Ordering::Relaxed);
     }
 
     pub fn progress(&self) -> watch::Receiver<Progress> {
@@ -191,6 +198,25 @@ pub(crate) fn read(paths: &Paths, id: &str) -> io::Result<Option<Record>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_written_is_written_with_the_next_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::new(dir.path(), dir.path());
+        let container = Container::new(crate::oci::tests::record(crate::spec::Spec::default()));
+        let stop = |r: &mut Record| r.state.stopped_by_user = true;
+        assert!(container.update(&paths, stop).is_err());
+        crate::paths::make_dir(&paths.container(&container.id)).unwrap();
+        container.update(&paths, stop).unwrap();
+        let kept = |paths| read(paths, &container.id).unwrap();
+        assert!(kept(&paths).unwrap().state.stopped_by_user);
+        container.note(|r| r.state.exit_code = 7);
+        container.update(&paths, |_| {}).unwrap();
+        assert_eq!(kept(&paths).unwrap().state.exit_code, 7);
+        // Nothing has changed: nothing is written.
+        std::fs::remove_dir_all(paths.container(&container.id)).unwrap();
+        container.update(&paths, stop).unwrap();
+    }
 
     #[test]
     fn sessions_nobody_waits_for_make_room() {

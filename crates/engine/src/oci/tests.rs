@@ -4,7 +4,7 @@ use super::*;
 use crate::container::record::State;
 use crate::spec::{NetworkMode, Resolved, Seccomp, Spec};
 
-fn record(spec: Spec) -> Record {
+pub(crate) fn record(spec: Spec) -> Record {
     Record {
         version: 1,
         id: "a".repeat(64),
