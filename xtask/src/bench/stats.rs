@@ -91,6 +91,8 @@ fn measure(contender: &Contender) -> Result<Duration> {
     if let Some(before) = &contender.before {
         let _ = before().stdin(Stdio::null()).output();
     }
+    // What the one before left to be written is not this one's to wait for.
+    rustix::fs::sync();
     let mut command = (contender.command)();
     command
         .stdin(Stdio::null())
