@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::ErrorKind;
-use crate::store::{Inner, StoreError};
+use crate::store::{Durable, Inner, StoreError};
 use crate::unpack::{self, Limits, Report, UnpackError};
 
 mod buffer;
@@ -148,7 +148,7 @@ impl Inner {
         let dir = self.ingest_path("layer");
         let made = make_layer_dir(&dir).map_err(StoreError::io("create", &dir));
         let measured = made.map_err(IngestError::from).and_then(|()| {
-            let measured = run(feed, &dir.join("fs"), expected)?;
+            let measured = run(feed, &dir.join("fs"), expected, &self.durable)?;
             self.place_layer(&dir, &measured)?;
             Ok(measured)
         });
@@ -173,6 +173,7 @@ fn run(
     feed: &mut (dyn Feed + Send),
     root: &Path,
     expected: Expected<'_>,
+    durable: &Durable,
 ) -> Result<Measured, IngestError> {
     let algorithm = expected
         .diff_id
@@ -185,7 +186,11 @@ fn run(
         let root = root.to_owned();
         let unpack = scope
             .spawn(move || unpack::unpack(Pieces::new(unpack_queue), &root, Limits::default()));
-        let inflated = inflate(&mut source, to_hash, to_unpack);
+        let inflated = inflate(&mut source, to_hash, to_unpack, |bytes| {
+            if durable.is_due(bytes) {
+                scope.spawn(|| durable.write_early());
+            }
+        });
         (inflated, join(hash), join(unpack))
     });
     // The digest decides first: what is not what was announced needs no further reading.
@@ -234,6 +239,7 @@ fn inflate(
     source: &mut Source<'_>,
     to_hash: SyncSender<Shared>,
     to_unpack: SyncSender<Shared>,
+    passed: impl Fn(u64),
 ) -> Result<Compression, IngestError> {
     let mut pool = Pool::new(PIECE);
     let mut total = 0_u64;
@@ -258,6 +264,7 @@ fn inflate(
         if !hashed || to_unpack.send(piece).is_err() {
             break;
         }
+        passed(filled as u64);
     }
     Ok(compression)
 }

@@ -225,7 +225,7 @@ impl Inner {
         record: ImageRecord,
         names: impl Iterator<Item = &'n Reference>,
     ) -> Result<Image, StoreError> {
-        self.sync()?;
+        self.durable.sync()?;
         let mut image = None;
         for name in names {
             image = Some(self.add(id, record.clone(), Some(name))?);

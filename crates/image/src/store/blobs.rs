@@ -88,12 +88,6 @@ impl Inner {
         let path = self.blob_path(digest);
         std::fs::rename(from, &path).map_err(StoreError::io("rename blob to", &path))
     }
-
-    /// Makes all file content and names of the store survive a power cut.
-    pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        let dir = File::open(&self.dir).map_err(StoreError::io("open", &self.dir))?;
-        rustix::fs::syncfs(&dir).map_err(|e| StoreError::io("sync", &self.dir)(e.into()))
-    }
 }
 
 /// A new file only root may read.

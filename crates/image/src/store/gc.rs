@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use super::{Inner, State, StoreError, tree};
 use crate::digest::Digest;
 
+/// Names the boot of the machine that the last sweep at open was in.
+pub(crate) const BOOT: &str = "boot";
+
 /// What a collection removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reclaimed {
@@ -110,7 +113,7 @@ impl Inner {
     /// Sweeps once per boot of the machine; see [`Inner::clear_leftovers`]. Something damaged keeps
     /// the sweep from knowing what is needed, so then everything stays, and the store opens.
     pub(crate) fn sweep_after_boot(&self) -> Result<(), StoreError> {
-        let path = self.dir.join("boot");
+        let path = self.dir.join(BOOT);
         let boot = weft_stdx::clock::boot_id().as_bytes();
         if fs::read(&path).is_ok_and(|seen| seen == boot) {
             return Ok(());

@@ -14,6 +14,7 @@
 //! ```
 
 pub(crate) mod blobs;
+mod durable;
 pub(crate) mod gc;
 mod index;
 pub(crate) mod layers;
@@ -30,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use weft_stdx::trash::Trash;
 
+pub(crate) use durable::Durable;
 pub use gc::Reclaimed;
 pub use names::{NameError, RemoveOptions, Removed};
 
@@ -49,6 +51,7 @@ pub(crate) struct Inner {
     pub dir: PathBuf,
     pub registries: RegistryConfig,
     pub transfers: crate::pull::Transfers,
+    pub durable: Durable,
     state: Arc<Mutex<State>>,
     snapshots: Overlay,
     trash: Arc<Trash>,
@@ -153,6 +156,11 @@ pub enum StoreError {
     /// Stored content does not match its digest.
     #[error("stored blob {0} is damaged; pull or load its image again")]
     Damaged(Digest),
+    /// Writes to its file system were lost earlier.
+    #[error(
+        "the disk of {0} lost writes: look at the kernel's log (dmesg), then restart the engine"
+    )]
+    Lost(PathBuf),
 }
 
 impl StoreError {
@@ -162,7 +170,7 @@ impl StoreError {
             Self::Locked(_) => ErrorKind::Conflict,
             Self::Io { source, .. } => io_kind(source),
             Self::Index { .. } | Self::Version(..) | Self::Digest(_) => ErrorKind::Corrupt,
-            Self::Config { .. } | Self::Damaged(_) => ErrorKind::Corrupt,
+            Self::Config { .. } | Self::Damaged(_) | Self::Lost(_) => ErrorKind::Corrupt,
         }
     }
 
@@ -199,6 +207,7 @@ impl Store {
             dir: dir.to_owned(),
             registries,
             transfers: crate::pull::Transfers::default(),
+            durable: Durable::new(dir)?,
             state,
             snapshots,
             trash,
