@@ -88,7 +88,6 @@ impl Engine {
         let target = Arc::clone(container);
         let launched = self.blocking(move |engine| {
             let result = engine.launch_blocking(&target, attach);
-            engine.inner.ready.refill();
             if result.is_err() {
                 engine.release_run(&target.id);
             }

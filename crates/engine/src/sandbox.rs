@@ -105,16 +105,6 @@ impl Ready {
         })
     }
 
-    /// Has those that were taken made anew, now that nobody waits for a start.
-    pub fn refill(&self) {
-        if let Some(pool) = &*lock(&self.networked) {
-            pool.refill();
-        }
-        if let Some(pool) = &*lock(&self.bare) {
-            pool.refill();
-        }
-    }
-
     /// Releases those that are ready.
     pub fn close(&self) {
         drop(lock(&self.networked).take());

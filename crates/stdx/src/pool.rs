@@ -11,6 +11,9 @@ const MOST: usize = 64;
 /// How long making pauses after a failure; doubled up to the longest while it fails.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long nothing must have been taken until a pool that is not nearly empty is refilled:
+/// whoever took something is still at work with it.
+const LULL: Duration = Duration::from_millis(100);
 
 /// Things that are ready, refilled by a thread. Dropped, those left are dropped, too.
 #[derive(Debug)]
@@ -35,6 +38,40 @@ struct Queue<T> {
 impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, Queue<T>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn few(&self) -> usize {
+        self.size / 4
+    }
+
+    fn lacks(&self) -> bool {
+        let queue = self.lock();
+        !queue.closing && queue.ready.len() < self.size
+    }
+
+    /// Waits until it is time to make more; false when there will be no need.
+    fn waits_for_need(&self) -> bool {
+        let mut queue = self.lock();
+        loop {
+            let ready = queue.ready.len();
+            if queue.closing {
+                return false;
+            }
+            if ready >= self.size {
+                let waited = self.changed.wait(queue);
+                queue = waited.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self.changed.wait_timeout_while(queue, LULL, |queue| {
+                let left = queue.ready.len();
+                !queue.closing && left == ready && left > self.few()
+            });
+            let (after, lull) = waited.unwrap_or_else(PoisonError::into_inner);
+            queue = after;
+            if lull.timed_out() || queue.ready.len() <= self.few() {
+                return !queue.closing;
+            }
+        }
     }
 }
 
@@ -68,20 +105,16 @@ impl<T: Send + 'static> Pool<T> {
         })
     }
 
-    /// One that is ready, if there is one. Another is made from the next [`Pool::refill`] on: making
-    /// it now would get in the way of whoever was in a hurry.
+    /// One that is ready, if there is one. Others are made in a lull, or when few are left: making
+    /// them at once would get in the way of whoever is in a hurry.
     pub fn take(&self) -> Option<T> {
-        self.shared.lock().ready.pop_front()
-    }
-
-    /// Has what was taken made anew.
-    pub fn refill(&self) {
+        let taken = self.shared.lock().ready.pop_front();
         self.shared.changed.notify_all();
+        taken
     }
 
-    /// Refills, and waits until the pool is full, or `patience` is over; says which.
+    /// Waits until the pool is full, or `patience` is over; says which.
     pub fn is_full_within(&self, patience: Duration) -> bool {
-        self.refill();
         let (queue, _) = self
             .shared
             .changed
@@ -109,30 +142,21 @@ impl<T> Drop for Pool<T> {
 
 fn fill<T>(shared: &Shared<T>, make: &impl Fn() -> Option<T>) {
     let mut pause = SHORTEST_PAUSE;
-    while wants_more(shared) {
-        if let Some(made) = make() {
-            pause = SHORTEST_PAUSE;
-            shared.lock().ready.push_back(made);
-            shared.changed.notify_all();
-        } else {
-            let waited = shared
-                .changed
-                .wait_timeout_while(shared.lock(), pause, |queue| !queue.closing);
-            drop(waited);
-            pause = (pause * 2).min(LONGEST_PAUSE);
+    while shared.waits_for_need() {
+        while shared.lacks() {
+            if let Some(made) = make() {
+                pause = SHORTEST_PAUSE;
+                shared.lock().ready.push_back(made);
+                shared.changed.notify_all();
+            } else {
+                let waited = shared
+                    .changed
+                    .wait_timeout_while(shared.lock(), pause, |queue| !queue.closing);
+                drop(waited);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
         }
     }
-}
-
-/// Waits until one is missing; false when there will be no need.
-fn wants_more<T>(shared: &Shared<T>) -> bool {
-    let queue = shared
-        .changed
-        .wait_while(shared.lock(), |queue| {
-            !queue.closing && queue.ready.len() >= shared.size
-        })
-        .unwrap_or_else(PoisonError::into_inner);
-    !queue.closing
 }
 
 #[cfg(test)]

@@ -18,6 +18,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use crate::fd::check;
 use crate::namespace::Kinds;
 
+mod vfork;
+
+pub use vfork::vfork;
+
 /// How [`clone`] makes the child.
 #[derive(Debug, Default)]
 pub struct CloneRequest<'a> {
@@ -94,27 +98,9 @@ pub fn fork() -> io::Result<Side> {
 
 /// Makes a child with `clone3`, with a pidfd. Fails with `EINVAL` in a process with threads.
 pub fn clone(request: &CloneRequest<'_>) -> io::Result<Side> {
-    // SAFETY: with CLONE_THREAD alone this only asks whether the process has other threads.
-    check(unsafe { libc::unshare(libc::CLONE_THREAD) })?;
+    refuse_threads()?;
     let mut pidfd: RawFd = -1;
-    let mut args = CloneArgs {
-        flags: CLONE_PIDFD | u64::from(request.namespaces.bits()),
-        pidfd: std::ptr::from_mut(&mut pidfd) as u64,
-        // With CLONE_PARENT the signal is that of the caller itself and must not be given.
-        exit_signal: if request.sibling {
-            0
-        } else {
-            libc::SIGCHLD as u64
-        },
-        ..CloneArgs::default()
-    };
-    if request.sibling {
-        args.flags |= CLONE_PARENT;
-    }
-    if let Some(cgroup) = request.cgroup {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = cgroup.as_raw_fd() as u64;
-    }
+    let args = clone_args(request, &mut pidfd);
     // SAFETY: `args` is a valid clone_args of the given size and outlives the call. Without
     // CLONE_VM the child has its own copy of all memory, the stack included, and the process has
     // one thread, so both sides may go on as if nothing had happened.
@@ -134,6 +120,34 @@ pub fn clone(request: &CloneRequest<'_>) -> io::Result<Side> {
             pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
         })),
     }
+}
+
+fn refuse_threads() -> io::Result<()> {
+    // SAFETY: with CLONE_THREAD alone this only asks whether the process has other threads.
+    check(unsafe { libc::unshare(libc::CLONE_THREAD) }).map(drop)
+}
+
+/// The kernel will write the child's pidfd to `pidfd`.
+fn clone_args(request: &CloneRequest<'_>, pidfd: &mut RawFd) -> CloneArgs {
+    let mut args = CloneArgs {
+        flags: CLONE_PIDFD | u64::from(request.namespaces.bits()),
+        pidfd: std::ptr::from_mut(pidfd) as u64,
+        // With CLONE_PARENT the signal is that of the caller itself and must not be given.
+        exit_signal: if request.sibling {
+            0
+        } else {
+            libc::SIGCHLD as u64
+        },
+        ..CloneArgs::default()
+    };
+    if request.sibling {
+        args.flags |= CLONE_PARENT;
+    }
+    if let Some(cgroup) = request.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    args
 }
 
 /// Waits until the child behind `pidfd` ends, and reaps it.

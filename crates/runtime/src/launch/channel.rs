@@ -26,8 +26,6 @@ pub enum Message {
     Ready(Option<OwnedFd>),
     /// Parent: go on.
     Go,
-    /// Middle: the host's pid of init.
-    Pid(i32),
     /// Child: it went wrong, and the child is gone.
     Failed(Failure),
     /// The other side has closed: for the child the parent is gone, for the parent the program
@@ -67,10 +65,6 @@ impl Channel {
                 bytes.push(b'r');
                 fds.extend(terminal.iter().map(AsFd::as_fd));
             }
-            Message::Pid(pid) => {
-                bytes.push(b'p');
-                bytes.extend(pid.to_le_bytes());
-            }
             Message::Failed(failure) => {
                 bytes.extend([b'f', failure.step as u8]);
                 bytes.extend(failure.errno.to_le_bytes());
@@ -95,7 +89,6 @@ impl Channel {
             [MAGIC, b'n'] => Message::Namespaces,
             [MAGIC, b'g'] => Message::Go,
             [MAGIC, b'r'] => Message::Ready(fds.into_iter().next()),
-            [MAGIC, b'p', a, b, c, d] => Message::Pid(i32::from_le_bytes([*a, *b, *c, *d])),
             [MAGIC, b'f', step, a, b, c, d, object @ ..] => Message::Failed(Failure {
                 step: Step::from_byte(*step),
                 object: String::from_utf8_lossy(object).into_owned(),

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use weft_sys::namespace::{Kind, Kinds};
-use weft_sys::process::{Child, CloneRequest, Side, clone, exit_now, signal, wait};
+use weft_sys::process::{Child, CloneRequest, Side, clone, exit_now, signal, vfork, wait};
 
 use super::channel::{Channel, Message};
 use super::gate::Gate;
@@ -241,7 +241,7 @@ impl Drop for Holder {
 
 /// Clones init, by way of a middle process if it has to be born in a joined namespace.
 fn make_process(
-    mut init: Init,
+    init: Init,
     new: Kinds,
     cgroup: Option<BorrowedFd<'_>>,
 ) -> Result<Child, LaunchError> {
@@ -266,75 +266,69 @@ fn make_process(
             }
         };
     }
-    let (ours, theirs) = Channel::pair().named(Step::Channel, "")?;
     // In the cgroup already, so that init is born there and no descriptor of it has to go along.
     let request = CloneRequest {
         cgroup,
         ..CloneRequest::default()
     };
-    let middle = match clone(&request).named(Step::Clone, &init.state.id)? {
-        Side::Parent(child) => child,
-        Side::Child => {
-            use std::os::fd::AsRawFd;
-            let _ = close(&init, &[theirs.as_fd().as_raw_fd()]);
-            init.has_middle = true;
-            middle(init, new, theirs)
+    let named = init.state.id.clone();
+    let mut init = Some(init);
+    let middle = by_middle(&request, &named, || {
+        let Some(there) = &init else { return Ok(None) };
+        let _ = close(there, &[]);
+        match middle(there, new)? {
+            Side::Parent(child) => Ok(Some(child.pid)),
+            Side::Child => match init.take() {
+                Some(init) => init::run(Init {
+                    has_middle: true,
+                    ..init
+                }),
+                None => exit_now(1),
+            },
         }
-    };
-    drop((theirs, init));
-    let said = ours.receive().named(Step::Channel, "");
-    wait(&middle.pidfd).named(Step::Clone, "")?;
-    child_of(said?)
+    });
+    drop(init);
+    middle
 }
 
-/// What a middle process said of the child it made for us.
-pub(super) fn child_of(said: Message) -> Result<Child, LaunchError> {
-    match said {
-        Message::Pid(pid) => {
-            // It is our child and not reaped, so the number is still its own.
-            let number = rustix::process::Pid::from_raw(pid).ok_or(std::io::ErrorKind::InvalidData);
-            let number = number.named(Step::Clone, "")?;
-            let flags = rustix::process::PidfdFlags::empty();
-            let pidfd = rustix::process::pidfd_open(number, flags).named(Step::Clone, "")?;
-            Ok(Child { pid, pidfd })
+/// Has `work` done by a child that shares our memory; it gives the number of the process it cloned
+/// as our child. It drops no descriptor, which would be lost to us.
+pub(super) fn by_middle(
+    request: &CloneRequest<'_>,
+    named: &str,
+    mut work: impl FnMut() -> Result<Option<i32>, Failure>,
+) -> Result<Child, LaunchError> {
+    let mut made = Ok(None);
+    let middle = vfork(request, || made = work()).named(Step::Clone, named)?;
+    wait(&middle.pidfd).named(Step::Clone, named)?;
+    let died = || LaunchError::Died("before it was made".to_owned());
+    let pid = made?.ok_or_else(died)?;
+    // It is our child and not reaped, so the number is still its own.
+    let number = rustix::process::Pid::from_raw(pid).ok_or_else(died)?;
+    let flags = rustix::process::PidfdFlags::empty();
+    let pidfd = rustix::process::pidfd_open(number, flags).named(Step::Clone, named)?;
+    Ok(Child { pid, pidfd })
+}
+
+fn middle(init: &Init, new: Kinds) -> Result<Side, Failure> {
+    identity::score(&init.plan.process)?;
+    identity::raise_limits(&init.plan.process.limits)?;
+    for kind in Kind::ALL {
+        for join in init.join.iter().filter(|join| join.kind == kind) {
+            weft_sys::namespace::join(&join.fd, kind).named(Step::Join, kind.file_name())?;
         }
-        Message::Failed(failure) => Err(failure.into()),
-        _ => Err(LaunchError::Died("before it was made".to_owned())),
     }
-}
-
-fn middle(mut init: Init, new: Kinds, channel: Channel) -> ! {
-    let made = (|| {
-        identity::score(&init.plan.process)?;
-        identity::raise_limits(&init.plan.process.limits)?;
-        for kind in Kind::ALL {
-            for join in init.join.iter().filter(|join| join.kind == kind) {
-                weft_sys::namespace::join(&join.fd, kind).named(Step::Join, kind.file_name())?;
-            }
-        }
-        init.join.clear();
-        if init.plan.id_maps.is_some() {
-            // What comes with the namespaces clone makes (a message queue filesystem) is to
-            // belong to the container's root.
-            identity::become_root()?;
-        }
-        let request = CloneRequest {
-            namespaces: new,
-            cgroup: None,
-            sibling: true,
-        };
-        clone(&request).named(Step::Clone, &init.state.id)
-    })();
-    let said = match made {
-        Ok(Side::Child) => {
-            drop(channel);
-            init::run(init)
-        }
-        Ok(Side::Parent(child)) => Message::Pid(child.pid),
-        Err(failure) => Message::Failed(failure),
+    if init.plan.id_maps.is_some() {
+        // What comes with the namespaces clone makes (a message queue filesystem) is to
+        // belong to the container's root.
+        identity::become_root()?;
+    }
+    let request = CloneRequest {
+        namespaces: new,
+        cgroup: None,
+        sibling: true,
     };
-    let _ = channel.send(&said);
-    exit_now(0)
+    clone(&request).named(Step::Clone, &init.state.id)
 }
 
 /// Does the caller's part until init is ready; gives the terminal's master.

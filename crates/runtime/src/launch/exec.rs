@@ -31,7 +31,7 @@ use weft_sys::path::Root;
 use weft_sys::process::{CloneRequest, Side, clone, exit_now, signal, wait};
 
 use super::channel::{Channel, Message};
-use super::create::child_of;
+use super::create::by_middle;
 use super::program::{self, Start};
 use super::step::{Failure, Named, Step};
 use super::{ExecRequest, LaunchError, Running, Stdio, identity, init};
@@ -69,7 +69,6 @@ pub fn exec(request: ExecRequest) -> Result<Running, LaunchError> {
     let start = Start::make(seccomp, &process)?;
     let cgroup = cgroup_of(&init_pidfd)?;
     let (ours, theirs) = Channel::pair().named(Step::Channel, "")?;
-    let (middle_ours, middle_theirs) = Channel::pair().named(Step::Channel, "")?;
     let exec = Exec {
         process,
         start,
@@ -81,14 +80,19 @@ pub fn exec(request: ExecRequest) -> Result<Running, LaunchError> {
         cgroup: cgroup.as_ref().map(Cgroup::fd),
         ..CloneRequest::default()
     };
-    let middle = match clone(&request).named(Step::Clone, "exec")? {
-        Side::Parent(child) => child,
-        Side::Child => middle(exec, middle_theirs),
-    };
-    drop((middle_theirs, exec));
-    let said = middle_ours.receive().named(Step::Channel, "");
-    wait(&middle.pidfd).named(Step::Clone, "")?;
-    let child = child_of(said?)?;
+    let mut exec = Some(exec);
+    let child = by_middle(&request, "exec", || {
+        let Some(there) = &exec else { return Ok(None) };
+        match middle(there)? {
+            Side::Parent(child) => Ok(Some(child.pid)),
+            Side::Child => match exec.take() {
+                Some(exec) => run(exec),
+                None => exit_now(1),
+            },
+        }
+    });
+    drop(exec);
+    let child = child?;
     match speak(&ours) {
         Ok(terminal) => Ok(Running {
             pid: child.pid,
@@ -131,36 +135,22 @@ fn cgroup_of(pidfd: &OwnedFd) -> Result<Option<Cgroup>, LaunchError> {
     hierarchy.open(path).map(Some).map_err(LaunchError::Cgroup)
 }
 
-fn middle(exec: Exec, channel: Channel) -> ! {
-    let made = (|| {
-        identity::score(&exec.process)?;
-        identity::raise_limits(&exec.process.limits)?;
-        let kept = kept(&exec, &channel);
-        weft_sys::fd::close_except(3, &kept).named(Step::Streams, "")?;
-        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-            .named(Step::Session, "")?;
-        join(exec.pidfd.as_fd())?;
-        clone(&CloneRequest {
-            sibling: true,
-            ..CloneRequest::default()
-        })
-        .named(Step::Clone, "exec")
-    })();
-    let said = match made {
-        Ok(Side::Child) => {
-            drop(channel);
-            run(exec)
-        }
-        Ok(Side::Parent(child)) => Message::Pid(child.pid),
-        Err(failure) => Message::Failed(failure),
+fn middle(exec: &Exec) -> Result<Side, Failure> {
+    identity::score(&exec.process)?;
+    identity::raise_limits(&exec.process.limits)?;
+    weft_sys::fd::close_except(3, &kept(exec)).named(Step::Streams, "")?;
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .named(Step::Session, "")?;
+    join(exec.pidfd.as_fd())?;
+    let request = CloneRequest {
+        sibling: true,
+        ..CloneRequest::default()
     };
-    let _ = channel.send(&said);
-    exit_now(0)
+    clone(&request).named(Step::Clone, "exec")
 }
 
-fn kept(exec: &Exec, channel: &Channel) -> Vec<RawFd> {
+fn kept(exec: &Exec) -> Vec<RawFd> {
     let mut kept = vec![
-        channel.as_fd().as_raw_fd(),
         exec.channel.as_fd().as_raw_fd(),
         exec.start.as_fd().as_raw_fd(),
         exec.pidfd.as_raw_fd(),

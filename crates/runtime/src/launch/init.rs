@@ -26,9 +26,9 @@ pub(super) struct Init {
     pub(super) prepared: Prepared,
     pub(super) start: Start,
     pub(super) stdio: Stdio,
-    /// Namespaces still to be joined; those of a middle process are gone.
+    /// Namespaces to be joined.
     pub(super) join: Vec<Join>,
-    /// Whether a middle process has used the host's privileges already.
+    /// Whether a middle process has joined them, and used the host's privileges, already.
     pub(super) has_middle: bool,
     pub(super) channel: Channel,
     pub(super) wait: Wait,
@@ -80,7 +80,7 @@ fn go(init: Init, report: &mut Channel) -> Result<Infallible, Failure> {
         identity::score(&plan.process)?;
         identity::raise_limits(&plan.process.limits)?;
     }
-    enter_namespaces(&plan, join)?;
+    enter_namespaces(&plan, if has_middle { Vec::new() } else { join })?;
     runtime_hooks(&plan, &channel, &mut state)?;
 
     // The caller's may be strict; what is made in the root is for all users of the container.
