@@ -95,11 +95,39 @@ impl Engine {
             process::open(state.pid, state.start_ticks);
         match Attached::connect(&socket, AttachOptions::default()).await {
             Ok(session) => {
+                self.adopt_networks(container).await;
                 self.adopt_health(container);
                 self.watch_health(container);
                 self.watch(Arc::clone(container), session);
             }
             Err(_) => self.ended(container, None).await,
+        }
+    }
+
+    /// Undoes a connect that never answered, and learns what a disconnect changed before it was
+    /// cut short.
+    async fn adopt_networks(&self, container: &Arc<Container>) {
+        let id = container.id.clone();
+        let mut records = container.with(|r| r.attachments.clone());
+        let known: HashSet<String> = records.iter().map(|r| r.network_id.clone()).collect();
+        let there = self
+            .blocking(move |engine| {
+                let network = &engine.inner.network;
+                for made in network.attachments(&id) {
+                    if !known.contains(&made.network_id)
+                        && let Err(error) = network.detach(&id, Some(&made.network_id))
+                    {
+                        tracing::warn!(%id, %error, "a connection could not be undone");
+                    }
+                }
+                network.attachments(&id)
+            })
+            .await;
+        crate::network::follow(&mut records, &there);
+        if container.with(|r| r.attachments != records)
+            && let Err(error) = self.save(container, |r| r.attachments = records)
+        {
+            tracing::warn!(id = %container.id, %error, "its networks could not be recorded");
         }
     }
 

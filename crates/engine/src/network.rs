@@ -57,7 +57,10 @@ impl Engine {
         list.push(attach.clone());
         if record.state.status.is_up() {
             let pid = record.state.pid;
-            let index = free_index(&record.attachments);
+            let index = next_index(&record.attachments);
+            // The ports are where the default route leads: here, if it led nowhere before.
+            let publish =
+                !network.internal && record.attachments.iter().all(|a| a.gateway.is_none());
             let copy = record.clone();
             let made = self
                 .blocking(move |engine| {
@@ -66,7 +69,7 @@ impl Engine {
                             .map_err(|e| {
                                 EngineError::internal("open the container's network namespace", e)
                             })?;
-                    let made = engine.attach_one(&copy, &attach, netns.as_fd(), index);
+                    let made = engine.attach_one(&copy, &attach, netns.as_fd(), index, publish);
                     if made.is_err() {
                         let _ = engine.inner.network.detach(&copy.id, Some(&attach.network));
                     }
@@ -112,9 +115,10 @@ impl Engine {
         self.blocking(move |engine| engine.inner.network.detach(&id, Some(&network_id)))
             .await
             .map_err(|e| EngineError::internal(format!("disconnect container {reference}"), e))?;
+        let left = self.inner.network.attachments(&container.id);
         self.save(&container, |r| {
             r.spec.network = record.spec.network;
-            r.attachments.retain(|a| a.network_id != network.id);
+            follow(&mut r.attachments, &left);
         })?;
         self.network_event("disconnect", &network, Some(&container.id));
         Ok(())
@@ -134,7 +138,8 @@ impl Engine {
             let netns =
                 netns.map_err(|e| EngineError::internal("duplicate a network namespace", e))?;
             let interface = interface(0);
-            let request = self.request(record, &wish, netns.as_fd(), 0, &interface)?;
+            // The default network is never internal.
+            let request = self.request(record, &wish, netns.as_fd(), &interface, true)?;
             let (attachment, reserved) = self
                 .inner
                 .network
@@ -149,8 +154,10 @@ impl Engine {
             return Ok(made);
         };
         if let NetworkMode::Networks(list) = &record.spec.network {
+            let publishing = self.publishing(list);
             for (index, attach) in list.iter().enumerate().skip(made.len()) {
-                made.push(self.attach_one(record, attach, netns.as_fd(), index)?);
+                let publish = index == publishing;
+                made.push(self.attach_one(record, attach, netns.as_fd(), index, publish)?);
             }
         }
         Ok(made)
@@ -180,15 +187,24 @@ impl Engine {
             })
     }
 
+    /// Which of a container's networks gets its ports: the one that gives the default route. When
+    /// all are internal the first is asked, and refuses.
+    fn publishing(&self, list: &[NetworkAttach]) -> usize {
+        list.iter()
+            .position(|n| self.network(&n.network).is_ok_and(|n| !n.internal))
+            .unwrap_or(0)
+    }
+
     fn attach_one(
         &self,
         record: &Record,
         attach: &NetworkAttach,
         netns: BorrowedFd<'_>,
         index: usize,
+        publish: bool,
     ) -> Result<AttachmentRecord> {
         let interface = interface(index);
-        let request = self.request(record, attach, netns, index, &interface)?;
+        let request = self.request(record, attach, netns, &interface, publish)?;
         let made = self
             .inner
             .network
@@ -202,8 +218,8 @@ impl Engine {
         record: &'a Record,
         attach: &'a NetworkAttach,
         netns: BorrowedFd<'a>,
-        index: usize,
         interface: &'a str,
+        publish: bool,
     ) -> Result<Attach<'a>> {
         self.network(&attach.network)?;
         let mac = attach
@@ -229,11 +245,9 @@ impl Engine {
             names,
             ip: attach.ip.map(IpAddr::V4),
             mac,
-            // Ports are published once, on the network that gives the default route.
-            ports: if index == 0 {
-                ports(record)
-            } else {
-                Vec::new()
+            ports: match publish {
+                true => ports(record),
+                false => Vec::new(),
             },
             interface,
         })
@@ -244,11 +258,24 @@ fn interface(index: usize) -> String {
     format!("eth{index}")
 }
 
-/// The lowest number no interface of the container has: those of networks it left are free again.
-fn free_index(attachments: &[AttachmentRecord]) -> usize {
-    (0..=attachments.len())
-        .find(|index| attachments.iter().all(|a| a.interface != interface(*index)))
-        .expect("one more number than there are interfaces")
+/// A number above those of all interfaces, so that the default route stays where it leads, and the
+/// published ports with it.
+fn next_index(attachments: &[AttachmentRecord]) -> usize {
+    let number = |a: &AttachmentRecord| a.interface.strip_prefix("eth")?.parse::<usize>().ok();
+    let highest = attachments.iter().filter_map(number).max();
+    highest.map_or(0, |highest| highest + 1)
+}
+
+/// Brings what a container's record says of its networks to what is there: who leaves a network
+/// may publish its ports on the next.
+pub(crate) fn follow(records: &mut Vec<AttachmentRecord>, there: &[Attachment]) {
+    records.retain_mut(|record| {
+        let Some(made) = there.iter().find(|a| a.network_id == record.network_id) else {
+            return false;
+        };
+        record.ports = made.ports.iter().map(published).collect();
+        true
+    });
 }
 
 fn first_wish(record: &Record) -> NetworkAttach {
@@ -303,16 +330,19 @@ fn protocol(protocol: Protocol) -> NetProtocol {
     }
 }
 
-fn attachment_record(made: &Attachment, aliases: &[String]) -> AttachmentRecord {
-    let port = |p: &weft_network::PublishedPort| PublishedPort {
-        host_ip: p.host_ip,
-        host_port: p.host_port,
-        container_port: p.container_port,
-        protocol: match p.protocol {
+fn published(port: &weft_network::PublishedPort) -> PublishedPort {
+    PublishedPort {
+        host_ip: port.host_ip,
+        host_port: port.host_port,
+        container_port: port.container_port,
+        protocol: match port.protocol {
             NetProtocol::Tcp => Protocol::Tcp,
             NetProtocol::Udp => Protocol::Udp,
         },
-    };
+    }
+}
+
+fn attachment_record(made: &Attachment, aliases: &[String]) -> AttachmentRecord {
     AttachmentRecord {
         network: made.network.clone(),
         network_id: made.network_id.clone(),
@@ -324,7 +354,7 @@ fn attachment_record(made: &Attachment, aliases: &[String]) -> AttachmentRecord 
         mac: made.mac.to_string(),
         aliases: aliases.to_vec(),
         resolver: made.resolver,
-        ports: made.ports.iter().map(port).collect(),
+        ports: made.ports.iter().map(published).collect(),
     }
 }
 

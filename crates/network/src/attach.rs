@@ -210,7 +210,7 @@ impl Host {
             attachment: attachment.clone(),
             link: place.link.clone(),
             serial: state.next_serial(),
-            _held: held,
+            held,
         };
         self.store()
             .save_endpoint(&EndpointRecord::new(&endpoint))

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use crate::conntrack::Flow;
+use crate::handover::HandOverError;
 use crate::host::Host;
 use crate::netlink::KernelError;
 use crate::nft::Op;
@@ -48,11 +49,14 @@ enum ReleaseError {
     #[error("cannot unpublish its ports")]
     Ports(#[source] KernelError),
     #[error(transparent)]
+    HandOver(HandOverError),
+    #[error(transparent)]
     Record(RecordError),
 }
 
 impl Host {
-    /// Takes a container off a network, or off all; one that is on none is fine.
+    /// Takes a container off a network, or off all; one that is on none is fine. Its published
+    /// ports go with its default route to the next of its networks, if there is one.
     ///
     /// # Errors
     /// When something could not be released; the rest is, and calling again tries again.
@@ -68,7 +72,7 @@ impl Host {
         let keys = keys(&state, |key| {
             key.0 == container && id.as_ref().is_none_or(|id| key.1 == *id)
         });
-        self.release_all(&mut state, keys)
+        self.release_all(&mut state, keys, id.is_some())
     }
 
     /// Takes every container that is not in `containers` off its networks: for the start of the
@@ -79,13 +83,23 @@ impl Host {
     pub fn retain(&self, containers: &HashSet<String>) -> Result<(), DetachError> {
         let mut state = self.state();
         let keys = keys(&state, |key| !containers.contains(&key.0));
-        self.release_all(&mut state, keys)
+        self.release_all(&mut state, keys, false)
     }
 
-    fn release_all(&self, state: &mut State, keys: Vec<EndpointKey>) -> Result<(), DetachError> {
+    /// `hand_over`: what stays of the container gets its ports.
+    fn release_all(
+        &self,
+        state: &mut State,
+        keys: Vec<EndpointKey>,
+        hand_over: bool,
+    ) -> Result<(), DetachError> {
         let mut errors = Vec::new();
         for key in keys {
-            if let Err(source) = self.release(state, &key) {
+            let handed = match hand_over {
+                true => self.hand_over(state, &key).map_err(ReleaseError::HandOver),
+                false => Ok(()),
+            };
+            if let Err(source) = handed.and_then(|()| self.release(state, &key)) {
                 errors.push(DetachError {
                     container: key.0,
                     source,

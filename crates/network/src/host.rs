@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use weft_sys::netlink::Family;
 
 use crate::dns::Directory;
+use crate::handover::published_once;
 use crate::netlink::{Connection, KernelError};
 use crate::network::{Network, NetworkError};
 use crate::nft::{Element, Op};
@@ -210,7 +211,9 @@ impl Host {
             };
             state.networks.insert(record.id, Net::new(network));
         }
-        for record in self.store().endpoints().map_err(OpenError::Record)? {
+        let mut endpoints = self.store().endpoints().map_err(OpenError::Record)?;
+        published_once(&mut endpoints);
+        for record in endpoints {
             let Some(net) = state.networks.get(&record.network) else {
                 let (container, network) = (&record.container, &record.network);
                 self.store()
@@ -242,7 +245,7 @@ impl Host {
                 attachment,
                 link: record.link,
                 serial: record.serial,
-                _held: held,
+                held,
             });
         }
         Ok(())

@@ -58,7 +58,7 @@ pub(crate) fn configure(netns: BorrowedFd<'_>, inside: &Inside<'_>) -> Result<()
         rtnetlink::new_address(&mut batch, link.index, inside.address, inside.subnet);
         rtnetlink::set_up(&mut batch, link.index);
         if let Some(gateway) = inside.gateway {
-            let metric = metric(inside.interface);
+            let metric = rank(inside.interface);
             rtnetlink::new_default_route(&mut batch, link.index, gateway, metric);
         }
         // Another interface of this rank leads outside already.
@@ -74,7 +74,7 @@ pub(crate) fn configure(netns: BorrowedFd<'_>, inside: &Inside<'_>) -> Result<()
 
 /// `eth0` leads outside before `eth1`, which takes over when the container leaves the network of
 /// the first: its routes go with the interface.
-fn metric(interface: &str) -> u32 {
+pub(crate) fn rank(interface: &str) -> u32 {
     let digits = interface.trim_start_matches(|c: char| !c.is_ascii_digit());
     digits.parse().unwrap_or(0)
 }

@@ -11,6 +11,7 @@ mod define;
 mod detach;
 mod dns;
 mod frames;
+mod handover;
 mod host;
 mod inside;
 mod kind;

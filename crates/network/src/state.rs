@@ -99,7 +99,7 @@ pub(crate) struct Endpoint {
     /// Grows with every endpoint.
     pub(crate) serial: u64,
     /// Keeps others from its ports until it is dropped.
-    pub(crate) _held: Vec<Held>,
+    pub(crate) held: Vec<Held>,
 }
 
 impl Endpoint {
@@ -204,6 +204,19 @@ impl State {
             }
         }
         Some(endpoint)
+    }
+
+    /// Gives one endpoint's ports to another of the same container.
+    pub(crate) fn move_ports(&mut self, from: &EndpointKey, to: &EndpointKey) {
+        let Some(leaving) = self.endpoints.get_mut(from) else {
+            return;
+        };
+        let ports = std::mem::take(&mut leaving.attachment.ports);
+        let held = std::mem::take(&mut leaving.held);
+        if let Some(endpoint) = self.endpoints.get_mut(to) {
+            endpoint.attachment.ports = ports;
+            endpoint.held = held;
+        }
     }
 
     /// Everything that may send, for the table that keeps others from it.

@@ -317,3 +317,93 @@ fn detaching_unpublishes() {
         drop(other);
     });
 }
+
+#[test]
+fn ports_go_with_the_way_out_to_the_next_network() {
+    on_a_machine(|machine| {
+        let host = machine.open();
+        for (name, internal) in [("inner", true), ("side", false)] {
+            host.create(NetworkSpec {
+                name: name.into(),
+                internal,
+                ..NetworkSpec::default()
+            })
+            .unwrap();
+        }
+        let web = machine.container_with(&host, "web", "bridge", |attach| {
+            attach.ports = vec![
+                port(None, 8080, 80, Protocol::Tcp),
+                port(Some(MACHINE), 5353, 53, Protocol::Udp),
+            ];
+        });
+        for (network, interface) in [("inner", "eth1"), ("side", "eth2")] {
+            let mut attach = request("web", network, web.netns.as_fd());
+            attach.interface = interface;
+            host.attach(&attach).unwrap();
+        }
+        let _servers = (serve(&web.netns, 80), serve_udp(&web.netns, 53));
+        let client = inside(&machine.outside, || UdpSocket::bind("0.0.0.0:0").unwrap());
+        client
+            .set_read_timeout(Some(crate::machine::PATIENCE))
+            .unwrap();
+        assert_eq!(ask(&client, (MACHINE, 5353)).unwrap(), OUTSIDE.to_string());
+
+        let records = machine.dir.path().join("networks/endpoints");
+        let first = record_of(&records, &web.attachment.network_id);
+        let before = std::fs::read(&first).unwrap();
+        host.detach("web", Some("bridge")).unwrap();
+        host.sweep();
+        let reached = |host: &weft_network::Host| {
+            // Who asks is seen, and who asked before is led to the new place.
+            let seen = fetch(&machine.outside, (MACHINE, 8080)).unwrap();
+            assert_eq!(seen, OUTSIDE.to_string());
+            assert_eq!(ask(&client, (MACHINE, 5353)).unwrap(), OUTSIDE.to_string());
+            let side = &host.attachments("web")[1];
+            let gateway = side.gateway.unwrap().to_string();
+            let seen = fetch(machine.home(), (LOCALHOST, 8080)).unwrap();
+            assert_eq!(seen, gateway);
+            // The container itself, by the machine's address: its bridge port turns packets round.
+            assert_eq!(fetch(&web.netns, (MACHINE, 8080)).unwrap(), gateway);
+            assert_eq!(
+                (side.network.as_str(), &side.ports),
+                ("side", &web.attachment.ports)
+            );
+        };
+        reached(&host);
+        // They are held as before, for this daemon and for the next.
+        assert!(TcpListener::bind((MACHINE, 8080)).is_err());
+        drop(host);
+        let host = machine.open();
+        reached(&host);
+        assert!(TcpListener::bind((MACHINE, 8080)).is_err());
+
+        // A crash before the first record went leaves two with the ports; one may have them.
+        drop(host);
+        std::fs::write(&first, before).unwrap();
+        let host = machine.open();
+        let publishing = |host: &weft_network::Host| -> Vec<String> {
+            let all = host.attachments("web").into_iter();
+            all.filter(|a| !a.ports.is_empty())
+                .map(|a| a.network)
+                .collect()
+        };
+        assert_eq!(publishing(&host), ["bridge"]);
+        host.detach("web", Some("bridge")).unwrap();
+        reached(&host);
+
+        // To no internal network: nobody could answer from there.
+        host.detach("web", Some("side")).unwrap();
+        assert_eq!(publishing(&host), [""; 0]);
+        assert!(!reaches(machine.home(), (MACHINE, 8080)));
+        drop(TcpListener::bind((MACHINE, 8080)).unwrap());
+    });
+}
+
+/// The record of the endpoint on a network.
+fn record_of(records: &std::path::Path, network: &str) -> std::path::PathBuf {
+    let mut entries = std::fs::read_dir(records)
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let of = |path: &std::path::PathBuf| path.to_str().unwrap().contains(&network[..12]);
+    entries.find(of).unwrap()
+}

@@ -250,6 +250,76 @@ fn ranges_random_ports_and_udp() {
 }
 
 #[test]
+fn ports_move_with_the_way_out() {
+    let Some(mut weft) = weft() else { return };
+    if weft.docker(&["version"]).is_none() {
+        return;
+    }
+    let docker = |weft: &Weft, args: &[&str]| weft.docker(args).unwrap().ok().to_owned();
+    for network in ["red", "blue"] {
+        docker(&weft, &["network", "create", network]);
+    }
+    docker(&weft, &["network", "create", "--internal", "inner"]);
+    docker(&weft, &["network", "create", "aside"]);
+    let run = [
+        "run",
+        "--detach",
+        "--name",
+        "web",
+        "--network",
+        "red",
+        "--publish",
+        "8080",
+    ];
+    docker(&weft, &[&run[..], &["busybox", "sh", "-c", SERVE]].concat());
+    docker(&weft, &["network", "connect", "inner", "web"]);
+    docker(&weft, &["network", "connect", "blue", "web"]);
+    let number = port(&weft, "web", "8080");
+    let answers = |weft: &Weft, network: &str| {
+        // As a machine outside, and the host, see it.
+        let networks = weft.inspect("web")["NetworkSettings"]["Networks"].clone();
+        let gateway = networks[network]["Gateway"].as_str().unwrap().to_owned();
+        let number = port(weft, "web", "8080");
+        let seen = within(SOON, "the server answers", || {
+            get(&format!("127.0.0.1:{number}"))
+        });
+        assert_eq!(seen, gateway, "on {network}");
+        let inspected = weft.inspect("web")["NetworkSettings"]["Ports"]["8080/tcp"].clone();
+        assert_eq!(inspected[0]["HostPort"], *number, "{inspected}");
+        assert_eq!(inspected.as_array().unwrap().len(), 1, "{inspected}");
+        let shown = docker(weft, &["port", "web"]);
+        assert_eq!(shown, format!("8080/tcp -> 0.0.0.0:{number}"));
+    };
+    answers(&weft, "red");
+    docker(&weft, &["network", "disconnect", "red", "web"]);
+    assert_eq!(port(&weft, "web", "8080"), number);
+    answers(&weft, "blue");
+    if let Some(outside) = Outside::new() {
+        let url = format!("http://{}:{number}/cgi-bin/who", outside.host);
+        let wget = ["busybox", "timeout", "5", "wget", "-qO-", &url];
+        assert_eq!(plain(outside.run(&wget).ok()), outside.own);
+    }
+    weft.kill_daemon();
+    weft.start_daemon();
+    answers(&weft, "blue");
+    // A network it comes to later is not before the one it is reached by.
+    docker(&weft, &["network", "connect", "aside", "web"]);
+    answers(&weft, "blue");
+    docker(&weft, &["network", "disconnect", "aside", "web"]);
+
+    docker(&weft, &["network", "disconnect", "blue", "web"]);
+    assert_eq!(docker(&weft, &["port", "web"]), "");
+    docker(&weft, &["network", "disconnect", "inner", "web"]);
+    assert_eq!(get(&format!("127.0.0.1:{number}")), None);
+    docker(&weft, &["network", "connect", "inner", "web"]);
+    docker(&weft, &["network", "connect", "red", "web"]);
+    answers(&weft, "red");
+    // The internal network is the first now: ports are where the way out is.
+    docker(&weft, &["restart", "--time", "0", "web"]);
+    answers(&weft, "red");
+}
+
+#[test]
 fn a_port_that_is_taken_is_refused_by_name() {
     let Some(weft) = weft() else { return };
     serve(&weft, "web", "127.0.0.1:42713:8080");
