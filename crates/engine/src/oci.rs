@@ -98,6 +98,7 @@ pub(crate) fn document(record: &Record, facts: &Facts) -> Result<Value> {
 pub(crate) fn check(spec: &Spec, ceiling: Set) -> Result<()> {
     let caps = security::capabilities(&spec.security, ceiling)?;
     security::seccomp(&spec.security, caps, (0, 0))?;
+    security::check_sysctls(spec)?;
     resources::check(&spec.resources)
 }
 

@@ -8,6 +8,7 @@ mod devices;
 mod lower;
 mod mounts;
 mod process;
+pub mod sysctl;
 
 use std::collections::HashMap;
 use std::ffi::CString;

@@ -2,11 +2,13 @@
 
 use serde_json::{Map, Value, json};
 use weft_runtime::capabilities::Set;
+use weft_runtime::launch::NamespaceKind;
+use weft_runtime::plan::sysctl;
 use weft_runtime::seccomp;
 
 use crate::container::record::Record;
 use crate::error::{EngineError, ErrorCode, Result};
-use crate::spec::{NetworkMode, Seccomp, Security};
+use crate::spec::{NetworkMode, Seccomp, Security, Sharing, Spec};
 
 /// Paths that tell of the host or change it; Docker's list, with its later additions.
 const MASKED: [&str; 12] = [
@@ -95,4 +97,24 @@ pub(super) fn sysctls(record: &Record) -> Value {
         map.insert(key.clone(), json!(value));
     }
     Value::Object(map)
+}
+
+/// Only parameters of namespaces that are not the host's.
+pub(super) fn check_sysctls(spec: &Spec) -> Result<()> {
+    for (key, value) in &spec.security.sysctls {
+        let (_, kind) = sysctl::read(key, value)
+            .map_err(|e| EngineError::caused(ErrorCode::Invalid, "cannot set sysctl", e))?;
+        let (shared, flag) = match kind {
+            NamespaceKind::Network => (spec.network == NetworkMode::Host, "--network"),
+            NamespaceKind::Ipc => (spec.security.ipc == Sharing::Host, "--ipc"),
+            _ => (spec.security.uts == Sharing::Host, "--uts"),
+        };
+        if shared {
+            return Err(EngineError::invalid(format!(
+                "sysctl {key} cannot be set with {flag} host: it would change the host's own; \
+                 leave out one of them, or set it on the host with sysctl -w"
+            )));
+        }
+    }
+    Ok(())
 }

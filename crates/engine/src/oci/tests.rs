@@ -171,3 +171,39 @@ fn what_contradicts_itself_is_told() {
     spec.security.seccomp = Seccomp::Profile("{".into());
     assert!(check(&spec, Set::ALL).is_err());
 }
+
+#[test]
+fn a_sysctl_of_the_host_is_refused_before_anything_is_made() {
+    let told = |key: &str, change: &dyn Fn(&mut Spec)| {
+        let mut spec = Spec::default();
+        spec.security.sysctls.insert(key.into(), "1".into());
+        change(&mut spec);
+        check(&spec, Set::ALL).map_err(|e| format!("{e:?}"))
+    };
+    let own = |_: &mut Spec| {};
+    let host_net = |spec: &mut Spec| spec.network = NetworkMode::Host;
+    let host_ipc = |spec: &mut Spec| spec.security.ipc = Sharing::Host;
+    let host_uts = |spec: &mut Spec| spec.security.uts = Sharing::Host;
+    for key in [
+        "kernel.shmall",
+        "fs.mqueue.msg_max",
+        "net.core.somaxconn",
+        "kernel.domainname",
+    ] {
+        assert_eq!(told(key, &own), Ok(()), "{key}");
+    }
+    assert_eq!(told("net.core.somaxconn", &host_ipc), Ok(()));
+    type Change<'a> = &'a dyn Fn(&mut Spec);
+    let refused: [(&str, Change<'_>); 7] = [
+        ("vm.swappiness", &own),
+        ("kernel.panic", &own),
+        ("net.ipv4/../x", &own),
+        ("net.core.somaxconn", &host_net),
+        ("kernel.shmall", &host_ipc),
+        ("fs.mqueue.msg_max", &host_ipc),
+        ("kernel.domainname", &host_uts),
+    ];
+    for (key, change) in refused {
+        assert!(told(key, change).unwrap_err().contains(key), "{key}");
+    }
+}

@@ -9,8 +9,8 @@ use weft_sys::mount::Propagation;
 use weft_sys::namespace::{IdMap, Kind, Kinds};
 
 use super::{
-    Filesystem, IdMapping, IdMaps, MountPlan, Namespaces, Plan, Refused, Root, Source, Sysctl,
-    devices, mounts, process, refuse_some,
+    Filesystem, IdMapping, IdMaps, MountPlan, Namespaces, Plan, Refused, Root, Source, devices,
+    mounts, process, refuse_some, sysctl,
 };
 
 /// Lowers `spec` for a container whose directory is `dir`. Namespaces in `joined` are joined by
@@ -37,7 +37,7 @@ pub fn lower(spec: &Spec, dir: &Path, joined: &[Kind]) -> Result<Plan, Refused> 
         mounts,
         masked: paths("linux.maskedPaths", linux.masked_paths(), &mut reasons),
         read_only: paths("linux.readonlyPaths", linux.readonly_paths(), &mut reasons),
-        sysctls: sysctls(linux, &namespaces, joined, &mut reasons),
+        sysctls: sysctl::lower(linux, &namespaces, joined, &mut reasons),
         cgroup: cgroup(linux, &mut reasons),
         resources: devices::resources(linux),
         seccomp: linux.seccomp().clone(),
@@ -279,67 +279,6 @@ fn paths(field: &str, paths: &Option<Vec<String>>, reasons: &mut Vec<String>) ->
         }
     }
     cleaned
-}
-
-/// Only parameters that belong to a namespace the container does not share with the host.
-fn sysctls(
-    linux: &Linux,
-    namespaces: &Namespaces,
-    joined: &[Kind],
-    reasons: &mut Vec<String>,
-) -> Vec<Sysctl> {
-    let own = |kind: Kind| {
-        namespaces.new.contains(kind)
-            || joined.contains(&kind)
-            || namespaces.join.iter().any(|(other, _)| *other == kind)
-    };
-    let mut sysctls = Vec::new();
-    for (key, value) in linux.sysctl().iter().flatten() {
-        // With slashes, dots are parts of names, as in sysctl(8).
-        let path = if key.contains('/') {
-            key.clone()
-        } else {
-            key.replace('.', "/")
-        };
-        let namespace = match path.as_str() {
-            "kernel/msgmax"
-            | "kernel/msgmnb"
-            | "kernel/msgmni"
-            | "kernel/sem"
-            | "kernel/shmall"
-            | "kernel/shmmax"
-            | "kernel/shmmni"
-            | "kernel/shm_rmid_forced" => Some(Kind::Ipc),
-            "kernel/domainname" => Some(Kind::Uts),
-            path if path.starts_with("fs/mqueue/") => Some(Kind::Ipc),
-            path if path.starts_with("net/") => Some(Kind::Network),
-            _ => None,
-        };
-        let plain = path.split('/').all(|name| {
-            !matches!(name, "" | "." | "..")
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        });
-        match namespace {
-            Some(kind) if plain && own(kind) && !value.contains(['\0', '\n']) => {
-                sysctls.push(Sysctl {
-                    path: path.into(),
-                    value: value.clone(),
-                });
-            }
-            Some(_) if !plain || value.contains(['\0', '\n']) => {
-                reasons.push(format!("linux.sysctl: {key:?} is malformed"));
-            }
-            Some(kind) => reasons.push(format!(
-                "linux.sysctl: {key} needs a {} namespace of the container's own",
-                kind.file_name()
-            )),
-            None => reasons.push(format!("linux.sysctl: {key} belongs to the whole machine")),
-        }
-    }
-    sysctls.sort_by(|a, b| a.path.cmp(&b.path));
-    sysctls
 }
 
 fn cgroup(linux: &Linux, reasons: &mut Vec<String>) -> Option<String> {
