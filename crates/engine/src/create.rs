@@ -33,6 +33,9 @@ impl Engine {
         let volumes: Vec<String> = image.config.volumes.clone();
         mounts::complete(&mut spec, &volumes)?;
         let resolved = resolve(&spec, &defaults(&image), &id)?;
+        if matches!(spec.network, NetworkMode::Networks(_)) {
+            crate::network::check_ports(&spec, &resolved)?;
+        }
         crate::oci::check(&spec, self.capability_ceiling(has_user_namespace(&spec)))?;
         let warnings = warnings(&spec);
         let name = self.reserve_name(name, &id)?;

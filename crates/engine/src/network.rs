@@ -1,5 +1,6 @@
 //! A container's way onto its networks and off them.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -12,7 +13,7 @@ use crate::container::record::{AttachmentRecord, PublishedPort, Record};
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::namespaces::Namespaces;
-use crate::spec::{NetworkAttach, NetworkMode, Protocol};
+use crate::spec::{NetworkAttach, NetworkMode, Protocol, Resolved, Spec};
 
 mod objects;
 
@@ -246,7 +247,7 @@ impl Engine {
             ip: attach.ip.map(IpAddr::V4),
             mac,
             ports: match publish {
-                true => ports(record),
+                true => ports(&record.spec, &record.resolved),
                 false => Vec::new(),
             },
             interface,
@@ -293,9 +294,29 @@ fn attach_failed(record: &Record, error: AttachError) -> EngineError {
     )
 }
 
-fn ports(record: &Record) -> Vec<NetPort> {
-    let mut ports: Vec<NetPort> = record
-        .spec
+/// Most ports of one protocol whose number on the machine is left to us: half of those there are
+/// for that (RFC 6335 §6), so that other containers find some, too.
+const MOST_CHOSEN_PORTS: usize = 8192;
+
+/// Refuses to publish more ports than can be found for one container.
+pub(crate) fn check_ports(spec: &Spec, resolved: &Resolved) -> Result<()> {
+    let ports = ports(spec, resolved);
+    for protocol in [NetProtocol::Tcp, NetProtocol::Udp] {
+        let chosen = |p: &&NetPort| p.protocol == protocol && p.host_port.is_none();
+        let count = ports.iter().filter(chosen).count();
+        if count > MOST_CHOSEN_PORTS {
+            return Err(EngineError::invalid(format!(
+                "cannot publish {count} {protocol} ports on ports of weft's choosing: \
+                 {MOST_CHOSEN_PORTS} are the most for one container; publish those that are needed \
+                 with -p, or use --network host"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn ports(spec: &Spec, resolved: &Resolved) -> Vec<NetPort> {
+    let mut ports: Vec<NetPort> = spec
         .ports
         .iter()
         .map(|p| NetPort {
@@ -305,12 +326,13 @@ fn ports(record: &Record) -> Vec<NetPort> {
             protocol: protocol(p.protocol),
         })
         .collect();
-    if record.spec.publish_all {
-        for (port, kind) in &record.resolved.exposed {
-            let published = ports
-                .iter()
-                .any(|p| p.container_port == *port && p.protocol == protocol(*kind));
-            if !published {
+    if spec.publish_all {
+        let asked: HashSet<_> = ports
+            .iter()
+            .map(|p| (p.container_port, p.protocol))
+            .collect();
+        for (port, kind) in &resolved.exposed {
+            if !asked.contains(&(*port, protocol(*kind))) {
                 ports.push(NetPort {
                     host_ip: None,
                     host_port: None,

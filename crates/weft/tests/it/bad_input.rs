@@ -227,6 +227,48 @@ fn contradictory_and_unknown_flags() {
 }
 
 #[test]
+fn what_could_never_start_is_refused_at_create() {
+    let Some(weft) = weft() else { return };
+    for (flags, said) in [
+        (&["--sysctl", "vm.swappiness=1"][..], "vm.swappiness"),
+        (&["--sysctl", "kernel.panic=1"], "kernel.panic"),
+        (
+            &["--sysctl", "net.core.somaxconn=1", "--network", "host"],
+            "net.core.somaxconn",
+        ),
+        (
+            &["--sysctl", "kernel.shmall=1", "--ipc", "host"],
+            "kernel.shmall",
+        ),
+        (&["--publish-all", "--expose", "1-65535"], "--network host"),
+    ] {
+        let create = [&["create"][..], flags, &["busybox", "true"]].concat();
+        weft.weft(&create).fails_saying(&[said]);
+    }
+    assert_eq!(weft.ok(&["ps", "--all", "--quiet"]), "");
+    // What is a container's own is set; as many ports as that are too many to publish only.
+    let run = [
+        "run",
+        "--rm",
+        "--sysctl",
+        "kernel.shmall=77",
+        "--expose",
+        "1-65535",
+    ];
+    let cat = ["busybox", "cat", "/proc/sys/kernel/shmall"];
+    assert_eq!(weft.ok(&[&run[..], &cat].concat()), "77");
+    let many = [
+        "run",
+        "--rm",
+        "--publish-all",
+        "--expose",
+        "1-2000",
+        "busybox",
+    ];
+    weft.ok(&[&many[..], &["true"]].concat());
+}
+
+#[test]
 fn malformed_and_oversized_requests() {
     let Some(weft) = weft() else { return };
     let socket = weft.socket();
