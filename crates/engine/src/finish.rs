@@ -93,6 +93,7 @@ impl Engine {
             self.emit(container, "oom", &[]);
         }
         self.emit(container, "die", &[("exitCode", record.code.to_string())]);
+        self.tell_unmounted(container);
         container.report(|p| {
             p.up = again;
             p.exits += 1;

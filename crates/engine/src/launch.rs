@@ -237,6 +237,7 @@ impl Engine {
             state.health = Check::of(&r.resolved).map(|_| Health::default());
         })?;
         container.report(|p| p.up = true);
+        self.tell_mounted(container);
         self.emit(container, "start", &[]);
         Ok(())
     }

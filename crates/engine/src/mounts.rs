@@ -166,13 +166,7 @@ impl Engine {
             .iter()
             .find(|v| v.target == mount.target)
             .expect("create names a volume for each volume mount");
-        let volume = self
-            .inner
-            .volumes
-            .ensure(&used.name, used.anonymous, labels)
-            .map_err(|e| {
-                EngineError::caused(ErrorCode::Internal, format!("use volume {}", used.name), e)
-            })?;
+        let volume = self.ensure_volume(&used.name, used.anonymous, labels)?;
         let mut fact = plain_bind(&mount.target, &volume.path);
         fact.read_only = mount.read_only;
         Ok(fact)

@@ -87,7 +87,7 @@ impl Engine {
         if volumes {
             for used in container.with(|r| r.volumes.clone()) {
                 if used.anonymous
-                    && let Err(e) = self.inner.volumes.remove(&used.name)
+                    && let Err(e) = self.erase_volume(&used.name)
                 {
                     errors.push(chain(&e));
                 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use weft_stdx::id::random_hex;
-use weft_volume::{CreateError, Volume};
+use weft_volume::{CreateError, RemoveError, Volume};
 
-use crate::container::record::Record;
+use crate::container::handle::Container;
+use crate::container::record::{Record, VolumeUse};
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::spec::MountSource;
@@ -40,19 +41,59 @@ impl Engine {
         labels: &BTreeMap<String, String>,
     ) -> Result<VolumeView> {
         let generated = random_hex(32);
-        let name = name.unwrap_or(&generated);
-        let new = self.inner.volumes.find(name).map_err(failed)?.is_none();
-        let volume = self
-            .inner
-            .volumes
-            .ensure(name, false, labels)
-            .map_err(failed)?;
-        if new {
-            self.inner
-                .events
-                .emit("volume", "create", &volume.name, BTreeMap::new());
-        }
+        let volume = self.ensure_volume(name.unwrap_or(&generated), false, labels)?;
         self.inspect_volume(&volume.name)
+    }
+
+    /// A volume that is there, or is made now, which is told.
+    pub(crate) fn ensure_volume(
+        &self,
+        name: &str,
+        anonymous: bool,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<Volume> {
+        let volumes = &self.inner.volumes;
+        let is_new = volumes.find(name).map_err(failed)?.is_none();
+        let volume = volumes.ensure(name, anonymous, labels).map_err(failed)?;
+        if is_new {
+            self.volume_event("create", name, []);
+        }
+        Ok(volume)
+    }
+
+    /// Removes a volume nobody uses any more, which is told if there was one.
+    pub(crate) fn erase_volume(&self, name: &str) -> std::result::Result<(), RemoveError> {
+        if self.inner.volumes.remove(name)? {
+            self.volume_event("destroy", name, []);
+        }
+        Ok(())
+    }
+
+    fn volume_event<const N: usize>(&self, action: &str, name: &str, more: [(&str, String); N]) {
+        let mut attributes = BTreeMap::from([("driver".to_owned(), "local".to_owned())]);
+        attributes.extend(more.map(|(key, value)| (key.to_owned(), value)));
+        self.inner.events.emit("volume", action, name, attributes);
+    }
+
+    /// Tells that the volumes of a container are mounted for a run.
+    pub(crate) fn tell_mounted(&self, container: &Container) {
+        for (used, read_only) in volumes_of(container) {
+            let more = [
+                ("container", container.id.clone()),
+                ("destination", used.target),
+                ("read/write", (!read_only).to_string()),
+                ("propagation", String::new()),
+            ];
+            self.volume_event("mount", &used.name, more);
+        }
+    }
+
+    /// Tells that they are not any more.
+    pub(crate) fn tell_unmounted(&self, container: &Container) {
+        for (used, _) in volumes_of(container) {
+            let more = [("container", container.id.clone())];
+            self.volume_event("unmount", &used.name, more);
+        }
     }
 
     /// One volume.
@@ -87,14 +128,8 @@ impl Engine {
                 view.used_by.join(", ")
             )));
         }
-        self.inner
-            .volumes
-            .remove(name)
-            .map_err(|e| EngineError::internal("remove a volume", e))?;
-        self.inner
-            .events
-            .emit("volume", "destroy", name, BTreeMap::new());
-        Ok(())
+        self.erase_volume(name)
+            .map_err(|e| EngineError::internal("remove a volume", e))
     }
 
     fn volume_users(&self) -> BTreeMap<String, Vec<String>> {
@@ -122,11 +157,7 @@ impl Engine {
             let Some(used) = record.volumes.iter().find(|v| v.target == mount.target) else {
                 continue;
             };
-            let volume = self
-                .inner
-                .volumes
-                .ensure(&used.name, used.anonymous, labels)
-                .map_err(failed)?;
+            let volume = self.ensure_volume(&used.name, used.anonymous, labels)?;
             if *no_copy {
                 continue;
             }
@@ -144,6 +175,18 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// With whether each is read-only.
+fn volumes_of(container: &Container) -> Vec<(VolumeUse, bool)> {
+    container.with(|r| {
+        let read_only = |used: &VolumeUse| {
+            let mut mounts = r.spec.mounts.iter();
+            mounts.any(|m| m.target == used.target && m.read_only)
+        };
+        let volumes = r.volumes.iter();
+        volumes.map(|v| (v.clone(), read_only(v))).collect()
+    })
 }
 
 fn failed(error: CreateError) -> EngineError {

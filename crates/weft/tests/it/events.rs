@@ -136,3 +136,68 @@ fn tagging_tells_the_new_name() {
     assert_eq!(event["Actor"]["ID"], id);
     assert_eq!(event["Actor"]["Attributes"]["name"], "again:2");
 }
+
+#[test]
+fn volumes_are_told_whoever_makes_them() {
+    let Some(weft) = weft() else { return };
+    let volumes = [
+        "--volume",
+        "named:/a",
+        "--volume",
+        "/b",
+        "--volume",
+        "named:/c:ro",
+    ];
+    weft.ok(&[
+        &["run", "--rm", "--name", "one"][..],
+        &volumes,
+        &["busybox", "true"],
+    ]
+    .concat());
+    weft.ok(&["create", "--name", "two", "--volume", "/b", "busybox"]);
+    weft.ok(&["rm", "--volumes", "two"]);
+    weft.ok(&["create", "--name", "two", "--volume", "named:/a", "busybox"]);
+    let now = weft.ok(&["info", "--format", "{{.SystemTime}}"]);
+    let args = [
+        "events",
+        "--since",
+        "0",
+        "--until",
+        &now,
+        "--filter",
+        "type=volume",
+    ];
+    let lines = weft.ok(&[&args[..], &["--format", "json"]].concat());
+    let told: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let story: Vec<(&str, bool)> = told
+        .iter()
+        .map(|event| {
+            assert_eq!(event["Actor"]["Attributes"]["driver"], "local", "{event}");
+            let id = event["Actor"]["ID"].as_str().unwrap();
+            (event["Action"].as_str().unwrap(), id == "named")
+        })
+        .collect();
+    let expected = [
+        ("create", true),
+        ("create", false),
+        ("mount", true),
+        ("mount", true),
+        ("mount", false),
+        ("unmount", true),
+        ("unmount", true),
+        ("unmount", false),
+        ("destroy", false),
+        ("create", false),
+        ("destroy", false),
+    ];
+    assert_eq!(story, expected);
+    let attribute = |at: usize, name: &str| &told[at]["Actor"]["Attributes"][name];
+    assert_eq!(attribute(2, "destination"), "/a");
+    assert_eq!(attribute(2, "read/write"), "true");
+    assert_eq!(attribute(3, "destination"), "/c");
+    assert_eq!(attribute(3, "read/write"), "false");
+    assert_eq!(attribute(2, "container"), attribute(5, "container"));
+}
