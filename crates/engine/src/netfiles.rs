@@ -5,6 +5,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 
+use crate::container::NetworkFiles;
 use crate::container::record::{AttachmentRecord, Record};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -54,6 +55,17 @@ impl Engine {
             write().map_err(|e| EngineError::internal(format!("write {}", path.display()), e))?;
         }
         Ok(())
+    }
+
+    /// Where those of a container that runs are.
+    pub(crate) fn network_files(&self, record: &Record) -> Option<NetworkFiles> {
+        let shared = matches!(record.spec.network, NetworkMode::Container(_));
+        let dir = self.inner.paths.run(&record.id);
+        (record.state.status.is_up() && !shared).then(|| NetworkFiles {
+            hosts: dir.join("hosts"),
+            hostname: dir.join("hostname"),
+            resolv_conf: dir.join("resolv.conf"),
+        })
     }
 }
 

@@ -232,9 +232,13 @@ impl Engine {
                 let what = format!("read the hardware address of container {}", record.name);
                 EngineError::caused(ErrorCode::Invalid, what, e)
             })?;
-        let mut names = vec![record.name.clone(), record.id[..12].to_owned()];
-        names.extend(attach.aliases.iter().cloned());
-        names.extend(record.spec.hostname.clone());
+        let mut names = vec![record.name.clone()];
+        let others = attach.aliases.iter().map(String::as_str);
+        for name in others.chain([&record.id[..12], &record.resolved.hostname]) {
+            if !names.iter().any(|n| n == name) {
+                names.push(name.to_owned());
+            }
+        }
         let network = match attach.network.as_str() {
             "" | "default" => DEFAULT_NETWORK,
             name => name,
@@ -375,6 +379,10 @@ fn attachment_record(made: &Attachment, aliases: &[String]) -> AttachmentRecord 
         gateway: made.gateway,
         mac: made.mac.to_string(),
         aliases: aliases.to_vec(),
+        names: match made.resolver {
+            Some(_) => made.names.clone(),
+            None => Vec::new(),
+        },
         resolver: made.resolver,
         ports: made.ports.iter().map(published).collect(),
     }

@@ -1,6 +1,7 @@
 //! From a container's record to the OCI runtime-spec document the runtime executes. Pure:
 //! everything found out about the machine, the image and the network is in [`Facts`].
 
+pub(crate) mod environment;
 mod mounts;
 mod profile;
 mod resources;
@@ -115,10 +116,6 @@ pub(crate) fn limits(record: &Record, controllers: &[String]) -> Result<Value> {
 
 fn process(record: &Record, identity: &Identity, caps: Set) -> Value {
     let resources = &record.spec.resources;
-    let mut env = record.resolved.env.clone();
-    if !env.iter().any(|e| e.starts_with("HOME=")) {
-        env.push(format!("HOME={}", identity.home));
-    }
     let rlimits: Vec<Value> = resources
         .ulimits
         .iter()
@@ -134,7 +131,7 @@ fn process(record: &Record, identity: &Identity, caps: Set) -> Value {
         "terminal": record.spec.tty,
         "user": { "uid": identity.uid, "gid": identity.gid, "additionalGids": identity.groups },
         "args": record.resolved.args(),
-        "env": env,
+        "env": environment::environment(record, &identity.home),
         "cwd": record.resolved.cwd,
         "capabilities": security::capability_sets(caps),
         "noNewPrivileges": security::no_new_privileges(&record.spec.security),
@@ -161,17 +158,8 @@ pub(crate) fn exec_process(
     if let Some(cwd) = &options.cwd {
         copy.resolved.cwd = cwd.clone();
     }
-    if options.tty && !copy.resolved.env.iter().any(|e| e.starts_with("TERM=")) {
-        copy.resolved.env.push("TERM=xterm".into());
-    }
     for entry in &options.env {
-        let name = entry.split('=').next().unwrap_or_default();
-        copy.resolved
-            .env
-            .retain(|e| e.split('=').next() != Some(name));
-        if entry.contains('=') {
-            copy.resolved.env.push(entry.clone());
-        }
+        environment::put(&mut copy.resolved.env, entry);
     }
     Ok(process(&copy, identity, caps))
 }

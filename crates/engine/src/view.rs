@@ -59,8 +59,10 @@ impl Engine {
     }
 
     fn view(&self, container: &Container) -> View {
+        let record = container.record();
         View {
-            record: container.record(),
+            network_files: self.network_files(&record),
+            record,
             log_path: self.inner.paths.log(&container.id).display().to_string(),
             exec_ids: self.inner.execs.running(&container.id),
         }

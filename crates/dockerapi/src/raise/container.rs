@@ -3,6 +3,7 @@
 //! Everything comes from the container's record.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use weft_api::docker::{
@@ -10,7 +11,7 @@ use weft_api::docker::{
     Present, SummaryHostConfig, SummaryNetworkSettings, Words,
 };
 use weft_engine::Engine;
-use weft_engine::container::{Record, Status, View};
+use weft_engine::container::{NetworkFiles, Record, Status, View};
 use weft_engine::spec::MountSource;
 
 use super::host::{host_config, network_mode};
@@ -61,6 +62,10 @@ pub fn summary(view: &View, volumes: &VolumePaths, now: Timestamp) -> ContainerS
 pub fn inspect(view: &View, volumes: &VolumePaths) -> ContainerInspect {
     let record = &view.record;
     let args = record.resolved.args();
+    let file = |which: fn(&NetworkFiles) -> &PathBuf| {
+        let files = view.network_files.as_ref();
+        files.map_or_else(String::new, |files| which(files).display().to_string())
+    };
     ContainerInspect {
         id: record.id.clone(),
         created: rfc3339(record.created_at_ns),
@@ -69,6 +74,9 @@ pub fn inspect(view: &View, volumes: &VolumePaths) -> ContainerInspect {
         state: state(record),
         image: record.image_id.clone(),
         log_path: view.log_path.clone(),
+        hosts_path: file(|files| &files.hosts),
+        hostname_path: file(|files| &files.hostname),
+        resolv_conf_path: file(|files| &files.resolv_conf),
         name: format!("/{}", record.name),
         restart_count: record.state.restart_count.into(),
         driver: "overlay2".into(),

@@ -55,7 +55,7 @@ fn fill(settings: &mut EndpointSettings, attachment: &AttachmentRecord) {
         .unwrap_or_default();
     settings.ip_prefix_len = attachment.prefix_len.into();
     settings.mac_address.clone_from(&attachment.mac);
-    settings.dns_names = Some(attachment.aliases.clone());
+    settings.dns_names = attachment.resolver.map(|_| attachment.names.clone());
 }
 
 /// `NetworkSettings` of inspect: the first network's address is repeated at the top.

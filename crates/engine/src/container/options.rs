@@ -1,5 +1,6 @@
 //! Arguments and answers of the engine's operations, in the words of its users.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::record::{HealthStatus, Record, Status};
@@ -9,10 +10,21 @@ use super::record::{HealthStatus, Record, Status};
 pub struct View {
     /// Everything kept about it.
     pub record: Record,
-    /// Directory with its files, for inspect.
+    /// The file with its output.
     pub log_path: String,
+    /// Where what is mounted on its /etc/hosts, hostname and resolv.conf lies, while it runs.
+    pub network_files: Option<NetworkFiles>,
     /// Sessions of `exec` that run in it.
     pub exec_ids: Vec<String>,
+}
+
+/// The files of a container that weft writes.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct NetworkFiles {
+    pub hosts: PathBuf,
+    pub hostname: PathBuf,
+    pub resolv_conf: PathBuf,
 }
 
 /// Answer of create.

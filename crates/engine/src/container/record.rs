@@ -198,6 +198,9 @@ pub struct AttachmentRecord {
     pub gateway: Option<Ipv4Addr>,
     pub mac: String,
     pub aliases: Vec<String>,
+    /// What it is found by, where the network has a name server.
+    #[serde(default)]
+    pub names: Vec<String>,
     pub resolver: Option<Ipv4Addr>,
     pub ports: Vec<PublishedPort>,
 }

@@ -207,3 +207,29 @@ fn a_sysctl_of_the_host_is_refused_before_anything_is_made() {
         assert!(told(key, change).unwrap_err().contains(key), "{key}");
     }
 }
+
+#[test]
+fn the_environment_is_what_all_have_under_what_was_asked_for() {
+    let env = |asked: &[&str], tty: bool| {
+        let mut record = record(Spec {
+            tty,
+            ..Spec::default()
+        });
+        record.resolved.env = asked.iter().map(|e| (*e).to_owned()).collect();
+        environment::environment(&record, "/root")
+    };
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    assert_eq!(
+        env(&["X=1"], false),
+        [path, "HOSTNAME=web", "X=1", "HOME=/root"]
+    );
+    // A bare name takes away, and never brings what the engine has.
+    assert_eq!(
+        env(&["PATH", "HOME", "TERM=vt", "HOSTNAME=a"], true),
+        ["HOSTNAME=a", "TERM=vt", "HOME=/root"]
+    );
+    assert_eq!(
+        env(&["PATH=/bin", "HOME=/h"], true),
+        ["PATH=/bin", "HOSTNAME=web", "TERM=xterm", "HOME=/h"]
+    );
+}

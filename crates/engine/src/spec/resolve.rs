@@ -20,8 +20,6 @@ pub(crate) struct ImageDefaults {
     pub shell: Vec<String>,
 }
 
-const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// What `spec` comes to on an image with `defaults`, for the container `id`.
 ///
 /// # Errors
@@ -51,7 +49,7 @@ pub(crate) fn resolve(spec: &Spec, defaults: &ImageDefaults, id: &str) -> Result
     exposed.sort_unstable();
     exposed.dedup();
     Ok(Resolved {
-        env: environment(spec, defaults, &hostname),
+        env: environment(spec, defaults),
         user: spec.user.clone().unwrap_or_else(|| defaults.user.clone()),
         stop_signal: parse_signal(signal)?,
         health: health(spec.health.as_ref(), defaults.health.as_ref()),
@@ -124,22 +122,11 @@ fn command(spec: &Spec, defaults: &ImageDefaults) -> Result<(Vec<String>, Vec<St
     Ok((entrypoint, cmd))
 }
 
-/// PATH and HOSTNAME, then the image's, then the user's; a later one wins, a bare name removes.
-fn environment(spec: &Spec, defaults: &ImageDefaults, hostname: &str) -> Vec<String> {
-    let mut env: Vec<String> = vec![DEFAULT_PATH.into(), format!("HOSTNAME={hostname}")];
-    if spec.tty {
-        env.push("TERM=xterm".into());
-    }
+/// The image's, then the user's; a later one wins, a bare name stays to remove one.
+fn environment(spec: &Spec, defaults: &ImageDefaults) -> Vec<String> {
+    let mut env = Vec::new();
     for entry in defaults.env.iter().chain(&spec.env) {
-        let name = entry.split('=').next().unwrap_or_default();
-        // CVE-2026-57231: an entry of the image never reads the engine's own environment.
-        let at = env.iter().position(|e| e.split('=').next() == Some(name));
-        match (entry.contains('='), at) {
-            (true, Some(i)) => env[i] = entry.clone(),
-            (true, None) => env.push(entry.clone()),
-            (false, Some(i)) => drop(env.remove(i)),
-            (false, None) => {}
-        }
+        crate::oci::environment::put(&mut env, entry);
     }
     env
 }
@@ -248,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn environment_is_overlaid_and_never_reads_ours() {
+    fn environment_is_overlaid() {
         let spec = Spec {
             env: vec!["X=2".into(), "Y=3".into(), "PATH".into()],
             ..Spec::default()
         };
         let env = resolve(&spec, &image(), ID).unwrap().env;
-        assert_eq!(env, ["HOSTNAME=0123456789ab", "X=2", "Y=3"]);
+        assert_eq!(env, ["PATH", "X=2", "HOME", "Y=3"]);
     }
 
     #[test]

@@ -355,3 +355,61 @@ fn the_files_weft_writes_are_the_containers_own() {
     let told = weft.ok(&["run", "--rm", "busybox", "sh", "-c", script]);
     assert_eq!(told, ["0:0 644"; 3].join("\n"));
 }
+
+#[test]
+fn inspect_tells_what_was_asked_for_what_it_is_called_and_where_its_files_are() {
+    let Some(weft) = weft() else { return };
+    weft.ok(&["network", "create", "red"]);
+    let create = [
+        "create",
+        "--name",
+        "one",
+        "--hostname",
+        "host-of-one",
+        "--env",
+        "X=1",
+    ];
+    let net = ["--network", "red", "--network-alias", "also", "busybox"];
+    weft.ok(&[&create[..], &net, &["sleep", "3600"]].concat());
+    let files = ["HostsPath", "HostnamePath", "ResolvConfPath"];
+    let created = weft.inspect("one");
+    for file in files {
+        assert_eq!(created[file], "", "{file}");
+    }
+    weft.ok(&["start", "one"]);
+    let started = weft.inspect("one");
+    let env: Vec<&str> = started["Config"]["Env"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry.as_str().unwrap())
+        .collect();
+    assert!(env.contains(&"X=1"), "{env:?}");
+    assert!(!env.iter().any(|e| e.starts_with("HOSTNAME=")), "{env:?}");
+    let inside = weft.ok(&["exec", "one", "env"]);
+    assert!(inside.contains("HOSTNAME=host-of-one"), "{inside}");
+
+    let id = &started["Id"].as_str().unwrap()[..12];
+    let names = &started["NetworkSettings"]["Networks"]["red"]["DNSNames"];
+    assert_eq!(
+        *names,
+        serde_json::json!(["one", "also", id, "host-of-one"])
+    );
+    for name in names.as_array().unwrap() {
+        let answer = weft.ok(&["exec", "one", "nslookup", name.as_str().unwrap()]);
+        assert!(answer.contains(&address(&weft, "one", "red")), "{answer}");
+    }
+    for (file, target) in files.iter().zip(["hosts", "hostname", "resolv.conf"]) {
+        let path = started[*file].as_str().unwrap();
+        let there = std::fs::read_to_string(path).unwrap();
+        let seen = weft.ok(&["exec", "one", "cat", &format!("/etc/{target}")]);
+        assert_eq!(there.trim(), seen.trim(), "{file}");
+    }
+    // On the default network there is no name server to know names.
+    idle(&weft, "two");
+    let two = weft.inspect("two");
+    assert_eq!(
+        two["NetworkSettings"]["Networks"]["bridge"]["DNSNames"],
+        Value::Null
+    );
+}
