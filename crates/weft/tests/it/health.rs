@@ -312,3 +312,35 @@ fn bad_values_are_refused_in_dockers_words() {
     weft.weft(&["ps", "--filter", "health=odd"])
         .fails_saying(&["Unrecognised filter value for health: odd"]);
 }
+
+#[test]
+fn probes_of_all_containers_together_have_a_bound() {
+    const BOUND: usize = 32;
+    let Some(weft) = weft() else { return };
+    let shared = ["--volume", "shared:/shared"];
+    let gate = ["busybox", "mkfifo", "/shared/gate"];
+    weft.ok(&[&["run", "--rm"][..], &shared, &gate].concat());
+    // Each leaves a mark and waits for a writer that never comes.
+    let probe = "touch /shared/$HOSTNAME && cat /shared/gate";
+    let names: Vec<String> = (0..BOUND + 2).map(|index| format!("one{index}")).collect();
+    for name in &names {
+        let more = ["--health-timeout", "1h", "--hostname", name];
+        run_probed(&weft, name, probe, &[&shared[..], &more, &STARTS].concat());
+    }
+    let marks = weft.data_dir().join("volumes/shared/_data");
+    let probed = || -> Vec<&String> {
+        let mut names: Vec<_> = names.iter().collect();
+        names.retain(|name| marks.join(name).exists());
+        names
+    };
+    until(SOON, "as many probes run as may", || {
+        probed().len() >= BOUND
+    });
+    // Time enough for those that wait, had they begun.
+    for name in &names {
+        weft.ok(&["exec", name, "true"]);
+    }
+    assert_eq!(probed().len(), BOUND);
+    weft.ok(&["rm", "--force", probed()[0]]);
+    until(SOON, "the next one begins", || probed().len() > BOUND);
+}
