@@ -28,7 +28,7 @@ use crate::session::Attached;
 
 impl Engine {
     pub(crate) async fn adopt_all(&self) {
-        let (known, unreadable) = self.blocking(|engine| engine.load_records()).await;
+        let known = self.blocking(|engine| engine.load_records()).await;
         for container in &known {
             let base = container.state().id_base;
             if container.state().status.is_up() && base != 0 {
@@ -36,17 +36,20 @@ impl Engine {
             }
         }
         // First, for what is adopted may start again at once and is not to be swept away.
-        self.blocking(move |engine| engine.sweep(unreadable)).await;
+        self.blocking(move |engine| engine.sweep()).await;
         for container in &known {
             self.adopt(container).await;
         }
     }
 
-    /// The containers there are, and the ids of those whose record nobody can read.
-    fn load_records(&self) -> (Vec<Arc<Container>>, HashSet<String>) {
+    /// The containers there are; of those whose record nobody can read a note is taken.
+    fn load_records(&self) -> Vec<Arc<Container>> {
         let mut found = Vec::new();
-        let mut unreadable = HashSet::new();
         for id in names_in(&self.inner.paths.containers()) {
+            if !is_id(&id) {
+                tracing::warn!(name = id, "something among the containers is none of ours");
+                continue;
+            }
             match handle::read(&self.inner.paths, &id) {
                 Ok(Some(record)) if record.id == id => {
                     let container = Arc::new(Container::new(record));
@@ -61,11 +64,11 @@ impl Engine {
                 // Left alone: a person may repair it, and nothing of it is touched.
                 Err(error) => {
                     tracing::error!(%id, %error, "the record of a container is unreadable");
-                    unreadable.insert(id);
+                    self.note_unreadable(&id);
                 }
             }
         }
-        (found, unreadable)
+        found
     }
 
     async fn adopt(&self, container: &Arc<Container>) {
@@ -141,16 +144,16 @@ impl Engine {
         }
     }
 
-    /// What belongs to no container any more; an `unreadable` one is one, and may be up.
-    fn sweep(&self, unreadable: HashSet<String>) {
+    /// What belongs to no container any more; an unreadable one is one, and may be up.
+    fn sweep(&self) {
         let all = self.inner.containers.all();
-        let mut up = unreadable.clone();
+        let mut ids: HashSet<String> = self.inner.unreadable.ids().into_iter().collect();
+        let mut up = ids.clone();
         up.extend(
             all.iter()
                 .filter(|c| c.state().status.is_up())
                 .map(|c| c.id.clone()),
         );
-        let mut ids = unreadable;
         ids.extend(all.iter().map(|c| c.id.clone()));
         if let Ok(keys) = self.inner.images.snapshots().keys() {
             for key in keys.iter().filter(|k| !ids.contains(*k)) {
@@ -178,6 +181,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// As the engine makes them.
+fn is_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn names_in(dir: &std::path::Path) -> Vec<String> {

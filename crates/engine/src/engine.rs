@@ -21,6 +21,7 @@ use crate::exec::Sessions;
 use crate::idrange::IdRanges;
 use crate::paths::{Paths, make_dir};
 use crate::sandbox::Ready;
+use crate::unreadable::Unreadable;
 
 /// How to open an engine.
 #[derive(Debug, Clone)]
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     pub config: Config,
     pub paths: Paths,
     pub containers: Table,
+    pub unreadable: Unreadable,
     pub events: Events,
     pub ids: Arc<IdRanges>,
     /// Sandboxes made ahead.
@@ -125,6 +127,7 @@ impl Engine {
         let inner = Inner {
             paths,
             containers: Table::default(),
+            unreadable: Unreadable::default(),
             events: Events::new(),
             ids: Arc::new(IdRanges::default()),
             ready: Ready::default(),
@@ -166,13 +169,9 @@ impl Engine {
     /// kernel goes too; the next one makes it again. With one running, everything stays.
     pub async fn close(&self) {
         self.blocking(|engine| {
-            if engine
-                .inner
-                .containers
-                .all()
-                .iter()
-                .any(|c| c.state().status.is_up())
-            {
+            let all = engine.inner.containers.all();
+            let up = all.iter().any(|c| c.state().status.is_up());
+            if up || !engine.inner.unreadable.is_empty() {
                 return;
             }
             engine.inner.ready.close();
@@ -191,7 +190,13 @@ impl Engine {
     }
 
     pub(crate) fn find(&self, reference: &str) -> Result<Arc<Container>> {
-        self.inner.containers.find(reference)
+        self.inner.containers.find(reference).map_err(|error| {
+            let unreadable = self.inner.unreadable.find(reference);
+            match unreadable.filter(|_| error.code == ErrorCode::NotFound) {
+                Some(id) => EngineError::conflict(self.unreadable_text(&id)),
+                None => error,
+            }
+        })
     }
 
     /// Runs what blocks (system calls, the spawner) where it holds up nobody else: on this thread,

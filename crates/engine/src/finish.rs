@@ -138,10 +138,7 @@ impl Engine {
         }
         if let Ok(container) = self.inner.containers.find(id) {
             let base = container.state().id_base;
-            let shared = self.inner.containers.all().iter().any(|other| {
-                other.id != id && other.with(|r| r.state.id_base == base && r.state.status.is_up())
-            });
-            if base != 0 && !shared {
+            if base != 0 && !self.shares_range(id, base) {
                 self.inner.ids.give_back(base);
             }
         }

@@ -44,6 +44,8 @@ impl Engine {
         let text = |c: &std::ffi::CStr| c.to_string_lossy().into_owned();
         let controllers = self.inner.controllers.clone();
         let mut warnings = self.inner.network.warnings();
+        let unreadable = self.inner.unreadable.ids();
+        warnings.extend(unreadable.iter().map(|id| self.unreadable_text(id)));
         for (controller, what) in [
             ("memory", "memory"),
             ("pids", "process"),

@@ -38,6 +38,7 @@ pub mod session;
 pub mod spec;
 mod stats;
 mod stop;
+mod unreadable;
 mod update;
 mod user;
 mod view;

@@ -51,6 +51,10 @@ impl Paths {
         self.containers().join(id)
     }
 
+    pub fn record(&self, id: &str) -> PathBuf {
+        self.container(id).join("container.json")
+    }
+
     pub fn log(&self, id: &str) -> PathBuf {
         self.container(id).join("log")
     }

@@ -103,6 +103,7 @@ impl Engine {
     /// # Errors
     /// The first that can't be removed.
     pub async fn prune_volumes(&self, filter: &PruneFilter) -> Result<Pruned> {
+        self.check_all_readable("volumes")?;
         let filter = filter.clone();
         self.blocking(move |engine| {
             let mut pruned = Pruned::default();

@@ -18,7 +18,13 @@ impl Engine {
     /// It runs and `force` is not set, or something of it can't be removed: it is then `dead`, and
     /// removing again goes on.
     pub async fn remove(&self, reference: &str, options: RemoveOptions) -> Result<()> {
-        let container = self.find(reference)?;
+        let container = match self.find(reference) {
+            Err(error) => match self.inner.unreadable.find(reference) {
+                Some(id) => return self.remove_unreadable(&id, options).await,
+                None => return Err(error),
+            },
+            Ok(container) => container,
+        };
         let _operation = container.operation.lock().await;
         if self.find(&container.id).is_err() {
             return Err(EngineError::no_container(reference));

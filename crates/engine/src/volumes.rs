@@ -116,7 +116,8 @@ impl Engine {
     /// Removes a volume with its data.
     ///
     /// # Errors
-    /// A container has it, there is none (unless `force`), the disk refuses.
+    /// A container has it, or may have it (unless `force`), there is none (the same), the disk
+    /// refuses.
     pub fn remove_volume(&self, name: &str, force: bool) -> Result<()> {
         let view = match self.inspect_volume(name) {
             Err(e) if force && e.code == ErrorCode::NotFound => return Ok(()),
@@ -127,6 +128,9 @@ impl Engine {
                 "remove {name}: volume is in use - [{}]",
                 view.used_by.join(", ")
             )));
+        }
+        if !force {
+            self.check_all_readable("volumes")?;
         }
         self.erase_volume(name)
             .map_err(|e| EngineError::internal("remove a volume", e))

@@ -170,16 +170,12 @@ pub(crate) fn write(paths: &Paths, record: &Record) -> io::Result<()> {
     } else {
         Durability::PowerCut
     };
-    file::replace(
-        &paths.container(&record.id).join("container.json"),
-        &bytes,
-        durability,
-    )
+    file::replace(&paths.record(&record.id), &bytes, durability)
 }
 
 /// Reads the record of `id`; `None` when there is none.
 pub(crate) fn read(paths: &Paths, id: &str) -> io::Result<Option<Record>> {
-    let path = paths.container(id).join("container.json");
+    let path = paths.record(id);
     let bytes = match file::read_bounded(&path, RECORD_BYTES_MAX) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -115,6 +115,7 @@ impl Engine {
     /// # Errors
     /// The first that can't be removed.
     pub async fn prune_networks(&self, filter: &crate::PruneFilter) -> Result<Vec<String>> {
+        self.check_all_readable("networks")?;
         let mut wanted = Vec::new();
         for container in self.inner.containers.all() {
             container.with(|r| {

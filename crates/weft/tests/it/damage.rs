@@ -135,3 +135,55 @@ fn what_an_unreadable_record_is_about_is_left_alone() {
     assert_eq!(weft.ok(&["exec", "one", "cat", "/file"]), "precious");
     weft.ok(&["exec", "one", "ip", "link", "show", "eth0"]);
 }
+
+#[test]
+fn what_an_unreadable_record_may_need_is_kept_until_it_is_removed() {
+    let Some(mut weft) = weft() else { return };
+    let id = weft.ok(&[
+        "run", "--detach", "--name", "one", "--volume", "/data", "busybox", "sleep", "3600",
+    ]);
+    let short = &id[..12];
+    let before = weft.inspect("one");
+    let volume = before["Mounts"][0]["Name"].as_str().unwrap().to_owned();
+    let range = |pid: &serde_json::Value| {
+        let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
+        map.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    let taken = range(&before["State"]["Pid"]);
+    weft.kill_daemon();
+    let stray = weft.data_dir().join("containers/lost+found");
+    fs::create_dir(&stray).unwrap();
+    let record = weft
+        .data_dir()
+        .join(format!("containers/{id}/container.json"));
+    fs::write(&record, "{").unwrap();
+    weft.start_daemon();
+    // As many as a new daemon would have given the same ids to.
+    for index in 0..6 {
+        let name = format!("other{index}");
+        idle(&weft, &name);
+        assert_ne!(range(&weft.inspect(&name)["State"]["Pid"]), taken, "{name}");
+        weft.ok(&["rm", "--force", &name]);
+    }
+    let told = ["unreadable", short, "container.json", "rm --force"];
+    weft.weft(&["volume", "prune", "--all", "--force"])
+        .fails_saying(&told);
+    weft.weft(&["volume", "rm", &volume]).fails_saying(&told);
+    weft.weft(&["network", "prune", "--force"])
+        .fails_saying(&told);
+    weft.weft(&["inspect", short]).fails_saying(&told);
+    let info = weft.weft(&["info"]);
+    assert!(format!("{info}").contains("is unreadable"), "{info}");
+    weft.weft(&["rmi", "busybox"]).fails_saying(&["busybox"]);
+    weft.ok(&["image", "prune", "--all", "--force"]);
+    weft.ok(&["image", "inspect", "busybox"]);
+
+    weft.weft(&["rm", short]).fails_saying(&[short, "force"]);
+    weft.ok(&["rm", "--force", short]);
+    weft.weft(&["rm", short])
+        .fails_saying(&["No such container"]);
+    weft.ok(&["volume", "prune", "--force"]);
+    assert_eq!(weft.ok(&["volume", "ls", "--quiet"]), "");
+    weft.ok(&["rmi", "busybox"]);
+    assert!(stray.exists());
+}
