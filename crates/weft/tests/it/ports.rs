@@ -320,6 +320,54 @@ fn ports_move_with_the_way_out() {
 }
 
 #[test]
+fn a_crash_before_the_record_follows_a_change_of_networks() {
+    let Some(mut weft) = weft() else { return };
+    for network in ["red", "blue"] {
+        weft.ok(&["network", "create", network]);
+    }
+    let run = ["run", "--detach", "--name", "web", "--network", "red"];
+    let publish = ["--publish", "8080", "busybox", "sh", "-c", SERVE];
+    let id = weft.ok(&[&run[..], &publish].concat());
+    let record = weft
+        .data_dir()
+        .join(format!("containers/{id}/container.json"));
+    let number = port(&weft, "web", "8080");
+    // The networks have changed, the record of the container has not: what a crash leaves.
+    let cut_short = |weft: &mut Weft, change: &[&str]| {
+        let before = std::fs::read(&record).unwrap();
+        weft.ok(change);
+        weft.kill_daemon();
+        std::fs::write(&record, before).unwrap();
+        weft.start_daemon();
+    };
+    let networks = |weft: &Weft| {
+        let all = weft.inspect("web")["NetworkSettings"]["Networks"].clone();
+        let mut on = Vec::new();
+        for (name, endpoint) in all.as_object().unwrap() {
+            if endpoint["IPAddress"] != "" {
+                on.push(name.clone());
+            }
+        }
+        on
+    };
+    // A connect that never answered is undone, and can be asked for again.
+    cut_short(&mut weft, &["network", "connect", "blue", "web"]);
+    assert_eq!(networks(&weft), ["red"]);
+    weft.ok(&["network", "connect", "blue", "web"]);
+    // A disconnect is not: its network is left, and the ports have moved.
+    cut_short(&mut weft, &["network", "disconnect", "red", "web"]);
+    assert_eq!(networks(&weft), ["blue"]);
+    assert_eq!(port(&weft, "web", "8080"), number);
+    within(SOON, "the server answers", || {
+        get(&format!("127.0.0.1:{number}"))
+    });
+    weft.ok(&["network", "disconnect", "red", "web"]);
+    weft.ok(&["network", "connect", "red", "web"]);
+    assert_eq!(networks(&weft), ["blue", "red"]);
+    assert_eq!(port(&weft, "web", "8080"), number);
+}
+
+#[test]
 fn a_port_that_is_taken_is_refused_by_name() {
     let Some(weft) = weft() else { return };
     serve(&weft, "web", "127.0.0.1:42713:8080");
