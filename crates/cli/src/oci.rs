@@ -15,7 +15,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
 use weft_runtime::oci::{Bundle, CreateOptions, Fresh, OciError, Root, protect};
 
 use flags::{Cli, Command, CreateFlags, RunFlags};
@@ -31,15 +30,14 @@ const NOT_EXECUTABLE: u8 = 126;
 
 /// Runs `weft oci`; `args` are the words after `oci`.
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let words = std::iter::once(OsString::from("weft oci")).chain(args);
-    let cli = match Cli::try_parse_from(words) {
+    let cli = match Cli::parse_words(&args) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { FAILED } else { 0 });
         }
     };
-    let log = log::Log::new(cli.log.clone(), cli.log_format);
+    let log = log::Log::new(cli.globals.log.clone(), cli.globals.log_format);
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -58,10 +56,10 @@ fn code_of(error: &(dyn Error + 'static)) -> u8 {
 }
 
 fn dispatch(cli: Cli) -> Result<u8, Failure> {
-    if cli.systemd_cgroup {
+    if cli.globals.systemd_cgroup {
         return Err("--systemd-cgroup: weft makes cgroups itself and does not ask systemd".into());
     }
-    let root = Root::new(cli.root);
+    let root = Root::new(cli.globals.root);
     match cli.command {
         Command::Create(flags) => create(&root, flags).map(|()| 0),
         Command::Run(flags) => run(&root, flags),

@@ -126,7 +126,10 @@ impl Set {
     /// What a process of this kernel could have at most: those known by name that the kernel
     /// knows too. In a new user namespace a process has them all.
     pub fn of_kernel() -> Set {
-        Set::filter_known(|set| capability_is_in_bounding_set(set).is_ok())
+        static KNOWN: std::sync::OnceLock<Set> = std::sync::OnceLock::new();
+        *KNOWN.get_or_init(|| {
+            Set::filter_known(|set| capability_is_in_bounding_set(set).is_ok())
+        })
     }
 
     /// The bounding set of the calling thread: the most it can give.
