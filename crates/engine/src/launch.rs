@@ -124,6 +124,8 @@ impl Engine {
         container: &Container,
         attach: Vec<std::os::fd::OwnedFd>,
     ) -> Result<Spawned> {
+        // It comes into being while what it is to run is put together.
+        let monitor = self.inner.spawner.monitor();
         let record = container.record();
         let run_dir = self.inner.paths.run(&record.id);
         remove_tree(&run_dir)
@@ -158,8 +160,7 @@ impl Engine {
             attach,
             join: joins(namespaces)?,
         };
-        self.inner
-            .spawner
+        monitor
             .run(&request, fds)
             .map_err(|e| spawn_failed(&format!("start container {}", record.name), e))
     }

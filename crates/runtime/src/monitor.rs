@@ -138,10 +138,14 @@ struct Place {
     timeout: Option<Duration>,
 }
 
-fn begin(task: Task, fds: Fds) -> Result<session::Session, Failure> {
+/// What a new monitor does first, whatever it is to run.
+pub(crate) fn settle() {
     // Its parent is the spawner, which may be killed by its group; a forked process leads none.
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"weft-mon");
+}
+
+fn begin(task: Task, fds: Fds) -> Result<session::Session, Failure> {
     let place = match &task {
         Task::Run(request) => Place {
             run_dir: request.run_dir.clone(),

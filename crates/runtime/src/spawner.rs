@@ -28,11 +28,13 @@ use crate::monitor::record::{
 
 mod answer;
 mod error;
+mod monitor;
 mod program;
 mod serve;
 mod wire;
 
 pub use error::SpawnError;
+pub use monitor::Monitor;
 pub use serve::main;
 
 pub(crate) use answer::answer;
@@ -164,7 +166,7 @@ impl Handle {
     /// [`SpawnError`]; [`SpawnError::kind`] tells a missing command from the rest.
     pub fn run(&self, request: &RunRequest, fds: Fds) -> Result<Spawned, SpawnError> {
         let what = format!("container {}", request.id);
-        self.spawn(what, Request::Run(Box::new(request.clone())), fds)
+        self.spawn(None, what, Request::Run(Box::new(request.clone())), fds)
     }
 
     /// Runs another process in a container, with its own monitor; answers once its program runs.
@@ -173,7 +175,7 @@ impl Handle {
     /// [`SpawnError`], of kind `NotRunning` when the container's init is gone.
     pub fn exec(&self, spec: &ExecSpec, fds: Fds) -> Result<Spawned, SpawnError> {
         let what = format!("exec {}", spec.id);
-        self.spawn(what, Request::Exec(Box::new(spec.clone())), fds)
+        self.spawn(None, what, Request::Exec(Box::new(spec.clone())), fds)
     }
 
     /// Makes a user namespace whose ids 0..`size` are the host's `base`..`base + size`, and a
@@ -209,8 +211,14 @@ impl Handle {
         Ok(self.live()?.process.id())
     }
 
-    fn spawn(&self, what: String, request: Request, fds: Fds) -> Result<Spawned, SpawnError> {
-        match self.ask(&what, request, fds)? {
+    fn spawn(
+        &self,
+        on: Option<&OwnedFd>,
+        what: String,
+        request: Request,
+        fds: Fds,
+    ) -> Result<Spawned, SpawnError> {
+        match self.ask(on, &what, request, fds)? {
             (Reply::Spawned(spawned), _) => Ok(spawned),
             (Reply::Failed(failure), _) => Err(SpawnError::Failed(failure)),
             (Reply::Namespaces, _) => Err(nonsense(what)),
@@ -223,10 +231,10 @@ impl Handle {
         request: Request,
         count: usize,
     ) -> Result<Vec<OwnedFd>, SpawnError> {
-        let mut answer = self.ask(what, request.clone(), Fds::default());
+        let mut answer = self.ask(None, what, request.clone(), Fds::default());
         if matches!(answer, Err(SpawnError::Died { .. })) {
             // Whatever the dead one made went with it: asking again is safe.
-            answer = self.ask(what, request, Fds::default());
+            answer = self.ask(None, what, request, Fds::default());
         }
         match answer? {
             (Reply::Namespaces, fds) if fds.len() == count => Ok(fds),
@@ -235,8 +243,10 @@ impl Handle {
         }
     }
 
+    /// Asks the spawner, or the monitor at the other end of `on`.
     fn ask(
         &self,
+        on: Option<&OwnedFd>,
         what: &str,
         request: Request,
         fds: Fds,
@@ -267,7 +277,10 @@ impl Handle {
         let mut passed = packet.fds(reply.as_fd());
         passed.extend(fds.attach.iter().map(AsFd::as_fd));
         passed.extend(fds.join.iter().map(|(_, fd)| fd.as_fd()));
-        self.send(packet.bytes(), &passed, what)?;
+        match on {
+            None => self.send(packet.bytes(), &passed, what)?,
+            Some(socket) => fd::send(socket, packet.bytes(), &passed).map_err(send_error)?,
+        }
         // From here on only the spawner holds the other end: its death ends the wait.
         drop(passed);
         drop((reply, fds));

@@ -127,9 +127,7 @@ impl Set {
     /// knows too. In a new user namespace a process has them all.
     pub fn of_kernel() -> Set {
         static KNOWN: std::sync::OnceLock<Set> = std::sync::OnceLock::new();
-        *KNOWN.get_or_init(|| {
-            Set::filter_known(|set| capability_is_in_bounding_set(set).is_ok())
-        })
+        *KNOWN.get_or_init(|| Set::filter_known(|set| capability_is_in_bounding_set(set).is_ok()))
     }
 
     /// The bounding set of the calling thread: the most it can give.

@@ -18,6 +18,7 @@ use weft_sys::namespace::{self, IdMap, Kind, Kinds};
 use weft_sys::process::{Side, exit_now, fork};
 use weft_sys::signal::SignalFd;
 
+use super::monitor::THERE;
 use super::{ATTACH_MAX, Fds, answer, wire};
 use crate::capabilities;
 use crate::cgroup::Hierarchy;
@@ -35,11 +36,15 @@ pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     // The spawner's own descriptors are closed when `serve` returns, also in a new monitor.
     match Spawner::set_up().and_then(Spawner::serve) {
         Ok(Turn::Over) => ExitCode::SUCCESS,
-        Ok(Turn::Monitor(Order { task, fds, reply })) => {
+        Ok(Turn::Monitor(order)) => {
             // The daemon's stderr is not kept open by what outlives the daemon.
             let silenced = fd::install(io::stdin().as_fd(), 2);
             debug_assert!(silenced.is_ok(), "descriptor 0 is open");
-            monitor::main(task, fds, reply)
+            monitor::settle();
+            match order.or_told() {
+                Some((task, fds, reply)) => monitor::main(task, fds, reply),
+                None => ExitCode::SUCCESS,
+            }
         }
         Err(error) => {
             eprintln!("weft spawner: {error}");
@@ -57,10 +62,37 @@ enum Turn {
 }
 
 /// What a new monitor is to do, and for whom.
-struct Order {
-    task: Task,
-    fds: Fds,
-    reply: OwnedFd,
+enum Order {
+    Now(Task, Fds, OwnedFd),
+    /// It is told over this socket.
+    Told(OwnedFd),
+}
+
+impl Order {
+    /// Waits to be told. `None` when nobody wants it any more, or it was told nonsense.
+    fn or_told(self) -> Option<(Task, Fds, OwnedFd)> {
+        let socket = match self {
+            Order::Now(task, fds, reply) => return Some((task, fds, reply)),
+            Order::Told(socket) => socket,
+        };
+        fd::send(&socket, &[THERE], &[]).ok()?;
+        let mut buffer = vec![0; 1 + wire::INLINE_MAX];
+        let (count, fds) = fd::receive(&socket, &mut buffer).ok()?;
+        drop(socket);
+        let unpacked = wire::unpack(&buffer[..count], fds)?;
+        match take(&unpacked.request, unpacked.fds) {
+            Ok((Request::Run(request), fds)) => Some((Task::Run(request), fds, unpacked.reply)),
+            Ok((Request::Exec(spec), fds)) => Some((Task::Exec(spec), fds, unpacked.reply)),
+            Ok(_) => {
+                refuse(&unpacked.reply, "a monitor only runs things".to_owned());
+                None
+            }
+            Err(text) => {
+                refuse(&unpacked.reply, text);
+                None
+            }
+        }
+    }
 }
 
 struct Spawner {
@@ -147,8 +179,9 @@ impl Spawner {
 /// Answers the request, or has it answered by a monitor: then, in the monitor, its order comes back.
 fn handle(request: Request, fds: Fds, reply: OwnedFd) -> Option<Order> {
     let task = match request {
-        Request::Run(request) => Task::Run(request),
-        Request::Exec(spec) => Task::Exec(spec),
+        Request::Run(request) => Some(Task::Run(request)),
+        Request::Exec(spec) => Some(Task::Exec(spec)),
+        Request::Monitor => None,
         Request::Sandbox { base, size } => {
             // The kernel makes one network namespace after the other, and a container that is to
             // start does not wait for those made ahead.
@@ -173,7 +206,10 @@ fn handle(request: Request, fds: Fds, reply: OwnedFd) -> Option<Order> {
     match fork() {
         // Its pidfd is not kept: the monitor lives its own life.
         Ok(Side::Parent(_)) => None,
-        Ok(Side::Child) => Some(Order { task, fds, reply }),
+        Ok(Side::Child) => Some(match task {
+            Some(task) => Order::Now(task, fds, reply),
+            None => Order::Told(reply),
+        }),
         Err(error) => {
             refuse(&reply, format!("cannot fork a monitor: {error}"));
             None

@@ -215,6 +215,54 @@ fn requests_in_flight_when_the_spawner_is_killed_are_answered_one_way_or_the_oth
 }
 
 #[test]
+fn a_monitor_ordered_ahead_outlives_the_spawner_and_runs_what_it_is_told() {
+    let bed = Bed::new();
+    let spawner = bed.handle.pid().unwrap();
+    let ordered = bed.handle.monitor();
+    let monitor = only_child(spawner);
+    kill_process(Pid::from_raw(spawner.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    wait_gone_pid(spawner);
+    let container = bed.container(&["true"], |_| {});
+    let spawned = ordered.run(&container.request, Fds::default()).unwrap();
+    assert_eq!(spawned.monitor_pid, monitor);
+    wait_gone(monitor);
+    assert_eq!(container.exit_record().unwrap().code, 0);
+}
+
+#[test]
+fn a_monitor_nobody_wants_ends() {
+    let bed = Bed::new();
+    let ordered = bed.handle.monitor();
+    let monitor = only_child(bed.handle.pid().unwrap());
+    drop(ordered);
+    wait_gone(monitor);
+}
+
+#[test]
+fn an_order_that_died_with_the_spawner_is_placed_again() {
+    let bed = Bed::new();
+    let spawner = Pid::from_raw(bed.handle.pid().unwrap().cast_signed()).unwrap();
+    kill_process(spawner, Signal::STOP).unwrap();
+    let ordered = bed.handle.monitor();
+    kill_process(spawner, Signal::KILL).unwrap();
+    let container = bed.container(&["true"], |_| {});
+    let spawned = ordered.run(&container.request, Fds::default()).unwrap();
+    wait_gone(spawned.monitor_pid);
+    assert_eq!(container.exit_record().unwrap().code, 0);
+}
+
+/// Waits for the process that the spawner forks.
+fn only_child(spawner: u32) -> i32 {
+    let path = format!("/proc/{spawner}/task/{spawner}/children");
+    loop {
+        if let Ok(pid) = std::fs::read_to_string(&path).unwrap().trim().parse() {
+            return pid;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn a_spawner_that_hangs_is_killed_with_its_handle() {
     let handle = start_spawner();
     let pid = handle.pid().unwrap();
