@@ -94,28 +94,19 @@ fn kernel_mounts(record: &Record, facts: &Facts) -> Vec<Value> {
 }
 
 fn ipc_mounts(record: &Record) -> [Value; 2] {
-    if record.spec.security.ipc == Sharing::Host {
+    let quiet = ["nosuid", "noexec", "nodev"];
+    // It shows the queues of the IPC namespace it is made in: with the host's, those of the host,
+    // whether that has them mounted or not.
+    let queues = mount("/dev/mqueue", "mqueue", "mqueue", &quiet);
+    let memory = if record.spec.security.ipc == Sharing::Host {
         let bound = ["bind", "rw", "nosuid", "nodev", "noexec"];
-        return [
-            mount("/dev/shm", "/dev/shm", "bind", &bound),
-            mount("/dev/mqueue", "/dev/mqueue", "bind", &bound),
-        ];
-    }
-    let size = format!("size={}", record.spec.shm_bytes.unwrap_or(SHM_BYTES));
-    [
-        mount(
-            "/dev/mqueue",
-            "mqueue",
-            "mqueue",
-            &["nosuid", "noexec", "nodev"],
-        ),
-        mount(
-            "/dev/shm",
-            "shm",
-            "tmpfs",
-            &["nosuid", "noexec", "nodev", "mode=1777", &size],
-        ),
-    ]
+        mount("/dev/shm", "/dev/shm", "bind", &bound)
+    } else {
+        let size = format!("size={}", record.spec.shm_bytes.unwrap_or(SHM_BYTES));
+        let own = ["nosuid", "noexec", "nodev", "mode=1777", &size];
+        mount("/dev/shm", "shm", "tmpfs", &own)
+    };
+    [queues, memory]
 }
 
 fn mount(target: &str, source: &str, kind: &str, options: &[&str]) -> Value {

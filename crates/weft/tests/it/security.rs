@@ -224,3 +224,25 @@ fn host_tmp() -> Vec<String> {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect()
 }
+
+/// `readlink /proc/self/ns/ipc` as the host sees it.
+fn own_ipc() -> String {
+    fs::read_link("/proc/self/ns/ipc")
+        .unwrap()
+        .to_string_lossy()
+        .into_owned()
+}
+
+#[test]
+fn the_hosts_ipc_needs_no_queues_mounted_on_the_host() {
+    let Some(weft) = weft() else { return };
+    let script = "readlink /proc/self/ns/ipc; grep -E ' /dev/(shm|mqueue) ' /proc/mounts | cut -d' ' -f2,3 | sort";
+    let seen = weft.ok(&[
+        "run", "--rm", "--ipc", "host", "busybox", "sh", "-c", script,
+    ]);
+    let lines: Vec<&str> = seen.lines().collect();
+    assert_eq!(lines[0], own_ipc());
+    // Its own mount of the host's queues, of which the host need have none.
+    assert_eq!(lines[1], "/dev/mqueue mqueue", "{seen}");
+    assert!(lines[2].starts_with("/dev/shm "), "{seen}");
+}
