@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::namespaces::has_user_namespace;
 use crate::paths::make_dir;
-use crate::spec::{HealthSpec, ImageDefaults, NetworkMode, Sharing, Spec, resolve};
+use crate::spec::{HealthSpec, ImageDefaults, Ipc, NetworkMode, Sharing, Spec, resolve};
 use crate::{mounts, names};
 
 impl Engine {
@@ -91,10 +91,18 @@ impl Engine {
         if let NetworkMode::Container(reference) = &mut spec.network {
             *reference = self.find(reference)?.id.clone();
         }
-        for sharing in [&mut spec.security.pid, &mut spec.security.ipc] {
-            if let Sharing::Container(reference) = sharing {
-                *reference = self.find(reference)?.id.clone();
+        if let Sharing::Container(reference) = &mut spec.security.pid {
+            *reference = self.find(reference)?.id.clone();
+        }
+        if let Ipc::Container(reference) = &mut spec.security.ipc {
+            let owner = self.find(reference)?;
+            let shared = owner.with(|r| r.spec.security.ipc.clone());
+            if matches!(shared, Ipc::Private | Ipc::None) {
+                return Err(EngineError::conflict(format!(
+                    "cannot join the IPC namespace of container {reference}: it is its own; create that container with --ipc shareable"
+                )));
             }
+            reference.clone_from(&owner.id);
         }
         if let NetworkMode::Networks(list) = &spec.network {
             for attach in list {

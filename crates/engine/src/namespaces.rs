@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::idrange::RANGE_SIZE;
 use crate::sandbox::Reserved;
-use crate::spec::{NetworkMode, Sharing, Spec};
+use crate::spec::{Ipc, NetworkMode, Sharing, Spec};
 
 /// What a run begins with. Nothing here is bound to a path: dropped handles are gone.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub(crate) fn has_user_namespace(spec: &Spec) -> bool {
     let security = &spec.security;
     let with_host = [
         &security.pid,
-        &security.ipc,
+        &security.ipc.namespace(),
         &security.uts,
         &security.cgroup,
     ]
@@ -152,8 +152,10 @@ impl Engine {
         if matches!(spec.security.pid, Sharing::Container(_)) {
             join("pid", "pid");
         }
-        if matches!(spec.security.ipc, Sharing::Container(_)) {
+        if matches!(spec.security.ipc, Ipc::Container(_)) {
             join("ipc", "ipc");
+            let root = format!("/proc/{}/root", state.pid);
+            joined.paths.push(("root", root));
         }
         if matches!(spec.network, NetworkMode::None | NetworkMode::Networks(_)) {
             // A fresh network namespace below a foreign user namespace: made by init itself.
@@ -174,10 +176,11 @@ fn partner(spec: &Spec) -> Result<Option<String>> {
     if let NetworkMode::Container(id) = &spec.network {
         owners.push(id);
     }
-    for sharing in [&spec.security.pid, &spec.security.ipc] {
-        if let Sharing::Container(id) = sharing {
-            owners.push(id);
-        }
+    if let Sharing::Container(id) = &spec.security.pid {
+        owners.push(id);
+    }
+    if let Ipc::Container(id) = &spec.security.ipc {
+        owners.push(id);
     }
     owners.dedup();
     match owners.as_slice() {

@@ -29,7 +29,8 @@ pub(crate) struct Facts {
     pub id_map: Option<(u32, u32)>,
     /// Volumes, binds and the files weft writes, with their host paths.
     pub mounts: Vec<MountFact>,
-    /// Paths of the namespaces of other containers to join: (OCI type, path).
+    /// Paths of the namespaces of other containers to join: (OCI type, path). Of whom the IPC
+    /// namespace is joined, the root is `root`.
     pub joins: Vec<(&'static str, String)>,
     /// cgroup v2 controllers this machine offers.
     pub controllers: Vec<String>,
@@ -43,6 +44,14 @@ pub(crate) struct Facts {
     pub bounding: Set,
     /// Major and minor of the running kernel.
     pub kernel: (u32, u32),
+}
+
+impl Facts {
+    /// Where the namespace of `kind` that is joined is, or the root of whose it is.
+    fn joined(&self, kind: &str) -> Option<&str> {
+        let found = self.joins.iter().find(|(k, _)| *k == kind);
+        found.map(|(_, path)| path.as_str())
+    }
 }
 
 /// A device node of the host that is made available.
@@ -166,17 +175,11 @@ pub(crate) fn exec_process(
 
 fn namespaces(record: &Record, facts: &Facts) -> Vec<Value> {
     let security = &record.spec.security;
-    let joined = |kind: &str| {
-        facts
-            .joins
-            .iter()
-            .find(|(k, _)| *k == kind)
-            .map(|(_, p)| p.clone())
-    };
+    let joined = |kind: &str| facts.joined(kind).map(str::to_owned);
     let mut list = vec![json!({ "type": "mount" })];
     for (kind, sharing) in [
         ("pid", &security.pid),
-        ("ipc", &security.ipc),
+        ("ipc", &security.ipc.namespace()),
         ("uts", &security.uts),
         ("cgroup", &security.cgroup),
     ] {

@@ -21,6 +21,7 @@ use weft_sys::namespace::{IdMap, Kind, Kinds};
 use crate::capabilities::Sets;
 
 pub use lower::lower;
+pub use mounts::BENEATH;
 pub use process::lower_process;
 
 /// Everything in a specification that weft does not do.
@@ -145,8 +146,10 @@ pub struct Attributes {
 pub enum Source {
     /// A file or directory of the host.
     Bind {
-        /// It.
+        /// It; or the directory it lies in.
         path: PathBuf,
+        /// Relative, of what lies in a directory that others write to: nothing leads out of that.
+        beneath: Option<PathBuf>,
         /// With the mounts below it.
         recursive: bool,
         /// Whether ids are mapped by the container's user namespace, and how deep.

@@ -12,6 +12,7 @@ mod device;
 mod mask;
 mod overlay;
 mod prepare;
+mod source;
 mod view;
 
 pub use assemble::{Assembled, assemble};

@@ -56,6 +56,13 @@ impl Root {
         self.open_mode(path, OFlags::PATH, Mode::empty(), links)
     }
 
+    /// Opens `path`, relative, as a handle, refusing with `EXDEV` if a link or `..` leads out of the
+    /// root. What is mounted in the root is part of it.
+    pub fn handle_beneath(&self, path: &Path) -> io::Result<OwnedFd> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        self.resolve(path, OFlags::PATH, Mode::empty(), resolve)
+    }
+
     /// Opens the directory `path` as a handle, making what is missing of it with `mode`. A link
     /// that leads nowhere leads to a directory made in the root.
     pub fn make_directory(&self, path: &Path, mode: u32) -> io::Result<OwnedFd> {
@@ -147,6 +154,16 @@ impl Root {
         resolve: ResolveFlags,
     ) -> io::Result<OwnedFd> {
         let resolve = resolve | ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        self.resolve(path, flags, mode, resolve)
+    }
+
+    fn resolve(
+        &self,
+        path: &Path,
+        flags: OFlags,
+        mode: Mode,
+        resolve: ResolveFlags,
+    ) -> io::Result<OwnedFd> {
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
         } else {

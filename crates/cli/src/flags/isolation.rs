@@ -32,7 +32,7 @@ pub struct IsolationFlags {
     /// Process namespace: host, container:ID
     #[arg(long, value_name = "MODE")]
     pub pid: Option<String>,
-    /// IPC namespace: host, private, shareable, container:ID
+    /// IPC namespace: host, none, private, shareable, container:ID
     #[arg(long, value_name = "MODE")]
     pub ipc: Option<String>,
     /// Host name namespace: host

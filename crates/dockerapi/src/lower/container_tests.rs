@@ -348,6 +348,7 @@ fn security() {
                 read_only_rootfs: true,
                 userns_host: true,
                 pid: Sharing::Container("x".into()),
+                ipc: Ipc::Shareable,
                 uts: Sharing::Host,
                 no_new_privileges: Some(false),
                 seccomp: Seccomp::Unconfined,

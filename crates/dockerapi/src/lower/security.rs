@@ -3,7 +3,7 @@
 //! What is not said stays at the engine's secure default.
 
 use weft_api::docker::HostConfig;
-use weft_engine::spec::{Seccomp, Security, Sharing};
+use weft_engine::spec::{Ipc, Seccomp, Security, Sharing};
 
 use super::Refusals;
 
@@ -23,14 +23,7 @@ pub fn security(no: &mut Refusals, host: &HostConfig) -> Security {
             }
         },
         pid: sharing(no, "PidMode", &host.pid_mode, &["private"], true),
-        // Any container's IPC namespace may be joined, so shareable is what private is.
-        ipc: sharing(
-            no,
-            "IpcMode",
-            &host.ipc_mode,
-            &["private", "shareable"],
-            true,
-        ),
+        ipc: ipc(no, &host.ipc_mode),
         uts: sharing(no, "UTSMode", &host.uts_mode, &["private"], false),
         cgroup: sharing(no, "CgroupnsMode", &host.cgroupns_mode, &["private"], false),
         sysctls: host.sysctls.clone(),
@@ -87,6 +80,18 @@ fn sharing(
                 no.unsupported(format!("HostConfig.{member} '{mode}'"));
                 Sharing::Private
             }
+        },
+    }
+}
+
+fn ipc(no: &mut Refusals, mode: &str) -> Ipc {
+    match mode {
+        "none" => Ipc::None,
+        "shareable" => Ipc::Shareable,
+        mode => match sharing(no, "IpcMode", mode, &["private"], true) {
+            Sharing::Private => Ipc::Private,
+            Sharing::Host => Ipc::Host,
+            Sharing::Container(id) => Ipc::Container(id),
         },
     }
 }

@@ -7,7 +7,7 @@ use weft_api::docker::{
     ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions,
 };
 use weft_engine::Spec;
-use weft_engine::spec::{self, MountSource, MountSpec, NetworkMode, Seccomp, Sharing};
+use weft_engine::spec::{self, Ipc, MountSource, MountSpec, NetworkMode, Seccomp, Sharing};
 
 /// The part of a container that depends on its host.
 pub fn host_config(spec: &Spec) -> HostConfig {
@@ -125,7 +125,11 @@ fn security(host: &mut HostConfig, security: &spec::Security) {
         String::new()
     };
     host.pid_mode = sharing(&security.pid, "");
-    host.ipc_mode = sharing(&security.ipc, "private");
+    host.ipc_mode = match &security.ipc {
+        Ipc::None => "none".into(),
+        Ipc::Shareable => "shareable".into(),
+        other => sharing(&other.namespace(), "private"),
+    };
     host.uts_mode = sharing(&security.uts, "");
     host.cgroupns_mode = sharing(&security.cgroup, "private");
     host.sysctls.clone_from(&security.sysctls);

@@ -1,10 +1,11 @@
 //! The mount list: what every container has, then the user's in the order of their targets.
 
 use serde_json::{Value, json};
+use weft_runtime::plan::BENEATH;
 
 use super::Facts;
 use crate::container::record::Record;
-use crate::spec::{NetworkMode, Sharing};
+use crate::spec::{Ipc, NetworkMode};
 
 /// A mount whose host side is known.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +49,7 @@ pub(crate) fn default_tmpfs(size: Option<u64>, mode: Option<u32>, extra: &[Strin
 
 pub(super) fn mounts(record: &Record, facts: &Facts) -> Vec<Value> {
     let mut list = kernel_mounts(record, facts);
-    list.extend(ipc_mounts(record));
+    list.extend(ipc_mounts(record, facts));
     let mut own: Vec<&MountFact> = facts.mounts.iter().collect();
     // A target below another one has to come after it.
     own.sort_by_key(|m| m.target.matches('/').count());
@@ -93,20 +94,32 @@ fn kernel_mounts(record: &Record, facts: &Facts) -> Vec<Value> {
     ]
 }
 
-fn ipc_mounts(record: &Record) -> [Value; 2] {
+fn ipc_mounts(record: &Record, facts: &Facts) -> Vec<Value> {
     let quiet = ["nosuid", "noexec", "nodev"];
     // It shows the queues of the IPC namespace it is made in: with the host's, those of the host,
     // whether that has them mounted or not.
     let queues = mount("/dev/mqueue", "mqueue", "mqueue", &quiet);
-    let memory = if record.spec.security.ipc == Sharing::Host {
-        let bound = ["bind", "rw", "nosuid", "nodev", "noexec"];
-        mount("/dev/shm", "/dev/shm", "bind", &bound)
-    } else {
-        let size = format!("size={}", record.spec.shm_bytes.unwrap_or(SHM_BYTES));
-        let own = ["nosuid", "noexec", "nodev", "mode=1777", &size];
-        mount("/dev/shm", "shm", "tmpfs", &own)
+    let bound = ["bind", "rw", "nosuid", "nodev", "noexec"];
+    let memory = match &record.spec.security.ipc {
+        Ipc::None => return vec![queues],
+        Ipc::Host => mount("/dev/shm", "/dev/shm", "bind", &bound),
+        Ipc::Container(_) => {
+            let beneath = format!("{BENEATH}dev/shm");
+            let root = facts.joined("root").unwrap_or_default();
+            mount(
+                "/dev/shm",
+                root,
+                "bind",
+                &[&bound[..], &[&beneath]].concat(),
+            )
+        }
+        Ipc::Private | Ipc::Shareable => {
+            let size = format!("size={}", record.spec.shm_bytes.unwrap_or(SHM_BYTES));
+            let own = ["nosuid", "noexec", "nodev", "mode=1777", &size];
+            mount("/dev/shm", "shm", "tmpfs", &own)
+        }
     };
-    [queues, memory]
+    vec![queues, memory]
 }
 
 fn mount(target: &str, source: &str, kind: &str, options: &[&str]) -> Value {

@@ -8,7 +8,7 @@ use weft_runtime::seccomp;
 
 use crate::container::record::Record;
 use crate::error::{EngineError, ErrorCode, Result};
-use crate::spec::{NetworkMode, Seccomp, Security, Sharing, Spec};
+use crate::spec::{Ipc, NetworkMode, Seccomp, Security, Sharing, Spec};
 
 /// Paths that tell of the host or change it; Docker's list, with its later additions.
 const MASKED: [&str; 12] = [
@@ -106,7 +106,7 @@ pub(super) fn check_sysctls(spec: &Spec) -> Result<()> {
             .map_err(|e| EngineError::caused(ErrorCode::Invalid, "cannot set sysctl", e))?;
         let (shared, flag) = match kind {
             NamespaceKind::Network => (spec.network == NetworkMode::Host, "--network"),
-            NamespaceKind::Ipc => (spec.security.ipc == Sharing::Host, "--ipc"),
+            NamespaceKind::Ipc => (spec.security.ipc == Ipc::Host, "--ipc"),
             _ => (spec.security.uts == Sharing::Host, "--uts"),
         };
         if shared {

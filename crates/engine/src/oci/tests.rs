@@ -182,7 +182,7 @@ fn a_sysctl_of_the_host_is_refused_before_anything_is_made() {
     };
     let own = |_: &mut Spec| {};
     let host_net = |spec: &mut Spec| spec.network = NetworkMode::Host;
-    let host_ipc = |spec: &mut Spec| spec.security.ipc = Sharing::Host;
+    let host_ipc = |spec: &mut Spec| spec.security.ipc = crate::spec::Ipc::Host;
     let host_uts = |spec: &mut Spec| spec.security.uts = Sharing::Host;
     for key in [
         "kernel.shmall",

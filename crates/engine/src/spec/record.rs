@@ -260,7 +260,7 @@ pub struct Security {
     /// Process ids.
     pub pid: Sharing,
     /// IPC.
-    pub ipc: Sharing,
+    pub ipc: Ipc,
     /// Host name: only `Private` and `Host`.
     pub uts: Sharing,
     /// Control groups: only `Private` and `Host`.
@@ -283,6 +283,33 @@ pub enum Sharing {
     Host,
     /// That of another container, by id.
     Container(String),
+}
+
+/// `--ipc`: whose IPC namespace, and with it whose `/dev/shm`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub enum Ipc {
+    /// Its own.
+    #[default]
+    Private,
+    /// Its own, which others may join.
+    Shareable,
+    /// Its own, without a `/dev/shm`.
+    None,
+    /// The host's.
+    Host,
+    /// That of another container, by id.
+    Container(String),
+}
+
+impl Ipc {
+    /// Whose namespace that is.
+    pub fn namespace(&self) -> Sharing {
+        match self {
+            Self::Private | Self::Shareable | Self::None => Sharing::Private,
+            Self::Host => Sharing::Host,
+            Self::Container(id) => Sharing::Container(id.clone()),
+        }
+    }
 }
 
 /// System-call filter.

@@ -24,6 +24,9 @@ const PROC_BINDS: [&str; 9] = [
     "/proc/net/dev",
 ];
 
+/// weft's own word: the source is a directory, and what is bound lies beneath it, at this path.
+pub const BENEATH: &str = "x-weft-beneath=";
+
 pub(super) fn lower(mount: &Mount, dir: &Path, reasons: &mut Vec<String>) -> Option<MountPlan> {
     let destination = clean(mount.destination());
     let shown = destination.display().to_string();
@@ -66,6 +69,7 @@ pub(super) fn lower(mount: &Mount, dir: &Path, reasons: &mut Vec<String>) -> Opt
         },
         None => Source::Bind {
             path: bind_source(mount, dir, &shown, reasons)?,
+            beneath: parsed.beneath,
             recursive: parsed.recursive_bind,
             id_map: parsed.id_map,
         },
@@ -145,6 +149,7 @@ struct Options {
     recursive: Attributes,
     propagation: Option<(Propagation, bool)>,
     recursive_bind: bool,
+    beneath: Option<PathBuf>,
     id_map: IdMapping,
     data: Vec<(std::ffi::CString, Option<std::ffi::CString>)>,
 }
@@ -156,6 +161,7 @@ impl Default for Options {
             recursive: Attributes::default(),
             propagation: None,
             recursive_bind: false,
+            beneath: None,
             id_map: IdMapping::No,
             data: Vec::new(),
         }
@@ -180,6 +186,10 @@ impl Options {
         }
         if let Some(propagation) = propagation(word) {
             self.propagation = Some(propagation);
+            return;
+        }
+        if let (Some(path), None) = (word.strip_prefix(BENEATH), kind) {
+            self.beneath = Some(PathBuf::from(path));
             return;
         }
         match (word, kind) {

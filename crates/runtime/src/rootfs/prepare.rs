@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use weft_sys::mount::{self, Change, Propagation, attribute};
 use weft_sys::path::Facts;
 
-use super::{device, mask, overlay};
+use super::{device, mask, overlay, source};
 use crate::launch::Rootfs;
 use crate::launch::step::{Failure, Named, Step};
 use crate::plan::{Filesystem, IdMapping, MountPlan, Plan, Source};
@@ -94,12 +94,19 @@ fn prepare_mount(
     match &planned.source {
         Source::Bind {
             path,
+            beneath,
             recursive,
             id_map,
         } => {
-            let source = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-                .named(Step::Source, path.display())?;
-            let tree = bind(planned, source.as_fd(), *recursive)?;
+            let elsewhere = source::namespace_of(path)?;
+            let opened = source::open(path, beneath.as_deref())?;
+            let copy = || bind(planned, opened.as_fd(), *recursive);
+            let tree = match elsewhere {
+                Some(there) => {
+                    source::inside(&there, copy).named(Step::Source, path.display())??
+                }
+                None => copy()?,
+            };
             map_ids(tree.mount.as_fd(), *id_map, user_namespace)
                 .named(Step::IdMap, path.display())?;
             Ok(Some(tree))

@@ -246,3 +246,89 @@ fn the_hosts_ipc_needs_no_queues_mounted_on_the_host() {
     assert_eq!(lines[1], "/dev/mqueue mqueue", "{seen}");
     assert!(lines[2].starts_with("/dev/shm "), "{seen}");
 }
+
+#[test]
+fn without_ipc_there_is_no_shared_memory() {
+    let Some(weft) = weft() else { return };
+    let script = "readlink /proc/self/ns/ipc; test -e /dev/shm || echo none";
+    let run = [
+        "run", "--name", "quiet", "--ipc", "none", "busybox", "sh", "-c",
+    ];
+    let seen = weft.ok(&[&run[..], &[script]].concat());
+    let lines: Vec<&str> = seen.lines().collect();
+    assert_ne!(lines[0], own_ipc());
+    assert_eq!(lines[1], "none", "{seen}");
+    assert_eq!(weft.inspect("quiet")["HostConfig"]["IpcMode"], "none");
+}
+
+#[test]
+fn shared_memory_is_shared_by_whom_says_so() {
+    let Some(weft) = weft() else { return };
+    let donor = |name: &str, mode: &str| {
+        let script = "echo woven > /dev/shm/cloth; exec sleep 3600";
+        weft.ok(&[
+            "run", "-d", "--name", name, "--ipc", mode, "busybox", "sh", "-c", script,
+        ]);
+        weft_testkit::until(weft_testkit::wait::SOON, "it has written", || {
+            weft.weft(&["exec", name, "cat", "/dev/shm/cloth"]).code == 0
+        });
+    };
+    donor("open", "shareable");
+    donor("closed", "private");
+    assert_eq!(weft.inspect("open")["HostConfig"]["IpcMode"], "shareable");
+    let join = |of: &str, script: &str| {
+        let ipc = format!("container:{of}");
+        let flags = ["run", "--rm", "--network", "none", "--ipc", &ipc];
+        weft.weft(&[&flags[..], &["busybox", "sh", "-c", script]].concat())
+    };
+    let script = "cat /dev/shm/cloth; echo cut > /dev/shm/cloth; readlink /proc/self/ns/ipc";
+    let seen = join("open", script).ok().to_owned();
+    let theirs = weft.ok(&["exec", "open", "readlink", "/proc/self/ns/ipc"]);
+    assert_eq!(seen, format!("woven\n{}", theirs.trim()));
+    assert_eq!(weft.ok(&["exec", "open", "cat", "/dev/shm/cloth"]), "cut");
+    // As Docker has it: to be joined is asked for.
+    let refused = join("closed", "true");
+    assert_eq!(refused.code, 125);
+    assert!(
+        refused.stderr.contains("--ipc shareable"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn joined_shared_memory_is_never_found_by_a_link_of_the_donors() {
+    let Some(weft) = weft() else { return };
+    // The donor has no mount there: what it puts in place leads nowhere but into itself.
+    let plant =
+        "umount /dev/shm; rmdir /dev/shm && ln -s /etc /dev/shm && echo ready; exec sleep 3600";
+    weft.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "sly",
+        "--privileged",
+        "--ipc",
+        "shareable",
+        "busybox",
+        "sh",
+        "-c",
+        plant,
+    ]);
+    weft_testkit::until(weft_testkit::wait::SOON, "the link is planted", || {
+        weft.ok(&["logs", "sly"]).contains("ready")
+    });
+    let joined = weft.weft(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--ipc",
+        "container:sly",
+        "busybox",
+        "ls",
+        "/dev/shm",
+    ]);
+    assert_ne!(joined.code, 0, "{}", joined.stdout);
+    assert!(joined.stderr.contains("/dev/shm"), "{}", joined.stderr);
+}
