@@ -65,6 +65,7 @@ pub fn container(body: ContainerCreateRequest) -> Result<Spec, ApiError> {
         security: security::security(&mut no, host),
         resources: resources::resources(&mut no, host),
         devices: resources::devices(&mut no, host),
+        device_rules: resources::device_rules(&mut no, host),
         init: host.init.unwrap_or(false),
         log: log(&mut no, &host.log_config),
         shm_bytes: resources::positive(&mut no, "HostConfig.ShmSize", host.shm_size)

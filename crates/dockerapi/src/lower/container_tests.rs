@@ -416,11 +416,12 @@ fn limits() {
             json!({ "Memory": -1, "MemorySwap": 5, "NanoCpus": 1, "CpuPeriod": 1000,
             "CpusetCpus": "a", "BlkioWeight": 5, "OomScoreAdj": 5000, "MemorySwappiness": 60,
             "Ulimits": [{ "Name": "x" }, { "Name": "core", "Soft": 2, "Hard": 1 }],
-            "Devices": [{ "PathOnHost": "x" }], "DeviceCgroupRules": ["a *:* rwm"],
+            "Devices": [{ "PathOnHost": "x" }], "DeviceCgroupRules": ["b 8:* r", "c 1:3", "d 1:3 r", "c 1:+3 r",
+                "c 1:3 rwx", "c 1:99999999999 r", "c 1:3 r\n"],
             "LogConfig": { "Type": "syslog", "Config": { "max-file": "0", "tag": "x" } } }),
         ),
         "not supported: HostConfig.MemorySwappiness (control groups v2 have no such setting), \
-         HostConfig.DeviceCgroupRules, HostConfig.LogConfig.Type 'syslog', log option 'tag=x'; \
+         HostConfig.LogConfig.Type 'syslog', log option 'tag=x'; \
          HostConfig.Memory: -1 is negative; \
          HostConfig.CpusetCpus: 'a' is not a list like 0-2,4; \
          BlkioWeight: must be within 10 and 1000; Ulimits: invalid ulimit type: 'x'; \
@@ -430,6 +431,12 @@ fn limits() {
          NanoCpus: the least is 0.01 CPUs; \
          NanoCpus and CpuPeriod/CpuQuota cannot both be set; \
          Devices: 'x' is not an absolute path; \
+         DeviceCgroupRules: 'c 1:3' is no rule: it is written like 'c 1:3 rwm', with a, b or c, numbers or *, and some of rwm; \
+         DeviceCgroupRules: 'd 1:3 r' is no rule: it is written like 'c 1:3 rwm', with a, b or c, numbers or *, and some of rwm; \
+         DeviceCgroupRules: 'c 1:+3 r' is no rule: it is written like 'c 1:3 rwm', with a, b or c, numbers or *, and some of rwm; \
+         DeviceCgroupRules: 'c 1:3 rwx' is no rule: it is written like 'c 1:3 rwm', with a, b or c, numbers or *, and some of rwm; \
+         DeviceCgroupRules: 'c 1:99999999999 r' is no rule: it is written like 'c 1:3 rwm', with a, b or c, numbers or *, and some of rwm; \
+         DeviceCgroupRules: 'c 1:3 r\\n' is no rule: it is written like 'c 1:3 rwm', with a, b or c, numbers or *, and some of rwm; \
          LogConfig max-file: '0' is not within 1..1000",
     );
 }

@@ -4,7 +4,7 @@
 //! controller is for the engine to say.
 
 use weft_api::docker::{self, HostConfig, ThrottleDevice};
-use weft_engine::spec::{DeviceSpec, Resources, Ulimit};
+use weft_engine::spec::{DeviceRule, DeviceSpec, Resources, Ulimit};
 
 use super::Refusals;
 
@@ -190,10 +190,6 @@ fn ulimits(no: &mut Refusals, host: &HostConfig) -> Vec<Ulimit> {
 
 /// `HostConfig.Devices`.
 pub fn devices(no: &mut Refusals, host: &HostConfig) -> Vec<DeviceSpec> {
-    no.unsupported_if(
-        !host.device_cgroup_rules.is_empty(),
-        "HostConfig.DeviceCgroupRules",
-    );
     let mut list = Vec::new();
     for device in &host.devices {
         let or = |text: &str, default: &str| {
@@ -220,4 +216,54 @@ pub fn devices(no: &mut Refusals, host: &HostConfig) -> Vec<DeviceSpec> {
         }
     }
     list
+}
+
+/// More than anybody writes; the program that decides has its own bound.
+const DEVICE_RULES_MAX: usize = 512;
+
+/// `HostConfig.DeviceCgroupRules`.
+pub fn device_rules(no: &mut Refusals, host: &HostConfig) -> Vec<DeviceRule> {
+    let texts = &host.device_cgroup_rules;
+    if texts.len() > DEVICE_RULES_MAX {
+        no.invalid(format!(
+            "DeviceCgroupRules: {} rules, at most {DEVICE_RULES_MAX} are taken",
+            texts.len()
+        ));
+        return Vec::new();
+    }
+    let mut list = Vec::new();
+    for text in texts {
+        match device_rule(text) {
+            Some(rule) => list.push(rule),
+            None => no.invalid(format!(
+                "DeviceCgroupRules: '{}' is no rule: it is written like 'c 1:3 rwm', with a, b or c, \
+                 numbers or *, and some of rwm",
+                text.escape_debug()
+            )),
+        }
+    }
+    list
+}
+
+fn device_rule(text: &str) -> Option<DeviceRule> {
+    let parts: Vec<&str> = text.split(' ').collect();
+    let [kind @ ("a" | "b" | "c"), numbers, permissions] = parts[..] else {
+        return None;
+    };
+    let number = |text: &str| match text {
+        "*" => Some(None),
+        digits if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok().map(Some),
+        _ => None,
+    };
+    let (major, minor) = numbers.split_once(':')?;
+    let known = permissions.bytes().all(|b| b"rwm".contains(&b));
+    if !known || !(1..=3).contains(&permissions.len()) {
+        return None;
+    }
+    Some(DeviceRule {
+        kind: kind.chars().next()?,
+        major: number(major)?,
+        minor: number(minor)?,
+        permissions: permissions.to_owned(),
+    })
 }

@@ -30,6 +30,7 @@ pub fn host_config(spec: &Spec) -> HostConfig {
         shm_size: spec.shm_bytes.map_or(64 << 20, saturate),
         init: spec.init.then_some(true),
         devices: spec.devices.iter().map(device).collect(),
+        device_cgroup_rules: spec.device_rules.iter().map(device_rule).collect(),
         ..HostConfig::default()
     };
     security(&mut host, &spec.security);
@@ -198,6 +199,17 @@ fn device(device: &spec::DeviceSpec) -> DeviceMapping {
     }
 }
 
+fn device_rule(rule: &spec::DeviceRule) -> String {
+    let number = |number: Option<u32>| number.map_or("*".to_owned(), |n| n.to_string());
+    format!(
+        "{} {}:{} {}",
+        rule.kind,
+        number(rule.major),
+        number(rule.minor),
+        rule.permissions
+    )
+}
+
 /// Into `Binds`, `Tmpfs` or `Mounts`, whichever can say it; anonymous volumes are in `Config`.
 fn add_mount(host: &mut HostConfig, mount: &MountSpec) {
     match &mount.source {
@@ -339,6 +351,7 @@ mod tests {
             "Memory": 67108864, "MemorySwap": -1, "PidsLimit": -1, "ShmSize": 5, "Init": true,
             "Ulimits": [{ "Name": "nofile", "Soft": 1, "Hard": -1 }], "NetworkMode": "mine",
             "Devices": [{ "PathOnHost": "/dev/x", "PathInContainer": "/dev/y" }],
+            "DeviceCgroupRules": ["c 10:200 rw", "b *:3 m", "a *:* rwm"],
             "Dns": ["1.1.1.1"], "ExtraHosts": ["a:1.2.3.4"], "MaskedPaths": [],
             "LogConfig": { "Type": "json-file", "Config": { "max-size": "1m" } }
         } });

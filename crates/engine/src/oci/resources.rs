@@ -151,6 +151,15 @@ fn device_rules(record: &Record, facts: &Facts) -> Value {
             "access": device.permissions,
         }));
     }
+    for rule in &record.spec.device_rules {
+        rules.push(super::prune(json!({
+            "allow": true,
+            "type": rule.kind.to_string(),
+            "major": rule.major,
+            "minor": rule.minor,
+            "access": rule.permissions,
+        })));
+    }
     Value::Array(rules)
 }
 

@@ -68,6 +68,9 @@ pub struct Spec {
     pub resources: Resources,
     /// Host devices made available.
     pub devices: Vec<DeviceSpec>,
+    /// `--device-cgroup-rule`: what else may be used, if it is there.
+    #[serde(default)]
+    pub device_rules: Vec<DeviceRule>,
     /// `--init`: a tiny init reaps orphans and forwards signals.
     pub init: bool,
     /// Bounds of the log.
@@ -368,6 +371,19 @@ pub struct DeviceSpec {
     pub host: String,
     /// Path in the container.
     pub container: String,
+    /// Some of `rwm`.
+    pub permissions: String,
+}
+
+/// One `--device-cgroup-rule`; a number that is `None` is any.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRule {
+    /// `a` (both), `b` or `c`.
+    pub kind: char,
+    /// Driver.
+    pub major: Option<u32>,
+    /// Device of it.
+    pub minor: Option<u32>,
     /// Some of `rwm`.
     pub permissions: String,
 }

@@ -121,6 +121,49 @@ fn devices_are_the_harmless_ones_unless_given() {
 }
 
 #[test]
+fn a_device_rule_opens_what_comes_later() {
+    let Some(weft) = weft() else { return };
+    // With or without a driver behind the numbers: only the rules say "not permitted".
+    let run = |rules: &[&str]| {
+        let mut flags = vec!["run", "--rm", "--userns", "host", "--cap-add", "MKNOD"];
+        for rule in rules {
+            flags.extend(["--device-cgroup-rule", rule]);
+        }
+        let script = "mknod /node c 10 200 || exit 1; \
+            (true < /node) 2>&1 | grep -q 'not permitted' || echo read; \
+            (true >> /node) 2>&1 | grep -q 'not permitted' || echo wrote";
+        flags.extend(["busybox", "sh", "-c", script]);
+        weft.ok(&flags).replace('\n', " ")
+    };
+    assert_eq!(run(&[]), "");
+    assert_eq!(run(&["c 10:200 r"]), "read");
+    assert_eq!(run(&["c 10:* rw"]), "read wrote");
+    assert_eq!(run(&["b 10:200 rwm", "c 11:* rwm", "c *:201 rwm"]), "");
+    assert_eq!(run(&["a *:* rwm"]), "read wrote");
+    weft.weft(&["create", "--device-cgroup-rule", "c 1:x r", "busybox"])
+        .fails_saying(&["c 1:x r"]);
+    let docker = |args: &[&str]| weft.docker(args);
+    let Some(made) = docker(&[
+        "create",
+        "--name",
+        "ruled",
+        "--device-cgroup-rule",
+        "c 10:200 rwm",
+        "busybox",
+    ]) else {
+        return;
+    };
+    made.ok();
+    let rules = docker(&[
+        "inspect",
+        "-f",
+        "{{.HostConfig.DeviceCgroupRules}}",
+        "ruled",
+    ]);
+    assert_eq!(rules.unwrap().ok(), "[c 10:200 rwm]");
+}
+
+#[test]
 fn shared_memory_has_its_size() {
     let Some(weft) = weft() else { return };
     let size = |flags: &[&str]| {
