@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use weft_runtime::plan::BENEATH;
 use weft_stdx::id::random_hex;
+use weft_sys::path::Root;
 
 use crate::container::record::{Record, VolumeUse};
 use crate::engine::Engine;
@@ -39,6 +41,7 @@ pub(crate) fn complete(spec: &mut Spec, image_volumes: &[String]) -> Result<()> 
                     name: String::new(),
                     no_copy: false,
                     labels: BTreeMap::new(),
+                    subpath: String::new(),
                 },
                 target: clean(target),
                 read_only: false,
@@ -124,7 +127,16 @@ impl Engine {
                     create,
                     non_recursive,
                 } => bind(mount, path, propagation, *create, *non_recursive)?,
-                MountSource::Volume { labels, .. } => self.volume_fact(record, mount, labels)?,
+                MountSource::Volume {
+                    labels, subpath, ..
+                } => {
+                    let mut fact = self.volume_fact(record, mount, labels)?;
+                    if !subpath.is_empty() {
+                        check_subpath(record, mount, &fact, subpath)?;
+                        fact.options.push(format!("{BENEATH}{subpath}"));
+                    }
+                    fact
+                }
                 MountSource::Tmpfs {
                     size_bytes,
                     mode,
@@ -171,6 +183,33 @@ impl Engine {
         fact.read_only = mount.read_only;
         Ok(fact)
     }
+}
+
+/// Says early what the mount would say without the names; that is what counts.
+fn check_subpath(
+    record: &Record,
+    mount: &MountSpec,
+    fact: &MountFact,
+    subpath: &str,
+) -> Result<()> {
+    let opened = Root::open_at(Path::new(&fact.source))
+        .and_then(|root| root.handle_beneath(Path::new(subpath)));
+    let Err(error) = opened else { return Ok(()) };
+    let used = record.volumes.iter().find(|v| v.target == mount.target);
+    let name = used.map_or("", |v| v.name.as_str());
+    let (why, code) = match error.kind() {
+        std::io::ErrorKind::NotFound => (
+            "it is not there; make it in the volume first",
+            ErrorCode::NotFound,
+        ),
+        std::io::ErrorKind::CrossesDevices => ("it leads out of the volume", ErrorCode::Invalid),
+        _ => ("it cannot be opened", ErrorCode::Invalid),
+    };
+    let what = format!(
+        "mount volume-subpath '{subpath}' of volume {name} at {}: {why}",
+        mount.target
+    );
+    Err(EngineError::caused(code, what, error))
 }
 
 fn plain_bind(target: &str, source: &Path) -> MountFact {
@@ -237,6 +276,7 @@ mod tests {
                 name: "v".into(),
                 no_copy: false,
                 labels: BTreeMap::new(),
+                subpath: String::new(),
             },
             target: target.into(),
             read_only: false,

@@ -153,7 +153,10 @@ impl Engine {
     pub(crate) fn fill_volumes(&self, record: &Record) -> Result<()> {
         for mount in &record.spec.mounts {
             let MountSource::Volume {
-                no_copy, labels, ..
+                no_copy,
+                labels,
+                subpath,
+                ..
             } = &mount.source
             else {
                 continue;
@@ -162,7 +165,8 @@ impl Engine {
                 continue;
             };
             let volume = self.ensure_volume(&used.name, used.anonymous, labels)?;
-            if *no_copy {
+            // A directory of a volume is somebody's already.
+            if *no_copy || !subpath.is_empty() {
                 continue;
             }
             crate::copyup::fill(&self.rootfs(record)?.lower, &mount.target, &volume.path).map_err(

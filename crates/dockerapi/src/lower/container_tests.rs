@@ -191,6 +191,7 @@ fn mounts() {
         name: name.into(),
         no_copy: false,
         labels: Default::default(),
+        subpath: String::new(),
     };
     let bind = |path: &str, create| MountSource::Bind {
         path: path.into(),
@@ -249,12 +250,12 @@ fn wrong_mounts() {
             { "Type": "npipe", "Target": "/a" },
             { "Type": "bind", "Source": "rel", "Target": "/b" },
             { "Type": "tmpfs", "Target": "/c", "BindOptions": {} },
-            { "Type": "volume", "Target": "/d", "VolumeOptions": { "Subpath": "x" } }
+            { "Type": "volume", "Target": "/d", "VolumeOptions": { "Subpath": "a/../b" } }
         ], "Tmpfs": { "/e": "size=50%", "/f": "bind" } })),
-        "not supported: HostConfig.Mounts.VolumeOptions.Subpath; \
-         Mounts: '/a': mount type 'npipe' is not supported; \
+        "Mounts: '/a': mount type 'npipe' is not supported; \
          Mounts: invalid mount path: 'rel' must be absolute; \
          Mounts: '/c': BindOptions must not be given for type tmpfs; \
+         Mounts: invalid volume-subpath 'a/../b': it must not contain '..'; \
          Tmpfs: '/e': invalid tmpfs option 'size=50%'; Tmpfs: '/f': invalid tmpfs option 'bind'",
     );
 }
@@ -360,10 +361,10 @@ fn security() {
     );
     refuse(
         host(
-            json!({ "CapAdd": ["a b"], "PidMode": "x", "IpcMode": "none",
+            json!({ "CapAdd": ["a b"], "PidMode": "x", "IpcMode": "some",
             "UTSMode": "container:a", "SecurityOpt": ["apparmor=x", "seccomp=[]", "seccomp={"] }),
         ),
-        "not supported: HostConfig.PidMode 'x', HostConfig.IpcMode 'none', \
+        "not supported: HostConfig.PidMode 'x', HostConfig.IpcMode 'some', \
          HostConfig.UTSMode 'container:a', SecurityOpt 'apparmor=x'; \
          CapAdd: unknown capability 'a b'; \
          SecurityOpt: the seccomp profile is not a JSON object; \

@@ -53,6 +53,7 @@ fn volume(name: String, no_copy: bool, labels: BTreeMap<String, String>) -> Moun
         name,
         no_copy,
         labels,
+        subpath: String::new(),
     }
 }
 
@@ -149,7 +150,7 @@ fn from_mount(no: &mut Refusals, mount: &Mount) -> Result<MountSpec, String> {
     }
     let source = match mount.r#type.as_str() {
         "bind" => bind_source(no, mount)?,
-        "volume" => volume_source(no, mount),
+        "volume" => volume_source(no, mount)?,
         "tmpfs" => tmpfs_source(no, mount)?,
         other => return Err(format!("'{target}': mount type '{other}' is not supported")),
     };
@@ -180,19 +181,39 @@ fn bind_source(no: &mut Refusals, mount: &Mount) -> Result<MountSource, String> 
     })
 }
 
-fn volume_source(no: &mut Refusals, mount: &Mount) -> MountSource {
+fn volume_source(no: &mut Refusals, mount: &Mount) -> Result<MountSource, String> {
     let options = mount.volume_options.clone().unwrap_or_default();
     no.rest("HostConfig.Mounts.VolumeOptions.", &options.rest);
-    no.unsupported_if(
-        !options.subpath.is_empty(),
-        "HostConfig.Mounts.VolumeOptions.Subpath",
-    );
     let driver = options.driver_config.unwrap_or_default();
     no.unsupported_if(
         !matches!(driver.name.as_str(), "" | "local") || !driver.options.is_empty(),
         "HostConfig.Mounts.VolumeOptions.DriverConfig",
     );
-    volume(mount.source.clone(), options.no_copy, options.labels)
+    Ok(MountSource::Volume {
+        name: mount.source.clone(),
+        no_copy: options.no_copy,
+        labels: options.labels,
+        subpath: subpath(&options.subpath)?,
+    })
+}
+
+/// Relative, without `.`, empty or `..` components; empty for the whole volume.
+fn subpath(text: &str) -> Result<String, String> {
+    let wrong = |why: &str| {
+        let shown = text.escape_debug();
+        Err(format!("invalid volume-subpath '{shown}': it {why}"))
+    };
+    if text.starts_with('/') {
+        return wrong("must be relative to the volume");
+    }
+    if text.contains('\0') {
+        return wrong("has a NUL byte");
+    }
+    let parts = || text.split('/').filter(|part| !matches!(*part, "" | "."));
+    if parts().any(|part| part == "..") {
+        return wrong("must not contain '..'");
+    }
+    Ok(parts().collect::<Vec<_>>().join("/"))
 }
 
 fn tmpfs_source(no: &mut Refusals, mount: &Mount) -> Result<MountSource, String> {

@@ -275,11 +275,12 @@ fn add_volume(host: &mut HostConfig, mount: &MountSpec) {
         name,
         no_copy,
         labels,
+        subpath,
     } = &mount.source
     else {
         return;
     };
-    if labels.is_empty() {
+    if labels.is_empty() && subpath.is_empty() {
         if !name.is_empty() {
             host.binds.push(short_form(
                 mount,
@@ -294,6 +295,7 @@ fn add_volume(host: &mut HostConfig, mount: &MountSpec) {
         volume_options: Some(VolumeOptions {
             no_copy: *no_copy,
             labels: labels.clone(),
+            subpath: subpath.clone(),
             ..VolumeOptions::default()
         }),
         ..long_form(mount, "volume")
@@ -342,6 +344,7 @@ mod tests {
             "Binds": ["/h:/c:ro,rslave", "data:/v:nocopy"],
             "Mounts": [{ "Type": "bind", "Source": "/m", "Target": "/n" },
                 { "Type": "volume", "Source": "w", "Target": "/w", "VolumeOptions": { "Labels": { "a": "b" } } },
+                { "Type": "volume", "Source": "w", "Target": "/x", "VolumeOptions": { "Subpath": "a/b" } },
                 { "Type": "tmpfs", "Target": "/y", "TmpfsOptions": { "SizeBytes": 5, "Mode": 448 } }],
             "Tmpfs": { "/t": "size=64k,mode=700,exec,ro" },
             "PortBindings": { "80/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "80-90" }, {}] },

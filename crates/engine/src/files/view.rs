@@ -132,20 +132,24 @@ impl Engine {
     fn binds(&self, record: &Record) -> Result<Vec<Bind>> {
         let mut binds = Vec::new();
         for mount in &record.spec.mounts {
-            let (source, recursive) = match &mount.source {
+            let (source, beneath, recursive) = match &mount.source {
                 MountSource::Tmpfs { .. } => continue,
                 MountSource::Bind {
                     path,
                     non_recursive,
                     ..
-                } => (PathBuf::from(path), !non_recursive),
-                MountSource::Volume { labels, .. } => {
+                } => (PathBuf::from(path), None, !non_recursive),
+                MountSource::Volume {
+                    labels, subpath, ..
+                } => {
                     let MountFact { source, .. } = self.volume_fact(record, mount, labels)?;
-                    (PathBuf::from(source), true)
+                    let beneath = (!subpath.is_empty()).then(|| PathBuf::from(subpath));
+                    (PathBuf::from(source), beneath, true)
                 }
             };
             binds.push(Bind {
                 source,
+                beneath,
                 target: PathBuf::from(&mount.target),
                 recursive,
                 read_only: mount.read_only,
@@ -158,6 +162,7 @@ impl Engine {
                 if !binds.iter().any(|bind| bind.target == target) {
                     binds.push(Bind {
                         source: dir.join(name),
+                        beneath: None,
                         target,
                         recursive: false,
                         read_only: false,
@@ -165,9 +170,18 @@ impl Engine {
                 }
             }
         }
-        binds.retain(|bind| bind.source.exists());
+        binds.retain(is_there);
         // A target below another one has to come after it.
         binds.sort_by_key(|bind| bind.target.components().count());
         Ok(binds)
     }
+}
+
+fn is_there(bind: &Bind) -> bool {
+    let Some(beneath) = &bind.beneath else {
+        return bind.source.exists();
+    };
+    Root::open_at(&bind.source)
+        .and_then(|root| root.handle_beneath(beneath))
+        .is_ok()
 }

@@ -231,6 +231,9 @@ pub enum MountSource {
         no_copy: bool,
         /// Labels given to a volume made for this mount.
         labels: BTreeMap<String, String>,
+        /// What of it is mounted, relative; empty means all.
+        #[serde(default)]
+        subpath: String,
     },
     /// Memory.
     Tmpfs {

@@ -14,15 +14,17 @@ use weft_sys::mount::{self, Change, Propagation, attribute};
 use weft_sys::namespace::{self, Kind, Kinds};
 use weft_sys::path::{Facts, Root};
 
-use super::overlay;
+use super::{overlay, source};
 use crate::launch::Rootfs;
 use crate::launch::step::{Failure, Named, Step};
 
 /// A file or directory of the host's that the container has somewhere.
 #[derive(Clone, Debug)]
 pub struct Bind {
-    /// On the host.
+    /// On the host; or the directory it lies in.
     pub source: PathBuf,
+    /// Relative, of what lies in a directory that others write to.
+    pub beneath: Option<PathBuf>,
     /// In the container.
     pub target: PathBuf,
     /// With what is mounted below it.
@@ -60,8 +62,7 @@ pub fn view(rootfs: &Rootfs, binds: &[Bind], read_only: bool) -> Result<Root, Fa
 
 fn put(root: &Root, bind: &Bind) -> Result<(), Failure> {
     let shown = || bind.target.display();
-    let source = rustix::fs::open(&bind.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .named(Step::Source, bind.source.display())?;
+    let source = source::open(&bind.source, bind.beneath.as_deref())?;
     let is_directory = Facts::of(&source)
         .named(Step::Source, bind.source.display())?
         .is_directory();

@@ -192,3 +192,70 @@ fn mount_targets_cannot_be_led_astray() {
     assert!(listing.lines().any(|name| name == "marker"), "{listing}");
     assert!(!std::path::Path::new("/etc/marker").exists());
 }
+
+#[test]
+fn a_part_of_a_volume_is_mounted_and_nothing_outside_it() {
+    let Some(weft) = weft() else { return };
+    let script = "mkdir -p /v/a/b; echo in > /v/a/b/f; echo out > /v/f; \
+        ln -s a /v/inner; ln -s /etc /v/absolute; ln -s ../.. /v/up";
+    let fill = [
+        "run", "--rm", "-v", "data:/v", "busybox", "sh", "-c", script,
+    ];
+    weft.ok(&fill);
+    let mount = |path: &str| format!("type=volume,source=data,target=/p,volume-subpath={path}");
+    let run = |path: &str, script: &str| {
+        let mount = mount(path);
+        weft.weft(&[
+            "run", "--rm", "--mount", &mount, "busybox", "sh", "-c", script,
+        ])
+    };
+    let seen = run("a/b", "cat /p/f; ls /p/..; echo more > /p/g")
+        .ok()
+        .to_owned();
+    assert!(seen.starts_with("in\n"), "{seen}");
+    let kept = weft.data_dir().join("volumes/data/_data");
+    assert_eq!(fs::read_to_string(kept.join("a/b/g")).unwrap(), "more\n");
+    let meta = fs::metadata(kept.join("a/b/g")).unwrap();
+    assert_eq!((meta.uid(), meta.gid()), (0, 0));
+    assert_eq!(run("inner/b", "cat /p/f").ok(), "in");
+    assert_eq!(run("a/b/f", "cat /p").ok(), "in");
+    run("missing", "true").fails_saying(&["volume-subpath 'missing'", "volume data", "make it"]);
+    for path in ["absolute", "up", "up/data", "absolute/passwd"] {
+        run(path, "true").fails_saying(&["leads out of the volume"]);
+    }
+    for path in ["/a", "a/../..", ".."] {
+        run(path, "true").fails_saying(&["invalid volume-subpath"]);
+    }
+    assert_eq!(weft.ok(&["ps", "-aq"]), "");
+}
+
+#[test]
+fn docker_mounts_a_part_of_a_volume() {
+    let Some(weft) = weft() else { return };
+    let fill = [
+        "run",
+        "--rm",
+        "-v",
+        "data:/v",
+        "busybox",
+        "sh",
+        "-c",
+        "mkdir /v/a; echo in > /v/a/f",
+    ];
+    weft.ok(&fill);
+    let mount = "type=volume,src=data,dst=/p,volume-subpath=a";
+    let create = [
+        "create", "--name", "part", "--mount", mount, "busybox", "cat", "/p/f",
+    ];
+    let Some(made) = weft.docker(&create) else {
+        return;
+    };
+    made.ok();
+    let part = &weft.inspect("part")["HostConfig"]["Mounts"][0];
+    assert_eq!(part["VolumeOptions"]["Subpath"], "a");
+    // Of a container that does not run, too.
+    let copied = weft.ok(&["cp", "part:/p/f", "-"]);
+    assert!(copied.contains("in\n"), "{copied:?}");
+    let started = weft.docker(&["start", "-a", "part"]).unwrap();
+    assert_eq!(started.ok(), "in");
+}
