@@ -7,6 +7,7 @@ pub mod container;
 pub mod cp;
 pub mod create;
 pub mod diff;
+mod disk;
 pub mod each;
 pub mod events;
 pub mod exec;

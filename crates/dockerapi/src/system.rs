@@ -8,10 +8,12 @@ use bytes::Bytes;
 use http::StatusCode;
 use weft_api::docker::{
     API_VERSION, AuthConfig, AuthResponse, BuildPruneResponse, ComponentVersion, DiskUsage,
-    MIN_API_VERSION, PlatformName, PluginsInfo, RuntimeInfo, SwarmInfo, SystemInfo, Version,
+    ImageSummary, MIN_API_VERSION, PlatformName, PluginsInfo, RuntimeInfo, SwarmInfo, SystemInfo,
+    Version,
 };
 use weft_engine::Engine;
 use weft_engine::container::ListFilter;
+use weft_image::{Digest, Image, Layer};
 
 use crate::error::ApiError;
 use crate::raise;
@@ -147,21 +149,7 @@ pub async fn disk_usage(engine: Engine, call: Call) -> Result<Answer, ApiError> 
     let wants = |name: &str| types.is_empty() || types.contains(&name);
     let mut usage = DiskUsage::default();
     if wants("image") {
-        let users = crate::images::list::users(&engine)?;
-        let mut layers = BTreeMap::new();
-        for image in engine.images().list() {
-            let count = users.get(&image.id.to_string()).copied().unwrap_or(0);
-            let mut line = raise::image::summary(&image, count);
-            line.shared_size = 0;
-            usage.images.push(line);
-            layers.extend(
-                image
-                    .layers
-                    .into_iter()
-                    .map(|l| (l.diff_id, l.unpacked_size)),
-            );
-        }
-        usage.layers_size = i64::try_from(layers.values().sum::<u64>()).unwrap_or(i64::MAX);
+        (usage.images, usage.layers_size) = images(&engine)?;
     }
     if wants("container") {
         let volumes = raise::container::volume_paths(&engine)?;
@@ -171,10 +159,7 @@ pub async fn disk_usage(engine: Engine, call: Call) -> Result<Answer, ApiError> 
             ..ListFilter::default()
         })? {
             let mut line = raise::container::summary(&view, &volumes, now);
-            // One that was removed since the list has no size.
-            if let Ok((own, all)) = crate::sizes::container(&engine, &view).await {
-                (line.size_rw, line.size_root_fs) = (Some(own), Some(all));
-            }
+            crate::sizes::fill(&engine, &view, &mut line).await;
             usage.containers.push(line);
         }
     }
@@ -187,6 +172,32 @@ pub async fn disk_usage(engine: Engine, call: Call) -> Result<Answer, ApiError> 
         }
     }
     Ok(body::json(StatusCode::OK, &usage))
+}
+
+/// Every image with what it shares with others, and what all their layers take up.
+fn images(engine: &Engine) -> Result<(Vec<ImageSummary>, i64), ApiError> {
+    let bytes = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
+    let users = crate::images::list::users(engine)?;
+    let images = engine.images().list();
+    // A layer's size, and in how many images it is.
+    let mut layers: BTreeMap<&Digest, (u64, usize)> = BTreeMap::new();
+    for image in &images {
+        for layer in &image.layers {
+            let known = layers.entry(&layer.diff_id);
+            known.or_insert((layer.unpacked_size, 0)).1 += 1;
+        }
+    }
+    let line = |image: &Image| {
+        let count = users.get(&image.id.to_string()).copied().unwrap_or(0);
+        let shared = |layer: &Layer| layers.get(&layer.diff_id).is_some_and(|(_, n)| *n > 1);
+        let shared = image.layers.iter().filter(|layer| shared(layer));
+        ImageSummary {
+            shared_size: bytes(shared.map(|layer| layer.unpacked_size).sum()),
+            ..raise::image::summary(image, count)
+        }
+    };
+    let all = bytes(layers.values().map(|(size, _)| size).sum());
+    Ok((images.iter().map(line).collect(), all))
 }
 
 /// Checks credentials against their registry.

@@ -91,41 +91,13 @@ fn image_rows(
     digests: bool,
     dates: bool,
 ) -> Vec<Vec<String>> {
-    let digest_of = |repository: &str| {
-        image.repo_digests.iter().find_map(|digest| {
-            let (name, digest) = digest.split_once('@')?;
-            (name == repository).then(|| digest.to_owned())
-        })
-    };
-    let mut names: Vec<(String, String, String)> = Vec::new();
-    for tag in image.repo_tags.iter().filter(|tag| *tag != "<none>:<none>") {
-        let (repository, tag) = split_name(tag);
-        let digest = digest_of(repository).unwrap_or_else(|| NONE.to_owned());
-        names.push((
-            repository.to_owned(),
-            tag.unwrap_or(NONE).to_owned(),
-            digest,
-        ));
-    }
-    if names.is_empty() {
-        for digest in &image.repo_digests {
-            let (repository, digest) = digest.split_once('@').unwrap_or((digest, NONE));
-            names.push((repository.to_owned(), NONE.to_owned(), digest.to_owned()));
-        }
-        if !digests {
-            names.truncate(1);
-        }
-    }
-    if names.is_empty() {
-        names.push((NONE.to_owned(), NONE.to_owned(), NONE.to_owned()));
-    }
     let id = if full {
         image.id.clone()
     } else {
         units::short_id(&image.id).to_owned()
     };
     let bytes = |size: i64| u64::try_from(size).map_or("N/A".to_owned(), units::size_short);
-    names
+    names(image, digests)
         .into_iter()
         .map(|(repository, tag, digest)| {
             vec![
@@ -154,6 +126,39 @@ fn image_rows(
             ]
         })
         .collect()
+}
+
+/// (repository, tag, digest) of each name; one without names has one all the same.
+pub fn names(image: &ImageSummary, digests: bool) -> Vec<(String, String, String)> {
+    let digest_of = |repository: &str| {
+        image.repo_digests.iter().find_map(|digest| {
+            let (name, digest) = digest.split_once('@')?;
+            (name == repository).then(|| digest.to_owned())
+        })
+    };
+    let mut names: Vec<(String, String, String)> = Vec::new();
+    for tag in image.repo_tags.iter().filter(|tag| *tag != "<none>:<none>") {
+        let (repository, tag) = split_name(tag);
+        let digest = digest_of(repository).unwrap_or_else(|| NONE.to_owned());
+        names.push((
+            repository.to_owned(),
+            tag.unwrap_or(NONE).to_owned(),
+            digest,
+        ));
+    }
+    if names.is_empty() {
+        for digest in &image.repo_digests {
+            let (repository, digest) = digest.split_once('@').unwrap_or((digest, NONE));
+            names.push((repository.to_owned(), NONE.to_owned(), digest.to_owned()));
+        }
+        if !digests {
+            names.truncate(1);
+        }
+    }
+    if names.is_empty() {
+        names.push((NONE.to_owned(), NONE.to_owned(), NONE.to_owned()));
+    }
+    names
 }
 
 #[cfg(test)]

@@ -98,15 +98,10 @@ fn row(container: &ContainerSummary, now: i64, full: bool, dates: bool) -> Vec<S
     } else {
         units::short_id(&container.id).to_owned()
     };
-    let image = if full || !container.image.starts_with("sha256:") {
-        container.image.clone()
+    let (image, command) = if full {
+        (container.image.clone(), format!("{:?}", container.command))
     } else {
-        units::short_id(&container.image).to_owned()
-    };
-    let command = if full {
-        format!("{:?}", container.command)
-    } else {
-        format!("{:?}", units::ellipsis(&container.command, COMMAND_CHARS))
+        (image(container), command(container))
     };
     let mounts: Vec<String> = container
         .mounts
@@ -124,11 +119,6 @@ fn row(container: &ContainerSummary, now: i64, full: bool, dates: bool) -> Vec<S
             }
         })
         .collect();
-    let local = container
-        .mounts
-        .iter()
-        .filter(|mount| mount.r#type == "volume")
-        .count();
     let networks: Vec<&str> = container
         .network_settings
         .networks
@@ -153,11 +143,32 @@ fn row(container: &ContainerSummary, now: i64, full: bool, dates: bool) -> Vec<S
         labels(&container.labels),
         mounts.join(","),
         networks.join(","),
-        local.to_string(),
+        local_volumes(container).to_string(),
     ]
 }
 
-fn names(names: &[String]) -> String {
+/// Its image, short if it is an id.
+pub fn image(container: &ContainerSummary) -> String {
+    if container.image.starts_with("sha256:") {
+        units::short_id(&container.image).to_owned()
+    } else {
+        container.image.clone()
+    }
+}
+
+/// The beginning of its command.
+pub fn command(container: &ContainerSummary) -> String {
+    format!("{:?}", units::ellipsis(&container.command, COMMAND_CHARS))
+}
+
+/// How many of its mounts are volumes.
+pub fn local_volumes(container: &ContainerSummary) -> usize {
+    let volumes = container.mounts.iter().filter(|m| m.r#type == "volume");
+    volumes.count()
+}
+
+/// Names as a person writes them.
+pub fn names(names: &[String]) -> String {
     let names: Vec<&str> = names
         .iter()
         .map(|name| name.strip_prefix('/').unwrap_or(name))

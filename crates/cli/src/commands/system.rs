@@ -1,8 +1,8 @@
 //! `weft system …` and `weft info`
 
-use weft_api::docker::{DiskUsage, SystemInfo};
+use weft_api::docker::SystemInfo;
 
-use super::{events, prune};
+use super::{disk, events, prune};
 use crate::error::CliError;
 use crate::render::{table, template, units};
 use crate::session::Session;
@@ -18,7 +18,7 @@ const ENTRIES: &[Entry] = &[
         ConfigArgs,
         "Show each setting and where it came from"
     ),
-    verb!("df", DiskArgs, "Show what takes up how much disk"),
+    verb!("df", disk::DiskArgs, "Show what takes up how much disk"),
     events::VERB,
     INFO,
     verb!("prune", prune::SystemArgs, "Remove all that is unused"),
@@ -146,100 +146,4 @@ fn describe(info: &SystemInfo) -> String {
     line("Total Memory", units::binary_size(bytes));
     line("Root Dir", info.docker_root_dir.clone());
     text
-}
-
-/// Flags of `system df`.
-#[derive(Debug, clap::Args)]
-pub struct DiskArgs {
-    /// Print the engine's own objects: json
-    #[arg(short, long, value_name = "FORM", value_parser = ["json"])]
-    output: Option<String>,
-}
-
-impl DiskArgs {
-    /// Shows what takes up how much disk.
-    pub async fn run(self, session: &Session) -> Outcome {
-        let usage = session.engine().await?.disk_usage().await?;
-        if self.output.is_some() {
-            session.printer.json(&usage)?;
-            return Ok(0);
-        }
-        let heading = ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"];
-        let text = table::layout(&heading, &disk_rows(&usage), None);
-        session.printer.data(&text)?;
-        Ok(0)
-    }
-}
-
-fn disk_rows(usage: &DiskUsage) -> Vec<Vec<String>> {
-    let bytes = |size: i64| u64::try_from(size).unwrap_or_default();
-    let active_images = usage.images.iter().filter(|i| i.containers > 0).count();
-    let idle_images: u64 = usage
-        .images
-        .iter()
-        .filter(|image| image.containers <= 0)
-        .map(|image| bytes(image.size).saturating_sub(bytes(image.shared_size)))
-        .sum();
-    let running = |state: &str| ["running", "paused", "restarting"].contains(&state);
-    let active_containers = usage
-        .containers
-        .iter()
-        .filter(|c| running(&c.state))
-        .count();
-    let size = |all: bool| -> u64 {
-        usage
-            .containers
-            .iter()
-            .filter(|c| all || !running(&c.state))
-            .map(|c| bytes(c.size_rw.unwrap_or_default()))
-            .sum()
-    };
-    let volume_size = |all: bool| -> u64 {
-        usage
-            .volumes
-            .iter()
-            .filter_map(|volume| volume.usage_data.as_ref())
-            .filter(|data| all || data.ref_count <= 0)
-            .map(|data| bytes(data.size))
-            .sum()
-    };
-    let active_volumes = usage
-        .volumes
-        .iter()
-        .filter(|v| v.usage_data.as_ref().is_some_and(|data| data.ref_count > 0))
-        .count();
-    let row = |name: &str, total: usize, active: usize, size: u64, free: u64| {
-        let free = free.min(size);
-        let share = (free * 100).checked_div(size).unwrap_or(0);
-        vec![
-            name.to_owned(),
-            total.to_string(),
-            active.to_string(),
-            units::size_short(size),
-            format!("{} ({share}%)", units::size_short(free)),
-        ]
-    };
-    vec![
-        row(
-            "Images",
-            usage.images.len(),
-            active_images,
-            bytes(usage.layers_size),
-            idle_images,
-        ),
-        row(
-            "Containers",
-            usage.containers.len(),
-            active_containers,
-            size(true),
-            size(false),
-        ),
-        row(
-            "Local Volumes",
-            usage.volumes.len(),
-            active_volumes,
-            volume_size(true),
-            volume_size(false),
-        ),
-    ]
 }

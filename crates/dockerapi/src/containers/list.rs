@@ -23,10 +23,15 @@ pub async fn list(engine: Engine, call: Call) -> Result<Answer, ApiError> {
     let views = engine.list(&filter)?;
     let volumes = raise::container::volume_paths(&engine)?;
     let now = jiff::Timestamp::now();
-    let lines: Vec<_> = views
-        .iter()
-        .map(|view| raise::container::summary(view, &volumes, now))
-        .collect();
+    let sized = call.query().flag("size", false)?;
+    let mut lines = Vec::with_capacity(views.len());
+    for view in &views {
+        let mut line = raise::container::summary(view, &volumes, now);
+        if sized {
+            crate::sizes::fill(&engine, view, &mut line).await;
+        }
+        lines.push(line);
+    }
     Ok(body::json(StatusCode::OK, &lines))
 }
 

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use weft_testkit::command::Background;
+use weft_testkit::tarball::Tarball;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Terminal, Weft, image, until};
 
@@ -251,4 +252,82 @@ fn pull_shows_progress_and_runs() {
     );
     assert!(docker.ok(&["pull", &name]).contains("Image is up to date"));
     assert_eq!(docker.ok(&["run", "--rm", &name, "echo", "x"]), "x");
+}
+
+/// Lines of words, without the ages, which go on while they are asked for.
+fn words(text: &str) -> Vec<String> {
+    let ages = ["second", "seconds", "Less than a second", "About a minute"];
+    text.lines()
+        .map(|line| {
+            let cells = line
+                .split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty());
+            let timeless = |cell: &&str| {
+                !ages
+                    .iter()
+                    .any(|age| cell.trim_end_matches(" ago").ends_with(age))
+            };
+            cells.filter(timeless).collect::<Vec<_>>().join("|")
+        })
+        .collect()
+}
+
+#[test]
+fn disk_usage_is_told_alike() {
+    let Some(docker) = Docker::new() else { return };
+    let more = Tarball::new().file("more", 0o644, &[b'x'; 5000]).finish();
+    let more = image::busybox_named("more:1").layer(more).archive();
+    docker.0.weft_with_input(&["load"], &more).ok();
+    docker.ok(&["tag", "more:1", "more:2"]);
+    docker.ok(&["volume", "create", "idle"]);
+    let script = "head -c 4000 /dev/zero > /f; head -c 3000 /dev/zero > /data/f";
+    docker.ok(&[
+        "run",
+        "--name",
+        "writer",
+        "-v",
+        "used:/data",
+        "busybox",
+        "sh",
+        "-c",
+        script,
+    ]);
+    let theirs = docker.ok(&["system", "df", "--verbose"]);
+    assert_eq!(words(&docker.0.ok(&["system", "df", "-v"])), words(&theirs));
+    for line in ["used|1|", "idle|0|0B"] {
+        assert!(
+            words(&theirs).iter().any(|l| l.starts_with(line)),
+            "{theirs}"
+        );
+    }
+    // What two images have is shared, and no image's own.
+    let busybox = words(&theirs)
+        .into_iter()
+        .find(|l| l.starts_with("busybox|"));
+    let busybox = busybox.unwrap();
+    let cells: Vec<&str> = busybox.split('|').collect();
+    let own = &cells[cells.len() - 3..];
+    assert_ne!(own[0], "0B", "{theirs}");
+    assert_eq!(own[1..], ["0B", "1"], "{theirs}");
+    let theirs = docker.ok(&["system", "df"]);
+    assert_eq!(
+        words(&docker.0.ok(&["system", "df"]))[2..],
+        words(&theirs)[2..]
+    );
+}
+
+#[test]
+fn the_list_tells_sizes_when_asked() {
+    let Some(docker) = Docker::new() else { return };
+    let script = "head -c 4000 /dev/zero > /f";
+    docker.ok(&["run", "--name", "writer", "busybox", "sh", "-c", script]);
+    for line in [
+        docker.ok(&["ps", "--all", "--size"]),
+        docker.0.ok(&["ps", "--all", "--size"]),
+    ] {
+        assert!(line.contains("4.1kB (virtual "), "{line}");
+    }
+    let plain = docker.0.api("GET", "/containers/json?all=1", "");
+    assert!(!plain.body.contains("SizeRw"), "{}", plain.body);
 }
