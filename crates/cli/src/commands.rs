@@ -11,6 +11,7 @@ mod disk;
 pub mod each;
 pub mod events;
 pub mod exec;
+pub mod export;
 pub mod history;
 pub mod image;
 pub mod images;
@@ -67,6 +68,7 @@ pub const ENTRIES: &[Entry] = &[
     port::VERB,
     diff::VERB,
     cp::VERB,
+    export::VERB,
     rename::VERB,
     update::VERB,
     events::VERB,

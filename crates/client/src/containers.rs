@@ -290,6 +290,15 @@ impl Client {
         Ok((path_stat_header(&head, &what)?, bytes))
     }
 
+    /// The root filesystem of a container as a tar archive.
+    pub async fn export_container(&self, id: &str) -> Result<Bytestream, ClientError> {
+        let request = Request::get(
+            format!("export container {id}"),
+            &["containers", id, "export"],
+        );
+        self.stream(request).await
+    }
+
     /// Unpacks a tar archive into the directory `path` of a container.
     pub async fn upload_archive(
         &self,

@@ -13,6 +13,7 @@ mod stream;
 mod view;
 
 use std::io::{BufReader, BufWriter, Read};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,6 +152,35 @@ impl Engine {
         Ok(())
     }
 
+    /// Writes the root filesystem of a container as a tar archive to `out`, after `begin` was
+    /// called: without what is mounted in it. On an error after that, `out` has a part of an archive.
+    ///
+    /// # Errors
+    /// No such container, it cannot be read, or nobody takes it.
+    pub async fn export(
+        &self,
+        reference: &str,
+        begin: impl FnOnce() + Send + 'static,
+        out: impl AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<()> {
+        let container = self.find(reference)?;
+        let runtime = self.inner.runtime.clone();
+        let what = format!("export container {reference}");
+        let write = move |view: &View, leave| {
+            begin();
+            let out = Interruptible::new(out, leave, runtime);
+            let out = BufWriter::with_capacity(PIECE, out);
+            let root = rustix::io::dup(view.root.as_fd())
+                .map_err(|e| EngineError::internal(what.clone(), e))?;
+            pack::pack_contents(out, &root, view.ids).map_err(|error| {
+                EngineError::caused(crate::images::code(error.kind()), what, error)
+            })
+        };
+        self.with_root(&container, Source::open_bare, write).await?;
+        self.emit(&container, "export", &[]);
+        Ok(())
+    }
+
     /// Unpacks a tar archive into the directory at `path`, links followed.
     ///
     /// # Errors
@@ -206,11 +236,20 @@ impl Engine {
         container: &Arc<Container>,
         work: impl FnOnce(&View, watch::Receiver<u64>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.with_root(container, Source::open, work).await
+    }
+
+    async fn with_root<T: Send + 'static>(
+        &self,
+        container: &Arc<Container>,
+        open: impl FnOnce(Source) -> Result<View> + Send + 'static,
+        work: impl FnOnce(&View, watch::Receiver<u64>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (place, source) = self.files_of(container).await?;
         let (done, result) = oneshot::channel();
         let thread = move || {
             let leave = place.leave.clone();
-            let worked = source.open().and_then(|view| work(&view, leave));
+            let worked = open(source).and_then(|view| work(&view, leave));
             // Before the answer: who asks next need not wait.
             drop(place);
             let _ = done.send(worked);

@@ -51,12 +51,26 @@ impl PackError {
 
 /// Writes what `handle` is open on, with all below it, as the archive entry `name`, to `out`.
 pub fn pack(out: impl Write, handle: &OwnedFd, name: &[u8], ids: Ids) -> Result<(), PackError> {
+    packed(out, ids, |packer| packer.add(handle, name, 0))
+}
+
+/// Writes what is in the directory `root`, without an entry of its own, to `out`.
+pub fn pack_contents(out: impl Write, root: &OwnedFd, ids: Ids) -> Result<(), PackError> {
+    let dir = readable(root).map_err(|e| unreadable(b"/", e))?;
+    packed(out, ids, |packer| packer.contents(&dir, b"", 0))
+}
+
+fn packed<W: Write>(
+    out: W,
+    ids: Ids,
+    add: impl FnOnce(&mut Packer<W>) -> Result<(), PackError>,
+) -> Result<(), PackError> {
     let mut packer = Packer {
         builder: tar::Builder::new(out),
         ids,
         linked: HashMap::new(),
     };
-    packer.add(handle, name, 0)?;
+    add(&mut packer)?;
     let mut out = packer.builder.into_inner().map_err(PackError::Write)?;
     out.flush().map_err(PackError::Write)
 }
@@ -108,13 +122,7 @@ impl<W: Write> Packer<W> {
         depth: usize,
     ) -> Result<(), PackError> {
         let read = |e: io::Error| unreadable(name, e);
-        if depth > DEPTH_MAX {
-            let text = format!("directories are nested deeper than {DEPTH_MAX}");
-            return Err(read(io::Error::other(text)));
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir =
-            rustix::fs::openat(handle, c".", flags, Mode::empty()).map_err(|e| read(e.into()))?;
+        let dir = readable(handle).map_err(read)?;
         let extra = Extra {
             xattrs: xattrs(dir.as_fd(), self.ids).map_err(read)?,
             ..Extra::default()
@@ -127,14 +135,24 @@ impl<W: Write> Packer<W> {
         if is_kernel_filesystem(&dir).map_err(read)? {
             return Ok(());
         }
-        for entry in Dir::read_from(&dir).map_err(|e| read(e.into()))? {
+        self.contents(&dir, &shown, depth)
+    }
+
+    /// `prefix` is the directory's name with a `/`, or nothing.
+    fn contents(&mut self, dir: &OwnedFd, prefix: &[u8], depth: usize) -> Result<(), PackError> {
+        let read = |e: io::Error| unreadable(prefix, e);
+        if depth > DEPTH_MAX {
+            let text = format!("directories are nested deeper than {DEPTH_MAX}");
+            return Err(read(io::Error::other(text)));
+        }
+        for entry in Dir::read_from(dir).map_err(|e| read(e.into()))? {
             let entry = entry.map_err(|e| read(e.into()))?;
             let file = entry.file_name();
             if file == c"." || file == c".." {
                 continue;
             }
-            let below = [&shown, file.to_bytes()].concat();
-            match rustix::fs::openat(&dir, file, HANDLE, Mode::empty()) {
+            let below = [prefix, file.to_bytes()].concat();
+            match rustix::fs::openat(dir, file, HANDLE, Mode::empty()) {
                 Ok(handle) => self.add(&handle, &below, depth + 1)?,
                 // Removed since it was listed.
                 Err(Errno::NOENT) => {}
@@ -228,6 +246,11 @@ impl<W: Write> Packer<W> {
         }
         self.builder.append(&header, data).map_err(PackError::Write)
     }
+}
+
+fn readable(directory: &OwnedFd) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(directory, c".", flags, Mode::empty())?)
 }
 
 /// Fills a field; says whether all of `bytes` fits.

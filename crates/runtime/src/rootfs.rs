@@ -17,4 +17,4 @@ mod view;
 
 pub use assemble::{Assembled, assemble};
 pub use prepare::{Prepared, prepare};
-pub use view::{Bind, view};
+pub use view::{Bind, bare, view};

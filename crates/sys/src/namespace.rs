@@ -148,9 +148,9 @@ pub fn of_process(pid: i32, kind: Kind) -> io::Result<OwnedFd> {
     open_readable(&path)
 }
 
-/// Opens the namespace of `kind` the caller is in.
+/// Opens the namespace of `kind` the calling thread is in.
 pub fn of_self(kind: Kind) -> io::Result<OwnedFd> {
-    open_readable(&format!("/proc/self/ns/{}", kind.file_name()))
+    open_readable(&format!("/proc/thread-self/ns/{}", kind.file_name()))
 }
 
 fn open_readable(path: &str) -> io::Result<OwnedFd> {

@@ -1,8 +1,8 @@
 //! `weft container …`: the same commands, below their noun, and those that only exist there.
 
 use super::{
-    attach, cp, create, diff, exec, inspect, kill, logs, pause, port, prune, ps, rename, restart,
-    rm, run, start, stats, stop, top, update, wait,
+    attach, cp, create, diff, exec, export, inspect, kill, logs, pause, port, prune, ps, rename,
+    restart, rm, run, start, stats, stop, top, update, wait,
 };
 use crate::tree::{Entry, noun, verb};
 
@@ -15,6 +15,7 @@ const ENTRIES: &[Entry] = &[
     create::VERB,
     diff::VERB,
     exec::VERB,
+    export::VERB,
     verb!(
         "inspect",
         inspect::ContainerArgs,

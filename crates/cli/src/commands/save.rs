@@ -16,9 +16,8 @@ pub const VERB: Entry = verb!("save", Args, "Write images to a tar archive");
 /// Flags of `save`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// File to write instead of stdout
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    to: Destination,
     /// Images to save
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
@@ -27,19 +26,42 @@ pub struct Args {
 impl Args {
     /// Writes the images as a tar archive.
     pub async fn run(self, session: &Session) -> Outcome {
+        self.to.check(session, "save")?;
+        let engine = session.engine().await?;
+        self.to
+            .take(engine.save_images(&self.images).await?)
+            .await?;
+        Ok(0)
+    }
+}
+
+/// Where an archive goes.
+#[derive(Debug, clap::Args)]
+pub struct Destination {
+    /// File to write instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Destination {
+    /// # Errors
+    /// It would go to a terminal; `doing` is what was asked for.
+    pub fn check(&self, session: &Session, doing: &str) -> Result<(), CliError> {
         let to_terminal = self.output.is_none() && std::io::stdout().is_terminal();
         if to_terminal && !session.is_explaining() {
-            return Err(CliError::usage(
-                "cowardly refusing to save to a terminal; use the -o flag or redirect",
-            ));
+            return Err(CliError::usage(format!(
+                "cowardly refusing to {doing} to a terminal; use the -o flag or redirect",
+            )));
         }
-        let engine = session.engine().await?;
-        let archive = engine.save_images(&self.images).await?;
+        Ok(())
+    }
+
+    /// Takes all of `archive`.
+    pub async fn take(&self, archive: Bytestream) -> Result<(), CliError> {
         match &self.output {
-            Some(path) => to_file(archive, path).await?,
-            None => copy_stream(archive, false).await?,
+            Some(path) => to_file(archive, path).await,
+            None => copy_stream(archive, false).await,
         }
-        Ok(0)
     }
 }
 

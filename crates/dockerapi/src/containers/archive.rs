@@ -1,4 +1,4 @@
-//! `docker cp`: a container's files as tar archives. `docker export` is refused by name.
+//! `docker cp`: a container's files as tar archives; `docker export`: all of them that are its own.
 //!
 //! ```text
 //!   GET: thread with the files -> pipe, bounded -> client     PUT: client -> thread
@@ -39,19 +39,29 @@ pub async fn get(engine: Engine, call: Call) -> Result<Answer, ApiError> {
         let begin = move |facts| drop(begin.send(facts));
         engine.copy_out(&id, &path, begin, theirs).await
     });
-    let Ok(facts) = begun.await else {
-        // It failed before there was anything to say.
-        return match copy.await {
-            Ok(Err(error)) => Err(error.into()),
-            Ok(Ok(())) => Err(body::broken("the copy ended", &"it said nothing")),
-            Err(error) => Err(body::broken("the copy broke off", &error)),
-        };
-    };
-    let mut answer = body::stream("application/x-tar", pieces(ours, copy));
+    let (facts, mut answer) = answer(begun, ours, copy).await?;
     answer
         .headers_mut()
         .insert(STAT_HEADER, stat_header(&facts));
     Ok(answer)
+}
+
+/// What `copy` says when it begins, and the answer that its archive makes.
+async fn answer<T>(
+    begun: oneshot::Receiver<T>,
+    pipe: DuplexStream,
+    copy: JoinHandle<Result<(), EngineError>>,
+) -> Result<(T, Answer), ApiError> {
+    if let Ok(said) = begun.await {
+        let answer = body::stream("application/x-tar", pieces(pipe, copy));
+        return Ok((said, answer));
+    }
+    // It failed before there was anything to say.
+    match copy.await {
+        Ok(Err(error)) => Err(error.into()),
+        Ok(Ok(())) => Err(body::broken("the copy ended", &"it said nothing")),
+        Err(error) => Err(body::broken("the copy broke off", &error)),
+    }
 }
 
 /// The archive; its end only once the copy has ended well, so that half of one never looks whole.
@@ -104,8 +114,17 @@ pub async fn put(engine: Engine, call: Call) -> Result<Answer, ApiError> {
 }
 
 /// `docker export`.
-pub async fn export(_engine: Engine, _call: Call) -> Result<Answer, ApiError> {
-    Err(ApiError::invalid("exporting a container is not supported"))
+pub async fn export(engine: Engine, call: Call) -> Result<Answer, ApiError> {
+    let id = call.param("id").to_owned();
+    let (ours, theirs) = tokio::io::duplex(PIPE);
+    let (begin, begun) = oneshot::channel();
+    let copy = tokio::spawn(async move {
+        let begin = move || {
+            let _ = begin.send(());
+        };
+        engine.export(&id, begin, theirs).await
+    });
+    Ok(answer(begun, ours, copy).await?.1)
 }
 
 fn stat_header(facts: &PathFacts) -> HeaderValue {

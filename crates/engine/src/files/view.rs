@@ -41,7 +41,7 @@ pub(super) struct View {
     /// How its ids show on files here.
     pub ids: Ids,
     /// Keeps what is mounted in it there, should the container end meanwhile.
-    _namespace: Option<OwnedFd>,
+    namespace: Option<OwnedFd>,
 }
 
 impl Source {
@@ -62,8 +62,35 @@ impl Source {
         Some(Source::Running(View {
             root,
             ids,
-            _namespace: Some(namespace),
+            namespace: Some(namespace),
         }))
+    }
+
+    /// Opens the container's root without anything mounted in it, for the calling thread, which
+    /// ends with the copy.
+    pub fn open_bare(self) -> Result<View> {
+        let failed = |e| {
+            let error = LaunchError::from(e);
+            EngineError::internal("open the container's root filesystem", error)
+        };
+        match self {
+            Source::Running(view) => {
+                let namespace = view.namespace.as_ref().expect("who runs has one");
+                let root = rootfs::bare(namespace).map_err(failed)?;
+                Ok(View {
+                    root: Root::new(root),
+                    ..view
+                })
+            }
+            Source::Stopped { rootfs, ids, .. } => {
+                let root = rootfs::view(&rootfs, &[], true).map_err(failed)?;
+                Ok(View {
+                    root,
+                    ids,
+                    namespace: None,
+                })
+            }
+        }
     }
 
     /// Opens it, for the calling thread, which ends with the copy.
@@ -83,7 +110,7 @@ impl Source {
                 Ok(View {
                     root,
                     ids,
-                    _namespace: None,
+                    namespace: None,
                 })
             }
         }

@@ -43,7 +43,8 @@ fn process_of(path: &Path) -> Option<i32> {
     (parts.next()? == "root" && parts.next().is_none()).then_some(pid)
 }
 
-/// Does `work` in the mount namespace `elsewhere`. The caller is the process' only thread.
+/// Does `work` in the mount namespace `elsewhere`. The caller is the process' only thread, or one
+/// that has left what threads share of the filesystem.
 pub(super) fn inside<T>(elsewhere: &OwnedFd, work: impl FnOnce() -> T) -> io::Result<T> {
     let handle = |path: &str| {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

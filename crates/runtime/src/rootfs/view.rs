@@ -7,6 +7,7 @@
 //! mapped: what is seen, and made, are the container's own ids, as on disk.
 //! Never: enters the root, or mounts anything the host or another thread could see.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
@@ -57,6 +58,27 @@ pub fn view(rootfs: &Rootfs, binds: &[Bind], read_only: bool) -> Result<Root, Fa
         };
         mount::change(&root, false, &change).named(Step::MountAttributes, "/")?;
     }
+    Ok(root)
+}
+
+/// The root of the mount namespace `elsewhere` alone, without what is mounted in it, read-only: a
+/// copy that hides nothing below a mount. It is of the calling thread, which has to end when it is
+/// done.
+pub fn bare(elsewhere: &OwnedFd) -> Result<OwnedFd, Failure> {
+    namespace::unshare(Kinds::from(Kind::Mount)).named(Step::Unshare, "mount")?;
+    let copy = || {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open("/", flags, Mode::empty())?;
+        mount::clone_tree(&root, false)
+    };
+    let copied = source::inside(elsewhere, copy).and_then(|copied| copied);
+    let root = copied.named(Step::Root, "/")?;
+    let change = Change {
+        set: attribute::READ_ONLY,
+        propagation: Some(Propagation::Private),
+        ..Change::default()
+    };
+    mount::change(&root, false, &change).named(Step::MountAttributes, "/")?;
     Ok(root)
 }
 

@@ -496,7 +496,7 @@ fn a_client_that_vanishes_leaves_nothing() {
     weft.ok(&["start", "box"]);
 }
 
-fn copy_threads(weft: &Weft) -> usize {
+pub fn copy_threads(weft: &Weft) -> usize {
     let tasks = format!("/proc/{}/task", weft.daemon_pid().as_raw_nonzero());
     let names = fs::read_dir(tasks)
         .unwrap()

@@ -16,6 +16,7 @@ mod docker_cli;
 mod ends;
 mod events;
 mod exec;
+mod export;
 mod first_use;
 mod health;
 mod images;
