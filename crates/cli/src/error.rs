@@ -173,6 +173,23 @@ fn refusal_hint(status: u16, message: &str) -> Option<String> {
     Some(hint.to_owned())
 }
 
+/// What the standard library says of numbers, for people.
+fn plain(why: &str) -> String {
+    let whole = [
+        "invalid digit found in string",
+        "cannot parse integer from empty string",
+    ];
+    match why {
+        why if whole.contains(&why) => "it is not a whole number".to_owned(),
+        "number too large to fit in target type" => "it is too large".to_owned(),
+        "number too small to fit in target type" => "it is too small".to_owned(),
+        "invalid float literal" | "cannot parse float from empty string" => {
+            "it is not a number".to_owned()
+        }
+        why => why.to_owned(),
+    }
+}
+
 /// Makes clap's complaint ours: one line in docker's words, and where to read more.
 pub fn from_clap(error: &clap::Error, command: &str) -> CliError {
     use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -187,8 +204,10 @@ pub fn from_clap(error: &clap::Error, command: &str) -> CliError {
     let mut hints = Vec::new();
     let message = match error.kind() {
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => match (&value, error.source()) {
-            (Some(value), Some(source)) if !value.is_empty() => {
-                format!("invalid argument {value:?} for {flag:?} flag: {source}")
+            // Given and empty, where clap itself would take that.
+            (Some(value), Some(source)) => {
+                let why = plain(&source.to_string());
+                format!("invalid argument {value:?} for {flag:?} flag: {why}")
             }
             (Some(value), None) if !value.is_empty() => {
                 if let Some(valid) = text(ContextKind::ValidValue) {
@@ -214,7 +233,9 @@ pub fn from_clap(error: &clap::Error, command: &str) -> CliError {
             let unknown = text(ContextKind::InvalidSubcommand).unwrap_or_default();
             format!("unknown command: {command} {unknown}")
         }
-        ErrorKind::MissingRequiredArgument => format!("{command} requires {argument}"),
+        ErrorKind::MissingRequiredArgument | ErrorKind::TooFewValues => {
+            format!("{command} requires {argument}")
+        }
         ErrorKind::ArgumentConflict => match text(ContextKind::PriorArg) {
             Some(prior) => {
                 let prior = prior.split(' ').next().unwrap_or_default().to_owned();

@@ -391,6 +391,18 @@ mod tests {
                 "run -m",
                 "weft: flag needs an argument: --memory\nhint: `weft run --help` lists what there is\n",
             ),
+            (
+                "run --pids-limit many x",
+                "weft: invalid argument \"many\" for \"--pids-limit\" flag: it is not a whole number\nhint: `weft run --help` lists what there is\n",
+            ),
+            (
+                "run --env= x",
+                "weft: invalid argument \"\" for \"--env\" flag: invalid environment variable: it has no name\nhint: `weft run --help` lists what there is\n",
+            ),
+            (
+                "exec box",
+                "weft: weft exec requires <CONTAINER> <COMMAND>...\nhint: `weft exec --help` lists what there is\n",
+            ),
         ] {
             assert_eq!(complaint(line), expect, "{line}");
         }

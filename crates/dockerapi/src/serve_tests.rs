@@ -122,7 +122,7 @@ async fn bodies_no_client_should_send() {
     .await;
     check(
         &sized(br#"{"HostConfig":{"Memory":"1g"}}"#),
-        &["400", "'HostConfig.Memory'"],
+        &["400", "HostConfig.Memory: expected a whole number"],
     )
     .await;
     check(&sized(b"\xff\xfe"), &["400 Bad Request"]).await;

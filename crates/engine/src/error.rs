@@ -42,6 +42,17 @@ impl EngineError {
         }
     }
 
+    /// `error` says itself what was tried, on what.
+    pub(crate) fn told(code: ErrorCode, error: &dyn StdError) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(c) = cause {
+            message.push_str(&format!(": {c}"));
+            cause = c.source();
+        }
+        Self::new(code, message)
+    }
+
     pub(crate) fn internal(message: impl Into<String>, source: impl Into<Source>) -> Self {
         Self::caused(ErrorCode::Internal, message, source)
     }

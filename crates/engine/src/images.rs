@@ -46,7 +46,7 @@ impl Engine {
             .images
             .pull(&reference, PullOptions { platform, auth }, &progress)
             .await
-            .map_err(|e| EngineError::caused(code(e.kind()), format!("pull {reference}"), e))?;
+            .map_err(|e| EngineError::told(code(e.kind()), &e))?;
         self.image_event("pull", &reference.to_string());
         Ok(image)
     }

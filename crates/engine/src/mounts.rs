@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use weft_runtime::plan::BENEATH;
+use weft_runtime::plan::{BENEATH, is_proc_bind};
 use weft_stdx::id::random_hex;
 use weft_sys::path::Root;
 
@@ -90,6 +90,9 @@ fn check_target(target: &str) -> Result<()> {
         "/" => wrong("destination can't be '/'"),
         // CVE-2019-19921: what the runtime writes to must be the kernel's.
         "/proc" => wrong("/proc is the kernel's"),
+        below if below.starts_with("/proc/") && !is_proc_bind(Path::new(below)) => wrong(
+            "what is below /proc is the kernel's; only figures like /proc/meminfo are replaced",
+        ),
         "/dev" => wrong("/dev is made by weft; mount below it, or use --device"),
         _ => Ok(()),
     }
@@ -304,6 +307,8 @@ mod tests {
             "/../etc",
             "/a/../../b",
             "/proc",
+            "/proc/1/x",
+            "/proc/sys/kernel",
             "/dev/",
             "//",
             "/a\0b",

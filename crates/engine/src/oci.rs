@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use weft_runtime::capabilities::Set;
 
 use crate::container::record::Record;
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::spec::{NetworkMode, Sharing, Spec};
 use crate::user::Identity;
 
@@ -109,6 +109,18 @@ pub(crate) fn check(spec: &Spec, ceiling: Set) -> Result<()> {
     let caps = security::capabilities(&spec.security, ceiling)?;
     security::seccomp(&spec.security, caps, (0, 0))?;
     security::check_sysctls(spec)?;
+    if spec.security.uts == Sharing::Host {
+        for (flag, given) in [
+            ("--hostname", spec.hostname.is_some()),
+            ("--domainname", spec.domainname.is_some()),
+        ] {
+            if given {
+                return Err(EngineError::invalid(format!(
+                    "conflicting options: {flag} and --uts host"
+                )));
+            }
+        }
+    }
     resources::check(&spec.resources)
 }
 

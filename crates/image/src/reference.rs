@@ -37,7 +37,7 @@ pub enum ReferenceError {
     NameTooLong,
     /// The part behind `@` is not a digest.
     #[error("invalid reference format: {0}")]
-    Digest(#[from] DigestError),
+    Digest(DigestError),
 }
 
 impl Reference {
@@ -50,7 +50,10 @@ impl Reference {
             return Err(ReferenceError::LooksLikeId(text.to_owned()));
         }
         let (rest, digest) = match text.split_once('@') {
-            Some((rest, digest)) => (rest, Some(Digest::parse(digest)?)),
+            Some((rest, digest)) => (
+                rest,
+                Some(Digest::parse(digest).map_err(ReferenceError::Digest)?),
+            ),
             None => (text, None),
         };
         let (domain, rest) = split_domain(rest);

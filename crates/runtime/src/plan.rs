@@ -21,7 +21,7 @@ use weft_sys::namespace::{IdMap, Kind, Kinds};
 use crate::capabilities::Sets;
 
 pub use lower::lower;
-pub use mounts::BENEATH;
+pub use mounts::{BENEATH, is_proc_bind};
 pub use process::lower_process;
 
 /// Everything in a specification that weft does not do.

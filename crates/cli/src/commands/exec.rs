@@ -59,7 +59,7 @@ pub struct Args {
     )]
     workdir: String,
     /// Container to run in, and the command to run
-    #[arg(value_name = "CONTAINER", required = true, num_args = 2.., trailing_var_arg = true)]
+    #[arg(value_names = ["CONTAINER", "COMMAND"], required = true, num_args = 2.., trailing_var_arg = true)]
     container_and_command: Vec<String>,
 }
 

@@ -58,7 +58,7 @@ impl Args {
 pub fn open(path: Option<&Path>) -> Result<Box<dyn Read + Send>, CliError> {
     match path {
         None => Ok(Box::new(std::io::stdin())),
-        Some(path) => match std::fs::File::open(path) {
+        Some(path) => match open_file(path) {
             Ok(file) => Ok(Box::new(file)),
             Err(error) => Err(CliError::because(
                 format!("open {}", path.display()),
@@ -66,6 +66,15 @@ pub fn open(path: Option<&Path>) -> Result<Box<dyn Read + Send>, CliError> {
             )),
         },
     }
+}
+
+/// A directory opens well, and fails only when it is read.
+fn open_file(path: &Path) -> std::io::Result<std::fs::File> {
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    Ok(file)
 }
 
 /// Sends what a reader holds: it is read in a thread, as far ahead as the bound lets it.

@@ -187,7 +187,10 @@ fn stream(text: &str) -> Result<String, String> {
 
 /// Checks `KEY[=VALUE]`.
 pub fn variable(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.starts_with('=') {
+    if text.is_empty() {
+        return Err("invalid environment variable: it has no name".to_owned());
+    }
+    if text.starts_with('=') {
         return Err(format!("invalid environment variable: {text}"));
     }
     Ok(text.to_owned())

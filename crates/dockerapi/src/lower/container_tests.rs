@@ -207,7 +207,7 @@ fn mounts() {
     check(
         json!({ "Volumes": { "/anon": {}, "/v": {} }, "HostConfig": {
             "Binds": ["/h:/c:ro,z", "data:/v/"],
-            "Mounts": [{ "Type": "bind", "Source": "/m", "Target": "/n" }],
+            "Mounts": [{ "Type": "bind", "Source": "/gone/..//m/.", "Target": "/n" }],
             "Tmpfs": { "/t": "size=64k,mode=700,exec,ro" } } }),
         |spec| {
             let tmpfs = MountSource::Tmpfs {
@@ -417,7 +417,8 @@ fn limits() {
             json!({ "Memory": -1, "MemorySwap": 5, "NanoCpus": 1, "CpuPeriod": 1000,
             "CpusetCpus": "a", "BlkioWeight": 5, "OomScoreAdj": 5000, "MemorySwappiness": 60,
             "Ulimits": [{ "Name": "x" }, { "Name": "core", "Soft": 2, "Hard": 1 }],
-            "Devices": [{ "PathOnHost": "x" }], "DeviceCgroupRules": ["b 8:* r", "c 1:3", "d 1:3 r", "c 1:+3 r",
+            "Devices": [{ "PathOnHost": "x" }, { "PathOnHost": "/dev/x", "PathInContainer": "/x" },
+                { "PathOnHost": "/dev/x", "PathInContainer": "/dev/../x" }], "DeviceCgroupRules": ["b 8:* r", "c 1:3", "d 1:3 r", "c 1:+3 r",
                 "c 1:3 rwx", "c 1:99999999999 r", "c 1:3 r\n"],
             "LogConfig": { "Type": "syslog", "Config": { "max-file": "0", "tag": "x" } } }),
         ),
@@ -432,6 +433,8 @@ fn limits() {
          NanoCpus: the least is 0.01 CPUs; \
          NanoCpus and CpuPeriod/CpuQuota cannot both be set; \
          Devices: 'x' is not an absolute path; \
+         --device /dev/x:/x: a device's place in the container is below /dev; \
+         --device /dev/x:/dev/../x: a device's place in the container is below /dev; \
          DeviceCgroupRules: 'c 1:3' is no rule: it is written like 'c 1:3 rwm', with a, b or c, numbers or *, and some of rwm; \
          DeviceCgroupRules: 'd 1:3 r' is no rule: it is written like 'c 1:3 rwm', with a, b or c, numbers or *, and some of rwm; \
          DeviceCgroupRules: 'c 1:+3 r' is no rule: it is written like 'c 1:3 rwm', with a, b or c, numbers or *, and some of rwm; \

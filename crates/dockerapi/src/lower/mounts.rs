@@ -80,6 +80,20 @@ fn clean(path: &str) -> Result<String, String> {
     Ok(format!("/{}", parts.join("/")))
 }
 
+/// Without `.` and `..`, by the names alone, as Docker reads what a person typed: nothing is made on
+/// the way to somewhere else.
+fn plain_path(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            other => parts.push(other),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
 /// `[source:]target[:options]`.
 fn bind(text: &str) -> Result<MountSpec, String> {
     let parts: Vec<&str> = text.split(':').collect();
@@ -110,7 +124,7 @@ fn bind(text: &str) -> Result<MountSpec, String> {
     }
     let source = if on_host {
         MountSource::Bind {
-            path: source.into(),
+            path: plain_path(source),
             propagation,
             create: true,
             non_recursive: false,
@@ -174,7 +188,7 @@ fn bind_source(no: &mut Refusals, mount: &Mount) -> Result<MountSource, String> 
         return Err(format!("invalid propagation '{}'", options.propagation));
     }
     Ok(MountSource::Bind {
-        path: mount.source.clone(),
+        path: plain_path(&mount.source),
         propagation: options.propagation,
         create: options.create_mountpoint,
         non_recursive: options.non_recursive,

@@ -206,6 +206,11 @@ pub fn devices(no: &mut Refusals, host: &HostConfig) -> Vec<DeviceSpec> {
         };
         if !spec.host.starts_with('/') || !spec.container.starts_with('/') {
             no.invalid(format!("Devices: '{}' is not an absolute path", spec.host));
+        } else if !is_below_dev(&spec.container) {
+            no.invalid(format!(
+                "--device {}:{}: a device's place in the container is below /dev",
+                spec.host, spec.container
+            ));
         } else if !spec.permissions.bytes().all(|b| b"rwm".contains(&b)) {
             no.invalid(format!(
                 "Devices: invalid permissions '{}'",
@@ -216,6 +221,15 @@ pub fn devices(no: &mut Refusals, host: &HostConfig) -> Vec<DeviceSpec> {
         }
     }
     list
+}
+
+fn is_below_dev(path: &str) -> bool {
+    let mut parts = std::path::Path::new(path).components().skip(1);
+    let first = parts.next().is_some_and(|part| part.as_os_str() == "dev");
+    let mut rest = parts.peekable();
+    first
+        && rest.peek().is_some()
+        && rest.all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
 /// More than anybody writes; the program that decides has its own bound.

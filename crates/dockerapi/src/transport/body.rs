@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::AsyncRead;
 use weft_api::ErrorCode;
 
+use super::shape;
 use crate::error::ApiError;
 
 /// What every answer carries.
@@ -73,16 +74,13 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
             "the body has a NUL character in a string",
         ));
     }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(ApiError::invalid("the body is empty: JSON is expected"));
+    }
     let mut input = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut input).map_err(|error| {
         let path = error.path().to_string();
-        let inner = error.into_inner();
-        let place = if path == "." {
-            String::new()
-        } else {
-            format!(" at '{path}'")
-        };
-        ApiError::invalid(format!("the body is not the JSON expected{place}: {inner}"))
+        ApiError::invalid(shape::describe(&path, error.inner()))
     })?;
     input
         .end()
@@ -252,14 +250,14 @@ mod tests {
             );
         };
         check("{", "line 1 column 1");
-        check(r#"{"Image": 5}"#, "at 'Image'");
+        check(r#"{"Image": 5}"#, "Image: expected");
         check(
             "{\n\"HostConfig\": {\"Memory\": \"1g\"}}",
-            "at 'HostConfig.Memory'",
+            "HostConfig.Memory: expected",
         );
         check(r#"{"Image":"a"} {}"#, "goes on after");
         check(&format!("{{\"X\":{}", "[".repeat(5000)), "recursion limit");
-        check("", "EOF");
+        check("", "empty");
         check(r#"{"Image":"a\u0000b"}"#, "NUL");
         assert!(super::decode::<ContainerCreateRequest>(br#"{"Image":"a\\u0000b"}"#).is_ok());
     }

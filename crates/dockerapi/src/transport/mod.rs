@@ -10,4 +10,5 @@ pub mod hijack;
 pub mod moment;
 pub mod query;
 pub mod route;
+pub mod shape;
 pub mod version;

@@ -113,9 +113,14 @@ fn filesystem(kind: &str) -> Option<Filesystem> {
     })
 }
 
+/// Whether `destination` is a file below `/proc` that a bind may replace.
+pub fn is_proc_bind(destination: &Path) -> bool {
+    PROC_BINDS.iter().any(|path| destination == Path::new(path))
+}
+
 fn refuse_over_proc(destination: &Path, kind: Option<Filesystem>, reasons: &mut Vec<String>) {
     let below = destination.starts_with("/proc");
-    let known = PROC_BINDS.iter().any(|path| destination == Path::new(path));
+    let known = is_proc_bind(destination);
     let proper = match kind {
         Some(Filesystem::Proc) => destination == Path::new("/proc"),
         Some(_) => !below,

@@ -433,3 +433,58 @@ impl Drop for SmallDisk {
         }
     }
 }
+
+#[test]
+fn mistakes_are_told_once_and_in_the_words_of_who_made_them() {
+    let Some(weft) = weft() else { return };
+    let said = |args: &[&str]| {
+        let ran = weft.weft(args);
+        assert_ne!(ran.code, 0, "{ran}");
+        ran.stderr
+    };
+    let digest = said(&["run", "busybox@sha256:abc"]);
+    assert_eq!(digest.matches("lower-case hex").count(), 1, "{digest}");
+    let closed = said(&["pull", "127.0.0.1:1/x"]);
+    assert_eq!(closed.matches("127.0.0.1:1/x").count(), 1, "{closed}");
+    let place = said(&["create", "--device", "/dev/null:/null", "busybox"]);
+    assert!(place.contains("--device /dev/null:/null"), "{place}");
+    let named = [
+        "create",
+        "--uts",
+        "host",
+        "--domainname",
+        "there",
+        "busybox",
+    ];
+    let named = said(&named);
+    assert!(named.contains("--domainname and --uts host"), "{named}");
+    let kernels = said(&["create", "-v", "/etc:/proc/sys", "busybox"]);
+    assert!(
+        kernels.contains("'/proc/sys'") && !kernels.contains("specification"),
+        "{kernels}"
+    );
+    let directory = weft.scratch().display().to_string();
+    for command in ["load --input", "import"] {
+        let args: Vec<&str> = command.split(' ').chain([directory.as_str()]).collect();
+        let said = said(&args);
+        assert!(
+            said.contains(&directory) && !said.contains("connection"),
+            "{said}"
+        );
+    }
+    let empty = said(&["run", "-e", "", "busybox", "true"]);
+    assert!(empty.contains("invalid environment variable"), "{empty}");
+    if let Some(ran) = weft.docker(&[
+        "run",
+        "-v",
+        "/weft-none/../etc:/x",
+        "busybox",
+        "ls",
+        "/x/passwd",
+    ]) {
+        ran.ok();
+        assert!(!std::path::Path::new("/weft-none").exists());
+    }
+    weft.ok(&["rm", "-f", &weft.ok(&["ps", "-aq"])]);
+    nothing_happened(&weft);
+}

@@ -132,11 +132,11 @@ fn wrong_bodies_are_named_and_leave_nothing() {
     let bad =
         |body: &str, part: &str| refused(&weft, "POST", "/containers/create", body, 400, part);
     bad("{", "line 1");
-    bad("", "EOF");
-    bad(r#"{"Image":["busybox"]}"#, "'Image'");
+    bad("", "empty");
+    bad(r#"{"Image":["busybox"]}"#, "Image: expected a string");
     bad(
         r#"{"Image":"busybox","HostConfig":{"Memory":"1g"}}"#,
-        "'HostConfig.Memory'",
+        "HostConfig.Memory: expected a whole number",
     );
     bad(
         &format!(r#"{{"Image":"{}"}}"#, "x".repeat(5 << 20)),
