@@ -1,6 +1,6 @@
 //! Taking containers off networks: by id alone, whatever of the attachment exists.
 //!
-//! Never: waiting for interfaces to be deleted.
+//! Never: waiting for interfaces to be deleted, but where the container goes on without one.
 
 use std::collections::HashSet;
 
@@ -72,7 +72,12 @@ impl Host {
         let keys = keys(&state, |key| {
             key.0 == container && id.as_ref().is_none_or(|id| key.1 == *id)
         });
-        self.release_all(&mut state, keys, id.is_some())
+        let released = self.release_all(&mut state, keys, id.is_some());
+        drop(state);
+        if id.is_some() {
+            self.sweeper().flush();
+        }
+        released
     }
 
     /// Takes every container that is not in `containers` off its networks: for the start of the

@@ -119,7 +119,7 @@ fn a_network_that_was_left_can_be_joined_again() {
     weft.ok(&["network", "connect", "first", "both"]);
     assert_eq!(
         weft.ok(&["exec", "both", "ls", "/sys/class/net"]),
-        "eth0\neth1\nlo"
+        "eth1\neth2\nlo"
     );
     let route = weft.ok(&["exec", "both", "ip", "route"]);
     assert!(route.contains("default via"), "{route}");
