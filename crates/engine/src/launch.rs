@@ -125,7 +125,7 @@ impl Engine {
         attach: Vec<std::os::fd::OwnedFd>,
     ) -> Result<Spawned> {
         // It comes into being while what it is to run is put together.
-        let monitor = self.inner.spawner.monitor();
+        let monitor = self.inner.ready.monitor(&self.inner.spawner);
         let record = container.record();
         let run_dir = self.inner.paths.run(&record.id);
         remove_tree(&run_dir)

@@ -1,18 +1,20 @@
-//! User and network namespaces ready before they are asked for: making them and their veth pair
-//! is half of a start on the default network.
+//! What a start needs, ready before it is asked for: user and network namespaces, their veth pair,
+//! and a monitor. Making them is half of a start on the default network.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use weft_network::{Host, Prepared};
-use weft_runtime::spawner::{self, Sandbox};
+use weft_runtime::spawner::{self, Monitor, Sandbox};
 use weft_stdx::pool::Pool;
 
 use crate::idrange::{IdRanges, RANGE_SIZE};
 
 /// Sandboxes of a kind kept ready once the first container needed one.
 const READY: usize = 4;
+/// Monitors kept ready: each is a process.
+const MONITORS: usize = 2;
 
 /// A user and a network namespace with the id range they were made for; dropped unused, the range
 /// is free again and the kernel takes the namespaces back.
@@ -77,6 +79,7 @@ impl Drop for Reserved {
 pub(crate) struct Ready {
     networked: Mutex<Option<Pool<Prepared<Reserved>>>>,
     bare: Mutex<Option<Pool<Reserved>>>,
+    monitors: Mutex<Option<Pool<Monitor>>>,
 }
 
 impl Ready {
@@ -105,8 +108,18 @@ impl Ready {
         })
     }
 
+    /// A monitor; one that is not there yet is on its way.
+    pub fn monitor(&self, spawner: &spawner::Handle) -> Monitor {
+        let of_pool = spawner.clone();
+        take(&self.monitors, || {
+            Pool::new("monitor-pool", MONITORS, move || Some(of_pool.monitor()))
+        })
+        .unwrap_or_else(|| spawner.monitor())
+    }
+
     /// Releases those that are ready.
     pub fn close(&self) {
+        drop(lock(&self.monitors).take());
         drop(lock(&self.networked).take());
         drop(lock(&self.bare).take());
     }

@@ -277,9 +277,10 @@ impl Handle {
         let mut passed = packet.fds(reply.as_fd());
         passed.extend(fds.attach.iter().map(AsFd::as_fd));
         passed.extend(fds.join.iter().map(|(_, fd)| fd.as_fd()));
-        match on {
-            None => self.send(packet.bytes(), &passed, what)?,
-            Some(socket) => fd::send(socket, packet.bytes(), &passed).map_err(send_error)?,
+        // A monitor that has died meanwhile took nothing: the spawner makes another.
+        let taken = on.is_some_and(|on| fd::send(on, packet.bytes(), &passed).is_ok());
+        if !taken {
+            self.send(packet.bytes(), &passed, what)?;
         }
         // From here on only the spawner holds the other end: its death ends the wait.
         drop(passed);

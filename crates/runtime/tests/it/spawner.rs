@@ -230,6 +230,19 @@ fn a_monitor_ordered_ahead_outlives_the_spawner_and_runs_what_it_is_told() {
 }
 
 #[test]
+fn an_ordered_monitor_that_died_is_replaced() {
+    let bed = Bed::new();
+    let ordered = bed.handle.monitor();
+    let monitor = only_child(bed.handle.pid().unwrap());
+    kill(monitor);
+    wait_gone(monitor);
+    let container = bed.container(&["true"], |_| {});
+    let spawned = ordered.run(&container.request, Fds::default()).unwrap();
+    wait_gone(spawned.monitor_pid);
+    assert_eq!(container.exit_record().unwrap().code, 0);
+}
+
+#[test]
 fn a_monitor_nobody_wants_ends() {
     let bed = Bed::new();
     let ordered = bed.handle.monitor();
