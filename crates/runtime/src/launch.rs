@@ -16,10 +16,10 @@
 //!   prepare mounts, detached: overlay, binds, │
 //!     /dev with nodes, masks                  │
 //!   clone3 into cgroup and namespaces ───────►│ begins. Only if a user or pid namespace is to be
-//!     (or: clone3 a middle process, which     │   joined it has a middle process as its maker,
+//!     (or: vfork a middle process, which      │   joined it has a middle process as its maker,
 //!      raises limits, joins by descriptor,    │   and is the caller's child all the same
-//!      clones init as the caller's child,     │ out-of-memory score, hard limits raised
-//!      says Pid and ends)                     │ not dumpable; session; other namespaces joined
+//!      clones init as the caller's child      │ out-of-memory score, hard limits raised
+//!      and ends)                              │ not dumpable; session; other namespaces joined
 //!                                             │ root of its user namespace; own cgroup namespace
 //!   ◄─────────────────────────── Namespaces ──┤ only if there are runtime hooks
 //!   prestart and createRuntime hooks          │
@@ -65,6 +65,7 @@ use crate::plan::Refused;
 use gate::Gate;
 use step::{Failure, Step};
 
+pub(crate) use create::rehearse;
 pub use create::{create, create_behind, run};
 pub use exec::exec;
 

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Hooks, LinuxResources, LinuxSeccomp};
+use oci_spec::runtime::{Hooks, LinuxResources};
 use weft_sys::mount::Propagation;
 use weft_sys::namespace::{IdMap, Kind, Kinds};
 
@@ -55,8 +55,6 @@ pub struct Plan {
     pub cgroup: Option<String>,
     /// Limits.
     pub resources: LinuxResources,
-    /// The system call filter.
-    pub seccomp: Option<LinuxSeccomp>,
     /// Host name.
     pub host_name: Option<String>,
     /// NIS domain name.

@@ -4,6 +4,9 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use oci_spec::runtime::Spec;
 
 use weft_sys::namespace::{Kind, Kinds};
 use weft_sys::process::{Child, CloneRequest, Side, clone, exit_now, signal, vfork, wait};
@@ -50,9 +53,8 @@ fn launch(request: CreateRequest, wait: Wait) -> Result<Created, LaunchError> {
         reaper,
     } = request;
     let kinds: Vec<Kind> = join.iter().map(|join| join.kind).collect();
-    let plan = lower(&spec, &dir, &kinds)?;
+    let (plan, start) = plan(&spec, &dir, &kinds)?;
     check(&plan, &stdio, preserve_fds)?;
-    let start = Start::make(plan.seccomp.as_ref(), &plan.process)?;
     let mut join = join;
     let new = resolve_namespaces(&plan, &mut join)?;
     let user = user_namespace(&join)?;
@@ -107,6 +109,25 @@ fn launch(request: CreateRequest, wait: Wait) -> Result<Created, LaunchError> {
             })
         }
         Err(error) => Err(abandon(&child, error)),
+    }
+}
+
+/// What can be known without touching the system.
+fn plan(spec: &Spec, dir: &Path, joined: &[Kind]) -> Result<(Plan, Start), LaunchError> {
+    let plan = lower(spec, dir, joined)?;
+    let seccomp = spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.seccomp().as_ref());
+    let start = Start::make(seccomp, &plan.process)?;
+    Ok((plan, start))
+}
+
+/// Plans for nothing: afterwards the pages of code and memory that planning needs are there.
+pub(crate) fn rehearse(document: &[u8]) {
+    if let Ok(spec) = serde_json::from_slice::<Spec>(document) {
+        // What would be refused has been read all the same.
+        let _ = plan(&spec, Path::new("/"), &[]);
     }
 }
 

@@ -3,11 +3,11 @@
 //! ```text
 //!   caller                         │ middle                          │ the new process
 //!   ───────────────────────────────┼─────────────────────────────────┼──────────────────────────
-//!   clone3 into the cgroup ───────►│ out-of-memory score, hard limits│
+//!   vfork into the cgroup ────────►│ out-of-memory score, hard limits│
 //!                                  │ closes every descriptor it can  │
 //!                                  │ not dumpable; all namespaces of │
 //!                                  │   init in one setns by pidfd    │
-//!   ◄───────────────────────── Pid ┤ clones as the caller's child ──►│ session, root of the user
+//!   ◄──────────────────────────────┤ clones as the caller's child ──►│ session, root of the user
 //!                                  │ ends                            │   namespace, terminal
 //!                                  ·                                 │ directory, limits, filter,
 //!   ◄──────────────────────────────────────────── Ready (+ terminal) ┤   capabilities, user

@@ -40,7 +40,6 @@ pub fn lower(spec: &Spec, dir: &Path, joined: &[Kind]) -> Result<Plan, Refused> 
         sysctls: sysctl::lower(linux, &namespaces, joined, &mut reasons),
         cgroup: cgroup(linux, &mut reasons),
         resources: devices::resources(linux),
-        seccomp: linux.seccomp().clone(),
         host_name: named(
             spec.hostname(),
             "hostname",
