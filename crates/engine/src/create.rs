@@ -66,6 +66,11 @@ impl Engine {
     fn acquire(&self, record: &Record, image: &Image) -> Result<()> {
         let dir = self.inner.paths.container(&record.id);
         make_dir(&dir).map_err(|e| storage(format!("make {}", dir.display()), e))?;
+        if record.spec.auto_remove {
+            let mark = self.inner.paths.fleeting(&record.id);
+            std::fs::File::create_new(&mark)
+                .map_err(|e| storage(format!("make {}", mark.display()), e))?;
+        }
         handle::write(&self.inner.paths, record)
             .map_err(|e| storage(format!("write the record of container {}", record.name), e))?;
         self.inner

@@ -55,6 +55,12 @@ impl Paths {
         self.container(id).join("container.json")
     }
 
+    /// An empty file that says of a container of `--rm` that its record may have been lost by a power
+    /// cut: names reach the disk before content.
+    pub fn fleeting(&self, id: &str) -> PathBuf {
+        self.container(id).join("auto-remove")
+    }
+
     pub fn log(&self, id: &str) -> PathBuf {
         self.container(id).join("log")
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 /// How far a replacement has to have gone when the call returns.
@@ -31,6 +31,36 @@ pub fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Resul
     }
     if durability == Durability::PowerCut {
         sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+/// What one `write` changes as a whole, whatever becomes of the process.
+const PAGE: usize = 4096;
+
+/// As [`replace`] with [`Durability::Process`], for text: a file that fits in a page keeps its blocks
+/// and is padded with line ends, for a disk may take longer to free blocks than to write them.
+///
+/// # Errors
+/// As [`replace`].
+pub fn overwrite(path: &Path, text: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new()
+        .write(true)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path);
+    let Ok(file) = file else {
+        return replace(path, text, Durability::Process);
+    };
+    let present = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let length = text.len().max(present);
+    if length > PAGE {
+        return replace(path, text, Durability::Process);
+    }
+    let mut page = [b'\n'; PAGE];
+    page[..text.len()].copy_from_slice(text);
+    let written = file.write_at(&page[..length], 0)?;
+    if written < length {
+        return replace(path, text, Durability::Process);
     }
     Ok(())
 }
@@ -93,6 +123,33 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn overwriting_keeps_the_file_and_leaves_nothing_of_what_was() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record.json");
+        let inode = || fs::metadata(&path).unwrap().ino();
+        overwrite(&path, b"{\"long\":1}").unwrap();
+        let first = inode();
+        for text in ["{}", "{\"much longer\":\"than before\"}"] {
+            overwrite(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap().trim_end(), text);
+            assert_eq!(inode(), first);
+        }
+        let large = "x".repeat(PAGE + 1);
+        overwrite(&path, large.as_bytes()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), large);
+        overwrite(&path, b"{}").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        // A link is replaced, not followed.
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        overwrite(&link, b"new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
+        assert_eq!(fs::read_to_string(&link).unwrap(), "new");
     }
 
     #[test]

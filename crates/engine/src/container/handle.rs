@@ -165,15 +165,15 @@ fn happened(fd: &OwnedFd, what: PollFlags) -> bool {
 /// Writes `record`. One of `--rm` need not survive a power cut: it would be removed then.
 pub(crate) fn write(paths: &Paths, record: &Record) -> io::Result<()> {
     let bytes = serde_json::to_vec(record)?;
-    let durability = if record.spec.auto_remove {
-        Durability::Process
+    let path = paths.record(&record.id);
+    if record.spec.auto_remove {
+        file::overwrite(&path, &bytes)
     } else {
-        Durability::PowerCut
-    };
-    file::replace(&paths.record(&record.id), &bytes, durability)
+        file::replace(&path, &bytes, Durability::PowerCut)
+    }
 }
 
-/// Reads the record of `id`; `None` when there is none.
+/// Reads the record of `id`; `None` when there is none, or when one of `--rm` was lost.
 pub(crate) fn read(paths: &Paths, id: &str) -> io::Result<Option<Record>> {
     let path = paths.record(id);
     let bytes = match file::read_bounded(&path, RECORD_BYTES_MAX) {
@@ -181,6 +181,10 @@ pub(crate) fn read(paths: &Paths, id: &str) -> io::Result<Option<Record>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e),
     };
+    if bytes.iter().all(|byte| *byte == 0) && paths.fleeting(id).exists() {
+        // A power cut came before it was written: the container is gone with what it had.
+        return Ok(None);
+    }
     let record: Record = serde_json::from_slice(&bytes)?;
     if record.version > RECORD_VERSION {
         return Err(io::Error::other(format!(
@@ -212,6 +216,25 @@ mod tests {
         // Nothing has changed: nothing is written.
         std::fs::remove_dir_all(paths.container(&container.id)).unwrap();
         container.update(&paths, stop).unwrap();
+    }
+
+    #[test]
+    fn an_empty_record_is_damage_unless_it_need_not_survive() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::new(dir.path(), dir.path());
+        let mut record = crate::oci::tests::record(crate::spec::Spec::default());
+        record.spec.auto_remove = true;
+        crate::paths::make_dir(&paths.container(&record.id)).unwrap();
+        write(&paths, &record).unwrap();
+        record.state.exit_code = 3;
+        write(&paths, &record).unwrap();
+        assert_eq!(read(&paths, &record.id).unwrap(), Some(record.clone()));
+        for lost in ["", "\0\0\0"] {
+            std::fs::write(paths.record(&record.id), lost).unwrap();
+            assert!(read(&paths, &record.id).is_err());
+        }
+        std::fs::write(paths.fleeting(&record.id), "").unwrap();
+        assert_eq!(read(&paths, &record.id).unwrap(), None);
     }
 
     #[test]
