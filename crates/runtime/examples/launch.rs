@@ -119,7 +119,7 @@ impl Session {
         };
         let process = spec.process().as_ref().ok_or("no process")?;
         let stdio = self.stdio(process, "")?;
-        let created = create(CreateRequest {
+        let request = CreateRequest {
             id: "example".to_owned(),
             dir: self.dir.clone(),
             rootfs: rootfs(&options),
@@ -128,7 +128,8 @@ impl Session {
             spec,
             preserve_fds: 0,
             reaper: false,
-        })?;
+        };
+        let created = create(request, drop)?;
         let answer = json!({ "pid": created.pid });
         self.created = Some(created);
         Ok(answer)

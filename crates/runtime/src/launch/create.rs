@@ -25,23 +25,32 @@ use crate::rootfs;
 /// Most descriptors a process may inherit beyond its standard streams.
 const MAX_PRESERVED: u32 = 200;
 
-/// Makes the container; its init waits at the gate.
-pub fn create(request: CreateRequest) -> Result<Created, LaunchError> {
-    launch(request, Wait::AtChannel)
+/// Makes the container; its init waits at the gate. `begun` gets init's number while it prepares
+/// itself.
+pub fn create(request: CreateRequest, begun: impl FnOnce(i32)) -> Result<Created, LaunchError> {
+    launch(request, Wait::AtChannel, begun)
 }
 
 /// Makes the container and runs its program: init does not wait.
 pub fn run(request: CreateRequest) -> Result<Running, LaunchError> {
-    launch(request, Wait::Nowhere)?.running(Gate::follow)
+    launch(request, Wait::Nowhere, drop)?.running(Gate::follow)
 }
 
 /// As [`create`], with init waiting at `gate` (see [`super::gate::listen`]), so that the caller
 /// may end before the container is started.
-pub fn create_behind(request: CreateRequest, gate: OwnedFd) -> Result<Created, LaunchError> {
-    launch(request, Wait::AtSocket(gate))
+pub fn create_behind(
+    request: CreateRequest,
+    gate: OwnedFd,
+    begun: impl FnOnce(i32),
+) -> Result<Created, LaunchError> {
+    launch(request, Wait::AtSocket(gate), begun)
 }
 
-fn launch(request: CreateRequest, wait: Wait) -> Result<Created, LaunchError> {
+fn launch(
+    request: CreateRequest,
+    wait: Wait,
+    begun: impl FnOnce(i32),
+) -> Result<Created, LaunchError> {
     let CreateRequest {
         id,
         dir,
@@ -88,6 +97,7 @@ fn launch(request: CreateRequest, wait: Wait) -> Result<Created, LaunchError> {
         reaper,
     };
     let child = make_process(init, new, directory)?;
+    begun(child.pid);
     let result = accompany(&child, &ours, &hooks, &state);
     match result {
         Ok(terminal) => {

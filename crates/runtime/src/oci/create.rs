@@ -112,7 +112,7 @@ fn launch_in(
     } = bundle;
     let cgroup = own_cgroup(&mut spec, id);
     let hooks = spec.hooks().clone().unwrap_or_default();
-    let mut record = Record {
+    let record = Record {
         version: VERSION,
         id: id.to_owned(),
         oci_version: spec.version().clone(),
@@ -140,18 +140,23 @@ fn launch_in(
         preserve_fds: options.preserve_fds,
         reaper: false,
     };
-    let created = if options.gate {
-        launch::create_behind(request, listener(dir)?)?
-    } else {
-        launch::create(request)?
-    };
-    record.pid = created.pid;
-    record.start_ticks = start_ticks(created.pid).unwrap_or(0);
-    let container = Container {
+    let mut container = Container {
         dir: dir.to_owned(),
         record,
     };
-    let kept = container.save().and_then(|()| match &options.pid_file {
+    let mut saved = Ok(());
+    // Written while init prepares itself: it waits for nobody then.
+    let begun = |pid| {
+        container.record.pid = pid;
+        container.record.start_ticks = start_ticks(pid).unwrap_or(0);
+        saved = container.save();
+    };
+    let created = if options.gate {
+        launch::create_behind(request, listener(dir)?, begun)?
+    } else {
+        launch::create(request, begun)?
+    };
+    let kept = saved.and_then(|()| match &options.pid_file {
         Some(path) => write_pid(path, created.pid),
         None => Ok(()),
     });
