@@ -9,6 +9,7 @@
 //! measured by. What the commands do is in `commands`.
 
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
@@ -179,7 +180,7 @@ pub fn add(mut command: Command, entries: &[Entry]) -> Command {
 /// Parses `args` (without the program's name) against `entries` and runs what they say.
 pub fn run(entries: &'static [Entry], args: &[OsString], printer: Printer) -> Outcome {
     let matches = match parse(entries, args) {
-        Ok(matches) => matches,
+        Ok(matches) => ManuallyDrop::new(matches),
         Err(error) => return complain(&error, args, printer),
     };
     let flags = Flags {
@@ -219,10 +220,12 @@ pub fn parse(entries: &'static [Entry], args: &[OsString]) -> Result<ArgMatches,
             find(entries, text)
         }
     });
-    if let Some(entry) = first
-        && let Ok(matches) = root(std::slice::from_ref(entry)).try_get_matches_from(argv())
-    {
-        return Ok(matches);
+    if let Some(entry) = first {
+        // To take a hundred flags apart again takes as long as to parse them.
+        let mut command = ManuallyDrop::new(root(std::slice::from_ref(entry)));
+        if let Ok(matches) = command.try_get_matches_from_mut(argv()) {
+            return Ok(matches);
+        }
     }
     let error = match root(entries).try_get_matches_from(argv()) {
         Ok(matches) => return Ok(matches),

@@ -4,6 +4,7 @@
 //! by name.
 
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -48,8 +49,10 @@ impl Cli {
         });
         if let Some(one) = one {
             let command = Globals::augment_args(clap::Command::new("weft oci")).subcommand(one);
+            // Nor is it taken apart again.
+            let mut command = ManuallyDrop::new(command);
             let parsed = command
-                .try_get_matches_from(argv())
+                .try_get_matches_from_mut(argv())
                 .and_then(|matches| Cli::from_arg_matches(&matches));
             // Help and mistakes are told by all of them.
             if let Ok(cli) = parsed {
