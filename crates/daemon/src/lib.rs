@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use weft_engine::{Config as EngineConfig, Engine};
 
 pub use instance::name as instance_name;
@@ -43,6 +44,7 @@ pub fn run(config: Config, ready_stdin: bool) -> Result<()> {
     log();
     let ready = ready_stdin.then(take_stdin).transpose()?;
     let _held = hold(&config)?;
+    let open_files = raise_open_files()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers())
         .thread_name("weft")
@@ -50,19 +52,22 @@ pub fn run(config: Config, ready_stdin: bool) -> Result<()> {
         .build()
         .context("start the async runtime")?;
     // On a worker from the first: what it accepts stays on that thread.
-    let served = runtime.spawn(serve(config, ready));
+    let served = runtime.spawn(serve(config, open_files, ready));
     let ended = runtime.block_on(served).context("serve")?;
     // Blocking work under way belongs to requests that were given time already.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(config: Config, ready: Option<OwnedFd>) -> Result<()> {
+async fn serve(config: Config, open_files: Option<u64>, ready: Option<OwnedFd>) -> Result<()> {
     let engine = Engine::open(EngineConfig {
         instance: instance::name(&config.data_dir),
         data_dir: config.data_dir.clone(),
         run_dir: config.run_dir.clone(),
-        spawner: weft_engine::SpawnerConfig::own(),
+        spawner: weft_engine::SpawnerConfig {
+            open_files,
+            ..weft_engine::SpawnerConfig::own()
+        },
         registries: config.registries,
     })
     .await?;
@@ -78,6 +83,16 @@ async fn serve(config: Config, ready: Option<OwnedFd>) -> Result<()> {
     // The next daemon makes its own; a client must not find one nobody listens on.
     let _ = std::fs::remove_file(&path);
     ended.context("serve the Docker API")
+}
+
+/// Each container takes some descriptors, and a shell gives a program a thousand. Answers with the
+/// limit that was: containers keep that, for there are programs that try every number.
+fn raise_open_files() -> Result<Option<u64>> {
+    let mut limit = getrlimit(Resource::Nofile);
+    let was = limit.current;
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).context("raise the limit of open files")?;
+    Ok(was)
 }
 
 /// Standard input as our own handle; nobody we start inherits it.

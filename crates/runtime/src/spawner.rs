@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open, prlimit};
 use weft_sys::fd;
 use weft_sys::namespace::Kind;
 
@@ -53,6 +53,8 @@ pub struct SpawnerConfig {
     pub program: Program,
     /// Its arguments; they have to make it call [`main`].
     pub args: Vec<OsString>,
+    /// The soft limit of open files that it and all it starts get; `None`: the daemon's.
+    pub open_files: Option<u64>,
 }
 
 impl SpawnerConfig {
@@ -61,6 +63,7 @@ impl SpawnerConfig {
         Self {
             program: Program::Own,
             args: vec!["spawner".into()],
+            open_files: None,
         }
     }
 }
@@ -343,12 +346,23 @@ fn launch_spawner(config: &SpawnerConfig, image: &OwnedFd) -> Result<Live, Spawn
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .spawn()?;
+        limit_open_files(&process, config.open_files)?;
         Ok(Live {
             socket: Arc::new(ours),
             process,
         })
     };
     start().map_err(|source| start_error(config, source))
+}
+
+/// It has no request yet, so nobody inherits the daemon's limit.
+fn limit_open_files(process: &Child, soft: Option<u64>) -> io::Result<()> {
+    let Some(soft) = soft else { return Ok(()) };
+    let pid = Pid::from_child(process);
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = Some(soft);
+    prlimit(Some(pid), Resource::Nofile, limit)?;
+    Ok(())
 }
 
 fn start_error(config: &SpawnerConfig, source: io::Error) -> SpawnError {

@@ -61,6 +61,49 @@ fn the_engine_starts_by_itself() {
 }
 
 #[test]
+fn the_engine_may_open_more_files_than_its_shell_and_containers_may_not() {
+    if !peer::root() {
+        return;
+    }
+    let dir = tempfile::Builder::new()
+        .prefix("weft-first")
+        .tempdir()
+        .unwrap();
+    let run = dir.path().join("run");
+    let weft = |script: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -Sn 300; weft() {{ {WEFT} --data-dir {0}/data --run-dir {0}/run \"$@\"; }}; {script}", dir.path().display())]);
+        command::run(shell, b"", command::LIMIT)
+    };
+    weft("weft ps").ok();
+    let pid = std::fs::read_to_string(run.join("engine.pid-lock")).unwrap();
+    let pid: i32 = pid.trim().parse().unwrap();
+    let limits = |pid: i32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Max open files"));
+        let numbers = line.unwrap().split_whitespace().skip(3).take(2);
+        numbers.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let [soft, hard] = limits(pid).try_into().unwrap();
+    assert_eq!(soft, hard);
+    assert_ne!(soft, "300");
+    let busybox = "cp /bin/busybox $d/; tar -C $d -c busybox | weft import - busybox";
+    weft(&format!(
+        "d={0}/root; mkdir $d; {busybox}",
+        dir.path().display()
+    ))
+    .ok();
+    let inside =
+        weft("weft run --rm --network none busybox /busybox sh -c 'ulimit -Sn; ulimit -Hn'");
+    assert_eq!(inside.ok(), format!("300\n{hard}"));
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    until(SOON, "the engine ends", || !engine::alive(pid));
+    until(SOON, "nothing is left", || {
+        leftovers::processes(dir.path()).is_empty()
+    });
+}
+
+#[test]
 fn an_engine_that_cannot_start_says_so_at_once() {
     if !peer::root() {
         return;

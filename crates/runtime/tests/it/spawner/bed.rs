@@ -42,6 +42,7 @@ pub fn start_spawner() -> Handle {
     Handle::start(SpawnerConfig {
         program,
         args: Vec::new(),
+        open_files: None,
     })
     .unwrap()
 }
