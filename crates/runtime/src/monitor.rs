@@ -142,6 +142,11 @@ struct Place {
 pub(crate) fn settle() {
     // Its parent is the spawner, which may be killed by its group; a forked process leads none.
     let _ = rustix::process::setsid();
+    take_name();
+}
+
+/// What it is called by `ps`.
+pub(crate) fn take_name() {
     let _ = rustix::thread::set_name(c"weft-mon");
 }
 

@@ -90,10 +90,12 @@ impl Order {
             Order::Told(socket) => socket,
         };
         launch::rehearse(typical());
+        let _ = rustix::thread::set_name(c"weft-waits");
         fd::send(&socket, &[THERE], &[]).ok()?;
         let mut buffer = vec![0; 1 + wire::INLINE_MAX];
         let (count, fds) = fd::receive(&socket, &mut buffer).ok()?;
         drop(socket);
+        monitor::take_name();
         let unpacked = wire::unpack(&buffer[..count], fds)?;
         match take(&unpacked.request, unpacked.fds) {
             Ok((Request::Run(request), fds)) => Some((Task::Run(request), fds, unpacked.reply)),

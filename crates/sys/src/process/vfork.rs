@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn it_is_refused_beside_other_threads() {
-        let (stop, waits) = std::sync::mpsc::channel::<()>();
+        let (stop, waits) = std::sync::mpsc::sync_channel::<()>(1);
         let other = std::thread::spawn(move || waits.recv());
         let mut ran = false;
         let refused = vfork(&CloneRequest::default(), || ran = true).unwrap_err();

@@ -2,7 +2,7 @@
 //! or that it ended, and whatever was there is gone after `rm`.
 //!
 //! ```text
-//!  spawner ──fork──▶ monitor ──clone──▶ init
+//!  spawner ──fork──▶ monitor ──clone──▶ init        (or: a monitor that waits ──clone──▶ init)
 //!  └── strace -f kills who gets to      └── born into a frozen cgroup, where strace finds it
 //!      its n-th call first                  before it has made any call
 //! ```
@@ -52,8 +52,17 @@ impl Attempt<'_> {
         let _ = fs::remove_file(&log);
         let (strace, ran) = match self.victim {
             Victim::Init => self.start_frozen(&log),
-            _ => {
-                let strace = self.strace(self.weft.spawner_pid().as_raw_nonzero().get(), &log);
+            Victim::SpawnerOrMonitor => {
+                // Whom the daemon asks first is dead: the spawner has to fork.
+                self.waiting().into_iter().for_each(end);
+                let strace = self.strace(&[self.spawner()], &log);
+                (strace, self.weft.weft(&["start", "step"]))
+            }
+            Victim::Monitor => {
+                let waiting = within(SOON, "monitors wait", || {
+                    Some(self.waiting()).filter(|waiting| !waiting.is_empty())
+                });
+                let strace = self.strace(&waiting, &log);
                 (strace, self.weft.weft(&["start", "step"]))
             }
         };
@@ -70,6 +79,17 @@ impl Attempt<'_> {
         (killed, pids.collect())
     }
 
+    fn spawner(&self) -> i32 {
+        self.weft.spawner_pid().as_raw_nonzero().get()
+    }
+
+    /// The monitors that are there before anybody is started.
+    fn waiting(&self) -> Vec<i32> {
+        let children = children(self.weft.spawner_pid());
+        let pids = children.iter().map(|child| child.as_raw_nonzero().get());
+        pids.filter(|pid| waits(*pid)).collect()
+    }
+
     /// As long as the instance's cgroup is frozen, init is born but does nothing.
     fn start_frozen(&self, log: &std::path::Path) -> (Background, Ran) {
         let group = self.group();
@@ -84,7 +104,7 @@ impl Attempt<'_> {
                     pids.lines().next()?.parse::<i32>().ok()
                 })
         });
-        let strace = self.strace(init, log);
+        let strace = self.strace(&[init], log);
         fs::write(group.join("cgroup.freeze"), "0").unwrap();
         (strace, client.finish(SOON))
     }
@@ -94,23 +114,36 @@ impl Attempt<'_> {
         root.join(self.weft.instance())
     }
 
-    fn strace(&self, pid: i32, log: &std::path::Path) -> Background {
+    fn strace(&self, pids: &[i32], log: &std::path::Path) -> Background {
         let calls = match self.victim {
             Victim::Monitor => OF_SPAWNER,
             _ => "all",
         };
         let mut strace = Command::new("strace");
         strace.arg("-f").arg("-o").arg(log);
-        strace.args(["-p", &pid.to_string()]);
+        for pid in pids {
+            strace.args(["-p", &pid.to_string()]);
+        }
         strace.args(["-e", &format!("trace={calls}")]);
         let when = self.call;
         strace.args(["-e", &format!("inject={calls}:signal=KILL:when={when}")]);
         let strace = Background::start(strace);
         until(SOON, "strace has attached", || {
-            strace.stderr().contains("attached")
+            strace.stderr().matches("attached").count() == pids.len()
         });
         strace
     }
+}
+
+/// Whether it is a monitor that was not told yet what to run.
+fn waits(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "weft-waits\n")
+}
+
+fn end(pid: i32) {
+    let process = rustix::process::Pid::from_raw(pid).expect("a child's number");
+    let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+    until(SOON, "it is dead", || !alive(pid));
 }
 
 /// Whether monitors and init have gone: those seen, and any other of the spawner's children.
@@ -121,8 +154,10 @@ fn nobody_is_left(weft: &Weft, seen: &[i32]) -> bool {
             .iter()
             .any(|child| child.as_raw_nonzero().get() == *pid)
     };
-    let seen = seen.iter().any(|pid| alive(*pid) && !spawner(pid));
-    !seen && daemon.iter().all(|child| children(*child).is_empty())
+    let gone = |pid: i32| !alive(pid) || waits(pid);
+    let below = daemon.iter().flat_map(|child| children(*child));
+    seen.iter().all(|pid| gone(*pid) || spawner(pid))
+        && below.map(|pid| pid.as_raw_nonzero().get()).all(gone)
 }
 
 /// Kills at call 1, 2, 3 … (or some of them) until a launch gets through.
@@ -152,8 +187,8 @@ fn at_every_call(victim: Victim) {
             "sleep",
             "3600",
         ]);
-        if matches!(victim, Victim::SpawnerOrMonitor) {
-            // Who has lost the spawner gets another with the next container.
+        if !matches!(victim, Victim::Init) {
+            // Who has lost the spawner gets another with the next container, and monitors that wait.
             weft.weft(&["run", "--rm", "--network", "none", "busybox", "true"])
                 .code(0);
         }
