@@ -14,6 +14,9 @@ use crate::request::{Filters, Request};
 use crate::stream::Bytestream;
 use crate::transport::{Client, Upload};
 
+/// In the answer of an engine that has started the container as it was asked to.
+const STARTED: &str = "weft-started";
+
 /// What `list_containers` shows.
 #[derive(Debug, Clone, Default)]
 pub struct ListContainers {
@@ -156,6 +159,24 @@ impl Client {
     ) -> Result<Bytestream, ClientError> {
         self.stream(post(id, "wait").query("condition", condition.as_str()))
             .await
+    }
+
+    /// As [`Self::wait_stream`], and starts the container once somebody, this client most likely, has
+    /// attached to it: once this returns it runs.
+    pub async fn start_attached(
+        &self,
+        id: &str,
+        condition: WaitCondition,
+    ) -> Result<Bytestream, ClientError> {
+        let request = Request::post(format!("start container {id}"), &["containers", id, "wait"])
+            .query("condition", condition.as_str())
+            .query("start", "attached");
+        let (head, waiting) = self.stream_with_head(request).await?;
+        if !head.headers.contains_key(STARTED) {
+            // An engine that does not know this.
+            self.start_container(id, None).await?;
+        }
+        Ok(waiting)
     }
 
     /// Removes a container.

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use crate::container::AttachOptions;
 use crate::container::handle::Container;
 use crate::container::record::Status;
+use crate::container::{AttachOptions, Outcome};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::session::{Attached, Recorded};
 
 /// How long a monitor that listens no longer may take until its container's end is known.
 const END_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a start waits for the session it was asked to wait for.
+const SESSION_WAIT: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// A session with the container's streams; before a start, it begins with that start.
@@ -53,6 +56,22 @@ impl Engine {
         }?;
         self.emit(&container, "attach", &[]);
         Ok(session.ends_after(recorded))
+    }
+
+    /// Starts a container as soon as a session waits for that: attaching and starting can be asked for
+    /// at once, and nothing of the output is missed.
+    ///
+    /// # Errors
+    /// Nobody attaches; those of [`Engine::start`].
+    pub async fn start_attached(&self, reference: &str) -> Result<Outcome> {
+        let container = self.find(reference)?;
+        let attached = tokio::time::timeout(SESSION_WAIT, container.attached());
+        attached.await.map_err(|_| {
+            EngineError::conflict(format!(
+                "container {reference} was not started: nobody has attached to it"
+            ))
+        })?;
+        self.start(&container.id).await
     }
 
     /// A client has left its session by the detach keys.

@@ -4,10 +4,12 @@
 //!   create ── 404 ──▶ pull ──▶ create
 //!     │ detached: start, print the id
 //!     ▼
-//!   attach ─ wait ─ start ─▶ pump streams, pass signals on ─▶ exit code of the workload
+//!   attach, and wait for the end with start=attached ─▶ pump streams, pass signals on ─▶ exit code
 //! ```
-//! Attaching and waiting come before starting, so that nothing of a short life is missed.
+//! The engine starts the container when this client is attached and the wait has begun, so that
+//! nothing of a short life is missed.
 
+use futures_util::TryFutureExt as _;
 use weft_api::docker::WaitResponse;
 use weft_client::{Attach, Client, ClientError, RemoveContainer, WaitCondition};
 
@@ -99,27 +101,28 @@ impl Args {
         };
         if session.is_explaining() {
             let _ = engine.attach_container(id, &attach).await;
-            let _ = engine.wait_stream(id, condition).await;
-            engine.start_container(id, None).await?;
+            let _ = engine.start_attached(id, condition).await;
             return Ok(0);
         }
-        let (duplex, waiting) = tokio::try_join!(
-            engine.attach_container(id, &attach),
-            engine.wait_stream(id, condition),
-        )
-        .map_err(|error| engine_failure(error.into()))?;
         let tty = self.flags.process.tty;
         let stage = super::attach::Stage::enter(tty, stdin, self.signals.sig_proxy)?;
-        if let Err(error) = engine.start_container(id, None).await {
-            drop(stage);
-            return Err(self.not_started(engine, id, error).await);
-        }
+        let begun = tokio::try_join!(
+            engine.attach_container(id, &attach).map_err(Begin::Attach),
+            engine.start_attached(id, condition).map_err(Begin::Start),
+        );
+        let (duplex, mut waiting) = match begun {
+            Ok(begun) => begun,
+            Err(Begin::Attach(error)) => return Err(engine_failure(error.into())),
+            Err(Begin::Start(error)) => {
+                drop(stage);
+                return Err(self.not_started(engine, id, error).await);
+            }
+        };
         let streams = Streams {
             stdin,
             tty,
             detach_keys: (tty && stdin).then_some(keys),
         };
-        let mut waiting = waiting;
         let ended = super::attach::stay(engine, id, duplex, streams, stage, async {
             let answer: WaitResponse = waiting.json().await?;
             exit_code(&answer)
@@ -142,6 +145,12 @@ impl Args {
         }
         start_failure(error.into())
     }
+}
+
+/// What of the beginning failed.
+enum Begin {
+    Attach(ClientError),
+    Start(ClientError),
 }
 
 /// The workload's exit code in the answer to a wait.

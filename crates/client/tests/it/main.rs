@@ -262,6 +262,29 @@ fn waiting_begins_when_the_head_has_come() {
 }
 
 #[test]
+fn an_engine_that_cannot_start_what_is_attached_is_asked_to_start_it() {
+    block_on(async {
+        for (header, asked) in [("Weft-Started: true\r\n", 1), ("", 2)] {
+            let body = "{\"StatusCode\":7}\n";
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\n{header}Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let script = Script::new(&[&answer, "HTTP/1.1 204 No Content\r\n\r\n"]);
+            let client = Client::new(script.path());
+            let started = client.start_attached("a", WaitCondition::NextExit);
+            let mut wait = started.await.unwrap();
+            let answer: weft_api::docker::WaitResponse = wait.json().await.unwrap();
+            assert_eq!(answer.status_code, 7);
+            let requests = script.requests();
+            assert!(requests[0].contains("condition=next-exit&start=attached "));
+            assert_eq!(requests.len(), asked);
+            assert!(asked == 1 || requests[1].starts_with("POST /containers/a/start "));
+        }
+    });
+}
+
+#[test]
 fn explaining_sends_nothing() {
     block_on(async {
         let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));

@@ -46,6 +46,8 @@ pub(crate) struct Container {
     progress: watch::Sender<Progress>,
     /// Monitor ends of sessions that attached before the start.
     pending: Mutex<Vec<OwnedFd>>,
+    /// Told when there is one more of those.
+    more_pending: Notify,
     /// Its init, while it runs.
     pub pidfd: Mutex<Option<OwnedFd>>,
     /// Ends the wait of a restart by policy.
@@ -74,6 +76,7 @@ impl Container {
             })
             .0,
             pending: Mutex::new(Vec::new()),
+            more_pending: Notify::new(),
             pidfd: Mutex::new(None),
             cancel_restart: Notify::new(),
             copies: Copies::default(),
@@ -142,7 +145,18 @@ impl Container {
             return false;
         }
         pending.push(session);
+        self.more_pending.notify_waiters();
         true
+    }
+
+    /// Comes back when a session waits for the next start, or it is up already.
+    pub async fn attached(&self) {
+        let mut more = std::pin::pin!(self.more_pending.notified());
+        more.as_mut().enable();
+        let waited_for = !self.pending.lock().expect("no holder panics").is_empty();
+        if !waited_for && !self.state().status.is_up() {
+            more.await;
+        }
     }
 
     pub fn take_pending(&self) -> Vec<OwnedFd> {

@@ -106,6 +106,14 @@ fn wrong_queries_are_named() {
         400,
         "tired",
     );
+    refused(
+        &weft,
+        "POST",
+        "/containers/x/wait?start=now",
+        "",
+        400,
+        "'now'",
+    );
     refused(&weft, "POST", "/images/create", "", 400, "'fromImage'");
     refused(
         &weft,

@@ -95,6 +95,16 @@ fn attach_to_what_has_just_ended_is_a_conflict() {
 }
 
 #[test]
+fn a_start_that_is_to_wait_for_a_client_does_not_go_without() {
+    let Some(weft) = weft() else { return };
+    weft.ok(&["create", "--name", "one", "busybox", "true"]);
+    let answer = weft.api("POST", "/containers/one/wait?start=attached", "");
+    assert_eq!(answer.status, 409, "{answer:?}");
+    assert!(answer.body.contains("nobody has attached"), "{answer:?}");
+    assert_eq!(weft.inspect("one")["State"]["Status"], "created");
+}
+
+#[test]
 fn attach_to_what_is_paused_is_a_conflict() {
     let Some(weft) = weft() else { return };
     idle(&weft, "one");
