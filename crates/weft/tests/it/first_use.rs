@@ -1,5 +1,6 @@
 //! What a new user does first: the demo, and a command that starts the engine by itself.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,15 +24,32 @@ fn the_demo_runs_and_cleans_up() {
     }
 }
 
+fn scratch() -> tempfile::TempDir {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("weft-first").tempdir().unwrap()
+}
+
+/// The pid of the engine that serves `run`.
+fn engine_of(run: &Path) -> i32 {
+    let pid = std::fs::read_to_string(run.join("engine.pid-lock")).unwrap();
+    pid.trim().parse().unwrap()
+}
+
+/// Ends the engine `pid`, which has everything in `dir`.
+fn stop(pid: i32, dir: &Path) {
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    until(SOON, "the engine ends", || !engine::alive(pid));
+    until(SOON, "nothing is left", || {
+        leftovers::processes(dir).is_empty()
+    });
+}
+
 #[test]
 fn the_engine_starts_by_itself() {
     if !peer::root() {
         return;
     }
-    let dir = tempfile::Builder::new()
-        .prefix("weft-first")
-        .tempdir()
-        .unwrap();
+    let dir = scratch();
     let (data, run) = (dir.path().join("data"), dir.path().join("run"));
     let weft = |args: &[&str]| {
         let mut weft = Command::new(WEFT);
@@ -43,21 +61,11 @@ fn the_engine_starts_by_itself() {
         command::run(weft, b"", command::LIMIT)
     };
     assert!(weft(&["ps"]).ok().starts_with("CONTAINER ID"));
-    let pid = std::fs::read_to_string(run.join("engine.pid-lock")).unwrap();
-    let pid: i32 = pid.trim().parse().unwrap();
+    let pid = engine_of(&run);
     // A second command uses the same engine.
     weft(&["images"]).ok();
-    assert_eq!(
-        std::fs::read_to_string(run.join("engine.pid-lock"))
-            .unwrap()
-            .trim(),
-        pid.to_string()
-    );
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
-    until(SOON, "the engine ends", || !engine::alive(pid));
-    until(SOON, "nothing is left", || {
-        leftovers::processes(dir.path()).is_empty()
-    });
+    assert_eq!(engine_of(&run), pid);
+    stop(pid, dir.path());
 }
 
 #[test]
@@ -65,10 +73,7 @@ fn the_engine_may_open_more_files_than_its_shell_and_containers_may_not() {
     if !peer::root() {
         return;
     }
-    let dir = tempfile::Builder::new()
-        .prefix("weft-first")
-        .tempdir()
-        .unwrap();
+    let dir = scratch();
     let run = dir.path().join("run");
     let weft = |script: &str| {
         let mut shell = Command::new("sh");
@@ -76,8 +81,7 @@ fn the_engine_may_open_more_files_than_its_shell_and_containers_may_not() {
         command::run(shell, b"", command::LIMIT)
     };
     weft("weft ps").ok();
-    let pid = std::fs::read_to_string(run.join("engine.pid-lock")).unwrap();
-    let pid: i32 = pid.trim().parse().unwrap();
+    let pid = engine_of(&run);
     let limits = |pid: i32| {
         let text = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
         let line = text.lines().find(|line| line.starts_with("Max open files"));
@@ -96,11 +100,7 @@ fn the_engine_may_open_more_files_than_its_shell_and_containers_may_not() {
     let inside =
         weft("weft run --rm --network none busybox /busybox sh -c 'ulimit -Sn; ulimit -Hn'");
     assert_eq!(inside.ok(), format!("300\n{hard}"));
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
-    until(SOON, "the engine ends", || !engine::alive(pid));
-    until(SOON, "nothing is left", || {
-        leftovers::processes(dir.path()).is_empty()
-    });
+    stop(pid, dir.path());
 }
 
 #[test]
@@ -108,10 +108,7 @@ fn an_engine_that_cannot_start_says_so_at_once() {
     if !peer::root() {
         return;
     }
-    let dir = tempfile::Builder::new()
-        .prefix("weft-first")
-        .tempdir()
-        .unwrap();
+    let dir = scratch();
     let run = dir.path().join("run");
     std::fs::create_dir(&run).unwrap();
     // The socket of an engine that was killed, and data no engine can use.
