@@ -108,7 +108,7 @@ impl Engine {
     }
 
     /// Undoes a connect that never answered, and learns what a disconnect changed before it was
-    /// cut short.
+    /// cut short; finishes a renaming.
     async fn adopt_networks(&self, container: &Arc<Container>) {
         let id = container.id.clone();
         let mut records = container.with(|r| r.attachments.clone());
@@ -131,6 +131,9 @@ impl Engine {
             && let Err(error) = self.save(container, |r| r.attachments = records)
         {
             tracing::warn!(id = %container.id, %error, "its networks could not be recorded");
+        }
+        if let Err(error) = self.name_on_networks(container).await {
+            tracing::warn!(id = %container.id, %error, "a renaming could not be finished");
         }
     }
 

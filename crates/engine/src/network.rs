@@ -15,8 +15,10 @@ use crate::error::{EngineError, ErrorCode, Result};
 use crate::namespaces::Namespaces;
 use crate::spec::{NetworkAttach, NetworkMode, Protocol, Resolved, Spec};
 
+mod names;
 mod objects;
 
+pub(crate) use names::rename_in;
 pub use objects::NetworkView;
 
 impl Engine {
@@ -232,13 +234,6 @@ impl Engine {
                 let what = format!("read the hardware address of container {}", record.name);
                 EngineError::caused(ErrorCode::Invalid, what, e)
             })?;
-        let mut names = vec![record.name.clone()];
-        let others = attach.aliases.iter().map(String::as_str);
-        for name in others.chain([&record.id[..12], &record.resolved.hostname]) {
-            if !names.iter().any(|n| n == name) {
-                names.push(name.to_owned());
-            }
-        }
         let network = match attach.network.as_str() {
             "" | "default" => DEFAULT_NETWORK,
             name => name,
@@ -247,7 +242,7 @@ impl Engine {
             container: &record.id,
             network,
             netns,
-            names,
+            names: names::of(record, &attach.aliases),
             ip: attach.ip.map(IpAddr::V4),
             mac,
             ports: match publish {

@@ -140,13 +140,17 @@ impl Engine {
             ));
         }
         self.inner.containers.reserve(new_name, &container.id)?;
-        if let Err(error) = self.save(&container, |r| r.name = new_name.to_owned()) {
+        let saved = self.save(&container, |r| {
+            r.name = new_name.to_owned();
+            crate::network::rename_in(r);
+        });
+        if let Err(error) = saved {
             self.inner.containers.release_name(new_name);
             return Err(error);
         }
         self.inner.containers.release_name(&old_name);
         self.emit(&container, "rename", &[("oldName", old_name)]);
-        Ok(())
+        self.name_on_networks(&container).await
     }
 
     /// How a container ends. The future does not borrow the engine: faces send their headers first.

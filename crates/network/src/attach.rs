@@ -153,6 +153,35 @@ impl Host {
         Ok(())
     }
 
+    /// Calls a container by other names on one of its networks from now on; one it is not on is
+    /// none's business.
+    ///
+    /// # Errors
+    /// When it cannot be recorded; then the old names stay.
+    pub fn set_names(
+        &self,
+        container: &str,
+        network: &str,
+        names: Vec<String>,
+    ) -> Result<(), RecordError> {
+        let mut state = self.state();
+        let key = (container.to_owned(), network.to_owned());
+        let Some(endpoint) = state.endpoints.get_mut(&key) else {
+            return Ok(());
+        };
+        let mut old = endpoint.attachment.clone();
+        if old.names == names {
+            return Ok(());
+        }
+        endpoint.attachment.names = names;
+        if let Err(error) = self.store().save_endpoint(&EndpointRecord::new(endpoint)) {
+            std::mem::swap(&mut endpoint.attachment, &mut old);
+            return Err(error);
+        }
+        self.directory().replace(&old, &endpoint.attachment);
+        Ok(())
+    }
+
     fn reserve(&self, attach: &Attach<'_>) -> Result<Reserved, AttachError> {
         let mut state = self.state();
         let network = state

@@ -23,6 +23,40 @@ struct Zone {
     upstreams: HashMap<Ipv4Addr, Vec<IpAddr>>,
 }
 
+impl Zone {
+    fn add(&mut self, attachment: &Attachment) {
+        for name in &attachment.names {
+            let addresses = self.names.entry(name.to_ascii_lowercase()).or_default();
+            if !addresses.contains(&attachment.address) {
+                addresses.push(attachment.address);
+            }
+        }
+        if let Some(first) = attachment.names.first() {
+            let name = first.to_ascii_lowercase();
+            self.addresses.insert(attachment.address, name);
+        }
+        self.upstreams.remove(&attachment.address);
+        if !attachment.upstreams.is_empty() {
+            let upstreams = attachment.upstreams.clone();
+            self.upstreams.insert(attachment.address, upstreams);
+        }
+    }
+
+    fn remove(&mut self, attachment: &Attachment) {
+        for name in &attachment.names {
+            let name = name.to_ascii_lowercase();
+            if let Some(addresses) = self.names.get_mut(&name) {
+                addresses.retain(|address| *address != attachment.address);
+                if addresses.is_empty() {
+                    self.names.remove(&name);
+                }
+            }
+        }
+        self.addresses.remove(&attachment.address);
+        self.upstreams.remove(&attachment.address);
+    }
+}
+
 /// Where queries of a network arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -69,43 +103,23 @@ impl Directory {
     }
 
     pub(crate) fn add(&self, attachment: &Attachment) {
-        let mut zones = self.lock();
-        let Some(zone) = zones.get_mut(&attachment.network_id) else {
-            return;
-        };
-        for name in &attachment.names {
-            let addresses = zone.names.entry(name.to_ascii_lowercase()).or_default();
-            if !addresses.contains(&attachment.address) {
-                addresses.push(attachment.address);
-            }
-        }
-        if let Some(first) = attachment.names.first() {
-            let name = first.to_ascii_lowercase();
-            zone.addresses.insert(attachment.address, name);
-        }
-        zone.upstreams.remove(&attachment.address);
-        if !attachment.upstreams.is_empty() {
-            let upstreams = attachment.upstreams.clone();
-            zone.upstreams.insert(attachment.address, upstreams);
+        if let Some(zone) = self.lock().get_mut(&attachment.network_id) {
+            zone.add(attachment);
         }
     }
 
     pub(crate) fn remove(&self, attachment: &Attachment) {
-        let mut zones = self.lock();
-        let Some(zone) = zones.get_mut(&attachment.network_id) else {
-            return;
-        };
-        for name in &attachment.names {
-            let name = name.to_ascii_lowercase();
-            if let Some(addresses) = zone.names.get_mut(&name) {
-                addresses.retain(|address| *address != attachment.address);
-                if addresses.is_empty() {
-                    zone.names.remove(&name);
-                }
-            }
+        if let Some(zone) = self.lock().get_mut(&attachment.network_id) {
+            zone.remove(attachment);
         }
-        zone.addresses.remove(&attachment.address);
-        zone.upstreams.remove(&attachment.address);
+    }
+
+    /// Nobody finds a name missing that both have.
+    pub(crate) fn replace(&self, old: &Attachment, new: &Attachment) {
+        if let Some(zone) = self.lock().get_mut(&new.network_id) {
+            zone.remove(old);
+            zone.add(new);
+        }
     }
 
     /// The addresses of a name, the first one another at each call; `None` when it is unknown.

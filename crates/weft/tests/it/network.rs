@@ -156,6 +156,37 @@ fn user_networks_know_names_and_are_apart() {
 }
 
 #[test]
+fn a_renamed_container_is_found_by_its_new_name_at_once() {
+    let Some(mut weft) = weft() else { return };
+    weft.ok(&["network", "create", "red"]);
+    for (name, alias) in [("one", "also"), ("other", "another")] {
+        let who = ["run", "--detach", "--name", name, "--network-alias", alias];
+        weft.ok(&[&who[..], &["--network", "red", "busybox", "sleep", "3600"]].concat());
+    }
+    let one = address(&weft, "one", "red");
+    weft.ok(&["rename", "one", "two"]);
+    let finds = |weft: &Weft, name: &str| {
+        let asked = weft.weft(&["exec", "other", "nslookup", name]);
+        asked.code == 0 && asked.stdout.contains(&one)
+    };
+    let id = weft.inspect("two")["Id"].as_str().unwrap()[..12].to_owned();
+    for name in ["two", "also", &id] {
+        assert!(finds(&weft, name), "{name}");
+    }
+    assert!(!finds(&weft, "one"));
+    let networks = &weft.inspect("two")["NetworkSettings"]["Networks"];
+    let known = networks["red"]["DNSNames"].as_array().unwrap().clone();
+    assert!(known.contains(&Value::from("two")), "{known:?}");
+    assert!(!known.contains(&Value::from("one")), "{known:?}");
+
+    // Nor does the next engine know it by the name it had.
+    weft.kill_daemon();
+    weft.start_daemon();
+    assert!(finds(&weft, "two"));
+    assert!(!finds(&weft, "one"));
+}
+
+#[test]
 fn a_container_cannot_answer_for_another() {
     let Some(mut weft) = weft() else { return };
     idle(&weft, "victim");
