@@ -19,12 +19,14 @@ use weft_image::Snapshotter;
 use weft_stdx::clock;
 
 use crate::container::handle::{self, Container};
-use crate::container::record::Status;
+use crate::container::record::{AttachmentRecord, Status};
 use crate::container::{AttachOptions, RemoveOptions};
 use crate::engine::Engine;
+use crate::error::Result;
 use crate::paths::remove_tree;
 use crate::process;
 use crate::session::Attached;
+use crate::spec::NetworkMode;
 
 impl Engine {
     pub(crate) async fn adopt_all(&self) {
@@ -128,13 +130,26 @@ impl Engine {
             .await;
         crate::network::follow(&mut records, &there);
         if container.with(|r| r.attachments != records)
-            && let Err(error) = self.save(container, |r| r.attachments = records)
+            && let Err(error) = self.save_networks(container, records)
         {
             tracing::warn!(id = %container.id, %error, "its networks could not be recorded");
         }
         if let Err(error) = self.name_on_networks(container).await {
             tracing::warn!(id = %container.id, %error, "a renaming could not be finished");
         }
+    }
+
+    /// What a running container is not on any more, it is not to be put on again.
+    fn save_networks(&self, container: &Container, there: Vec<AttachmentRecord>) -> Result<()> {
+        let mut asked = container.with(|r| r.spec.network.clone());
+        if let NetworkMode::Networks(list) = &mut asked {
+            let is_on = |id: &str| there.iter().any(|made| made.network_id == id);
+            list.retain(|n| self.network(&n.network).is_ok_and(|n| is_on(&n.id)));
+        }
+        self.save(container, |r| {
+            r.spec.network = asked;
+            r.attachments = there;
+        })
     }
 
     async fn remove_leftover(&self, container: &Arc<Container>) {

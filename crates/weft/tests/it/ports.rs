@@ -354,14 +354,15 @@ fn a_crash_before_the_record_follows_a_change_of_networks() {
     cut_short(&mut weft, &["network", "connect", "blue", "web"]);
     assert_eq!(networks(&weft), ["red"]);
     weft.ok(&["network", "connect", "blue", "web"]);
-    // A disconnect is not: its network is left, and the ports have moved.
+    // A disconnect is finished: its network is left, and the ports have moved.
     cut_short(&mut weft, &["network", "disconnect", "red", "web"]);
     assert_eq!(networks(&weft), ["blue"]);
     assert_eq!(port(&weft, "web", "8080"), number);
     within(SOON, "the server answers", || {
         get(&format!("127.0.0.1:{number}"))
     });
-    weft.ok(&["network", "disconnect", "red", "web"]);
+    weft.weft(&["network", "disconnect", "red", "web"])
+        .fails_saying(&["not connected", "red"]);
     weft.ok(&["network", "connect", "red", "web"]);
     assert_eq!(networks(&weft), ["blue", "red"]);
     assert_eq!(port(&weft, "web", "8080"), number);
