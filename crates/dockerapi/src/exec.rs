@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::io::AsyncWriteExt;
+use weft_api::ErrorCode;
 use weft_api::docker::{ExecConfig, ExecInspect, ExecProcessConfig, ExecStartConfig, IdResponse};
 use weft_engine::Engine;
 use weft_engine::container::{AttachOptions, ExecView};
@@ -57,8 +58,9 @@ pub async fn start(engine: Engine, mut call: Call) -> Result<Answer, ApiError> {
     let media = style.media(version);
     let attached = match engine.exec_start(&view.id, wants, size).await {
         Ok(attached) => attached,
-        // Docker tells a command that can't run on the stream; its code is in inspect.
-        Err(error) if error.exit_code.is_some() && wants_upgrade => {
+        // Docker tells on the stream why a command can't run, its code is in inspect; of any other
+        // answer its client shows the status alone.
+        Err(error) if error.code != ErrorCode::Conflict && wants_upgrade => {
             let line = Bytes::from(format!("{}\r\n", ApiError::from(error).message));
             let line = if style.tty {
                 line

@@ -107,6 +107,12 @@ fn the_life_of_a_container() {
         "1"
     );
     docker.ran(&["exec", "one", "sh", "-c", "exit 9"]).code(9);
+    for mistake in [["--workdir", "/no/such/dir"], ["--user", "nobody-here"]] {
+        docker
+            .ran(&["exec", mistake[0], mistake[1], "one", "true"])
+            .code(126)
+            .fails_saying(&[mistake[1]]);
+    }
     assert!(docker.ok(&["top", "one"]).contains("sleep"));
     assert!(docker.ok(&["stats", "--no-stream", "one"]).contains("one"));
     docker.ok(&["pause", "one"]);
