@@ -33,8 +33,8 @@ impl Engine {
         let volumes: Vec<String> = image.config.volumes.clone();
         mounts::complete(&mut spec, &volumes)?;
         let resolved = resolve(&spec, &defaults(&image), &id)?;
-        if matches!(spec.network, NetworkMode::Networks(_)) {
-            crate::network::check_ports(&spec, &resolved)?;
+        if let NetworkMode::Networks(list) = &spec.network {
+            self.check_ports(&spec, &resolved, list)?;
         }
         crate::oci::check(&spec, self.capability_ceiling(has_user_namespace(&spec)))?;
         let warnings = warnings(&spec);

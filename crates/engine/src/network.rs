@@ -159,7 +159,7 @@ impl Engine {
         if let NetworkMode::Networks(list) = &record.spec.network {
             let publishing = self.publishing(list);
             for (index, attach) in list.iter().enumerate().skip(made.len()) {
-                let publish = index == publishing;
+                let publish = publishing == Some(index);
                 made.push(self.attach_one(record, attach, netns.as_fd(), index, publish)?);
             }
         }
@@ -190,12 +190,32 @@ impl Engine {
             })
     }
 
-    /// Which of a container's networks gets its ports: the one that gives the default route. When
-    /// all are internal the first is asked, and refuses.
-    fn publishing(&self, list: &[NetworkAttach]) -> usize {
-        list.iter()
-            .position(|n| self.network(&n.network).is_ok_and(|n| !n.internal))
-            .unwrap_or(0)
+    /// Which of a container's networks gets its ports: the one that gives the default route. None of
+    /// internal ones: who has left the others runs without.
+    fn publishing(&self, list: &[NetworkAttach]) -> Option<usize> {
+        let leads_outside = |n: &NetworkAttach| self.network(&n.network).is_ok_and(|n| !n.internal);
+        list.iter().position(leads_outside)
+    }
+
+    /// Refuses ports that no network of a new container could publish, and more than can be found.
+    pub(crate) fn check_ports(
+        &self,
+        spec: &Spec,
+        resolved: &Resolved,
+        list: &[NetworkAttach],
+    ) -> Result<()> {
+        let ports = ports(spec, resolved);
+        if let (Some(port), Some(first)) = (ports.first(), list.first())
+            && self.publishing(list).is_none()
+        {
+            let network = self.network(&first.network)?.name;
+            return Err(EngineError::invalid(format!(
+                "cannot publish port {}/{} on network {network}: the network is internal; leave the \
+                 port out, or add a network that is not",
+                port.container_port, port.protocol
+            )));
+        }
+        check_count(&ports)
     }
 
     fn attach_one(
@@ -297,9 +317,7 @@ fn attach_failed(record: &Record, error: AttachError) -> EngineError {
 /// for that (RFC 6335 §6), so that other containers find some, too.
 const MOST_CHOSEN_PORTS: usize = 8192;
 
-/// Refuses to publish more ports than can be found for one container.
-pub(crate) fn check_ports(spec: &Spec, resolved: &Resolved) -> Result<()> {
-    let ports = ports(spec, resolved);
+fn check_count(ports: &[NetPort]) -> Result<()> {
     for protocol in [NetProtocol::Tcp, NetProtocol::Udp] {
         let chosen = |p: &&NetPort| p.protocol == protocol && p.host_port.is_none();
         let count = ports.iter().filter(chosen).count();

@@ -320,6 +320,30 @@ fn ports_move_with_the_way_out() {
 }
 
 #[test]
+fn who_is_left_with_an_internal_network_runs_without_ports() {
+    let Some(weft) = weft() else { return };
+    weft.ok(&["network", "create", "outer"]);
+    weft.ok(&["network", "create", "--internal", "inner"]);
+    let run = |name, network| {
+        let flags = ["run", "--detach", "--name", name, "--network", network];
+        let command = ["--publish", "127.0.0.1::80", "busybox", "sleep", "3600"];
+        weft.weft(&[&flags[..], &command[..]].concat())
+    };
+    run("refused", "inner").fails_saying(&["80/tcp", "inner", "is internal", "leave the port out"]);
+    assert_eq!(weft.ok(&["ps", "--all", "--quiet"]), "");
+    run("web", "outer").ok();
+    weft.ok(&["network", "connect", "inner", "web"]);
+    weft.ok(&["network", "disconnect", "outer", "web"]);
+    weft.ok(&["restart", "--time", "0", "web"]);
+    assert_eq!(weft.ok(&["port", "web"]), "");
+    weft.ok(&["network", "connect", "outer", "web"]);
+    assert!(
+        weft.ok(&["port", "web"])
+            .starts_with("80/tcp -> 127.0.0.1:")
+    );
+}
+
+#[test]
 fn a_crash_before_the_record_follows_a_change_of_networks() {
     let Some(mut weft) = weft() else { return };
     for network in ["red", "blue"] {
