@@ -103,10 +103,8 @@ pub fn block_on(future: impl Future<Output = Outcome>) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| CliError::because("start the event loop", &error))?;
-    let outcome = runtime.block_on(future);
-    // Nothing that still runs matters now.
-    runtime.shutdown_background();
-    outcome
+    // Nothing that still runs matters afterwards: it ends with the process.
+    ManuallyDrop::new(runtime).block_on(future)
 }
 
 /// Commands that are not of this crate: they are chosen before anything else is done.
@@ -191,6 +189,8 @@ pub fn run(entries: &'static [Entry], args: &[OsString], printer: Printer) -> Ou
     };
     let settings = Settings::resolve(&flags, &|name| std::env::var_os(name))?;
     let session = Session::new(settings, printer, matches.get_flag("curl"));
+    // Its connections end with the process, too.
+    let session = ManuallyDrop::new(session);
     dispatch(entries, &matches, &session)
 }
 

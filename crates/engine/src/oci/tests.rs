@@ -206,6 +206,9 @@ fn a_sysctl_of_the_host_is_refused_before_anything_is_made() {
     for (key, change) in refused {
         assert!(told(key, change).unwrap_err().contains(key), "{key}");
     }
+    for key in ["", "..", "kernel..panic"] {
+        assert!(told(key, &own).unwrap_err().contains("malformed"), "{key}");
+    }
 }
 
 #[test]

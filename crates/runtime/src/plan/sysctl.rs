@@ -29,6 +29,15 @@ pub fn read(key: &str, value: &str) -> Result<(Sysctl, Kind), SysctlError> {
     } else {
         key.replace('.', "/")
     };
+    let plain = path.split('/').all(|name| {
+        !matches!(name, "" | "." | "..")
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    });
+    if !plain || value.contains(['\0', '\n']) {
+        return Err(SysctlError::Malformed(key.to_owned()));
+    }
     let kind = match path.as_str() {
         "kernel/msgmax"
         | "kernel/msgmnb"
@@ -43,15 +52,6 @@ pub fn read(key: &str, value: &str) -> Result<(Sysctl, Kind), SysctlError> {
         path if path.starts_with("net/") => Kind::Network,
         _ => return Err(SysctlError::OfMachine(key.to_owned())),
     };
-    let plain = path.split('/').all(|name| {
-        !matches!(name, "" | "." | "..")
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-    });
-    if !plain || value.contains(['\0', '\n']) {
-        return Err(SysctlError::Malformed(key.to_owned()));
-    }
     let sysctl = Sysctl {
         path: path.into(),
         value: value.to_owned(),
