@@ -207,7 +207,7 @@ fn a_sysctl_of_the_host_is_refused_before_anything_is_made() {
         assert!(told(key, change).unwrap_err().contains(key), "{key}");
     }
     for key in ["", "..", "kernel..panic"] {
-        assert!(told(key, &own).unwrap_err().contains("malformed"), "{key}");
+        assert!(told(key, &own).unwrap_err().contains("Malformed"), "{key}");
     }
 }
 
