@@ -15,7 +15,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use weft_runtime::oci::{Bundle, CreateOptions, Fresh, OciError, Root, protect};
+use weft_runtime::launch::{Created, Running};
+use weft_runtime::oci::{Bundle, Container, CreateOptions, Fresh, OciError, Root, protect};
 
 use flags::{Cli, Command, CreateFlags, RunFlags};
 
@@ -101,9 +102,9 @@ fn create(root: &Root, flags: CreateFlags) -> Result<(), Failure> {
         (false, Some(_)) => return Err("--console-socket: the container has no terminal".into()),
         _ => {}
     }
-    let fresh = make(root, &flags, bundle, true)?;
-    if let Err(error) = hand_over(&flags.console_socket, &fresh) {
-        fresh.container.remove()?;
+    let (container, created) = make(root, &flags, bundle, true)?.ready()?;
+    if let Err(error) = hand_over(&flags.console_socket, &created) {
+        container.remove()?;
         return Err(error);
     }
     Ok(())
@@ -130,14 +131,10 @@ fn run(root: &Root, flags: RunFlags) -> Result<u8, Failure> {
         Some(process::watch_signals()?)
     };
     let fresh = make(root, &flags, bundle, false)?;
-    hand_over(&flags.console_socket, &fresh)?;
-    let Fresh { container, created } = fresh;
-    let running = match created.start() {
-        Ok(running) => running,
-        Err(error) => {
-            container.remove()?;
-            return Err(OciError::from(error).into());
-        }
+    let (container, running) = if terminal {
+        start(fresh, &flags.console_socket)?
+    } else {
+        fresh.run()?
     };
     let Some(signals) = signals else { return Ok(0) };
     let terminal = if flags.console_socket.is_some() {
@@ -150,6 +147,24 @@ fn run(root: &Root, flags: RunFlags) -> Result<u8, Failure> {
         container.remove()?;
     }
     Ok(code)
+}
+
+/// Starts it once its terminal is where it belongs.
+fn start(fresh: Fresh, socket: &Option<PathBuf>) -> Result<(Container, Running), Failure> {
+    let (container, created) = fresh.ready()?;
+    let started = match hand_over(socket, &created) {
+        Ok(()) => created
+            .start()
+            .map_err(|error| OciError::from(error).into()),
+        Err(error) => Err(error),
+    };
+    match started {
+        Ok(running) => Ok((container, running)),
+        Err(error) => {
+            container.remove()?;
+            Err(error)
+        }
+    }
 }
 
 fn open_bundle(flags: &CreateFlags) -> Result<Bundle, Failure> {
@@ -172,8 +187,8 @@ fn make(root: &Root, flags: &CreateFlags, bundle: Bundle, gate: bool) -> Result<
     Ok(root.create(&flags.id, bundle, &options)?)
 }
 
-fn hand_over(socket: &Option<PathBuf>, fresh: &Fresh) -> Result<(), Failure> {
-    match (socket, &fresh.created.terminal) {
+fn hand_over(socket: &Option<PathBuf>, created: &Created) -> Result<(), Failure> {
+    match (socket, &created.terminal) {
         (Some(path), Some(terminal)) => console::send(path, terminal),
         _ => Ok(()),
     }

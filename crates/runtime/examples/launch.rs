@@ -129,7 +129,7 @@ impl Session {
             preserve_fds: 0,
             reaper: false,
         };
-        let created = create(request, drop)?;
+        let created = create(request)?;
         let answer = json!({ "pid": created.pid });
         self.created = Some(created);
         Ok(answer)

@@ -9,10 +9,9 @@
 //!   caller (host's privileges)                │ init
 //!   ──────────────────────────────────────────┼──────────────────────────────────────────────
 //!   lower the specification, or refuse        │
-//!   make the cgroup, its limits and device    │
-//!     rules; the start program with its       │
-//!     filter; a user namespace if a new one   │
-//!     is asked for                            │
+//!   make the cgroup with its limits; the      │
+//!     start program with its filter; a user   │
+//!     namespace if a new one is asked for     │
 //!   prepare mounts, detached: overlay, binds, │
 //!     /dev with nodes, masks                  │
 //!   clone3 into cgroup and namespaces ───────►│ begins. Only if a user or pid namespace is to be
@@ -21,7 +20,10 @@
 //!      clones init as the caller's child      │ out-of-memory score, hard limits raised
 //!      and ends)                              │ not dumpable; session; other namespaces joined
 //!                                             │ root of its user namespace; own cgroup namespace
-//!   ◄─────────────────────────── Namespaces ──┤ only if there are runtime hooks
+//!   begin() returns; ready() or run():        │
+//!   device rules in force                     │
+//!   run(): Go, ahead of time ────────────────►│
+//!   ◄─────────────────────────── Namespaces ──┤ only if there are hooks before the gate
 //!   prestart and createRuntime hooks          │
 //!   Go ──────────────────────────────────────►│
 //!                                             │ mounts put in place; terminal, createContainer
@@ -30,7 +32,7 @@
 //!                                             │ limits, filter (now only without
 //!                                             │   no_new_privs), capabilities, user
 //!   ◄────────────────── Ready (+ terminal) ───┤
-//!   create() returns                          │ waits at the gate; for run() there is none
+//!   ready() returns                           │ waits at the gate: after run() it is open
 //!   ··········································│··············································
 //!   start(): Go ─────────────────────────────►│ startContainer hooks
 //!                                             │ finds the program, no_new_privs, closes
@@ -66,7 +68,7 @@ use gate::Gate;
 use step::{Failure, Step};
 
 pub(crate) use create::rehearse;
-pub use create::{create, create_behind, run};
+pub use create::{Begun, begin, create, run};
 pub use exec::exec;
 
 /// What a container is to be made of.

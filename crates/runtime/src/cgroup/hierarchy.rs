@@ -12,7 +12,6 @@ use oci_spec::runtime::LinuxResources;
 use super::directory::Directory;
 use super::limits::{self, Setting};
 use super::{Cgroup, CgroupError, Result, events, mount, path, removal};
-use crate::devices::Filter;
 
 /// The cgroup v2 tree of this machine.
 #[derive(Clone, Debug)]
@@ -42,8 +41,8 @@ impl Hierarchy {
         &self.root.path
     }
 
-    /// Makes the cgroup `path` (below the mount) with these limits and device rules, and its
-    /// parents as needed; only the controllers that the limits need are enabled on the way.
+    /// Makes the cgroup `path` (below the mount) with these limits, but no device rules
+    /// ([`crate::devices::Filter::attach`]), and its parents as needed; only the controllers that the limits need are enabled on the way.
     ///
     /// An empty cgroup that is there already is made anew, one with processes is an error. When
     /// it fails, nothing that it made is left.
@@ -53,7 +52,6 @@ impl Hierarchy {
             .into_iter()
             .filter(|setting| !setting.is_default)
             .collect();
-        let filter = Filter::of_resources(resources)?;
         require(&self.root, &settings)?;
         let mut made = Made {
             root: &self.root,
@@ -68,9 +66,6 @@ impl Hierarchy {
         settings
             .iter()
             .try_for_each(|setting| cgroup.write_setting(setting))?;
-        if let Some(filter) = filter {
-            filter.attach(cgroup.fd())?;
-        }
         made.paths.clear();
         Ok(cgroup)
     }

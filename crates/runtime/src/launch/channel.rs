@@ -80,8 +80,11 @@ impl Channel {
     pub fn receive(&self) -> io::Result<Message> {
         let mut buffer = [0_u8; LONGEST];
         let (length, fds) = match weft_sys::fd::receive(&self.0, &mut buffer) {
-            // The other side died with something of ours unread.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => (0, Vec::new()),
+            // The other side ended with something of ours unread, which is told once, and before
+            // what it said last.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                weft_sys::fd::receive(&self.0, &mut buffer)?
+            }
             other => other?,
         };
         let message = match &buffer[..length] {
@@ -125,6 +128,21 @@ mod tests {
         let failure = Failure {
             step: Step::Mount,
             object: "/proc".to_owned(),
+            errno: 1,
+        };
+        child.send(&Message::Failed(failure.clone())).unwrap();
+        drop(child);
+        assert!(matches!(parent.receive().unwrap(), Message::Failed(got) if got == failure));
+        assert!(matches!(parent.receive().unwrap(), Message::Closed));
+    }
+
+    #[test]
+    fn the_last_words_are_heard_of_who_did_not_listen() {
+        let (parent, child) = Channel::pair().unwrap();
+        parent.send(&Message::Go).unwrap();
+        let failure = Failure {
+            step: Step::Mount,
+            object: String::new(),
             errno: 1,
         };
         child.send(&Message::Failed(failure.clone())).unwrap();

@@ -6,51 +6,50 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Hooks, Spec};
 
 use weft_sys::namespace::{Kind, Kinds};
-use weft_sys::process::{Child, CloneRequest, Side, clone, exit_now, signal, vfork, wait};
+use weft_sys::process::{Child, CloneRequest, Exit, Side, clone, exit_now, signal, vfork, wait};
 
 use super::channel::{Channel, Message};
 use super::gate::Gate;
 use super::hook::{self, State};
-use super::init::{self, Init, Wait};
+use super::init::{self, Init};
 use super::program::Start;
 use super::step::{Failure, Named, Step};
 use super::{CreateRequest, Created, Join, LaunchError, Running, Stdio, identity};
-use crate::cgroup::{Cgroup, Hierarchy};
+use crate::cgroup::{Cgroup, CgroupError, Hierarchy};
+use crate::devices::Filter;
 use crate::plan::{Plan, lower};
 use crate::rootfs;
 
 /// Most descriptors a process may inherit beyond its standard streams.
 const MAX_PRESERVED: u32 = 200;
 
-/// Makes the container; its init waits at the gate. `begun` gets init's number while it prepares
-/// itself.
-pub fn create(request: CreateRequest, begun: impl FnOnce(i32)) -> Result<Created, LaunchError> {
-    launch(request, Wait::AtChannel, begun)
+/// Makes the container; its init waits at the gate.
+pub fn create(request: CreateRequest) -> Result<Created, LaunchError> {
+    begin(request, None)?.ready()
 }
 
-/// Makes the container and runs its program: init does not wait.
+/// Makes the container and runs its program.
 pub fn run(request: CreateRequest) -> Result<Running, LaunchError> {
-    launch(request, Wait::Nowhere, drop)?.running(Gate::follow)
+    begin(request, None)?.run()
 }
 
-/// As [`create`], with init waiting at `gate` (see [`super::gate::listen`]), so that the caller
-/// may end before the container is started.
-pub fn create_behind(
-    request: CreateRequest,
-    gate: OwnedFd,
-    begun: impl FnOnce(i32),
-) -> Result<Created, LaunchError> {
-    launch(request, Wait::AtSocket(gate), begun)
+/// A container whose init prepares itself meanwhile. Dropped, it is ended and reaped.
+#[derive(Debug)]
+pub struct Begun {
+    child: Newborn,
+    cgroup: Option<Holder>,
+    channel: Channel,
+    hooks: Hooks,
+    state: State,
+    spent: Vec<OwnedFd>,
 }
 
-fn launch(
-    request: CreateRequest,
-    wait: Wait,
-    begun: impl FnOnce(i32),
-) -> Result<Created, LaunchError> {
+/// Makes the container and does not wait for its init. With `gate` (see [`super::gate::listen`])
+/// init waits there, so that the caller may end before the container is started.
+pub fn begin(request: CreateRequest, gate: Option<OwnedFd>) -> Result<Begun, LaunchError> {
     let CreateRequest {
         id,
         dir,
@@ -91,34 +90,118 @@ fn launch(
         join,
         has_middle: false,
         channel: theirs,
-        wait,
+        gate,
         state: state.clone(),
         preserve_fds,
         reaper,
     };
     let child = make_process(init, new, directory)?;
-    begun(child.pid);
-    let result = accompany(&child, &ours, &hooks, &state);
-    match result {
-        Ok(terminal) => {
-            if let Some(cgroup) = cgroup {
-                cgroup.keep();
+    Ok(Begun {
+        state: State {
+            pid: child.pid,
+            ..state
+        },
+        child: Newborn(Some(child)),
+        cgroup,
+        channel: ours,
+        hooks,
+        spent,
+    })
+}
+
+impl Begun {
+    /// Init, in the caller's pid namespace.
+    pub fn pid(&self) -> i32 {
+        self.state.pid
+    }
+
+    /// Waits until init waits at the gate.
+    pub fn ready(self) -> Result<Created, LaunchError> {
+        self.accompany(false)
+    }
+
+    /// Opens the gate before init has come to it, and waits until the program runs.
+    pub fn run(self) -> Result<Running, LaunchError> {
+        self.accompany(true)?.running(Gate::follow)
+    }
+
+    fn accompany(mut self, opened: bool) -> Result<Created, LaunchError> {
+        match self.follow(opened) {
+            Ok(terminal) => Ok(self.created(terminal)),
+            Err(LaunchError::Died(told)) => {
+                let exit = self.child.end().map(|exit| format!("{exit:?}"));
+                Err(LaunchError::Died(exit.unwrap_or(told)))
             }
-            let poststart = hooks.poststart().clone().unwrap_or_default();
-            let state = State {
-                pid: child.pid,
-                ..state
-            };
-            let gate = Gate::new(ours, poststart, state);
-            Ok(Created {
-                pid: child.pid,
-                pidfd: child.pidfd,
-                terminal,
-                spent,
-                gate,
-            })
+            Err(error) => Err(error),
         }
-        Err(error) => Err(abandon(&child, error)),
+    }
+
+    /// Does the caller's part until init is ready; gives the terminal's master.
+    fn follow(&self, opened: bool) -> Result<Option<OwnedFd>, LaunchError> {
+        // The kernel takes its time to check device rules: init prepares itself meanwhile, and
+        // nothing of the container runs before it is told to go on.
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.guard()?;
+        }
+        let go = || self.channel.send(&Message::Go).named(Step::Channel, "");
+        if opened && !hook::wait_for_caller(&self.hooks) {
+            // If it is gone already, it has said why.
+            let _ = go();
+        }
+        loop {
+            match self.channel.receive().named(Step::Channel, "")? {
+                Message::Ready(terminal) => return Ok(terminal),
+                Message::Failed(failure) => return Err(failure.into()),
+                Message::Namespaces => {
+                    for hooks in [self.hooks.prestart(), self.hooks.create_runtime()] {
+                        hook::run_all(hooks.as_deref().unwrap_or_default(), &self.state)?;
+                    }
+                    go()?;
+                    if opened {
+                        go()?;
+                    }
+                }
+                Message::Closed => return Err(LaunchError::Died("without a word".to_owned())),
+                other => return Err(LaunchError::Died(format!("it said {other:?}"))),
+            }
+        }
+    }
+
+    fn created(self, terminal: Option<OwnedFd>) -> Created {
+        if let Some(cgroup) = self.cgroup {
+            cgroup.keep();
+        }
+        let poststart = self.hooks.poststart().clone().unwrap_or_default();
+        let Child { pid, pidfd } = self.child.grown();
+        Created {
+            pid,
+            pidfd,
+            terminal,
+            spent: self.spent,
+            gate: Gate::new(self.channel, poststart, self.state),
+        }
+    }
+}
+
+/// An init that got nowhere yet: ended and reaped with this.
+#[derive(Debug)]
+struct Newborn(Option<Child>);
+
+impl Newborn {
+    fn grown(mut self) -> Child {
+        self.0.take().expect("only growing and ending take it")
+    }
+
+    fn end(&mut self) -> Option<Exit> {
+        let child = self.0.take()?;
+        let _ = signal(&child.pidfd, 9);
+        wait(&child.pidfd).ok()
+    }
+}
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -145,15 +228,6 @@ fn user_namespace(join: &[Join]) -> Result<Option<OwnedFd>, Failure> {
     let user = join.iter().find(|join| join.kind == Kind::User);
     let user = user.map(|join| join.fd.as_fd().try_clone_to_owned());
     user.transpose().named(Step::Join, "user")
-}
-
-/// Ends and reaps an init that got nowhere.
-fn abandon(child: &Child, error: LaunchError) -> LaunchError {
-    let _ = signal(&child.pidfd, 9);
-    match (error, wait(&child.pidfd)) {
-        (LaunchError::Died(_), Ok(exit)) => LaunchError::Died(format!("{exit:?}")),
-        (error, _) => error,
-    }
 }
 
 fn check(plan: &Plan, stdio: &Stdio, preserve_fds: u32) -> Result<(), LaunchError> {
@@ -235,35 +309,53 @@ fn own_streams(stdio: &Stdio, plan: &Plan) -> Result<(), Failure> {
 }
 
 /// The container's cgroup, removed again unless it is kept.
-struct Holder(Option<Cgroup>);
+#[derive(Debug)]
+struct Holder {
+    cgroup: Option<Cgroup>,
+    rules: Option<Filter>,
+}
 
 impl Holder {
     fn make(plan: &Plan) -> Result<Option<Holder>, LaunchError> {
         let Some(path) = &plan.cgroup else {
             return Ok(None);
         };
+        let rules = Filter::of_resources(&plan.resources).map_err(CgroupError::from);
+        let rules = rules.map_err(LaunchError::Cgroup)?;
         let hierarchy = Hierarchy::find().map_err(LaunchError::Cgroup)?;
         let cgroup = hierarchy
             .create(path, &plan.resources)
             .map_err(LaunchError::Cgroup)?;
-        Ok(Some(Holder(Some(cgroup))))
+        Ok(Some(Holder {
+            cgroup: Some(cgroup),
+            rules,
+        }))
+    }
+
+    /// Puts the device rules in force.
+    fn guard(&self) -> Result<(), LaunchError> {
+        let Some(rules) = &self.rules else {
+            return Ok(());
+        };
+        let guarded = rules.attach(self.fd()).map_err(CgroupError::from);
+        guarded.map_err(LaunchError::Cgroup)
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
-        self.0
+        self.cgroup
             .as_ref()
             .expect("only dropping and keeping take it")
             .fd()
     }
 
     fn keep(mut self) {
-        self.0 = None;
+        self.cgroup = None;
     }
 }
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        if let Some(cgroup) = self.0.take() {
+        if let Some(cgroup) = self.cgroup.take() {
             // The error that brought us here is the one to tell.
             let _ = cgroup.remove();
         }
@@ -360,31 +452,4 @@ fn middle(init: &Init, new: Kinds) -> Result<Side, Failure> {
         sibling: true,
     };
     clone(&request).named(Step::Clone, &init.state.id)
-}
-
-/// Does the caller's part until init is ready; gives the terminal's master.
-fn accompany(
-    child: &Child,
-    channel: &Channel,
-    hooks: &oci_spec::runtime::Hooks,
-    state: &State,
-) -> Result<Option<OwnedFd>, LaunchError> {
-    loop {
-        match channel.receive().named(Step::Channel, "")? {
-            Message::Ready(terminal) => return Ok(terminal),
-            Message::Failed(failure) => return Err(failure.into()),
-            Message::Namespaces => {
-                let state = State {
-                    pid: child.pid,
-                    ..state.clone()
-                };
-                for hooks in [hooks.prestart(), hooks.create_runtime()] {
-                    hook::run_all(hooks.as_deref().unwrap_or_default(), &state)?;
-                }
-                channel.send(&Message::Go).named(Step::Channel, "")?;
-            }
-            Message::Closed => return Err(LaunchError::Died("without a word".to_owned())),
-            other => return Err(LaunchError::Died(format!("it said {other:?}"))),
-        }
-    }
 }

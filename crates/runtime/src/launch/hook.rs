@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use oci_spec::runtime::Hook;
+use oci_spec::runtime::{Hook, Hooks};
 
 /// What a hook is told (runtime-spec, runtime.md, "State").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,14 @@ pub enum HookError {
         /// What it was given.
         seconds: i64,
     },
+}
+
+/// Whether init waits for the caller before it begins: for hooks of the caller's, and so that
+/// none of its own runs before the container's device rules are in force.
+pub(super) fn wait_for_caller(hooks: &Hooks) -> bool {
+    hooks.prestart().is_some()
+        || hooks.create_runtime().is_some()
+        || hooks.create_container().is_some()
 }
 
 impl State {

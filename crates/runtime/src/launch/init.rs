@@ -31,21 +31,11 @@ pub(super) struct Init {
     /// Whether a middle process has joined them, and used the host's privileges, already.
     pub(super) has_middle: bool,
     pub(super) channel: Channel,
-    pub(super) wait: Wait,
+    /// Where it waits instead of at the channel: its maker may end.
+    pub(super) gate: Option<OwnedFd>,
     pub(super) state: State,
     pub(super) preserve_fds: u32,
     pub(super) reaper: bool,
-}
-
-/// Where init waits when all is in place but the program.
-#[derive(Debug)]
-pub(super) enum Wait {
-    /// For its maker.
-    AtChannel,
-    /// For whoever comes: its maker ends.
-    AtSocket(OwnedFd),
-    /// The program follows at once.
-    Nowhere,
 }
 
 /// Goes all the way. Failures are told to the other side of the channel.
@@ -72,7 +62,7 @@ fn go(init: Init, report: &mut Channel) -> Result<Infallible, Failure> {
         join,
         has_middle,
         channel,
-        wait,
+        gate,
         mut state,
         ..
     } = init;
@@ -113,7 +103,7 @@ fn go(init: Init, report: &mut Channel) -> Result<Infallible, Failure> {
     channel
         .send(&Message::Ready(master))
         .named(Step::Channel, "")?;
-    wait_at_gate(channel, wait, report)?;
+    wait_at_gate(channel, gate, report)?;
     let hooks = plan.hooks.start_container().as_deref().unwrap_or_default();
     run_hooks(hooks, &state.with_status("created"))?;
     let last = report
@@ -154,7 +144,7 @@ fn runtime_hooks(plan: &Plan, channel: &Channel, state: &mut State) -> Result<()
         let number = std::fs::read_link("/proc/self").named(Step::Hook, "")?;
         state.pid = number.to_string_lossy().parse().unwrap_or(0);
     }
-    if !has_runtime_hooks(plan) {
+    if !hook::wait_for_caller(&plan.hooks) {
         return Ok(());
     }
     channel
@@ -164,10 +154,6 @@ fn runtime_hooks(plan: &Plan, channel: &Channel, state: &mut State) -> Result<()
         Message::Go => Ok(()),
         _ => exit_now(1),
     }
-}
-
-pub(super) fn has_runtime_hooks(plan: &Plan) -> bool {
-    plan.hooks.prestart().is_some() || plan.hooks.create_runtime().is_some()
 }
 
 fn run_hooks(hooks: &[oci_spec::runtime::Hook], state: &State) -> Result<(), Failure> {
@@ -269,11 +255,14 @@ fn names_and_parameters(plan: &Plan, assembled: &Assembled) -> Result<(), Failur
     Ok(())
 }
 
-fn wait_at_gate(channel: Channel, wait: Wait, report: &mut Channel) -> Result<(), Failure> {
-    let channel = match wait {
-        Wait::Nowhere => return Ok(()),
-        Wait::AtChannel => channel,
-        Wait::AtSocket(listener) => {
+fn wait_at_gate(
+    channel: Channel,
+    gate: Option<OwnedFd>,
+    report: &mut Channel,
+) -> Result<(), Failure> {
+    let channel = match gate {
+        None => channel,
+        Some(listener) => {
             // The creator goes away; whoever starts the container comes by the socket.
             drop(channel);
             let socket = super::gate::accept(&listener).named(Step::Gate, "")?;
@@ -293,9 +282,7 @@ pub(super) fn kept(init: &Init) -> Vec<RawFd> {
     let mut kept: Vec<RawFd> = (3..).take(init.preserve_fds as usize).collect();
     kept.push(init.channel.as_fd().as_raw_fd());
     kept.push(init.start.as_fd().as_raw_fd());
-    if let Wait::AtSocket(listener) = &init.wait {
-        kept.push(listener.as_raw_fd());
-    }
+    kept.extend(init.gate.as_ref().map(AsRawFd::as_raw_fd));
     kept.extend(init.join.iter().map(|join| join.fd.as_raw_fd()));
     kept.extend(init.prepared.descriptors());
     if let Stdio::Fds {

@@ -13,7 +13,9 @@ use weft_stdx::file::{Durability, read_bounded, replace};
 
 use super::record::{Record, VERSION};
 use super::{Container, GATE, LARGEST_STATE, OciError, Root, STATE, file_error};
-use crate::launch::{self, CreateRequest, Created, Rootfs, Stdio, gate};
+use crate::launch::{
+    self, Begun, CreateRequest, Created, LaunchError, Rootfs, Running, Stdio, gate,
+};
 use crate::monitor::start_ticks;
 
 /// A container directory with its specification.
@@ -36,13 +38,12 @@ pub struct CreateOptions {
     pub preserve_fds: u32,
 }
 
-/// A container that was just made.
+/// A container whose init prepares itself. Dropped, it leaves nothing.
 #[derive(Debug)]
 pub struct Fresh {
-    /// As any other command finds it.
-    pub container: Container,
-    /// To start it, if it is this process that does.
-    pub created: Created,
+    begun: Begun,
+    record: Record,
+    dir: StateDir,
 }
 
 impl Bundle {
@@ -67,7 +68,7 @@ impl Bundle {
 }
 
 impl Root {
-    /// Makes the container `id`; its init waits.
+    /// Makes the container `id`, and does not wait for its init, which prepares itself.
     pub fn create(
         &self,
         id: &str,
@@ -86,21 +87,87 @@ impl Root {
             }
             other => other.map_err(file_error("make", &dir))?,
         }
-        let made = launch_in(&dir, id, bundle, options);
-        if made.is_err() {
-            // The error that brought us here is the one to tell.
-            let _ = fs::remove_dir_all(&dir);
-        }
-        made
+        let dir = StateDir(Some(dir));
+        let (begun, record) = begin(dir.path(), id, bundle, options)?;
+        let fresh = Fresh { begun, record, dir };
+        fresh.save(options)?;
+        Ok(fresh)
     }
 }
 
-fn launch_in(
+/// A container's state directory, removed again unless the container comes to be.
+#[derive(Debug)]
+struct StateDir(Option<PathBuf>);
+
+impl StateDir {
+    fn path(&self) -> &Path {
+        self.0.as_deref().unwrap_or(Path::new(""))
+    }
+
+    fn keep(mut self) -> PathBuf {
+        self.0.take().unwrap_or_default()
+    }
+}
+
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        if let Some(dir) = &self.0 {
+            // The error that brought us here is the one to tell.
+            let _ = fs::remove_dir_all(dir);
+        }
+    }
+}
+
+impl Fresh {
+    /// Whoever looks for the container finds it from now on.
+    fn save(&self, options: &CreateOptions) -> Result<(), OciError> {
+        let path = self.dir.path().join(STATE);
+        let bytes = serde_json::to_vec(&self.record).map_err(|source| OciError::Json {
+            path: path.clone(),
+            source,
+        })?;
+        replace(&path, &bytes, Durability::Process).map_err(file_error("write", &path))?;
+        match &options.pid_file {
+            Some(path) => write_pid(path, self.begun.pid()),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until all is in place but the program.
+    pub fn ready(self) -> Result<(Container, Created), OciError> {
+        self.when(Begun::ready)
+    }
+
+    /// Waits until its program runs.
+    pub fn run(self) -> Result<(Container, Running), OciError> {
+        self.when(Begun::run)
+    }
+
+    fn when<T>(
+        self,
+        wait: impl FnOnce(Begun) -> Result<T, LaunchError>,
+    ) -> Result<(Container, T), OciError> {
+        let container = Container {
+            dir: self.dir.keep(),
+            record: self.record,
+        };
+        match wait(self.begun) {
+            Ok(made) => Ok((container, made)),
+            Err(error) => {
+                // The error that brought us here is the one to tell.
+                let _ = container.remove();
+                Err(error.into())
+            }
+        }
+    }
+}
+
+fn begin(
     dir: &Path,
     id: &str,
     bundle: Bundle,
     options: &CreateOptions,
-) -> Result<Fresh, OciError> {
+) -> Result<(Begun, Record), OciError> {
     let stdio = if bundle.terminal() {
         Stdio::Terminal
     } else {
@@ -112,7 +179,7 @@ fn launch_in(
     } = bundle;
     let cgroup = own_cgroup(&mut spec, id);
     let hooks = spec.hooks().clone().unwrap_or_default();
-    let record = Record {
+    let mut record = Record {
         version: VERSION,
         id: id.to_owned(),
         oci_version: spec.version().clone(),
@@ -140,33 +207,11 @@ fn launch_in(
         preserve_fds: options.preserve_fds,
         reaper: false,
     };
-    let mut container = Container {
-        dir: dir.to_owned(),
-        record,
-    };
-    let mut saved = Ok(());
-    // Written while init prepares itself: it waits for nobody then.
-    let begun = |pid| {
-        container.record.pid = pid;
-        container.record.start_ticks = start_ticks(pid).unwrap_or(0);
-        saved = container.save();
-    };
-    let created = if options.gate {
-        launch::create_behind(request, listener(dir)?, begun)?
-    } else {
-        launch::create(request, begun)?
-    };
-    let kept = saved.and_then(|()| match &options.pid_file {
-        Some(path) => write_pid(path, created.pid),
-        None => Ok(()),
-    });
-    match kept {
-        Ok(()) => Ok(Fresh { container, created }),
-        Err(error) => {
-            container.end(&created.pidfd);
-            Err(error)
-        }
-    }
+    let gate = options.gate.then(|| listener(dir)).transpose()?;
+    let begun = launch::begin(request, gate)?;
+    record.pid = begun.pid();
+    record.start_ticks = start_ticks(begun.pid()).unwrap_or(0);
+    Ok((begun, record))
 }
 
 /// The cgroup of the specification, or one named like the container.
@@ -190,25 +235,4 @@ fn listener(dir: &Path) -> Result<OwnedFd, OciError> {
 pub(super) fn write_pid(path: &Path, pid: i32) -> Result<(), OciError> {
     replace(path, pid.to_string().as_bytes(), Durability::Process)
         .map_err(file_error("write", path))
-}
-
-impl Container {
-    fn save(&self) -> Result<(), OciError> {
-        let path = self.dir.join(STATE);
-        let bytes = serde_json::to_vec(&self.record).map_err(|source| OciError::Json {
-            path: path.clone(),
-            source,
-        })?;
-        replace(&path, &bytes, Durability::Process).map_err(file_error("write", &path))
-    }
-
-    /// Ends and reaps an init that is our own child, with its cgroup.
-    pub fn end(&self, pidfd: &OwnedFd) {
-        let _ = weft_sys::process::signal(pidfd, 9);
-        let _ = weft_sys::process::wait(pidfd);
-        if let Ok(Some(cgroup)) = self.cgroup() {
-            let _ = cgroup.kill();
-            let _ = cgroup.remove();
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::fs::{CWD, FileType, Mode};
 use serde_json::{Value, json};
 
 use crate::bed::{BASE, Bed};
@@ -259,6 +260,30 @@ fn hooks_run_in_order_with_the_state_on_their_input() {
     }
     let inside = fs::read_to_string(bed.rootfs().join("state")).unwrap();
     assert!(inside.contains("\"status\":\"created\""), "{inside}");
+}
+
+#[test]
+fn no_hook_in_the_container_runs_before_its_device_rules() {
+    let bed = |rules: Value| {
+        let mut bed = Bed::new(&["true"]);
+        // A device that everybody may open for writing, but for the rules.
+        let node = bed.dir.path().join("kmsg");
+        let (kind, mode) = (FileType::CharacterDevice, Mode::from_raw_mode(0o666));
+        rustix::fs::mknodat(CWD, &node, kind, mode, rustix::fs::makedev(1, 11)).unwrap();
+        rustix::fs::chmod(&node, mode).unwrap();
+        let script = format!("! (exec 3>> {}) 2>&-", node.display());
+        let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", script] }]);
+        bed.spec["hooks"] = json!({ "createContainer": hook });
+        bed.spec["linux"]["resources"]["devices"] = rules;
+        bed
+    };
+    let mut strict = bed(json!([]));
+    for _ in 0..10 {
+        assert_eq!(strict.run(), 0);
+    }
+    let mut open = bed(json!([{ "allow": true, "access": "rwm" }]));
+    let error = open.refusal()["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("ended with"), "{error}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ use rustix::net::{AddressFamily, SocketType};
 use serde_json::{Value, json};
 use weft_runtime::capabilities::Set;
 use weft_runtime::cgroup::{Cgroup, Hierarchy};
+use weft_runtime::devices::Filter;
 use weft_runtime::{devices, seccomp};
 use weft_sys::namespace::{Kind, Kinds};
 
@@ -175,9 +176,11 @@ impl Group {
     fn new(test: &str, resources: Value) -> Group {
         let hierarchy = Hierarchy::find().unwrap();
         let top = format!("/weft-policy-{}-{test}", std::process::id());
-        let cgroup = hierarchy
-            .create(&format!("{top}/c"), &limits(resources))
-            .unwrap();
+        let resources = limits(resources);
+        let cgroup = hierarchy.create(&format!("{top}/c"), &resources).unwrap();
+        if let Some(rules) = Filter::of_resources(&resources).unwrap() {
+            rules.attach(cgroup.fd()).unwrap();
+        }
         Group {
             hierarchy,
             cgroup,
