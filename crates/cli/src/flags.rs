@@ -12,34 +12,46 @@ pub mod network;
 pub mod ports;
 pub mod process;
 pub mod resources;
+pub mod topic;
 pub mod values;
 
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
+
+use clap::{Args as _, Command};
 use weft_api::docker::{ContainerCreateRequest, Words};
 
 use crate::error::{CliError, EXIT_ENGINE};
+use topic::{Flags, Topic as _};
 
 /// Everything that describes a new container.
 #[derive(Debug, clap::Args)]
 pub struct ContainerFlags {
     #[command(flatten)]
-    pub process: process::ProcessFlags,
+    pub process: Flags<process::ProcessFlags>,
     #[command(flatten)]
-    pub health: health::HealthFlags,
+    pub health: Flags<health::HealthFlags>,
     #[command(flatten)]
-    pub mounts: mounts::MountFlags,
+    pub mounts: Flags<mounts::MountFlags>,
     #[command(flatten)]
-    pub network: network::NetworkFlags,
+    pub network: Flags<network::NetworkFlags>,
     #[command(flatten)]
-    pub resources: resources::ResourceFlags,
+    pub resources: Flags<resources::ResourceFlags>,
     #[command(flatten)]
-    pub devices: resources::DeviceFlags,
+    pub devices: Flags<resources::DeviceFlags>,
     #[command(flatten)]
-    pub isolation: isolation::IsolationFlags,
+    pub isolation: Flags<isolation::IsolationFlags>,
     #[command(flatten)]
-    pub lifecycle: lifecycle::LifecycleFlags,
+    pub lifecycle: Flags<lifecycle::LifecycleFlags>,
+    #[command(flatten)]
+    pub image: ImageAndCommand,
+}
+
+/// What is not a flag.
+#[derive(Debug, clap::Args)]
+pub struct ImageAndCommand {
     /// Image to make the container from, and the command to run instead of the image's
     ///
     /// What follows the image belongs to the command, flags too.
@@ -48,9 +60,28 @@ pub struct ContainerFlags {
 }
 
 impl ContainerFlags {
+    /// Adds what `words` may ask for.
+    pub fn define(command: Command, words: &[OsString]) -> Command {
+        let topics = [
+            process::ProcessFlags::define,
+            health::HealthFlags::define,
+            mounts::MountFlags::define,
+            network::NetworkFlags::define,
+            resources::ResourceFlags::define,
+            resources::DeviceFlags::define,
+            isolation::IsolationFlags::define,
+            lifecycle::LifecycleFlags::define,
+        ];
+        let command = ImageAndCommand::augment_args(command);
+        topics
+            .iter()
+            .fold(command, |command, define| define(command, words))
+    }
+
     /// The create request; `detach` is `run`'s.
     pub fn lower(&self, detach: bool) -> Result<ContainerCreateRequest, CliError> {
         let (image, command) = self
+            .image
             .image_and_command
             .split_first()
             .expect("clap demands an image");

@@ -5,8 +5,8 @@
 //!                 │ no, or that fails, or help                       ▲
 //!                 └──────────▶ whole tree (suggestions, help) ───────┘
 //! ```
-//! Definitions of flags are built for the chosen command only: starting fast is what `weft run` is
-//! measured by. What the commands do is in `commands`.
+//! Definitions of flags are built for the chosen command only, and for `run` only the topics that
+//! occur: starting fast is what it is measured by. What the commands do is in `commands`.
 
 use std::ffi::OsString;
 use std::mem::ManuallyDrop;
@@ -32,6 +32,8 @@ pub struct Entry {
     pub about: &'static str,
     /// Adds flags, arguments or further commands.
     pub define: fn(Command) -> Command,
+    /// The same for those with very many: adds at least what the words given ask for.
+    pub quick: Option<fn(Command, &[OsString]) -> Command>,
     /// What it is.
     pub kind: Kind,
 }
@@ -68,6 +70,7 @@ macro_rules! verb {
                 let command = <$args as clap::Args>::augment_args(command).about($about);
                 $crate::tree::with_any_values(command)
             },
+            quick: None,
             kind: $crate::tree::Kind::Verb(|matches, session| {
                 let args = <$args as clap::FromArgMatches>::from_arg_matches(matches)
                     .map_err(|error| $crate::error::from_clap(&error, concat!("weft ", $name)))?;
@@ -91,6 +94,7 @@ macro_rules! noun {
                     .arg_required_else_help(true);
                 $crate::tree::add(command, $entries)
             },
+            quick: None,
             kind: $crate::tree::Kind::Noun($entries),
         }
     };
@@ -221,8 +225,15 @@ pub fn parse(entries: &'static [Entry], args: &[OsString]) -> Result<ArgMatches,
         }
     });
     if let Some(entry) = first {
+        let command = match entry.quick {
+            Some(quick) => {
+                let command = quick(Command::new(entry.name), args);
+                root(&[]).subcommand(with_any_values(command))
+            }
+            None => root(std::slice::from_ref(entry)),
+        };
         // To take a hundred flags apart again takes as long as to parse them.
-        let mut command = ManuallyDrop::new(root(std::slice::from_ref(entry)));
+        let mut command = ManuallyDrop::new(command);
         if let Ok(matches) = command.try_get_matches_from_mut(argv()) {
             return Ok(matches);
         }
@@ -314,8 +325,10 @@ fn command_name(args: &[OsString]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches as _;
+
     use super::*;
-    use crate::commands::ENTRIES;
+    use crate::commands::{ENTRIES, create, run};
 
     /// Help of a command and of all below it.
     fn help(path: &str, command: &mut Command, out: &mut String) {
@@ -359,6 +372,35 @@ mod tests {
         assert!(run.get_flag("detach"));
         let env: Vec<&String> = run.get_many("env").unwrap().collect();
         assert_eq!(env, ["-A=1"]);
+    }
+
+    #[test]
+    fn what_is_read_quickly_is_what_is_read_from_all_flags() {
+        for line in [
+            "run --rm --network none b true",
+            "create -it --name x -m 5m --health-cmd y -v a:b --cap-add ALL --device /d b",
+            "run -d -p 80:80 --pull=never --sig-proxy=false b --memory 5",
+            "run -e --memory b",
+            "run --memory",
+            "run b",
+            "create",
+            "run --nope b",
+        ] {
+            let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let argv = std::iter::once(OsString::from("weft")).chain(args.iter().cloned());
+            let shown = |matches: Result<ArgMatches, clap::Error>| {
+                let matches = matches.map_err(|error| error.render().to_string())?;
+                let (name, below) = matches.subcommand().unwrap();
+                let show = match name {
+                    "run" => format!("{:?}", run::Args::from_arg_matches(below)),
+                    _ => format!("{:?}", create::Args::from_arg_matches(below)),
+                };
+                Ok::<String, String>(show)
+            };
+            let quick = parse(ENTRIES, &args);
+            let whole = root(ENTRIES).try_get_matches_from(argv);
+            assert_eq!(shown(quick), shown(whole), "{line}");
+        }
     }
 
     fn complaint(line: &str) -> String {
@@ -421,7 +463,9 @@ mod tests {
                 (name, run) = run.subcommand().unwrap();
             }
             assert_eq!(name, "run");
-            ["rm", "tty", "interactive", "detach"].map(|flag| run.get_flag(flag))
+            // What was not asked for is not even defined.
+            let given = |flag| run.try_get_one::<bool>(flag).ok().flatten() == Some(&true);
+            ["rm", "tty", "interactive", "detach"].map(given)
         };
         assert_eq!(parsed("run -it b"), [false, true, true, false]);
         assert_eq!(

@@ -2,28 +2,38 @@
 
 use std::io::Write as _;
 
+use clap::Args as _;
 use weft_api::docker::ContainerCreateRequest;
 use weft_client::ClientError;
 
 use super::pull::pull;
 use crate::error::{CliError, EXIT_ENGINE};
 use crate::flags::ContainerFlags;
+use crate::flags::lifecycle::Pull;
 use crate::render::progress::Show;
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
 
 /// The command.
-pub const VERB: Entry = verb!("create", Args, "Create a container");
+pub const VERB: Entry = Entry {
+    quick: Some(|command, words| ContainerFlags::define(Own::augment_args(command), words)),
+    ..verb!("create", Args, "Create a container")
+};
 
 /// Flags of `create`.
 #[derive(Debug, clap::Args)]
-#[command(
-    disable_help_flag = true,
-    override_usage = "weft create [OPTIONS] IMAGE [COMMAND] [ARG]..."
-)]
+#[command(override_usage = "weft create [OPTIONS] IMAGE [COMMAND] [ARG]...")]
 pub struct Args {
     #[command(flatten)]
     flags: ContainerFlags,
+    #[command(flatten)]
+    own: Own,
+}
+
+/// Flags that do not describe the container.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+struct Own {
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -79,12 +89,12 @@ async fn made(
         Show::Progress
     };
     let platform = lifecycle.platform.as_deref();
-    if lifecycle.pull == "always" {
+    if lifecycle.pull == Pull::Always {
         pull(session, &body.image, platform, show).await?;
     }
     let name = lifecycle.name.as_deref().filter(|name| !name.is_empty());
     let created = match engine.create_container(name, platform, body).await {
-        Err(error) if lifecycle.pull == "missing" && lacks_image(&error) => {
+        Err(error) if lifecycle.pull == Pull::Missing && lacks_image(&error) => {
             if !lifecycle.quiet {
                 session
                     .printer

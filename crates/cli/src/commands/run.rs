@@ -9,6 +9,7 @@
 //! The engine starts the container when this client is attached and the wait has begun, so that
 //! nothing of a short life is missed.
 
+use clap::Args as _;
 use futures_util::TryFutureExt as _;
 use weft_api::docker::WaitResponse;
 use weft_client::{Attach, Client, ClientError, RemoveContainer, WaitCondition};
@@ -23,15 +24,25 @@ use crate::terminal::pump::{Ended, Streams};
 use crate::tree::{Entry, Outcome, verb};
 
 /// The command.
-pub const VERB: Entry = verb!("run", Args, "Create and run a container from an image");
+pub const VERB: Entry = Entry {
+    quick: Some(|command, words| ContainerFlags::define(Own::augment_args(command), words)),
+    ..verb!("run", Args, "Create and run a container from an image")
+};
 
 /// Flags of `run`.
 #[derive(Debug, clap::Args)]
-#[command(
-    disable_help_flag = true,
-    override_usage = "weft run [OPTIONS] IMAGE [COMMAND] [ARG]..."
-)]
+#[command(override_usage = "weft run [OPTIONS] IMAGE [COMMAND] [ARG]...")]
 pub struct Args {
+    #[command(flatten)]
+    own: Own,
+    #[command(flatten)]
+    flags: ContainerFlags,
+}
+
+/// Flags that do not describe the container.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+struct Own {
     /// Run in the background and print the container's id
     #[arg(short, long)]
     detach: bool,
@@ -40,24 +51,22 @@ pub struct Args {
     detach_keys: Option<String>,
     #[command(flatten)]
     signals: SignalFlags,
-    #[command(flatten)]
-    flags: ContainerFlags,
     /// Print help
-    #[arg(long, action = clap::ArgAction::Help)]
+    #[arg(long, action = clap::ArgAction::Help, display_order = 999)]
     help: Option<bool>,
 }
 
 impl Args {
     /// Runs the container.
     pub async fn run(self, session: &Session) -> Outcome {
-        if self.detach && !self.flags.process.attach.is_empty() {
+        if self.own.detach && !self.flags.process.attach.is_empty() {
             return Err(CliError::usage(
                 "conflicting options: cannot specify both --attach and --detach",
             ));
         }
-        let keys = super::attach::detach_keys(self.detach_keys.as_deref(), session)?;
-        super::attach::check_terminal(&self.flags.process, self.detach)?;
-        let mut body = self.flags.lower(self.detach)?;
+        let keys = super::attach::detach_keys(self.own.detach_keys.as_deref(), session)?;
+        super::attach::check_terminal(&self.flags.process, self.own.detach)?;
+        let mut body = self.flags.lower(self.own.detach)?;
         if body.tty
             && let Some((rows, columns)) = crate::terminal::raw::size()
         {
@@ -66,7 +75,7 @@ impl Args {
         let id = create(session, &self.flags, &body)
             .await
             .map_err(engine_failure)?;
-        if self.detach {
+        if self.own.detach {
             self.start_detached(session, &id).await
         } else {
             self.stay(session, &id, keys).await
@@ -92,7 +101,7 @@ impl Args {
             stdout,
             stderr,
             logs: false,
-            detach_keys: self.detach_keys.clone(),
+            detach_keys: self.own.detach_keys.clone(),
         };
         let condition = if self.flags.lifecycle.rm {
             WaitCondition::Removed
@@ -105,7 +114,7 @@ impl Args {
             return Ok(0);
         }
         let tty = self.flags.process.tty;
-        let stage = super::attach::Stage::enter(tty, stdin, self.signals.sig_proxy)?;
+        let stage = super::attach::Stage::enter(tty, stdin, self.own.signals.sig_proxy)?;
         let begun = tokio::try_join!(
             engine.attach_container(id, &attach).map_err(Begin::Attach),
             engine.start_attached(id, condition).map_err(Begin::Start),

@@ -2,11 +2,12 @@
 
 use weft_api::docker::{ContainerCreateRequest, HealthConfig};
 
+use super::topic::Topic;
 use super::{invalid, values};
 use crate::error::CliError;
 
 /// How to find out whether the container is well.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct HealthFlags {
     /// Command that finds out whether the container is well
     #[arg(long, value_name = "COMMAND")]
@@ -29,6 +30,18 @@ pub struct HealthFlags {
     /// Do not do the image's health check
     #[arg(long)]
     pub no_healthcheck: bool,
+}
+
+impl Topic for HealthFlags {
+    const NAMES: &'static [&'static str] = &[
+        "health-cmd",
+        "health-interval",
+        "health-retries",
+        "health-start-period",
+        "health-start-interval",
+        "health-timeout",
+        "no-healthcheck",
+    ];
 }
 
 impl HealthFlags {

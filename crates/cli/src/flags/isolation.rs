@@ -2,6 +2,7 @@
 
 use weft_api::docker::HostConfig;
 
+use super::topic::Topic;
 use super::{invalid, values};
 use crate::error::CliError;
 
@@ -9,7 +10,7 @@ use crate::error::CliError;
 const PROFILE_BYTES_MAX: u64 = 1 << 20;
 
 /// How the container is kept apart.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct IsolationFlags {
     /// Add a capability
     #[arg(long, value_name = "CAPABILITY")]
@@ -41,6 +42,21 @@ pub struct IsolationFlags {
     /// Cgroup namespace: host, private
     #[arg(long, value_name = "MODE")]
     pub cgroupns: Option<String>,
+}
+
+impl Topic for IsolationFlags {
+    const NAMES: &'static [&'static str] = &[
+        "cap-add",
+        "cap-drop",
+        "privileged",
+        "security-opt",
+        "sysctl",
+        "userns",
+        "pid",
+        "ipc",
+        "uts",
+        "cgroupns",
+    ];
 }
 
 impl IsolationFlags {

@@ -2,11 +2,12 @@
 
 use weft_api::docker::{HostConfig, RestartPolicy};
 
+use super::topic::Topic;
 use super::{invalid, values};
 use crate::error::CliError;
 
 /// What happens when the container ends.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct LifecycleFlags {
     /// Name of the container
     #[arg(long, value_name = "NAME")]
@@ -30,11 +31,35 @@ pub struct LifecycleFlags {
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<String>,
     /// When to pull the image
-    #[arg(long, value_name = "WHEN", default_value = "missing", value_parser = ["always", "missing", "never"])]
-    pub pull: String,
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub pull: Pull,
     /// Do not show the progress of the pull
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+impl Topic for LifecycleFlags {
+    const NAMES: &'static [&'static str] = &[
+        "name",
+        "rm",
+        "restart",
+        "log-driver",
+        "log-opt",
+        "cidfile",
+        "platform",
+        "pull",
+        "quiet",
+        "q",
+    ];
+}
+
+/// When an image is pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Pull {
+    Always,
+    #[default]
+    Missing,
+    Never,
 }
 
 impl LifecycleFlags {

@@ -5,11 +5,12 @@ use weft_api::docker::{
     VolumeOptions,
 };
 
+use super::topic::Topic;
 use super::{invalid, values};
 use crate::error::CliError;
 
 /// What the container's files are.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct MountFlags {
     /// Bind a directory or mount a volume
     #[arg(short, long, value_name = "[SOURCE:]TARGET[:OPTIONS]")]
@@ -26,6 +27,11 @@ pub struct MountFlags {
     /// Size of /dev/shm
     #[arg(long, value_name = "BYTES", value_parser = values::size)]
     pub shm_size: Option<i64>,
+}
+
+impl Topic for MountFlags {
+    const NAMES: &'static [&'static str] =
+        &["volume", "v", "mount", "tmpfs", "read-only", "shm-size"];
 }
 
 impl MountFlags {

@@ -4,11 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use weft_api::docker::{ContainerCreateRequest, EndpointIpamConfig, EndpointSettings};
 
+use super::topic::Topic;
 use super::{invalid, ports};
 use crate::error::CliError;
 
 /// How the container is reached, and what it reaches.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct NetworkFlags {
     /// Connect to a network: NAME, none, host, container:ID, or name=N,alias=A,ip=IP
     #[arg(long, visible_alias = "net", value_name = "NETWORK", value_parser = network)]
@@ -46,6 +47,28 @@ pub struct NetworkFlags {
     /// DNS option
     #[arg(long, visible_alias = "dns-opt", value_name = "OPTION")]
     pub dns_option: Vec<String>,
+}
+
+impl Topic for NetworkFlags {
+    const NAMES: &'static [&'static str] = &[
+        "network",
+        "net",
+        "network-alias",
+        "net-alias",
+        "ip",
+        "ip6",
+        "mac-address",
+        "publish",
+        "p",
+        "publish-all",
+        "P",
+        "expose",
+        "add-host",
+        "dns",
+        "dns-search",
+        "dns-option",
+        "dns-opt",
+    ];
 }
 
 /// One `--network`.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use weft_api::docker::{ContainerCreateRequest, Words};
 
+use super::topic::Topic;
 use super::{invalid, values};
 use crate::error::CliError;
 
@@ -12,7 +13,7 @@ use crate::error::CliError;
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// What runs, and as whom.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct ProcessFlags {
     /// Keep stdin open even if not attached
     #[arg(short, long)]
@@ -65,6 +66,36 @@ pub struct ProcessFlags {
     /// How eagerly the kernel kills the container when memory runs out (-1000 to 1000)
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub oom_score_adj: Option<i64>,
+}
+
+impl Topic for ProcessFlags {
+    const NAMES: &'static [&'static str] = &[
+        "interactive",
+        "i",
+        "tty",
+        "t",
+        "attach",
+        "a",
+        "env",
+        "e",
+        "env-file",
+        "user",
+        "u",
+        "group-add",
+        "workdir",
+        "w",
+        "entrypoint",
+        "init",
+        "hostname",
+        "h",
+        "domainname",
+        "label",
+        "l",
+        "label-file",
+        "stop-signal",
+        "stop-timeout",
+        "oom-score-adj",
+    ];
 }
 
 impl ProcessFlags {

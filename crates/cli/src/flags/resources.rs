@@ -2,11 +2,12 @@
 
 use weft_api::docker::{DeviceMapping, HostConfig, ThrottleDevice, Ulimit};
 
+use super::topic::Topic;
 use super::{invalid, values};
 use crate::error::CliError;
 
 /// Limits that can also be changed later.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct ResourceFlags {
     /// Memory limit
     #[arg(short, long, value_name = "BYTES", value_parser = values::size)]
@@ -43,6 +44,24 @@ pub struct ResourceFlags {
     pub blkio_weight: Option<u16>,
 }
 
+impl Topic for ResourceFlags {
+    const NAMES: &'static [&'static str] = &[
+        "memory",
+        "m",
+        "memory-swap",
+        "memory-reservation",
+        "cpus",
+        "cpu-shares",
+        "c",
+        "cpu-period",
+        "cpu-quota",
+        "cpuset-cpus",
+        "cpuset-mems",
+        "pids-limit",
+        "blkio-weight",
+    ];
+}
+
 impl ResourceFlags {
     pub fn lower(&self, host: &mut HostConfig) {
         host.memory = self.memory.unwrap_or_default();
@@ -60,7 +79,7 @@ impl ResourceFlags {
 }
 
 /// Limits and devices that are fixed at creation.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct DeviceFlags {
     /// How much anonymous memory is swapped (0 to 100)
     #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
@@ -89,6 +108,20 @@ pub struct DeviceFlags {
     /// Set a resource limit of the process: NAME=SOFT[:HARD]
     #[arg(long, value_name = "LIMIT", value_parser = ulimit)]
     pub ulimit: Vec<Ulimit>,
+}
+
+impl Topic for DeviceFlags {
+    const NAMES: &'static [&'static str] = &[
+        "memory-swappiness",
+        "oom-kill-disable",
+        "device-read-bps",
+        "device-write-bps",
+        "device-read-iops",
+        "device-write-iops",
+        "device",
+        "device-cgroup-rule",
+        "ulimit",
+    ];
 }
 
 impl DeviceFlags {
