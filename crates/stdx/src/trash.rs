@@ -145,6 +145,8 @@ impl Drop for Trash {
 }
 
 fn run(shared: &Shared) {
+    // Whoever threw it away has somebody waiting for an answer; nobody waits for this.
+    let _ = rustix::process::nice(19);
     loop {
         let mut order = shared
             .changed

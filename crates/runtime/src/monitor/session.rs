@@ -30,7 +30,8 @@ mod end;
 
 /// Most clients at once; further ones wait to be accepted.
 const CLIENTS_MAX: usize = 32;
-/// Buffers are given back when nothing happened for so long.
+/// Buffers, and what launching left, are given back when nothing happened for so long: at once,
+/// it would delay the end of a workload that ends at once.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// A workload that runs, and all a session needs.
@@ -46,7 +47,7 @@ pub(super) struct Begun {
     pub(super) log: Option<Log>,
     pub(super) exit: Keeper,
     pub(super) oom: OomWatch,
-    /// Closed once the requester knows.
+    /// Closed in the first lull.
     pub(super) spent: Vec<OwnedFd>,
     /// Closed once everybody knows of the end.
     pub(super) mounts: Option<OwnedFd>,
@@ -71,6 +72,8 @@ pub(super) struct Session {
     oom: OomWatch,
     spent: Vec<OwnedFd>,
     mounts: Option<OwnedFd>,
+    /// Whether all is given back that launching took, which is more than serving ever will.
+    is_settled: bool,
     /// Taken when output comes, given back when idle.
     buffer: Vec<u8>,
 }
@@ -130,6 +133,7 @@ impl Session {
             oom: begun.oom,
             spent: begun.spent,
             mounts: begun.mounts,
+            is_settled: false,
             buffer: Vec::new(),
         })
     }
@@ -140,9 +144,6 @@ impl Session {
 
     /// Until the workload has ended and everybody knows.
     pub(super) fn run(mut self) {
-        // Launching took more than serving ever will.
-        self.spent = Vec::new();
-        trim();
         // The hellos of clients that came with the request count before any output.
         for index in 0..self.clients.len() {
             self.hear(index);
@@ -302,10 +303,12 @@ impl Session {
     }
 
     fn is_lean(&self) -> bool {
-        self.buffer.is_empty()
+        self.is_settled && self.buffer.is_empty()
     }
 
     fn shrink(&mut self) {
+        self.spent = Vec::new();
+        self.is_settled = true;
         self.buffer = Vec::new();
         self.input.shrink();
         self.clients.iter_mut().for_each(Client::shrink);
