@@ -3,11 +3,15 @@
 //! Never: a flag that has no effect. What runc has and weft does not do is not here, or is refused
 //! by name.
 
+mod plain;
+
 use std::ffi::OsString;
-use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
-use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Where state is kept unless told otherwise.
+const ROOT: &str = "/run/weft/oci";
 
 /// The container runtime of weft, with runc's command line.
 #[derive(Debug, Parser)]
@@ -23,7 +27,7 @@ pub struct Cli {
 #[derive(Args, Debug)]
 pub struct Globals {
     /// Where the state of containers is kept; should be on tmpfs
-    #[arg(long, default_value = "/run/weft/oci")]
+    #[arg(long, default_value = ROOT)]
     pub root: PathBuf,
     /// Also write errors to this file
     #[arg(long)]
@@ -37,29 +41,11 @@ pub struct Globals {
 }
 
 impl Cli {
-    /// Reads the words after `weft oci`. Those of the commands that somebody waits for are read
-    /// without building the others: that costs as much as making the namespaces.
+    /// Reads the words after `weft oci`. What runc's callers write, they get without clap: to build
+    /// its command costs as much as the mounts. Everything else, help and mistakes are clap's.
     pub fn parse_words(words: &[OsString]) -> Result<Cli, clap::Error> {
-        let argv = || std::iter::once(OsString::from("weft oci")).chain(words.iter().cloned());
-        let one = words.iter().find_map(|word| match word.to_str()? {
-            "create" => Some(CreateFlags::augment_args(clap::Command::new("create"))),
-            "run" => Some(RunFlags::augment_args(clap::Command::new("run"))),
-            "exec" => Some(ExecFlags::augment_args(clap::Command::new("exec"))),
-            _ => None,
-        });
-        if let Some(one) = one {
-            let command = Globals::augment_args(clap::Command::new("weft oci")).subcommand(one);
-            // Nor is it taken apart again.
-            let mut command = ManuallyDrop::new(command);
-            let parsed = command
-                .try_get_matches_from_mut(argv())
-                .and_then(|matches| Cli::from_arg_matches(&matches));
-            // Help and mistakes are told by all of them.
-            if let Ok(cli) = parsed {
-                return Ok(cli);
-            }
-        }
-        Cli::try_parse_from(argv())
+        let argv = std::iter::once(OsString::from("weft oci")).chain(words.iter().cloned());
+        plain::read(words).map_or_else(|| Cli::try_parse_from(argv), Ok)
     }
 }
 
@@ -227,32 +213,4 @@ pub struct ExecFlags {
     /// Program and arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_alone_reads_as_among_all() {
-        for line in [
-            "run --bundle b id",
-            "--root /r --log l --log-format json create --pid-file p id",
-            "exec -t --cwd / id sh -c run",
-            "run",
-            "run --no-such-flag id",
-            "--root run list -q",
-            "kill run 9",
-            "run --help",
-        ] {
-            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            let argv = std::iter::once(OsString::from("weft oci")).chain(words.iter().cloned());
-            let shown = |cli: Result<Cli, clap::Error>| match cli {
-                Ok(cli) => format!("{cli:?}"),
-                Err(error) => error.render().to_string(),
-            };
-            let (quick, whole) = (Cli::parse_words(&words), Cli::try_parse_from(argv));
-            assert_eq!(shown(quick), shown(whole), "{line}");
-        }
-    }
 }
