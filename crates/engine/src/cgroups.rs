@@ -22,8 +22,13 @@ impl Engine {
 
     /// Kills what is in it, and removes it.
     pub(crate) fn remove_cgroup(&self, id: &str) -> Result<(), CgroupError> {
+        let path = self.cgroup_path(id);
+        // As it nearly always is: init has ended, and with it everything.
+        if self.inner.cgroups.remove_if_empty(&path)? {
+            return Ok(());
+        }
         self.kill_cgroup(id)?;
-        self.inner.cgroups.remove(&self.cgroup_path(id))
+        self.inner.cgroups.remove(&path)
     }
 
     /// Ids that have a control group.

@@ -30,9 +30,10 @@ mod end;
 
 /// Most clients at once; further ones wait to be accepted.
 const CLIENTS_MAX: usize = 32;
-/// Buffers, and what launching left, are given back when nothing happened for so long: at once,
-/// it would delay the end of a workload that ends at once.
+/// Buffers are given back when nothing happened for so long.
 const IDLE: Duration = Duration::from_secs(1);
+/// And what launching left: at once, it would delay the end of a workload that ends at once.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// A workload that runs, and all a session needs.
 #[derive(Debug)]
@@ -166,7 +167,11 @@ impl Session {
 
     /// How long nothing has to happen for something to be done about it.
     fn patience(&self) -> Option<Duration> {
-        let idle = (!self.is_lean()).then_some(IDLE);
+        let idle = match (self.is_settled, self.buffer.is_empty()) {
+            (false, _) => Some(SETTLE),
+            (true, false) => Some(IDLE),
+            (true, true) => None,
+        };
         let left = self.deadline.map(|at| {
             // Not a moment too early, which would be a moment awake for nothing.
             at.saturating_duration_since(Instant::now()) + Duration::from_millis(1)
@@ -300,10 +305,6 @@ impl Session {
             self.input.end();
         }
         self.clients.retain(|client| !client.is_gone());
-    }
-
-    fn is_lean(&self) -> bool {
-        self.is_settled && self.buffer.is_empty()
     }
 
     fn shrink(&mut self) {

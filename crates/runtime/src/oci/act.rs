@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::{Container, GATE, OciError, Status, file_error};
+use crate::cgroup::{CgroupError, Hierarchy};
 use crate::launch::gate::Gate;
 use crate::launch::hook::{self, State};
 
@@ -99,15 +100,8 @@ impl Container {
         if let Some(pidfd) = self.pidfd() {
             let _ = weft_sys::process::signal(&pidfd, 9);
         }
-        match self.cgroup() {
-            Ok(Some(cgroup)) => {
-                if cgroup.events_populated()? {
-                    cgroup.kill()?;
-                    cgroup.wait_empty(KILL_WAIT)?;
-                }
-                cgroup.remove()?;
-            }
-            Ok(None) => {}
+        match self.remove_cgroup() {
+            Ok(()) => {}
             // Gone already, as after a reboot.
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(error.into()),
@@ -120,6 +114,23 @@ impl Container {
         hook::run_all(&self.record.poststop, &state)
             .map_err(crate::launch::LaunchError::from)
             .map_err(OciError::from)
+    }
+
+    fn remove_cgroup(&self) -> Result<(), CgroupError> {
+        let Some(path) = &self.record.cgroup else {
+            return Ok(());
+        };
+        let hierarchy = Hierarchy::find()?;
+        // As it nearly always is: init has ended, and with it everything.
+        if hierarchy.remove_if_empty(path)? {
+            return Ok(());
+        }
+        let cgroup = hierarchy.open(path)?;
+        if cgroup.events_populated()? {
+            cgroup.kill()?;
+            cgroup.wait_empty(KILL_WAIT)?;
+        }
+        cgroup.remove()
     }
 
     fn state(&self, status: &'static str) -> State {

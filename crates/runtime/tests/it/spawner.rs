@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -550,18 +551,17 @@ fn a_monitor_costs_less_than_half_a_mebibyte() {
         let spawned = bed.run(&container, Fds::default()).unwrap();
         running.push((spawned, container));
     }
-    for (_, container) in &running {
-        let mut got = Got::default();
-        // It is through with launching when it answers.
-        container
-            .connect(Wants::EXIT)
-            .read(&mut got, |got| got.welcome.is_some());
+    let mean = || {
+        let costs = running
+            .iter()
+            .map(|(spawned, _)| bed::proportional_kib(spawned.monitor_pid));
+        costs.sum::<u64>() / running.len() as u64
+    };
+    // What launching took, and passing all that on, is given back in the first lull.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while mean() > 512 {
+        assert!(Instant::now() < deadline, "{} KiB a monitor", mean());
+        std::thread::yield_now();
     }
-    let costs = running
-        .iter()
-        .map(|(spawned, _)| bed::proportional_kib(spawned.monitor_pid));
-    let mean = costs.sum::<u64>() / running.len() as u64;
-    println!("{mean} KiB a monitor");
-    assert!(mean <= 512, "{mean} KiB");
     running.iter().for_each(|(spawned, _)| kill(spawned.pid));
 }
