@@ -10,14 +10,54 @@ use rustix::rand::{GetRandomFlags, getrandom};
 /// When the kernel gives no randomness, which it never refuses once booted.
 pub fn random_hex(bytes: usize) -> String {
     let mut buffer = vec![0u8; bytes];
+    fill(&mut buffer);
+    hex(&buffer)
+}
+
+/// A random UUID (RFC 9562, version 4).
+///
+/// # Panics
+/// As [`random_hex`].
+pub fn uuid() -> String {
+    let mut bytes = [0u8; 16];
+    fill(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let parts = [0..4, 4..6, 6..8, 8..10, 10..16];
+    parts.map(|part| hex(&bytes[part])).join("-")
+}
+
+/// `length` random letters and digits that cannot be mistaken for words or for one another.
+///
+/// # Panics
+/// As [`random_hex`].
+pub fn letters(length: usize) -> String {
+    /// 27, without vowels and 0, 1, 3.
+    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        let mut byte = [0u8; 1];
+        fill(&mut byte);
+        // Only as many as make all letters equally likely.
+        if usize::from(byte[0]) < 256 / ALPHABET.len() * ALPHABET.len() {
+            text.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
+        }
+    }
+    text
+}
+
+fn fill(buffer: &mut [u8]) {
     let mut filled = 0;
-    while filled < bytes {
+    while filled < buffer.len() {
         let got = getrandom(&mut buffer[filled..], GetRandomFlags::empty())
             .expect("the kernel's random pool is ready after boot");
         filled += got;
     }
-    let mut text = String::with_capacity(bytes * 2);
-    for byte in buffer {
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
         write!(text, "{byte:02x}").expect("writing to a String succeeds");
     }
     text
@@ -31,5 +71,15 @@ mod tests {
         assert_eq!(a.len(), 64);
         assert!(a.bytes().all(|c| c.is_ascii_hexdigit()));
         assert_ne!(a, b);
+    }
+
+    #[test]
+    fn uuids_and_letters_have_their_shape() {
+        let uuid = super::uuid();
+        assert_eq!(uuid.len(), 36);
+        assert_eq!(&uuid[14..15], "4");
+        assert!(matches!(&uuid[19..20], "8" | "9" | "a" | "b"));
+        assert_ne!(uuid, super::uuid());
+        assert_eq!(super::letters(5).len(), 5);
     }
 }

@@ -1,0 +1,49 @@
+//! Namespace: a place for other objects.
+
+use k8s_openapi::api::core::v1::Namespace;
+use serde_json::json;
+
+use super::document;
+use crate::kind::{Column, Kind};
+use crate::names;
+use crate::object::Object;
+
+pub(super) fn kind() -> Kind {
+    Kind {
+        short: &["ns"],
+        is_namespaced: false,
+        document: document::<Namespace>,
+        check_name: names::dns_label,
+        default,
+        selectable: &[("status.phase", &["status", "phase"])],
+        columns: &[Column {
+            name: "Status",
+            kind: "string",
+            about: "Active, or Terminating while what is in it goes.",
+            priority: 0,
+            cell: |object| object.text(&["status", "phase"]).unwrap_or("").into(),
+        }],
+        has_status: true,
+        is_carried_out: true,
+        ..Kind::core("Namespace", "namespaces", "namespace")
+    }
+}
+
+fn default(object: &mut Object) {
+    let name = object.meta().name().to_owned();
+    let labels = object
+        .meta_mut()
+        .entry("labels")
+        .or_insert_with(|| json!({}));
+    if let Some(labels) = labels.as_object_mut() {
+        labels.insert("kubernetes.io/metadata.name".into(), name.into());
+    }
+    object
+        .0
+        .entry("spec")
+        .or_insert_with(|| json!({ "finalizers": ["kubernetes"] }));
+    object
+        .0
+        .entry("status")
+        .or_insert_with(|| json!({ "phase": "Active" }));
+}

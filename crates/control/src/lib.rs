@@ -1,0 +1,24 @@
+//! The cluster's objects: kinds, and what can be done with them.
+//!
+//! Owns: which kinds there are, one file each; that an object is well formed, complete and
+//! allowed to become what it becomes; where it is in the keyspace and how it is written there.
+//! Never: HTTP, who asks and whether they may, or carrying anything out.
+//!
+//! ```text
+//!   bytes ─► decode ─► schema: every mistake by its path ─► the kind's defaults and rules ─► commit
+//! ```
+
+pub mod decode;
+pub mod failure;
+pub mod kind;
+pub mod kinds;
+pub mod names;
+pub mod object;
+pub mod schema;
+pub mod selector;
+pub mod store;
+
+pub use failure::{About, Cause, Failure, Reason};
+pub use kind::{Column, Kind, Kinds};
+pub use object::Object;
+pub use store::Store;

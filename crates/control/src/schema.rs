@@ -1,0 +1,63 @@
+//! Structural schemas: what an object of a kind may hold.
+//!
+//! Owns: finding every mistake of an object at once, each by its path; unknown fields apart, for
+//! they may be meant to be ignored.
+//! Never: what makes sense; that is the kind's.
+
+mod check;
+mod compile;
+
+pub use check::{Findings, check};
+pub use compile::Schema;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a value may be.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// An object with these fields.
+    Object {
+        fields: BTreeMap<Box<str>, Arc<Node>>,
+        required: Vec<Box<str>>,
+        /// What fields of other names are.
+        rest: Rest,
+    },
+    /// A list of these.
+    List(Arc<Node>),
+    /// Text.
+    Text,
+    /// A time (RFC 3339).
+    Time,
+    /// Text, base64.
+    Bytes,
+    /// A whole number of so many bits.
+    Integer(u8),
+    /// A number.
+    Number,
+    /// true or false.
+    Bool,
+    /// A number or a text, as ports and quantities are.
+    IntOrString,
+    /// Anything.
+    Any,
+    /// Another definition: types may hold themselves.
+    Named(Box<str>),
+}
+
+/// Fields an object's schema does not name.
+#[derive(Debug)]
+pub(crate) enum Rest {
+    /// There are none.
+    Unknown,
+    /// They are all of one kind: a map.
+    Of(Arc<Node>),
+    /// Anything goes.
+    Any,
+}
+
+/// A place in a schema.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) shape: Shape,
+}

@@ -1,0 +1,234 @@
+//! Finds what is wrong with an object, and takes out what is not known.
+
+use serde_json::{Map, Value};
+
+use super::{Node, Rest, Schema, Shape};
+use crate::failure::Cause;
+
+/// Most mistakes told of one object.
+const MISTAKES_MAX: usize = 64;
+
+/// What a check finds.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Wrong types and missing fields.
+    pub mistakes: Vec<Cause>,
+    /// Paths of fields the schema does not know; they are taken out.
+    pub unknown: Vec<String>,
+}
+
+/// Checks `object`, without its type and metadata's meaning; unknown fields are taken out, and so
+/// are those that are null.
+pub fn check(schema: &Schema, object: &mut Map<String, Value>) -> Findings {
+    let mut findings = Findings::default();
+    let mut walk = Walk {
+        schema,
+        path: String::new(),
+        findings: &mut findings,
+    };
+    let mut value = Value::Object(std::mem::take(object));
+    walk.value(&schema.root, &mut value);
+    if let Value::Object(map) = value {
+        *object = map;
+    }
+    findings
+}
+
+struct Walk<'a> {
+    schema: &'a Schema,
+    path: String,
+    findings: &'a mut Findings,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, node: &Node, value: &mut Value) {
+        let schema = self.schema;
+        let wrong = match schema.follow(node) {
+            Shape::Object {
+                fields,
+                required,
+                rest,
+            } => match value {
+                Value::Object(map) => {
+                    // Nothing is said of an absent field; null says the same.
+                    map.retain(|_, value| !value.is_null());
+                    for (name, value) in &mut *map {
+                        let below = match (fields.get(name.as_str()), rest) {
+                            (Some(node), _) | (None, Rest::Of(node)) => node,
+                            (None, Rest::Any | Rest::Unknown) => continue,
+                        };
+                        self.step(name, |walk| walk.value(below, value));
+                    }
+                    if matches!(rest, Rest::Unknown) {
+                        self.take_unknown(map, |name| fields.contains_key(name));
+                    }
+                    for name in required {
+                        if !map.contains_key(&**name) {
+                            self.step(name, |walk| walk.mistake(|path| Cause::required(path, "")));
+                        }
+                    }
+                    return;
+                }
+                _ => "object",
+            },
+            Shape::List(item) => match value {
+                Value::Array(list) => {
+                    for (index, value) in list.iter_mut().enumerate() {
+                        let before = self.path.len();
+                        self.path.push_str(&format!("[{index}]"));
+                        self.value(item, value);
+                        self.path.truncate(before);
+                    }
+                    return;
+                }
+                _ => "array",
+            },
+            Shape::Any | Shape::Named(_) => return,
+            leaf => match wanted(leaf, value) {
+                Some(wanted) => wanted,
+                None => return,
+            },
+        };
+        let found = kind_of(value);
+        self.mistake(|path| Cause::type_invalid(path, found, wrong));
+    }
+
+    fn step(&mut self, name: &str, visit: impl FnOnce(&mut Self)) {
+        let before = self.path.len();
+        if before > 0 {
+            self.path.push('.');
+        }
+        self.path.push_str(name);
+        visit(self);
+        self.path.truncate(before);
+    }
+
+    fn mistake(&mut self, cause: impl FnOnce(String) -> Cause) {
+        if self.findings.mistakes.len() < MISTAKES_MAX {
+            self.findings.mistakes.push(cause(self.path.clone()));
+        }
+    }
+
+    fn take_unknown(&mut self, map: &mut Map<String, Value>, known: impl Fn(&str) -> bool) {
+        map.retain(|name, _| {
+            let keep = known(name);
+            if !keep && self.findings.unknown.len() < MISTAKES_MAX {
+                let dot = if self.path.is_empty() { "" } else { "." };
+                self.findings
+                    .unknown
+                    .push(format!("{}{dot}{name}", self.path));
+            }
+            keep
+        });
+    }
+}
+
+/// What a value that is neither object nor list should have been, if it is not.
+fn wanted(shape: &Shape, value: &Value) -> Option<&'static str> {
+    let fits_32 = |value: &Value| value.as_i64().is_some_and(|n| i32::try_from(n).is_ok());
+    let (fits, wanted) = match shape {
+        Shape::Text => (value.is_string(), "string"),
+        Shape::Time => (
+            value
+                .as_str()
+                .is_some_and(|t| t.parse::<jiff::Timestamp>().is_ok()),
+            "time (RFC 3339)",
+        ),
+        Shape::Bytes => (value.is_string(), "string (base64)"),
+        Shape::Integer(32) => (fits_32(value), "int32"),
+        Shape::Integer(_) => (value.is_i64() || value.is_u64(), "integer"),
+        Shape::Number => (value.is_number(), "number"),
+        Shape::Bool => (value.is_boolean(), "boolean"),
+        Shape::IntOrString => (
+            value.is_i64() || value.is_f64() || value.is_string(),
+            "integer or string",
+        ),
+        _ => (true, ""),
+    };
+    (!fits).then_some(wanted)
+}
+
+/// How a message shows what was found: values may be secret, so only their kind.
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pods() -> Schema {
+        let document = schemars::schema_for!(k8s_openapi::api::core::v1::Pod);
+        Schema::compile(&document.to_value())
+    }
+
+    fn found(object: Value) -> (Vec<String>, Vec<String>, Value) {
+        let Value::Object(mut map) = object else {
+            panic!("an object")
+        };
+        let findings = check(&pods(), &mut map);
+        let mistakes = findings.mistakes.iter().map(Cause::to_string).collect();
+        (mistakes, findings.unknown, map.into())
+    }
+
+    #[test]
+    fn every_mistake_is_told_by_its_path() {
+        let (mistakes, unknown, _) = found(json!({
+            "metadata": { "name": 5, "labels": { "a": 1 }, "creationTimestamp": "yesterday" },
+            "spec": {
+                "containers": [
+                    { "name": "a", "ports": [{ "containerPort": "80" }], "imagee": "x" },
+                    { "image": "b", "env": {} },
+                ],
+                "terminationGracePeriodSeconds": 1.5,
+                "hostNetwork": "yes",
+                "nope": { "a": 1 },
+            },
+        }));
+        assert_eq!(
+            mistakes,
+            [
+                "metadata.creationTimestamp: Invalid value: string: must be of type time (RFC 3339)",
+                "metadata.labels.a: Invalid value: number: must be of type string",
+                "metadata.name: Invalid value: number: must be of type string",
+                "spec.containers[0].ports[0].containerPort: Invalid value: string: must be of type int32",
+                "spec.containers[1].env: Invalid value: object: must be of type array",
+                "spec.containers[1].name: Required value",
+                "spec.hostNetwork: Invalid value: string: must be of type boolean",
+                "spec.terminationGracePeriodSeconds: Invalid value: number: must be of type integer",
+            ]
+        );
+        assert_eq!(unknown, ["spec.containers[0].imagee", "spec.nope"]);
+    }
+
+    #[test]
+    fn what_is_right_stays_and_nulls_go() {
+        let pod = json!({
+            "metadata": { "name": "a", "annotations": null },
+            "spec": {
+                "containers": [{
+                    "name": "a",
+                    "livenessProbe": { "httpGet": { "port": "http" } },
+                    "resources": { "limits": { "cpu": 1, "memory": "1Gi" } },
+                }],
+                "nodeSelector": { "x": "y" },
+            },
+        });
+        let (mistakes, unknown, kept) = found(pod.clone());
+        assert!(
+            mistakes.is_empty() && unknown.is_empty(),
+            "{mistakes:?} {unknown:?}"
+        );
+        assert!(kept["metadata"].get("annotations").is_none());
+        assert_eq!(kept["spec"], pod["spec"]);
+    }
+}

@@ -1,0 +1,104 @@
+//! From JSON schema, as schemars and CustomResourceDefinitions write it, to [`Shape`]s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{Node, Rest, Shape};
+
+/// A kind's schema.
+#[derive(Debug)]
+pub struct Schema {
+    pub(super) root: Arc<Node>,
+    pub(super) named: BTreeMap<Box<str>, Arc<Node>>,
+}
+
+impl Schema {
+    /// Takes a document whose definitions are in `$defs`.
+    pub fn compile(document: &Value) -> Schema {
+        let empty = Map::new();
+        let definitions = document.get("$defs").and_then(Value::as_object);
+        let named = definitions
+            .unwrap_or(&empty)
+            .iter()
+            .map(|(name, definition)| (name.as_str().into(), node(definition)))
+            .collect();
+        Schema {
+            root: node(document),
+            named,
+        }
+    }
+
+    /// The shape itself where `node` is a reference to it.
+    pub(super) fn follow<'a>(&'a self, node: &'a Node) -> &'a Shape {
+        let mut shape = &node.shape;
+        // A definition is never only a reference to itself.
+        while let Shape::Named(name) = shape {
+            match self.named.get(name) {
+                Some(node) => shape = &node.shape,
+                None => return &Shape::Any,
+            }
+        }
+        shape
+    }
+}
+
+fn node(schema: &Value) -> Arc<Node> {
+    Arc::new(Node {
+        shape: shape(schema),
+    })
+}
+
+fn shape(schema: &Value) -> Shape {
+    let flag = |name: &str| schema.get(name) == Some(&Value::Bool(true));
+    if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+        let name = reference.rsplit('/').next().unwrap_or(reference);
+        return Shape::Named(name.into());
+    }
+    if flag("x-kubernetes-int-or-string") {
+        return Shape::IntOrString;
+    }
+    let format = schema.get("format").and_then(Value::as_str);
+    match schema.get("type").and_then(Value::as_str) {
+        Some("object") => object(schema, flag("x-kubernetes-preserve-unknown-fields")),
+        Some("array") => Shape::List(
+            schema
+                .get("items")
+                .map_or_else(|| Arc::new(Node { shape: Shape::Any }), node),
+        ),
+        Some("string") => match format {
+            Some("date-time") => Shape::Time,
+            Some("byte") => Shape::Bytes,
+            _ => Shape::Text,
+        },
+        Some("integer") if format == Some("int32") => Shape::Integer(32),
+        Some("integer") => Shape::Integer(64),
+        Some("number") => Shape::Number,
+        Some("boolean") => Shape::Bool,
+        _ => Shape::Any,
+    }
+}
+
+fn object(schema: &Value, preserve: bool) -> Shape {
+    let named = schema.get("properties").and_then(Value::as_object);
+    let fields: BTreeMap<Box<str>, Arc<Node>> = named
+        .into_iter()
+        .flatten()
+        .map(|(name, field)| (name.as_str().into(), node(field)))
+        .collect();
+    let required = schema.get("required").and_then(Value::as_array);
+    let required = required.into_iter().flatten().filter_map(Value::as_str);
+    let rest = match schema.get("additionalProperties") {
+        Some(Value::Object(_)) => Rest::Of(node(&schema["additionalProperties"])),
+        Some(Value::Bool(true)) => Rest::Any,
+        // An object of which nothing is said, like managed fields.
+        _ if preserve || fields.is_empty() => Rest::Any,
+        _ => Rest::Unknown,
+    };
+    Shape::Object {
+        required: required.map(Into::into).collect(),
+        fields,
+        rest,
+    }
+}

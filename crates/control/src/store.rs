@@ -1,0 +1,144 @@
+//! What can be done with objects: create, read, replace, patch, delete, list, watch.
+//!
+//! Owns: the rules that hold for all kinds (names, identity, optimistic concurrency, finalizers).
+//! Never: HTTP, nor who may do it.
+
+mod delete;
+mod list;
+mod patch;
+mod place;
+mod record;
+mod watch;
+mod write;
+
+use std::sync::Arc;
+
+use weft_keyspace::{Item, Keyspace, Range, ReadError, Revision, Span};
+
+use crate::failure::{Failure, Reason};
+use crate::kind::{Kind, Kinds};
+use crate::object::Object;
+
+pub use delete::{DeleteOptions, Deleted};
+pub use list::{ListOptions, Listed};
+pub use patch::Patch;
+pub use record::wire;
+pub use watch::{Change, ChangeKind, Changes};
+pub use write::WriteOptions;
+
+/// The objects of a cluster. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    keyspace: Arc<dyn Keyspace>,
+    kinds: Arc<Kinds>,
+}
+
+impl Store {
+    /// The objects in `keyspace`.
+    pub fn new(keyspace: Arc<dyn Keyspace>, kinds: Kinds) -> Store {
+        Store {
+            keyspace,
+            kinds: Arc::new(kinds),
+        }
+    }
+
+    /// The kinds there are.
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// One object, as it is.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn get(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Arc<Item>, Failure> {
+        let found = self.find(kind, namespace, name).await?;
+        found.ok_or_else(|| not_found(kind, name))
+    }
+
+    async fn find(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<Item>>, Failure> {
+        let range = Range {
+            span: Span::key(place::key(kind, namespace, name)),
+            at: None,
+            limit: Some(1),
+        };
+        let found = self.keyspace.range(range).await.map_err(unreadable)?;
+        Ok(found.items.into_iter().next())
+    }
+}
+
+/// The object in an item, with its version.
+///
+/// # Errors
+/// What is stored is no object: it was damaged.
+pub fn object(item: &Item) -> Result<Object, Failure> {
+    let mut object = (*record::read(item)?).clone();
+    object.set_meta("resourceVersion", Some(item.modified.to_string().into()));
+    Ok(object)
+}
+
+fn not_found(kind: &Kind, name: &str) -> Failure {
+    let message = format!("{} {name:?} not found", kind.resource());
+    Failure::new(Reason::NotFound, message).about(&kind.group, &kind.plural, name)
+}
+
+fn invalid(kind: &Kind, name: &str, causes: Vec<crate::Cause>) -> Failure {
+    let told: Vec<String> = causes.iter().map(ToString::to_string).collect();
+    let told = match &told[..] {
+        [one] => one.clone(),
+        _ => format!("[{}]", told.join(", ")),
+    };
+    let named = match &*kind.group {
+        "" => kind.kind.to_string(),
+        group => format!("{}.{group}", kind.kind),
+    };
+    let message = format!("{named} {name:?} is invalid: {told}");
+    let mut failure = Failure::new(Reason::Invalid, message).about(&kind.group, &kind.kind, name);
+    failure.about.causes = causes;
+    failure
+}
+
+fn conflict(kind: &Kind, name: &str, why: &str) -> Failure {
+    let resource = kind.resource();
+    let message = format!("Operation cannot be fulfilled on {resource} {name:?}: {why}");
+    Failure::new(Reason::Conflict, message).about(&kind.group, &kind.plural, name)
+}
+
+fn unreadable(error: ReadError) -> Failure {
+    match error {
+        ReadError::Compacted { .. } => Failure::new(
+            Reason::Expired,
+            "The provided continue parameter or resource version is too old to display a \
+             consistent list result: start a new list without it",
+        ),
+        ReadError::Future { asked, newest } => Failure::new(
+            Reason::Timeout,
+            format!("Too large resource version: {asked}, current: {newest}"),
+        ),
+        ReadError::Closed(why) => Failure::new(Reason::ServiceUnavailable, why.to_string()),
+    }
+}
+
+/// Reads a resource version; empty is none.
+///
+/// # Errors
+/// It is no number.
+pub fn revision(text: &str) -> Result<Option<Revision>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = text.parse::<u64>().map_err(|_| {
+        Failure::bad_request(format!("invalid resource version: {text:?} is no number"))
+    })?;
+    Ok(Some(Revision(number)))
+}

@@ -1,0 +1,149 @@
+//! Lists: all of it at one revision, in pieces if asked for.
+
+use std::sync::Arc;
+
+use weft_keyspace::{Item, Range, Revision, Span};
+
+use super::{Store, place, record, unreadable};
+use crate::failure::Failure;
+use crate::kind::Kind;
+use crate::selector::{Fields, Labels};
+
+/// What to list.
+#[derive(Clone, Debug, Default)]
+pub struct ListOptions {
+    /// Labels they must have.
+    pub labels: Labels,
+    /// Fields they must have.
+    pub fields: Fields,
+    /// At most so many; 0: all.
+    pub limit: usize,
+    /// Where an earlier list stopped.
+    pub token: Option<String>,
+    /// As it was then, exactly.
+    pub at: Option<Revision>,
+}
+
+/// A list, or a piece of one.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// What it is true for.
+    pub revision: Revision,
+    /// In the order of namespace and name.
+    pub items: Vec<Arc<Item>>,
+    /// How to go on, if there is more.
+    pub token: Option<String>,
+    /// How many there are beyond this piece, where that is known.
+    pub left: Option<usize>,
+}
+
+impl Store {
+    /// The objects of a kind in a namespace; in all, without one.
+    ///
+    /// # Errors
+    /// The revision is forgotten, or the token is none.
+    pub async fn list(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        options: &ListOptions,
+    ) -> Result<Listed, Failure> {
+        let within = place::within(kind, namespace);
+        let (mut at, mut start) = (options.at, None);
+        if let Some(token) = &options.token {
+            let (revision, key) = read_token(token)
+                .filter(|(_, key)| key.starts_with(&within))
+                .ok_or_else(|| {
+                    Failure::bad_request("continue key is not valid: it is none of this list")
+                })?;
+            (at, start) = (Some(revision), Some(key));
+        }
+        let mut span = match options.fields.name() {
+            Some(name) if !kind.is_namespaced || !namespace.is_empty() => {
+                Span::key(format!("{within}{name}"))
+            }
+            _ => Span::prefix(within),
+        };
+        if let Some(start) = start {
+            span.start = start.into();
+        }
+        let selects = !options.labels.is_empty() || options.fields != Fields::default();
+        let limit = (options.limit > 0 && !selects).then_some(options.limit);
+        let range = Range { span, at, limit };
+        let mut found = self.keyspace.range(range).await.map_err(unreadable)?;
+        let mut left = found.left;
+        if selects {
+            let mut kept = Vec::new();
+            for item in found.items {
+                if is_meant(kind, &item, options)? {
+                    kept.push(item);
+                }
+            }
+            let most = if options.limit > 0 {
+                options.limit
+            } else {
+                kept.len()
+            };
+            left = kept.len().saturating_sub(most);
+            kept.truncate(most);
+            found.items = kept;
+        }
+        let token = found
+            .items
+            .last()
+            .filter(|_| left > 0)
+            .map(|item| token(found.revision, &item.key));
+        Ok(Listed {
+            revision: found.revision,
+            items: found.items,
+            token,
+            // With a selector upstream does not count, either.
+            left: (left > 0 && !selects).then_some(left),
+        })
+    }
+}
+
+/// Whether the selectors mean this object.
+pub(super) fn is_meant(kind: &Kind, item: &Item, options: &ListOptions) -> Result<bool, Failure> {
+    let object = record::read(item)?;
+    let meta = object.meta();
+    Ok(options.labels.matches(|name| meta.label(name))
+        && options.fields.matches(|name| kind.field(&object, name)))
+}
+
+/// `REVISION:KEY` of the first that was not listed yet, in hex so that it needs no escaping.
+fn token(revision: Revision, last: &[u8]) -> String {
+    let text = format!("{revision}:{}\0", String::from_utf8_lossy(last));
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read_token(token: &str) -> Option<(Revision, String)> {
+    if !token.is_ascii() || !token.len().is_multiple_of(2) {
+        return None;
+    }
+    let bytes: Option<Vec<u8>> = (0..token.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&token[at..at + 2], 16).ok())
+        .collect();
+    let text = String::from_utf8(bytes?).ok()?;
+    let (revision, key) = text.split_once(':')?;
+    Some((Revision(revision.parse().ok()?), key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_as_it_was_made() {
+        let made = token(Revision(7), b"objects/core/pods/a/b");
+        let (revision, key) = read_token(&made).unwrap();
+        assert_eq!(
+            (revision, key.as_str()),
+            (Revision(7), "objects/core/pods/a/b\0")
+        );
+        for wrong in ["", "zz", "0", "ä", "3a"] {
+            assert!(read_token(wrong).is_none(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Watches: what happens to the objects a list would show.
+//!
+//! An object that begins to be meant by the selectors is added, one that no longer is, is deleted.
+
+use std::sync::Arc;
+
+use weft_keyspace::{Batch, Event, EventKind, Item, Revision, Span, Watch, WatchError};
+
+use super::list::is_meant;
+use super::{ListOptions, Store, place};
+use crate::failure::{Failure, Reason};
+use crate::kind::Kind;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// `ADDED`
+    Added,
+    /// `MODIFIED`
+    Modified,
+    /// `DELETED`
+    Deleted,
+}
+
+impl ChangeKind {
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            ChangeKind::Added => "ADDED",
+            ChangeKind::Modified => "MODIFIED",
+            ChangeKind::Deleted => "DELETED",
+        }
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// What happened.
+    pub kind: ChangeKind,
+    /// The object; as it was last, if it is gone.
+    pub item: Arc<Item>,
+    /// When.
+    pub revision: Revision,
+}
+
+/// A watch that goes on.
+#[derive(Debug)]
+pub struct Changes {
+    watch: Watch,
+    kind: Arc<Kind>,
+    options: ListOptions,
+}
+
+impl Store {
+    /// Everything that happens after `after`.
+    ///
+    /// # Errors
+    /// That is too long ago.
+    pub async fn watch(
+        &self,
+        kind: &Arc<Kind>,
+        namespace: &str,
+        after: Revision,
+        options: ListOptions,
+    ) -> Result<Changes, Failure> {
+        let span = Span::prefix(place::within(kind, namespace));
+        let watch = self.keyspace.watch(span, after).await.map_err(gone)?;
+        Ok(Changes {
+            watch,
+            kind: Arc::clone(kind),
+            options,
+        })
+    }
+
+    /// The newest revision.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn revision(&self) -> Result<Revision, Failure> {
+        self.keyspace.revision().await.map_err(super::unreadable)
+    }
+}
+
+impl Changes {
+    /// What comes next; nothing: only time has gone by. Cancelled, it has lost nothing.
+    ///
+    /// # Errors
+    /// The watcher is too slow, or the store is closed.
+    pub async fn next(&mut self) -> Result<Vec<Change>, Failure> {
+        let Batch::Events(events) = self.watch.receive().await.map_err(gone)? else {
+            return Ok(Vec::new());
+        };
+        let mut changes = Vec::with_capacity(events.len());
+        for event in events {
+            changes.extend(self.change(&event)?);
+        }
+        Ok(changes)
+    }
+
+    /// Everything up to here has been handed out.
+    pub fn progress(&mut self) -> Revision {
+        self.watch.progress()
+    }
+
+    fn change(&self, event: &Event) -> Result<Option<Change>, Failure> {
+        let is_meant = |item: &Item| is_meant(&self.kind, item, &self.options);
+        let was = match &event.previous {
+            Some(previous) => is_meant(previous)?,
+            None => event.kind != EventKind::Created && is_meant(&event.item)?,
+        };
+        let is = event.kind != EventKind::Deleted && is_meant(&event.item)?;
+        let kind = match (was, is) {
+            (false, false) => return Ok(None),
+            (false, true) => ChangeKind::Added,
+            (true, true) => ChangeKind::Modified,
+            (true, false) => ChangeKind::Deleted,
+        };
+        Ok(Some(Change {
+            kind,
+            item: Arc::clone(&event.item),
+            revision: event.revision,
+        }))
+    }
+}
+
+fn gone(error: WatchError) -> Failure {
+    match error {
+        WatchError::Compacted { asked, oldest } => Failure::new(
+            Reason::Expired,
+            format!("too old resource version: {asked} ({oldest})"),
+        ),
+        WatchError::Future { asked, newest } => Failure::new(
+            Reason::Timeout,
+            format!("Too large resource version: {asked}, current: {newest}"),
+        ),
+        WatchError::Slow { seen } => Failure::new(
+            Reason::Expired,
+            format!("the watcher took too long: it saw changes up to {seen}; list and watch again"),
+        ),
+        WatchError::Closed(why) => Failure::new(Reason::ServiceUnavailable, why.to_string()),
+    }
+}

@@ -1,0 +1,443 @@
+//! Create, replace and patch.
+//!
+//! ```text
+//!   replace, patch: read ─► change ─► kind's rules ─► commit, if it is still what was read
+//!                     ▲                                 │ no: a patch tries again, a replacement
+//!                     └─────────────────────────────────┘ that names no version, too
+//! ```
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use weft_keyspace::{Change, Commit, CommitError, Committed, Expect, Guard, Item};
+
+use super::{Patch, Store, conflict, invalid, not_found, place, record};
+use crate::failure::{Cause, Failure, Reason};
+use crate::kind::Kind;
+use crate::object::Object;
+use crate::schema;
+
+/// How often a change that does not name a version is made again.
+const TRIES: usize = 20;
+/// Most bytes of an object.
+const LARGEST: usize = 1536 * 1024;
+/// Random letters of a generated name.
+const GENERATED: usize = 5;
+
+/// How a change is to be made.
+#[derive(Clone, Debug, Default)]
+pub struct WriteOptions {
+    /// Only say what would be.
+    pub is_dry_run: bool,
+    /// Only status, or all but status.
+    pub is_status: bool,
+}
+
+impl Store {
+    /// Makes an object. Unknown fields must have been taken out.
+    ///
+    /// # Errors
+    /// It is invalid or there already, its namespace is not.
+    pub async fn create(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        mut object: Object,
+        options: &WriteOptions,
+    ) -> Result<Arc<Item>, Failure> {
+        if !object.meta().text("resourceVersion").is_empty() {
+            let message = "resourceVersion should not be set on objects to be created";
+            return Err(Failure::bad_request(message));
+        }
+        let generate = object.meta().name().is_empty();
+        place_in(kind, namespace, &mut object)?;
+        for attempt in 1.. {
+            let mut object = object.clone();
+            if generate {
+                generate_name(&mut object);
+            }
+            begin(kind, &mut object);
+            let name = object.meta().name().to_owned();
+            check(kind, &object, None)?;
+            let mut guards = vec![Guard {
+                key: place::key(kind, namespace, &name).into(),
+                expect: Expect::Absent,
+            }];
+            guards.extend(self.namespace_guard(kind, namespace));
+            match self.put(kind, namespace, &object, guards, options).await {
+                Err(CommitError::Conflict {
+                    key, found: None, ..
+                }) if *key != *place::key(kind, namespace, &name).as_bytes() => {
+                    return Err(namespace_gone(namespace));
+                }
+                Err(CommitError::Conflict { .. }) if generate && attempt < TRIES => {}
+                Err(CommitError::Conflict { .. }) => {
+                    let message = format!("{} {name:?} already exists", kind.resource());
+                    return Err(Failure::new(Reason::AlreadyExists, message).about(
+                        &kind.group,
+                        &kind.plural,
+                        &name,
+                    ));
+                }
+                other => return other.map_err(unwritten),
+            }
+        }
+        unreachable!("the loop ends by answering")
+    }
+
+    /// Puts `object` in the place of the one that is there.
+    ///
+    /// # Errors
+    /// It is invalid, not there, or another version than the one `object` names.
+    pub async fn replace(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        mut object: Object,
+        options: &WriteOptions,
+    ) -> Result<Arc<Item>, Failure> {
+        place_in(kind, namespace, &mut object)?;
+        if object.meta().name() != name {
+            let found = object.meta().name();
+            let message = format!(
+                "the name of the object ({found}) does not match the name on the URL ({name})"
+            );
+            return Err(Failure::bad_request(message));
+        }
+        let change = |_: &Object| Ok(object.clone());
+        self.change(kind, namespace, name, options, change).await
+    }
+
+    /// Changes the object that is there.
+    ///
+    /// # Errors
+    /// The patch does not fit, or its result is invalid.
+    pub async fn patch(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        patch: &Patch,
+        options: &WriteOptions,
+    ) -> Result<Arc<Item>, Failure> {
+        let change = |old: &Object| patch.apply(old);
+        self.change(kind, namespace, name, options, change).await
+    }
+
+    /// Reads, changes and commits, until it is the one that was read.
+    async fn change(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        options: &WriteOptions,
+        change: impl Fn(&Object) -> Result<Object, Failure>,
+    ) -> Result<Arc<Item>, Failure> {
+        for _ in 0..TRIES {
+            let item = self.get(kind, namespace, name).await?;
+            let old = super::object(&item)?;
+            let mut new = change(&old)?;
+            let named = new.meta().text("resourceVersion").to_owned();
+            if !named.is_empty() && named != item.modified.to_string() {
+                return Err(modified(kind, name));
+            }
+            continue_from(kind, &old, &mut new, options)?;
+            check(kind, &new, Some(&old))?;
+            if is_same(&old, &new) {
+                return Ok(item);
+            }
+            let guards = vec![Guard {
+                key: item.key.clone(),
+                expect: Expect::Modified(item.modified),
+            }];
+            let done = if new.meta().is_deleting() && new.meta().finalizers().next().is_none() {
+                self.take(item.key.clone(), guards, options).await
+            } else {
+                self.put(kind, namespace, &new, guards, options).await
+            };
+            match done {
+                Err(CommitError::Conflict { found: None, .. }) => {
+                    return Err(not_found(kind, name));
+                }
+                Err(CommitError::Conflict { .. }) => {}
+                other => return other.map_err(unwritten),
+            }
+        }
+        Err(modified(kind, name))
+    }
+
+    pub(super) async fn put(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        object: &Object,
+        guards: Vec<Guard>,
+        options: &WriteOptions,
+    ) -> Result<Arc<Item>, CommitError> {
+        let told = |error: Failure| CommitError::Invalid(error.message);
+        let value = record::write(kind, object).map_err(told)?;
+        if value.len() > LARGEST {
+            let length = value.len();
+            return Err(CommitError::Invalid(format!(
+                "the object has {length} bytes: at most {LARGEST} can be stored"
+            )));
+        }
+        let key = place::key(kind, namespace, object.meta().name());
+        let change = Change::Put {
+            key: key.into(),
+            value,
+            lease: None,
+        };
+        self.make(change, guards, options).await
+    }
+
+    /// The object goes; what is answered is its last version.
+    pub(super) async fn take(
+        &self,
+        key: bytes::Bytes,
+        guards: Vec<Guard>,
+        options: &WriteOptions,
+    ) -> Result<Arc<Item>, CommitError> {
+        self.make(Change::Delete { key }, guards, options).await
+    }
+
+    async fn make(
+        &self,
+        change: Change,
+        guards: Vec<Guard>,
+        options: &WriteOptions,
+    ) -> Result<Arc<Item>, CommitError> {
+        if options.is_dry_run {
+            return self.rehearse(change, guards).await;
+        }
+        let commit = Commit {
+            guards,
+            changes: vec![change],
+        };
+        let Committed { items, .. } = self.keyspace.commit(commit).await?;
+        let item = items.into_iter().next().flatten();
+        item.ok_or_else(|| CommitError::Invalid("nothing was there to be deleted".to_owned()))
+    }
+
+    /// What a commit would answer; only its guards are committed.
+    async fn rehearse(&self, change: Change, guards: Vec<Guard>) -> Result<Arc<Item>, CommitError> {
+        let commit = Commit {
+            guards,
+            changes: Vec::new(),
+        };
+        let Committed { revision, .. } = self.keyspace.commit(commit).await?;
+        match change {
+            Change::Put { key, value, lease } => Ok(Arc::new(Item {
+                key,
+                value,
+                created: revision,
+                modified: revision,
+                version: 1,
+                lease,
+                memo: Default::default(),
+            })),
+            Change::Delete { key } => {
+                let range = weft_keyspace::Range {
+                    span: weft_keyspace::Span::key(key),
+                    at: None,
+                    limit: Some(1),
+                };
+                let closed =
+                    |error: weft_keyspace::ReadError| CommitError::Closed(error.to_string().into());
+                let found = self.keyspace.range(range).await.map_err(closed)?;
+                let gone = || CommitError::Invalid("nothing is there to be deleted".to_owned());
+                found.items.into_iter().next().ok_or_else(gone)
+            }
+        }
+    }
+
+    /// The namespace has to be there.
+    fn namespace_guard(&self, kind: &Kind, namespace: &str) -> Option<Guard> {
+        let namespaces = self.kinds.find("", "v1", "namespaces")?;
+        kind.is_namespaced.then(|| Guard {
+            key: place::key(namespaces, "", namespace).into(),
+            expect: Expect::Present,
+        })
+    }
+}
+
+fn namespace_gone(namespace: &str) -> Failure {
+    let message = format!("namespaces {namespace:?} not found");
+    Failure::new(Reason::NotFound, message).about("", "namespaces", namespace)
+}
+
+fn modified(kind: &Kind, name: &str) -> Failure {
+    let why = "the object has been modified; please apply your changes to the latest version and \
+               try again";
+    conflict(kind, name, why)
+}
+
+pub(super) fn unwritten(error: CommitError) -> Failure {
+    match error {
+        CommitError::Invalid(why) => Failure::new(Reason::RequestEntityTooLarge, why),
+        CommitError::Full(why) => Failure::new(
+            Reason::ServiceUnavailable,
+            format!("it could not be written, and was not: {why}"),
+        ),
+        CommitError::Closed(why) => Failure::new(Reason::ServiceUnavailable, why.to_string()),
+        other => Failure::internal(other),
+    }
+}
+
+/// The namespace of the URL holds, and the object must not name another.
+fn place_in(kind: &Kind, namespace: &str, object: &mut Object) -> Result<(), Failure> {
+    let named = object.meta().namespace().to_owned();
+    if !kind.is_namespaced {
+        object.set_meta("namespace", None);
+        return Ok(());
+    }
+    if !named.is_empty() && named != namespace {
+        return Err(Failure::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    object.set_meta("namespace", Some(namespace.into()));
+    Ok(())
+}
+
+fn generate_name(object: &mut Object) {
+    let prefix = object.meta().text("generateName").to_owned();
+    if !prefix.is_empty() {
+        let random = weft_stdx::id::letters(GENERATED);
+        object.set_meta("name", Some(format!("{prefix}{random}").into()));
+    }
+}
+
+/// What the server says about a new object.
+fn begin(kind: &Kind, object: &mut Object) {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "generation",
+    ] {
+        object.set_meta(field, None);
+    }
+    object.set_meta("deletionGracePeriodSeconds", None);
+    if kind.has_status {
+        object.0.remove("status");
+        object.set_meta("generation", Some(1.into()));
+    }
+    (kind.default)(object);
+    object.set_meta("uid", Some(weft_stdx::id::uuid().into()));
+    object.set_meta("creationTimestamp", Some(now().into()));
+}
+
+/// Now, as objects have it.
+pub(super) fn now() -> String {
+    let seconds = weft_stdx::clock::unix_ns() / 1_000_000_000;
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |now| now.to_string())
+}
+
+/// What a new version has from the old one, whatever was sent.
+fn continue_from(
+    kind: &Kind,
+    old: &Object,
+    new: &mut Object,
+    options: &WriteOptions,
+) -> Result<(), Failure> {
+    let uid = new.meta().text("uid");
+    if !uid.is_empty() && uid != old.meta().text("uid") {
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            old.meta().text("uid")
+        );
+        return Err(conflict(kind, old.meta().name(), &why));
+    }
+    if options.is_status {
+        let status = new.0.remove("status");
+        let meta = new.0.remove("metadata");
+        *new = old.clone();
+        if let Some(status) = status {
+            new.0.insert("status".to_owned(), status);
+        }
+        // Labels and annotations may come with it, as everywhere.
+        let meta = meta.as_ref().and_then(Value::as_object);
+        for field in ["labels", "annotations", "finalizers"] {
+            new.set_meta(field, meta.and_then(|meta| meta.get(field)).cloned());
+        }
+    } else if kind.has_status {
+        match old.0.get("status") {
+            Some(status) => new.0.insert("status".to_owned(), status.clone()),
+            None => new.0.remove("status"),
+        };
+    }
+    let kept = [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generateName",
+        "generation",
+        "resourceVersion",
+    ];
+    for field in kept {
+        let value = old.at(&["metadata", field]).cloned();
+        new.set_meta(field, value);
+    }
+    (kind.default)(new);
+    let spec = |object: &Object| {
+        let fields = object.0.iter();
+        let spec = fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status"));
+        spec.map(|(name, value)| (name.clone(), value.clone()))
+            .collect::<Map<_, _>>()
+    };
+    let generation = old.at(&["metadata", "generation"]).and_then(Value::as_i64);
+    if let (Some(generation), true) = (generation, spec(old) != spec(new)) {
+        new.set_meta("generation", Some((generation + 1).into()));
+    }
+    Ok(())
+}
+
+fn is_same(old: &Object, new: &Object) -> bool {
+    let of_type = |name: &str| matches!(name, "kind" | "apiVersion");
+    let fields = |object: &Object| {
+        let mut map = object.0.clone();
+        map.retain(|name, _| !of_type(name));
+        map
+    };
+    fields(old) == fields(new)
+}
+
+/// Everything that is wrong with an object.
+fn check(kind: &Kind, object: &Object, old: Option<&Object>) -> Result<(), Failure> {
+    let name = object.meta().name().to_owned();
+    let mut causes = Vec::new();
+    let mut checked = object.clone();
+    causes.extend(schema::check(kind.schema(), &mut checked.0).mistakes);
+    if name.is_empty() {
+        causes.push(Cause::required(
+            "metadata.name",
+            "name or generateName is required",
+        ));
+    } else if let (None, Err(why)) = (old, (kind.check_name)(&name)) {
+        causes.push(Cause::invalid("metadata.name", &name, why));
+    }
+    for (field, is_label) in [("labels", true), ("annotations", false)] {
+        let path = format!("metadata.{field}");
+        for (key, value) in object.meta().map(field) {
+            if let Err(why) = crate::names::label_key(key) {
+                causes.push(Cause::invalid(&path, key, why));
+            }
+            if let (true, Err(why)) = (is_label, crate::names::label_value(value)) {
+                causes.push(Cause::invalid(&path, value, why));
+            }
+        }
+    }
+    if causes.is_empty() {
+        causes = (kind.validate)(object, old);
+    }
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(invalid(kind, &name, causes))
+    }
+}
