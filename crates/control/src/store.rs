@@ -22,7 +22,7 @@ use crate::object::Object;
 pub use delete::{DeleteOptions, Deleted};
 pub use list::{ListOptions, Listed};
 pub use patch::Patch;
-pub use record::wire;
+pub use record::{wire, wire_at};
 pub use watch::{Change, ChangeKind, Changes};
 pub use write::WriteOptions;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use weft_keyspace::Item;
+use weft_keyspace::{Item, Revision};
 
 use crate::failure::Failure;
 use crate::kind::Kind;
@@ -59,6 +59,11 @@ pub(super) fn read(item: &Item) -> Result<Arc<Object>, Failure> {
 
 /// Appends the JSON of the object in `item`, with its version, to `out`.
 pub fn wire(item: &Item, out: &mut Vec<u8>) {
+    wire_at(item, item.modified, out);
+}
+
+/// The same with another version: that of a deletion.
+pub fn wire_at(item: &Item, version: Revision, out: &mut Vec<u8>) {
     let at = item
         .value
         .windows(METADATA.len())
@@ -67,7 +72,7 @@ pub fn wire(item: &Item, out: &mut Vec<u8>) {
     let (head, rest) = item.value.split_at(at);
     out.extend_from_slice(head);
     if at > 0 {
-        out.extend_from_slice(format!("\"resourceVersion\":\"{}\"", item.modified).as_bytes());
+        out.extend_from_slice(format!("\"resourceVersion\":\"{}\"", version).as_bytes());
         if rest.first() != Some(&b'}') {
             out.push(b',');
         }

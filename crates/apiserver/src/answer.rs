@@ -1,0 +1,92 @@
+//! Answers: JSON, failures as `Status`, streams.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::Frame;
+use serde_json::{Value, json};
+use weft_control::Failure;
+
+/// A body of an answer.
+pub(crate) type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
+/// An answer.
+pub(crate) type Answer = Response<Body>;
+
+/// An answer with a whole body.
+pub(crate) fn whole(code: StatusCode, media: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()).boxed_unsync());
+    *answer.status_mut() = code;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    // What is answered is true now; nobody is to keep it.
+    headers.insert(
+        http::header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, private"),
+    );
+    answer
+}
+
+/// JSON.
+pub(crate) fn json(code: StatusCode, value: &Value) -> Answer {
+    whole(code, "application/json", value.to_string())
+}
+
+/// A body that goes on.
+pub(crate) fn stream(
+    media: &'static str,
+    pieces: impl Stream<Item = Bytes> + Send + 'static,
+) -> Answer {
+    let frames = pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
+    let mut answer = Response::new(StreamBody::new(frames).boxed_unsync());
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    headers.insert(
+        http::header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, private"),
+    );
+    answer
+}
+
+/// A failure.
+pub(crate) fn failure(failure: &Failure) -> Answer {
+    let code = StatusCode::from_u16(failure.reason.code());
+    json(
+        code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        &status(failure),
+    )
+}
+
+/// A failure as `Status` (meta/v1).
+pub(crate) fn status(failure: &Failure) -> Value {
+    let about = &failure.about;
+    let mut details = serde_json::Map::new();
+    for (name, text) in [
+        ("name", &about.name),
+        ("group", &about.group),
+        ("kind", &about.kind),
+    ] {
+        if !text.is_empty() {
+            details.insert(name.to_owned(), text.as_str().into());
+        }
+    }
+    if !about.causes.is_empty() {
+        let causes = about.causes.iter().map(|cause| {
+            json!({ "reason": cause.reason, "message": cause.message, "field": cause.field })
+        });
+        details.insert("causes".to_owned(), causes.collect());
+    }
+    json!({
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": failure.message,
+        "reason": failure.reason.name(),
+        "details": details,
+        "code": failure.reason.code(),
+    })
+}

@@ -1,0 +1,88 @@
+//! Bodies that come in: JSON or YAML, within bounds, one document.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use serde_json::Value;
+use weft_control::decode::{self, Decoded};
+use weft_control::{Failure, Reason};
+
+/// Largest body, as the Kubernetes API server's.
+const LARGEST: usize = 3 << 20;
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Reads all of a body.
+///
+/// # Errors
+/// It is too large, too slow, or broken off.
+pub(crate) async fn read(body: Incoming) -> Result<Bytes, Failure> {
+    let read = Limited::new(body, LARGEST).collect();
+    let read = tokio::time::timeout(PATIENCE, read).await.map_err(|_| {
+        let seconds = PATIENCE.as_secs();
+        Failure::new(
+            Reason::Timeout,
+            format!("the body did not arrive within {seconds} s"),
+        )
+    })?;
+    match read {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Failure::new(
+            Reason::RequestEntityTooLarge,
+            format!("the body has more than {LARGEST} bytes"),
+        )),
+        Err(error) => Err(Failure::bad_request(format!("read the body: {error}"))),
+    }
+}
+
+/// The media type of a body, without parameters.
+pub(crate) fn media(head: &HeaderMap) -> &str {
+    let text = head.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    text.and_then(|text| text.split(';').next())
+        .map_or("application/json", str::trim)
+}
+
+/// Reads JSON, or YAML where the head says so.
+///
+/// # Errors
+/// It is of another type, or malformed.
+pub(crate) fn document(head: &HeaderMap, bytes: &[u8]) -> Result<Decoded, Failure> {
+    match media(head) {
+        "application/json" | "application/octet-stream" | "*/*" => json(bytes),
+        "application/yaml" => yaml(bytes),
+        other => Err(Failure::new(
+            Reason::UnsupportedMediaType,
+            format!(
+                "the body of the request was in an unknown format ({other}): application/json and application/yaml are accepted"
+            ),
+        )),
+    }
+}
+
+/// Reads JSON.
+///
+/// # Errors
+/// It is malformed.
+pub(crate) fn json(bytes: &[u8]) -> Result<Decoded, Failure> {
+    decode::json(bytes)
+        .map_err(|why| Failure::bad_request(format!("the body is not valid JSON: {why}")))
+}
+
+/// Reads YAML; keys that stand there twice are malformed.
+///
+/// # Errors
+/// It is malformed, or made to grow when it is read.
+pub(crate) fn yaml(bytes: &[u8]) -> Result<Decoded, Failure> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Failure::bad_request("the body is not valid YAML: it is not UTF-8"))?;
+    let value: Value = serde_saphyr::from_str(text)
+        .map_err(|error| Failure::bad_request(format!("the body is not valid YAML: {error}")))?;
+    Ok(Decoded {
+        value,
+        duplicates: Vec::new(),
+    })
+}

@@ -1,0 +1,168 @@
+//! Which kinds there are, told as kubectl asks: old (`/api`, `/apis`, each version) and aggregated.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use weft_control::{Kind, Kinds};
+
+use crate::answer::{self, Answer};
+
+/// Verbs of every kind.
+const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
+/// What clients of aggregated discovery accept.
+const AGGREGATED: &str = "as=APIGroupDiscoveryList";
+
+/// Answers a path of discovery; nothing if it is none.
+pub(crate) fn answer(kinds: &Kinds, path: &str, accept: &str) -> Option<Answer> {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let aggregated = accept.contains(AGGREGATED);
+    let value = match parts[..] {
+        ["api"] if aggregated => return Some(all(kinds, |group| group.is_empty(), accept)),
+        ["apis"] if aggregated => return Some(all(kinds, |group| !group.is_empty(), accept)),
+        ["api"] => json!({
+            "kind": "APIVersions",
+            "versions": ["v1"],
+            "serverAddressByClientCIDRs": [],
+        }),
+        ["apis"] => {
+            let groups = groups(kinds);
+            let named = groups.keys().filter(|(group, _)| !group.is_empty());
+            let list: Vec<Value> = named
+                .map(|(group, version)| api_group(group, version))
+                .collect();
+            json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": list })
+        }
+        ["apis", group] => {
+            let groups = groups(kinds);
+            let (group, version) = groups.keys().find(|(name, _)| name == group)?;
+            let mut value = api_group(group, version);
+            value["kind"] = "APIGroup".into();
+            value["apiVersion"] = "v1".into();
+            value
+        }
+        ["api", version] => resources(kinds, "", version)?,
+        ["apis", group, version] => resources(kinds, group, version)?,
+        _ => return None,
+    };
+    Some(answer::json(StatusCode::OK, &value))
+}
+
+type Groups = BTreeMap<(String, String), Vec<Arc<Kind>>>;
+
+fn groups(kinds: &Kinds) -> Groups {
+    let mut groups = Groups::new();
+    for kind in kinds.iter() {
+        let key = (kind.group.to_string(), kind.version.to_string());
+        groups.entry(key).or_default().push(Arc::clone(kind));
+    }
+    groups
+}
+
+fn api_group(group: &str, version: &str) -> Value {
+    let version = json!({ "groupVersion": format!("{group}/{version}"), "version": version });
+    json!({ "name": group, "versions": [version], "preferredVersion": version })
+}
+
+fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
+    let groups = groups(kinds);
+    let kinds = groups.get(&(group.to_owned(), version.to_owned()))?;
+    let mut list = Vec::new();
+    for kind in kinds {
+        list.push(json!({
+            "name": kind.plural,
+            "singularName": kind.singular,
+            "namespaced": kind.is_namespaced,
+            "kind": kind.kind,
+            "verbs": VERBS,
+            "shortNames": kind.short,
+            "categories": kind.categories,
+        }));
+        if kind.has_status {
+            list.push(json!({
+                "name": format!("{}/status", kind.plural),
+                "singularName": "",
+                "namespaced": kind.is_namespaced,
+                "kind": kind.kind,
+                "verbs": ["get", "patch", "update"],
+            }));
+        }
+    }
+    let version = kinds.first()?.api_version();
+    Some(json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": version,
+        "resources": list,
+    }))
+}
+
+/// All groups with all their kinds in one answer (`apidiscovery.k8s.io`).
+fn all(kinds: &Kinds, wanted: impl Fn(&str) -> bool, accept: &str) -> Answer {
+    // v2beta1 is what clients before 1.30 ask for; its fields are the same.
+    let (version, media) = if accept.contains("v=v2;") || accept.contains("v=v2,") {
+        (
+            "v2",
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        )
+    } else {
+        (
+            "v2beta1",
+            "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
+        )
+    };
+    let groups = groups(kinds);
+    let items: Vec<Value> = groups
+        .iter()
+        .filter(|((group, _), _)| wanted(group))
+        .map(|((group, version), kinds)| {
+            let resources: Vec<Value> = kinds.iter().map(|kind| resource(kind)).collect();
+            json!({
+                "metadata": { "name": group, "creationTimestamp": null },
+                "versions": [{
+                    "version": version,
+                    "resources": resources,
+                    "freshness": "Current",
+                }],
+            })
+        })
+        .collect();
+    let value = json!({
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": format!("apidiscovery.k8s.io/{version}"),
+        "metadata": {},
+        "items": items,
+    });
+    answer::whole(StatusCode::OK, media, value.to_string())
+}
+
+fn resource(kind: &Kind) -> Value {
+    let response_kind = json!({ "group": kind.group, "version": kind.version, "kind": kind.kind });
+    let mut value = json!({
+        "resource": kind.plural,
+        "singularResource": kind.singular,
+        "responseKind": response_kind,
+        "scope": if kind.is_namespaced { "Namespaced" } else { "Cluster" },
+        "verbs": VERBS,
+        "shortNames": kind.short,
+        "categories": kind.categories,
+    });
+    if kind.has_status {
+        value["subresources"] = json!([{
+            "subresource": "status",
+            "responseKind": response_kind,
+            "verbs": ["get", "patch", "update"],
+        }]);
+    }
+    value
+}

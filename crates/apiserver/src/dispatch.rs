@@ -1,0 +1,110 @@
+//! One request, from its head to an answer. The only place that asks the gate.
+
+use http::request::Parts;
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use rustls::pki_types::CertificateDer;
+use serde_json::json;
+use weft_control::{Failure, Reason};
+
+use crate::answer::{self, Answer};
+use crate::gate::Question;
+use crate::query::Query;
+use crate::serve::Server;
+use crate::target::Target;
+use crate::{body, discovery, objects, openapi};
+
+/// What anybody may ask without saying who they are.
+const OPEN: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
+
+/// Answers a request of a client that showed these certificates.
+pub(crate) async fn dispatch(
+    server: &Server,
+    certificates: &[CertificateDer<'static>],
+    request: Request<Incoming>,
+) -> Answer {
+    let (head, body) = request.into_parts();
+    match try_dispatch(server, certificates, &head, body).await {
+        Ok(answer) => answer,
+        Err(failure) => {
+            if failure.reason == Reason::InternalError {
+                tracing::error!(path = head.uri.path(), %failure, "a request failed");
+            }
+            answer::failure(&failure)
+        }
+    }
+}
+
+async fn try_dispatch(
+    server: &Server,
+    certificates: &[CertificateDer<'static>],
+    head: &Parts,
+    body: Incoming,
+) -> Result<Answer, Failure> {
+    let path = head.uri.path();
+    if OPEN.contains(&path)
+        || OPEN
+            .iter()
+            .any(|open| path.starts_with(&format!("{open}/")))
+    {
+        return Ok(open(path));
+    }
+    let caller = server.gate.who(certificates, &head.headers)?;
+    let Some(target) = Target::of(server.store.kinds(), path) else {
+        let question = Question::Path {
+            verb: head.method.as_str().to_ascii_lowercase(),
+            path: path.to_owned(),
+        };
+        server.gate.may(&caller, &question)?;
+        return about_kinds(server, head);
+    };
+    let query = Query::of(&head.uri);
+    let verb = objects::verb(&head.method, &target, &query)?;
+    let question = Question::Object {
+        verb,
+        group: target.kind.group.to_string(),
+        resource: target.kind.plural.to_string(),
+        subresource: target.subresource.clone(),
+        namespace: target.namespace.clone(),
+        name: target.name.clone(),
+    };
+    server.gate.may(&caller, &question)?;
+    let body = match head.method {
+        Method::GET | Method::HEAD => bytes::Bytes::new(),
+        _ => body::read(body).await?,
+    };
+    objects::answer(&server.store, head, &target, verb, body).await
+}
+
+/// Discovery and schemas.
+fn about_kinds(server: &Server, head: &Parts) -> Result<Answer, Failure> {
+    let path = head.uri.path();
+    let accept = head.headers.get(http::header::ACCEPT);
+    let accept = accept
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    if head.method == Method::GET {
+        let kinds = server.store.kinds();
+        let found = discovery::answer(kinds, path, accept).or_else(|| openapi::answer(kinds, path));
+        if let Some(answer) = found {
+            return Ok(answer);
+        }
+    }
+    let message = "the server could not find the requested resource";
+    Err(Failure::new(Reason::NotFound, message))
+}
+
+fn open(path: &str) -> Answer {
+    if path != "/version" {
+        return answer::whole(StatusCode::OK, "text/plain; charset=utf-8", "ok");
+    }
+    answer::json(
+        StatusCode::OK,
+        &json!({
+            "major": "1",
+            "minor": "32",
+            "gitVersion": format!("v1.32.0+weft.{}", env!("CARGO_PKG_VERSION")),
+            "platform": format!("linux/{}", std::env::consts::ARCH),
+        }),
+    )
+}

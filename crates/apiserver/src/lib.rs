@@ -1,0 +1,25 @@
+//! The Kubernetes API over HTTPS: HTTP in, what the store answers out.
+//!
+//! Owns: paths, media types, lists and watches on the wire, discovery, OpenAPI, tables.
+//! Never: decides what an object may be (`control`), or who may do what (the caller's `Gate`).
+//!
+//! ```text
+//!   TLS ─► head ─► target: what is asked ─► gate: who asks, and may they ─► objects ─► store
+//!                     └ not an object: discovery, openapi, health, version
+//! ```
+
+mod answer;
+mod body;
+mod discovery;
+mod dispatch;
+mod gate;
+mod objects;
+mod openapi;
+mod query;
+mod serve;
+mod table;
+mod target;
+mod watching;
+
+pub use gate::{Caller, Gate, Question};
+pub use serve::{Server, serve};

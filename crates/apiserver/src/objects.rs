@@ -1,0 +1,500 @@
+//! Requests about objects: verbs to the store, what it answers to JSON.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HeaderValue;
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+use weft_control::schema;
+use weft_control::selector::{Fields, Labels};
+use weft_control::store::{
+    self, Change, ChangeKind, DeleteOptions, Deleted, ListOptions, Patch, WriteOptions,
+};
+use weft_control::{Failure, Kind, Object, Reason, Store};
+use weft_keyspace::{Item, Revision};
+
+use crate::answer::{self, Answer};
+use crate::body;
+use crate::query::Query;
+use crate::table::{self, Beside};
+use crate::target::Target;
+use crate::watching::Feed;
+
+/// How long a watch lasts that does not say how long.
+const WATCH: Duration = Duration::from_secs(45 * 60);
+/// Longest watch.
+const LONGEST_WATCH: u64 = 24 * 3600;
+
+/// How objects are shown.
+#[derive(Clone, Debug)]
+pub(crate) enum Shape {
+    Plain(Arc<Kind>),
+    Table(Arc<Kind>, Beside),
+}
+
+impl Shape {
+    fn of(kind: &Arc<Kind>, head: &HeaderMap, query: &Query) -> Shape {
+        let accept = head.get(http::header::ACCEPT);
+        let accept = accept
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let first = accept.split(',').next().unwrap_or_default();
+        if first.contains("as=Table") {
+            Shape::Table(Arc::clone(kind), Beside::of(query.text("includeObject")))
+        } else {
+            Shape::Plain(Arc::clone(kind))
+        }
+    }
+
+    pub(crate) fn kind(&self) -> &Arc<Kind> {
+        match self {
+            Shape::Plain(kind) | Shape::Table(kind, _) => kind,
+        }
+    }
+
+    pub(crate) fn table(&self, objects: &[Object], meta: Value) -> Value {
+        let beside = match self {
+            Shape::Plain(_) => Beside::Metadata,
+            Shape::Table(_, beside) => *beside,
+        };
+        table::of(self.kind(), objects, meta, beside, Timestamp::now())
+    }
+
+    fn one(&self, code: StatusCode, item: &Item) -> Result<Answer, Failure> {
+        match self {
+            Shape::Plain(_) => {
+                let mut text = Vec::with_capacity(item.value.len() + 64);
+                store::wire(item, &mut text);
+                Ok(answer::whole(code, "application/json", text))
+            }
+            Shape::Table(..) => {
+                let meta = json!({ "resourceVersion": item.modified.to_string() });
+                Ok(answer::json(
+                    code,
+                    &self.table(&[store::object(item)?], meta),
+                ))
+            }
+        }
+    }
+}
+
+/// What is asked, as access is decided by.
+pub(crate) fn verb(
+    method: &Method,
+    target: &Target,
+    query: &Query,
+) -> Result<&'static str, Failure> {
+    let is_all = target.name.is_empty();
+    Ok(match *method {
+        Method::GET | Method::HEAD if query.flag("watch")? => "watch",
+        Method::GET | Method::HEAD if is_all => "list",
+        Method::GET | Method::HEAD => "get",
+        Method::POST if is_all => "create",
+        Method::PUT if !is_all => "update",
+        Method::PATCH if !is_all => "patch",
+        Method::DELETE if is_all => "deletecollection",
+        Method::DELETE => "delete",
+        _ => return Err(no_method(target)),
+    })
+}
+
+fn no_method(target: &Target) -> Failure {
+    let message = "the server does not allow this method on the requested resource";
+    Failure::new(Reason::MethodNotAllowed, message).about(
+        &target.kind.group,
+        &target.kind.plural,
+        "",
+    )
+}
+
+/// Does what is asked.
+pub(crate) async fn answer(
+    store: &Store,
+    head: &Parts,
+    target: &Target,
+    verb: &str,
+    body: Bytes,
+) -> Result<Answer, Failure> {
+    let query = Query::of(&head.uri);
+    let asked = Asked {
+        store,
+        head,
+        target,
+        query: &query,
+        shape: Shape::of(&target.kind, &head.headers, &query),
+    };
+    if !target.subresource.is_empty() {
+        let known = target.subresource == "status" && target.kind.has_status;
+        if !known {
+            let message = "the server could not find the requested resource";
+            return Err(Failure::new(Reason::NotFound, message));
+        }
+        if !matches!(verb, "get" | "update" | "patch") {
+            return Err(no_method(target));
+        }
+    }
+    match verb {
+        "get" => asked.get().await,
+        "list" => asked.list().await,
+        "watch" => asked.watch().await,
+        "create" => asked.create(&body).await,
+        "update" => asked.update(&body).await,
+        "patch" => asked.patch(&body).await,
+        "delete" => asked.delete(&body).await,
+        _ => asked.delete_all(&body).await,
+    }
+}
+
+struct Asked<'a> {
+    store: &'a Store,
+    head: &'a Parts,
+    target: &'a Target,
+    query: &'a Query,
+    shape: Shape,
+}
+
+impl Asked<'_> {
+    async fn get(&self) -> Result<Answer, Failure> {
+        let Target {
+            kind,
+            namespace,
+            name,
+            ..
+        } = self.target;
+        let item = self.store.get(kind, namespace, name).await?;
+        self.shape.one(StatusCode::OK, &item)
+    }
+
+    fn list_options(&self) -> Result<ListOptions, Failure> {
+        let kind = &self.target.kind;
+        let mut fields = self.query.text("fieldSelector").to_owned();
+        if !self.target.name.is_empty() {
+            fields = format!("metadata.name={}", self.target.name);
+        }
+        let known = |field: &str| kind.is_selectable(field);
+        let limit = self.query.number("limit")?.unwrap_or(0);
+        Ok(ListOptions {
+            labels: Labels::parse(self.query.text("labelSelector"))
+                .map_err(Failure::bad_request)?,
+            fields: Fields::parse(&fields, known).map_err(Failure::bad_request)?,
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            token: Some(self.query.text("continue"))
+                .filter(|token| !token.is_empty())
+                .map(str::to_owned),
+            at: None,
+        })
+    }
+
+    async fn list(&self) -> Result<Answer, Failure> {
+        let mut options = self.list_options()?;
+        let version = store::revision(self.query.text("resourceVersion"))?;
+        match self.query.text("resourceVersionMatch") {
+            "Exact" => options.at = version,
+            // What is read is the newest there is, which is not older than anything.
+            "" | "NotOlderThan" => {}
+            other => {
+                let message = format!("resourceVersionMatch: {other:?} is not supported");
+                return Err(Failure::bad_request(message));
+            }
+        }
+        let Target {
+            kind, namespace, ..
+        } = self.target;
+        let listed = self.store.list(kind, namespace, &options).await?;
+        let mut meta = Map::new();
+        meta.insert(
+            "resourceVersion".to_owned(),
+            listed.revision.to_string().into(),
+        );
+        if let Some(token) = listed.token {
+            meta.insert("continue".to_owned(), token.into());
+        }
+        if let Some(left) = listed.left {
+            meta.insert("remainingItemCount".to_owned(), left.into());
+        }
+        let meta = Value::Object(meta);
+        match &self.shape {
+            Shape::Plain(kind) => Ok(plain_list(kind, &meta, &listed.items)),
+            Shape::Table(..) => {
+                let objects = listed.items.iter().map(|item| store::object(item));
+                let objects: Vec<Object> = objects.collect::<Result<_, _>>()?;
+                Ok(answer::json(
+                    StatusCode::OK,
+                    &self.shape.table(&objects, meta),
+                ))
+            }
+        }
+    }
+
+    async fn watch(&self) -> Result<Answer, Failure> {
+        let options = self.list_options()?;
+        let Target {
+            kind, namespace, ..
+        } = self.target;
+        let version = store::revision(self.query.text("resourceVersion"))?;
+        let wants_all = self.query.flag("sendInitialEvents")?;
+        let bookmarks = self.query.flag("allowWatchBookmarks")?;
+        let after = version.filter(|version| *version != Revision(0) && !wants_all);
+        let mut first = VecDeque::new();
+        let after = match after {
+            Some(after) => after,
+            None => {
+                let listed = self.store.list(kind, namespace, &options).await?;
+                for item in listed.items {
+                    let change = Change {
+                        kind: ChangeKind::Added,
+                        revision: item.modified,
+                        item,
+                    };
+                    first.push_back(self.shape.event(&change)?);
+                }
+                if wants_all && bookmarks {
+                    first.push_back(self.shape.bookmark(&listed.revision.to_string(), true));
+                }
+                listed.revision
+            }
+        };
+        let changes = self.store.watch(kind, namespace, after, options).await?;
+        let seconds = self
+            .query
+            .number("timeoutSeconds")?
+            .filter(|seconds| *seconds > 0);
+        let time = seconds.map_or(WATCH, |seconds| {
+            Duration::from_secs(seconds.min(LONGEST_WATCH))
+        });
+        let feed = Feed {
+            changes,
+            shape: self.shape.clone(),
+            until: Instant::now() + time,
+            bookmarks,
+            first,
+        };
+        Ok(feed.answer())
+    }
+
+    async fn create(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let Target {
+            kind, namespace, ..
+        } = self.target;
+        let (object, warnings) = self.object(body)?;
+        let options = self.write_options()?;
+        let item = self.store.create(kind, namespace, object, &options).await?;
+        self.written(StatusCode::CREATED, &item, warnings)
+    }
+
+    async fn update(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let Target {
+            kind,
+            namespace,
+            name,
+            ..
+        } = self.target;
+        let (object, warnings) = self.object(body)?;
+        let options = self.write_options()?;
+        let item = self
+            .store
+            .replace(kind, namespace, name, object, &options)
+            .await?;
+        self.written(StatusCode::OK, &item, warnings)
+    }
+
+    async fn patch(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let Target {
+            kind,
+            namespace,
+            name,
+            ..
+        } = self.target;
+        let patch = match body::media(&self.head.headers) {
+            "application/json-patch+json" => Patch::json(body::json(body)?.value)?,
+            // A kind without lists that merge is merged the same way by both.
+            "application/merge-patch+json" => Patch::Merge(body::json(body)?.value),
+            other => {
+                let message = format!(
+                    "the body of the request was in an unknown format - accepted media types \
+                     include: application/json-patch+json, application/merge-patch+json; not {other}"
+                );
+                return Err(Failure::new(Reason::UnsupportedMediaType, message));
+            }
+        };
+        let options = self.write_options()?;
+        let item = self
+            .store
+            .patch(kind, namespace, name, &patch, &options)
+            .await?;
+        self.written(StatusCode::OK, &item, Vec::new())
+    }
+
+    async fn delete(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let Target {
+            kind,
+            namespace,
+            name,
+            ..
+        } = self.target;
+        let options = self.delete_options(body)?;
+        match self.store.delete(kind, namespace, name, &options).await? {
+            Deleted::Marked(item) => self.shape.one(StatusCode::OK, &item),
+            Deleted::Gone(item) => {
+                let object = store::object(&item)?;
+                let value = json!({
+                    "kind": "Status",
+                    "apiVersion": "v1",
+                    "metadata": {},
+                    "status": "Success",
+                    "details": {
+                        "name": name,
+                        "group": kind.group,
+                        "kind": kind.plural,
+                        "uid": object.meta().text("uid"),
+                    },
+                });
+                Ok(answer::json(StatusCode::OK, &value))
+            }
+        }
+    }
+
+    async fn delete_all(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let Target {
+            kind, namespace, ..
+        } = self.target;
+        let (which, options) = (self.list_options()?, self.delete_options(body)?);
+        let gone = self
+            .store
+            .delete_all(kind, namespace, &which, &options)
+            .await?;
+        let meta = json!({ "resourceVersion": self.store.revision().await?.to_string() });
+        Ok(plain_list(kind, &meta, &gone))
+    }
+
+    fn write_options(&self) -> Result<WriteOptions, Failure> {
+        Ok(WriteOptions {
+            is_dry_run: self.query.is_dry_run()?,
+            is_status: self.target.subresource == "status",
+        })
+    }
+
+    fn delete_options(&self, body: &[u8]) -> Result<DeleteOptions, Failure> {
+        let mut options = DeleteOptions {
+            is_dry_run: self.query.is_dry_run()?,
+            ..DeleteOptions::default()
+        };
+        if body.is_empty() {
+            return Ok(options);
+        }
+        let value = body::document(&self.head.headers, body)?.value;
+        let text = |name: &str| {
+            value
+                .pointer(name)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        options.uid = text("/preconditions/uid");
+        options.version = text("/preconditions/resourceVersion");
+        let dry_run = value.get("dryRun").and_then(Value::as_array);
+        options.is_dry_run |= dry_run.is_some_and(|list| list.iter().any(|one| one == "All"));
+        Ok(options)
+    }
+
+    /// The object in a body, without what is not known, and warnings about that.
+    fn object(&self, body: &[u8]) -> Result<(Object, Vec<String>), Failure> {
+        let kind = &self.target.kind;
+        let decoded = body::document(&self.head.headers, body)?;
+        let Value::Object(mut map) = decoded.value else {
+            return Err(Failure::bad_request("the body is no object"));
+        };
+        for (field, expected) in [
+            ("apiVersion", kind.api_version()),
+            ("kind", kind.kind.to_string()),
+        ] {
+            match map.get(field).and_then(Value::as_str) {
+                Some(found) if found == expected => {}
+                None if !map.contains_key(field) => {
+                    map.insert(field.to_owned(), expected.into());
+                }
+                _ => {
+                    let found = map.get(field).cloned().unwrap_or_default();
+                    return Err(Failure::bad_request(format!(
+                        "the {field} in the data ({found}) does not match the expected {field} ({expected})"
+                    )));
+                }
+            }
+        }
+        let findings = schema::check(kind.schema(), &mut map);
+        let unknown = findings
+            .unknown
+            .iter()
+            .map(|path| format!("unknown field {path:?}"));
+        let twice = decoded
+            .duplicates
+            .iter()
+            .map(|path| format!("duplicate field {path:?}"));
+        let odd: Vec<String> = unknown.chain(twice).collect();
+        let object = Object(map);
+        match self.query.text("fieldValidation") {
+            "Strict" if !odd.is_empty() => {
+                let message = format!("strict decoding error: {}", odd.join(", "));
+                Err(Failure::bad_request(message).about(
+                    &kind.group,
+                    &kind.kind,
+                    object.meta().name(),
+                ))
+            }
+            "Strict" | "Ignore" => Ok((object, Vec::new())),
+            "" | "Warn" => Ok((object, odd)),
+            other => Err(Failure::bad_request(format!(
+                "fieldValidation: {other:?} is not supported: Ignore, Warn and Strict are"
+            ))),
+        }
+    }
+
+    fn written(
+        &self,
+        code: StatusCode,
+        item: &Item,
+        warnings: Vec<String>,
+    ) -> Result<Answer, Failure> {
+        let mut answer = self.shape.one(code, item)?;
+        let kind = &self.target.kind;
+        let unused = (!kind.is_carried_out).then(|| {
+            format!(
+                "{} are stored, and nothing in this server carries them out yet",
+                kind.resource()
+            )
+        });
+        for warning in warnings.into_iter().chain(unused) {
+            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+            // RFC 7234, 299: miscellaneous persistent warning.
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+                answer.headers_mut().append(http::header::WARNING, value);
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// A list, from what is stored as it is.
+fn plain_list(kind: &Kind, meta: &Value, items: &[Arc<Item>]) -> Answer {
+    let size: usize = items.iter().map(|item| item.value.len() + 32).sum();
+    let mut text = Vec::with_capacity(size + 256);
+    let head = format!(
+        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
+        kind.kind,
+        kind.api_version()
+    );
+    text.extend_from_slice(head.as_bytes());
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        store::wire(item, &mut text);
+    }
+    text.extend_from_slice(b"]}");
+    answer::whole(StatusCode::OK, "application/json", text)
+}

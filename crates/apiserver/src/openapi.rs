@@ -1,0 +1,149 @@
+//! OpenAPI v3: which kinds there are, what they hold, and that writes know `fieldValidation`.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+use weft_control::{Kind, Kinds};
+
+use crate::answer::{self, Answer};
+
+/// Answers `/openapi/v3` and what is below; nothing for another path.
+pub(crate) fn answer(kinds: &Kinds, path: &str) -> Option<Answer> {
+    let rest = path.strip_prefix("/openapi/v3")?.trim_matches('/');
+    let groups = groups(kinds);
+    let value = match rest {
+        "" => {
+            let paths: Map<String, Value> = groups
+                .keys()
+                .map(|group| {
+                    let url = format!("/openapi/v3/{group}?hash={}", env!("CARGO_PKG_VERSION"));
+                    (group.clone(), json!({ "serverRelativeURL": url }))
+                })
+                .collect();
+            json!({ "paths": paths })
+        }
+        group => document(groups.get(group)?),
+    };
+    Some(answer::json(StatusCode::OK, &value))
+}
+
+fn groups(kinds: &Kinds) -> BTreeMap<String, Vec<&Kind>> {
+    let mut groups: BTreeMap<String, Vec<&Kind>> = BTreeMap::new();
+    for kind in kinds.iter() {
+        groups.entry(root(kind)).or_default().push(kind);
+    }
+    groups
+}
+
+/// `api/v1`, `apis/apps/v1`
+fn root(kind: &Kind) -> String {
+    if kind.group.is_empty() {
+        format!("api/{}", kind.version)
+    } else {
+        format!("apis/{}/{}", kind.group, kind.version)
+    }
+}
+
+fn document(kinds: &[&Kind]) -> Value {
+    let mut schemas = Map::new();
+    let mut paths = Map::new();
+    for kind in kinds {
+        let name = add_schemas(kind, &mut schemas);
+        add_paths(kind, &name, &mut paths);
+    }
+    json!({
+        "openapi": "3.0.0",
+        "info": { "title": "weft", "version": env!("CARGO_PKG_VERSION") },
+        "paths": paths,
+        "components": { "schemas": schemas },
+    })
+}
+
+/// Gives the name of the kind's own schema.
+fn add_schemas(kind: &Kind, schemas: &mut Map<String, Value>) -> String {
+    let mut own = (kind.document)();
+    let definitions = own.as_object_mut().and_then(|own| own.remove("$defs"));
+    if let Some(Value::Object(definitions)) = definitions {
+        for (name, mut definition) in definitions {
+            if !schemas.contains_key(&name) {
+                point_elsewhere(&mut definition);
+                schemas.insert(name, definition);
+            }
+        }
+    }
+    point_elsewhere(&mut own);
+    if let Some(own) = own.as_object_mut() {
+        own.remove("$schema");
+        own.remove("title");
+        let gvk = json!([{ "group": kind.group, "version": kind.version, "kind": kind.kind }]);
+        own.insert("x-kubernetes-group-version-kind".to_owned(), gvk);
+    }
+    let group = if kind.group.is_empty() {
+        "core"
+    } else {
+        &kind.group
+    };
+    let name = format!("io.k8s.api.{group}.{}.{}", kind.version, kind.kind);
+    schemas.insert(name.clone(), own);
+    name
+}
+
+/// References to `$defs` become references to the document's components, the way Go's
+/// readers want them: alone, in `allOf`, where something is said beside them.
+fn point_elsewhere(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(point_elsewhere),
+        Value::Object(map) => {
+            map.values_mut().for_each(point_elsewhere);
+            let Some(Value::String(reference)) = map.get("$ref") else {
+                return;
+            };
+            let name = reference.rsplit('/').next().unwrap_or_default();
+            let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
+            map.remove("$ref");
+            map.insert("allOf".to_owned(), json!([reference]));
+        }
+        _ => {}
+    }
+}
+
+fn add_paths(kind: &Kind, schema: &str, paths: &mut Map<String, Value>) {
+    let within = if kind.is_namespaced {
+        "/namespaces/{namespace}"
+    } else {
+        ""
+    };
+    let all = format!("/{}{within}/{}", root(kind), kind.plural);
+    let gvk = json!({ "group": kind.group, "version": kind.version, "kind": kind.kind });
+    let of = |action: &str, parameters: Value| {
+        json!({
+            "x-kubernetes-action": action,
+            "x-kubernetes-group-version-kind": gvk,
+            "parameters": parameters,
+            "responses": { "200": {
+                "description": "OK",
+                "content": { "application/json": {
+                    "schema": { "$ref": format!("#/components/schemas/{schema}") },
+                } },
+            } },
+        })
+    };
+    let writes = || {
+        let names = ["dryRun", "fieldManager", "fieldValidation"];
+        let parameters = names
+            .map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
+        json!(parameters)
+    };
+    paths.insert(
+        all.clone(),
+        json!({ "get": of("list", json!([])), "post": of("post", writes()) }),
+    );
+    let one = json!({
+        "get": of("get", json!([])),
+        "put": of("put", writes()),
+        "patch": of("patch", writes()),
+        "delete": of("delete", json!([])),
+    });
+    paths.insert(format!("{all}/{{name}}"), one);
+}

@@ -1,0 +1,147 @@
+//! The accept loop: connections in bounds, TLS within a time, HTTP/2 or HTTP/1.1.
+//!
+//! ```text
+//!   accept ─► at the bound? close ─► handshake within 10 s ─► head within 30 s ─► dispatch
+//! ```
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use weft_control::Store;
+
+use crate::dispatch::dispatch;
+use crate::gate::Gate;
+
+/// Connections served at once.
+const CONNECTIONS_MAX: usize = 16_384;
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a client may take to send a request's head, also while it idles between two.
+const HEAD: Duration = Duration::from_secs(30);
+/// Bytes of a request's head.
+const HEAD_MAX: usize = 64 << 10;
+/// Requests at once on one HTTP/2 connection: many watches share it.
+const STREAMS_MAX: u32 = 1000;
+/// How often an HTTP/2 connection is asked whether it is still there, and how long it may take.
+const PING: Duration = Duration::from_secs(30);
+/// Pause after the machine refused a connection (no descriptors left), so as not to spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long requests in flight are waited for at the end.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// What requests are answered from.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The objects.
+    pub store: Store,
+    /// Who may do what.
+    pub gate: Arc<dyn Gate>,
+    /// Certificates, and which clients' are taken. Asked for each connection: it may change.
+    pub tls: Arc<rustls::ServerConfig>,
+}
+
+/// Serves on `listener` until `shutdown` completes, then lets requests in flight end.
+///
+/// # Errors
+/// The listener itself broke; a failed connection is not an error.
+pub async fn serve(
+    server: Server,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (stop, stopped) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, from)) => {
+                    // At the bound it is closed at once: a client sees that and waits.
+                    let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
+                    let (server, stopped) = (server.clone(), stopped.clone());
+                    connections.spawn(async move {
+                        connection(server, stream, from, stopped).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    let _ = stop.send(true);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        connections.abort_all();
+    }
+    Ok(())
+}
+
+async fn connection(
+    server: Server,
+    stream: TcpStream,
+    from: SocketAddr,
+    mut stopped: watch::Receiver<bool>,
+) {
+    // A watch's events are small and waited for.
+    let _ = stream.set_nodelay(true);
+    let acceptor = TlsAcceptor::from(Arc::clone(&server.tls));
+    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%from, %error, "a handshake failed");
+            return;
+        }
+        Err(_) => return,
+    };
+    let (_, session) = stream.get_ref();
+    let certificates = session.peer_certificates().unwrap_or_default();
+    let certificates: Arc<[_]> = certificates
+        .iter()
+        .map(|one| one.clone().into_owned())
+        .collect();
+    let answer = service_fn(move |request| {
+        let (server, certificates) = (server.clone(), Arc::clone(&certificates));
+        async move { Ok::<_, std::convert::Infallible>(dispatch(&server, &certificates, request).await) }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_MAX as u32)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer);
+    let mut served = std::pin::pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        _ = stopped.changed() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%from, %error, "a connection broke");
+    }
+}

@@ -1,0 +1,133 @@
+//! Tables (`meta.k8s.io/v1`): what `kubectl get` prints, made here.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use weft_control::{Kind, Object};
+
+/// How much of an object stands beside its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    Nothing,
+    Metadata,
+    Whole,
+}
+
+impl Beside {
+    /// What `includeObject` says.
+    pub(crate) fn of(text: &str) -> Beside {
+        match text {
+            "None" => Beside::Nothing,
+            "Object" => Beside::Whole,
+            _ => Beside::Metadata,
+        }
+    }
+}
+
+/// A table of `objects`.
+pub(crate) fn of(
+    kind: &Kind,
+    objects: &[Object],
+    meta: Value,
+    beside: Beside,
+    now: Timestamp,
+) -> Value {
+    let rows: Vec<Value> = objects
+        .iter()
+        .map(|object| row(kind, object, beside, now))
+        .collect();
+    json!({
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": meta,
+        "columnDefinitions": columns(kind),
+        "rows": rows,
+    })
+}
+
+fn columns(kind: &Kind) -> Vec<Value> {
+    let column = |name: &str, kind: &str, format: &str, about: &str, priority: i32| {
+        json!({
+            "name": name,
+            "type": kind,
+            "format": format,
+            "description": about,
+            "priority": priority,
+        })
+    };
+    let mut columns = vec![column("Name", "string", "name", "Its name.", 0)];
+    for own in kind.columns {
+        columns.push(column(own.name, own.kind, "", own.about, own.priority));
+    }
+    columns.push(column(
+        "Age",
+        "string",
+        "",
+        "How long it has been there.",
+        0,
+    ));
+    columns
+}
+
+fn row(kind: &Kind, object: &Object, beside: Beside, now: Timestamp) -> Value {
+    let mut cells = vec![Value::from(object.meta().name())];
+    cells.extend(kind.columns.iter().map(|column| (column.cell)(object)));
+    let created = object.meta().text("creationTimestamp").parse::<Timestamp>();
+    cells.push(match created {
+        Ok(created) => age(now.duration_since(created).as_secs()).into(),
+        Err(_) => "<unknown>".into(),
+    });
+    let object = match beside {
+        Beside::Nothing => Value::Null,
+        Beside::Whole => Value::Object(object.0.clone()),
+        Beside::Metadata => json!({
+            "kind": "PartialObjectMetadata",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": object.0.get("metadata"),
+        }),
+    };
+    json!({ "cells": cells, "object": object })
+}
+
+/// A time as kubectl shows it: two units while they matter (`apimachinery/pkg/util/duration`).
+fn age(seconds: i64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let two = |large: i64, unit: char, small: i64, below: char| match small {
+        0 => format!("{large}{unit}"),
+        small => format!("{large}{unit}{small}{below}"),
+    };
+    match seconds {
+        ..0 => "0s".to_owned(),
+        0..120 => format!("{seconds}s"),
+        120..600 => two(minutes, 'm', seconds % 60, 's'),
+        600..10_800 => format!("{minutes}m"),
+        10_800..28_800 => two(hours, 'h', minutes % 60, 'm'),
+        28_800..172_800 => format!("{hours}h"),
+        172_800..691_200 => two(days, 'd', hours % 24, 'h'),
+        691_200..63_072_000 => format!("{days}d"),
+        63_072_000..252_288_000 => two(days / 365, 'y', days % 365, 'd'),
+        _ => format!("{}y", days / 365),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn ages_are_kubectls() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (121, "2m1s"),
+            (600, "10m"),
+            (3_600 * 3 - 1, "179m"),
+            (3_600 * 3 + 60, "3h1m"),
+            (3_600 * 8, "8h"),
+            (86_400 * 2, "2d"),
+            (86_400 * 2 + 3_600, "2d1h"),
+            (86_400 * 8, "8d"),
+            (86_400 * 730, "2y"),
+        ] {
+            assert_eq!(super::age(seconds), text, "{seconds}");
+        }
+    }
+}

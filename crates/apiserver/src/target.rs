@@ -1,0 +1,115 @@
+//! What a path means.
+
+use std::sync::Arc;
+
+use weft_control::{Kind, Kinds};
+
+/// A path that is about objects.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) kind: Arc<Kind>,
+    /// Empty: all, or the kind is in none.
+    pub(crate) namespace: String,
+    /// Empty: all of them.
+    pub(crate) name: String,
+    /// `status`; empty: the object itself.
+    pub(crate) subresource: String,
+}
+
+impl Target {
+    /// Nothing: the path is about no object, or none of a kind there is.
+    pub(crate) fn of(kinds: &Kinds, path: &str) -> Option<Target> {
+        let mut parts = path.strip_prefix('/')?.split('/');
+        let (group, version) = match parts.next()? {
+            "api" => ("", parts.next()?),
+            "apis" => (parts.next()?, parts.next()?),
+            _ => return None,
+        };
+        let rest: Vec<String> = parts.map(decode).collect::<Option<_>>()?;
+        let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+        let (namespace, plural, name, subresource) = match rest[..] {
+            // The namespace itself, unless it is followed by a kind.
+            ["namespaces", name, sub @ ("status" | "finalize")] if group.is_empty() => {
+                ("", "namespaces", name, sub)
+            }
+            ["namespaces", namespace, plural] => (namespace, plural, "", ""),
+            ["namespaces", namespace, plural, name] => (namespace, plural, name, ""),
+            ["namespaces", namespace, plural, name, sub] => (namespace, plural, name, sub),
+            [plural] => ("", plural, "", ""),
+            [plural, name] => ("", plural, name, ""),
+            [plural, name, sub] => ("", plural, name, sub),
+            _ => return None,
+        };
+        let kind = kinds.find(group, version, plural)?;
+        let fits = match kind.is_namespaced {
+            // An object is in a namespace; a list may be of all.
+            true => !namespace.is_empty() || name.is_empty(),
+            false => namespace.is_empty(),
+        };
+        fits.then(|| Target {
+            kind: Arc::clone(kind),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            subresource: subresource.to_owned(),
+        })
+    }
+}
+
+/// Undoes percent-encoding of one step of a path; nothing where it is broken, or empty.
+fn decode(step: &str) -> Option<String> {
+    if !step.contains('%') {
+        return (!step.is_empty()).then(|| step.to_owned());
+    }
+    let mut bytes = Vec::with_capacity(step.len());
+    let mut rest = step.bytes();
+    while let Some(byte) = rest.next() {
+        let byte = match byte {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                let digits = std::str::from_utf8(&digits).ok()?;
+                u8::from_str_radix(digits, 16).ok()?
+            }
+            other => other,
+        };
+        bytes.push(byte);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_place() {
+        let kinds = Kinds::built_in();
+        let place = |path: &str| {
+            Target::of(&kinds, path).map(|t| {
+                let plural = t.kind.plural.to_string();
+                [plural, t.namespace, t.name, t.subresource].join(" ")
+            })
+        };
+        for (path, expected) in [
+            ("/api/v1/configmaps", Some("configmaps   ")),
+            ("/api/v1/namespaces/a/configmaps", Some("configmaps a  ")),
+            ("/api/v1/namespaces/a/configmaps/b", Some("configmaps a b ")),
+            ("/api/v1/namespaces", Some("namespaces   ")),
+            ("/api/v1/namespaces/a", Some("namespaces  a ")),
+            ("/api/v1/namespaces/a/status", Some("namespaces  a status")),
+            (
+                "/api/v1/namespaces/a%2Eb/configmaps",
+                Some("configmaps a.b  "),
+            ),
+            ("/api/v1/configmaps/b", None),
+            ("/api/v1/namespaces/a/namespaces", None),
+            ("/api/v1/namespaces//configmaps", None),
+            ("/api/v1/namespaces/a/configmaps/", None),
+            ("/api/v2/configmaps", None),
+            ("/apis/v1/configmaps", None),
+            ("/api/v1/namespaces/a/nothings", None),
+            ("/api/v1/namespaces/%zz/configmaps", None),
+        ] {
+            assert_eq!(place(path).as_deref(), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Watches on the wire: one JSON object a line, until the time asked for is over.
+//!
+//! Never: ends early without a reason told; a client that is cut off at once asks again at once.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use weft_control::store::{self, Change, Changes};
+use weft_control::{Failure, Object};
+
+use crate::answer::{self, Answer};
+use crate::objects::Shape;
+
+/// How often a client learns up to where it has seen all, while nothing happens.
+const BOOKMARK: Duration = Duration::from_secs(60);
+
+/// A watch to be served.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(crate) changes: Changes,
+    pub(crate) shape: Shape,
+    /// When it ends.
+    pub(crate) until: Instant,
+    /// Whether bookmarks are wanted.
+    pub(crate) bookmarks: bool,
+    /// What is sent first.
+    pub(crate) first: VecDeque<Bytes>,
+}
+
+impl Feed {
+    /// The answer.
+    pub(crate) fn answer(self) -> Answer {
+        let media = self.shape.watch_media();
+        let next_bookmark = Instant::now() + BOOKMARK;
+        let pieces = stream::unfold(Some((self, next_bookmark)), |state| async move {
+            let (mut feed, mut bookmark) = state?;
+            match feed.next(&mut bookmark).await {
+                Some(Ok(piece)) => Some((piece, Some((feed, bookmark)))),
+                // The client is told, and then it is over.
+                Some(Err(error)) => Some((line("ERROR", &answer::status(&error)), None)),
+                None => None,
+            }
+        });
+        answer::stream(media, pieces)
+    }
+
+    async fn next(&mut self, bookmark: &mut Instant) -> Option<Result<Bytes, Failure>> {
+        if let Some(first) = self.first.pop_front() {
+            return Some(Ok(first));
+        }
+        loop {
+            let wake = if self.bookmarks {
+                self.until.min(*bookmark)
+            } else {
+                self.until
+            };
+            tokio::select! {
+                changes = self.changes.next() => match changes {
+                    Ok(changes) if changes.is_empty() => {}
+                    Ok(changes) => return Some(self.lines(&changes)),
+                    Err(error) => return Some(Err(error)),
+                },
+                () = tokio::time::sleep_until(wake) => {
+                    if wake == self.until {
+                        return None;
+                    }
+                    *bookmark = Instant::now() + BOOKMARK;
+                    let revision = self.changes.progress().to_string();
+                    return Some(Ok(self.shape.bookmark(&revision, false)));
+                }
+            }
+        }
+    }
+
+    fn lines(&self, changes: &[Change]) -> Result<Bytes, Failure> {
+        let mut lines = Vec::new();
+        for change in changes {
+            lines.extend_from_slice(&self.shape.event(change)?);
+        }
+        Ok(lines.into())
+    }
+}
+
+impl Shape {
+    fn watch_media(&self) -> &'static str {
+        match self {
+            Shape::Plain(_) => "application/json;stream=watch",
+            Shape::Table(..) => "application/json;as=Table;g=meta.k8s.io;v=v1;stream=watch",
+        }
+    }
+
+    /// A change as a line.
+    pub(crate) fn event(&self, change: &Change) -> Result<Bytes, Failure> {
+        let name = change.kind.name();
+        match self {
+            Shape::Plain(_) => {
+                let mut text = format!("{{\"type\":\"{name}\",\"object\":").into_bytes();
+                store::wire_at(&change.item, change.revision, &mut text);
+                text.extend_from_slice(b"}\n");
+                Ok(text.into())
+            }
+            Shape::Table(..) => {
+                let mut object = store::object(&change.item)?;
+                let revision = change.revision.to_string();
+                object.set_meta("resourceVersion", Some(revision.into()));
+                let meta = json!({});
+                Ok(line(name, &self.table(&[object], meta)))
+            }
+        }
+    }
+
+    /// A line that says up to where all has been seen.
+    pub(crate) fn bookmark(&self, revision: &str, is_end_of_first: bool) -> Bytes {
+        let kind = self.kind();
+        let mut object = Object::default();
+        object.0.insert("kind".to_owned(), (&*kind.kind).into());
+        object
+            .0
+            .insert("apiVersion".to_owned(), kind.api_version().into());
+        object.set_meta("resourceVersion", Some(revision.into()));
+        object.set_meta("creationTimestamp", Some(Value::Null));
+        if is_end_of_first {
+            let annotations = json!({ "k8s.io/initial-events-end": "true" });
+            object.set_meta("annotations", Some(annotations));
+        }
+        match self {
+            Shape::Plain(_) => line("BOOKMARK", &Value::Object(object.0)),
+            Shape::Table(..) => {
+                let meta = json!({ "resourceVersion": revision });
+                line("BOOKMARK", &self.table(&[], meta))
+            }
+        }
+    }
+}
+
+fn line(name: &str, object: &Value) -> Bytes {
+    format!("{}\n", json!({ "type": name, "object": object })).into()
+}
