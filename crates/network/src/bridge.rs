@@ -15,6 +15,8 @@ use crate::ruleset;
 use crate::state::State;
 use crate::subnet::Mac;
 
+/// How often a bridge is made while other engines make theirs with the same addresses.
+const MOST_TRIES: usize = 16;
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
 impl Host {
@@ -31,15 +33,14 @@ impl Host {
         };
         let bridge = net.network.bridge.clone();
         let found = rtnetlink::find_link(&mut self.route(), &bridge).map_err(kernel)?;
-        match found {
-            Some(link) if link.is_bridge() => {}
+        let index = match found {
+            Some(link) if link.is_bridge() => self.make_bridge(state, id).map_err(kernel)?,
             Some(_) => {
                 let what = format!("use interface {bridge}, which is not a bridge");
                 return Err(kernel(KernelError::new(what, Errno::EXIST)));
             }
-            None => self.avoid_occupied(state, id)?,
-        }
-        let index = self.make_bridge(state, id).map_err(kernel)?;
+            None => self.make_where_free(state, id)?,
+        };
         let net = state.networks.get_mut(id).expect("looked up above");
         net.bridge = Some(index);
         if !net.network.is_default {
@@ -48,21 +49,54 @@ impl Host {
         Ok(())
     }
 
-    /// Since the network was defined, its addresses may have come into use on this machine. The
-    /// default network then moves, when nobody is on it; another one is refused.
+    /// Makes a bridge that does not exist, with addresses nobody has. Another engine of this
+    /// machine may make one between the look and the making; so there is a look afterwards, and
+    /// whoever finds the other gives way.
+    fn make_where_free(&self, state: &mut State, id: &str) -> Result<u32, NetworkError> {
+        let name = state.networks[id].network.name.clone();
+        let kernel = |source| NetworkError::Kernel {
+            network: name.clone(),
+            source,
+        };
+        let mut tries = 0;
+        loop {
+            self.avoid_occupied(state, id)?;
+            let index = self.make_bridge(state, id).map_err(kernel)?;
+            let net = &state.networks[id];
+            let (subnet, bridge) = (net.network.subnet, net.network.bridge.clone());
+            // Who is on it already cannot give way.
+            if !net.is_unused() {
+                return Ok(index);
+            }
+            let occupied = self.occupied(state, Some(id))?;
+            let Some(other) = occupant(subnet, &occupied) else {
+                return Ok(index);
+            };
+            self.delete_bridge(&bridge).map_err(kernel)?;
+            self.reconcile(state).map_err(kernel)?;
+            tries += 1;
+            if tries == MOST_TRIES {
+                let other = other.by.clone();
+                return Err(NetworkError::Overlap { subnet, other });
+            }
+        }
+    }
+
+    /// Since the network was defined, its addresses may have come into use on this machine. It then
+    /// moves, when nobody is on it or asked for them; otherwise it is refused.
     fn avoid_occupied(&self, state: &mut State, id: &str) -> Result<(), NetworkError> {
         let occupied = self.occupied(state, Some(id))?;
         let net = state.networks.get_mut(id).expect("looked up by the caller");
         let Some(other) = occupant(net.network.subnet, &occupied) else {
             return Ok(());
         };
-        if !(net.network.is_default && net.is_unused()) {
+        if !(net.network.is_movable && net.is_unused()) {
             return Err(NetworkError::Overlap {
                 subnet: net.network.subnet,
                 other: other.by.clone(),
             });
         }
-        let subnet = self.choose_default_subnet(&occupied)?;
+        let subnet = self.choose_subnet(net.network.is_default, &occupied)?;
         net.move_to(subnet, gateway_of(subnet, None)?);
         self.store()
             .save_network(&NetworkRecord::from(&net.network))

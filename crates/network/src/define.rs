@@ -61,7 +61,7 @@ impl Host {
                 }
                 None => subnet,
             },
-            None => self.choose_subnet(&occupied)?,
+            None => self.choose_subnet(false, &occupied)?,
         };
         let id = weft_stdx::id::random_hex(32);
         let network = Network {
@@ -73,6 +73,7 @@ impl Host {
             mtu,
             internal: spec.internal,
             is_default: false,
+            is_movable: spec.subnet.is_none() && spec.gateway.is_none(),
             labels: spec.labels,
             options: spec.options,
             created_ns: weft_stdx::clock::unix_ns(),
@@ -190,16 +191,17 @@ impl Host {
         Ok(occupied)
     }
 
-    pub(crate) fn choose_default_subnet(
+    /// A subnet nobody has, for the default network or another.
+    pub(crate) fn choose_subnet(
         &self,
+        is_default: bool,
         occupied: &[Occupied],
     ) -> Result<Subnet, NetworkError> {
-        let candidates = &self.config().default_subnets;
-        first_free(candidates.iter().copied(), occupied)
-            .ok_or_else(|| NetworkError::NoSubnetLeft(list(candidates)))
-    }
-
-    fn choose_subnet(&self, occupied: &[Occupied]) -> Result<Subnet, NetworkError> {
+        if is_default {
+            let candidates = &self.config().default_subnets;
+            return first_free(candidates.iter().copied(), occupied)
+                .ok_or_else(|| NetworkError::NoSubnetLeft(list(candidates)));
+        }
         let pools = &self.config().pools;
         let prefix = self.config().pool_prefix;
         first_free(pools.iter().flat_map(|pool| pool.parts(prefix)), occupied)
@@ -211,7 +213,7 @@ impl Host {
             return Ok(());
         }
         let occupied = self.occupied(state, None)?;
-        let subnet = self.choose_default_subnet(&occupied)?;
+        let subnet = self.choose_subnet(true, &occupied)?;
         let network = Network {
             id: weft_stdx::id::random_hex(32),
             name: DEFAULT_NETWORK.to_owned(),
@@ -221,6 +223,7 @@ impl Host {
             mtu: self.config().mtu,
             internal: false,
             is_default: true,
+            is_movable: true,
             labels: BTreeMap::new(),
             options: BTreeMap::new(),
             created_ns: weft_stdx::clock::unix_ns(),

@@ -204,6 +204,7 @@ impl Host {
                 mtu: record.mtu,
                 internal: record.internal,
                 is_default: record.is_default,
+                is_movable: record.is_movable || record.is_default,
                 labels: record.labels,
                 options: record.options,
                 created_ns: record.created_ns,

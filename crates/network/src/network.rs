@@ -43,6 +43,8 @@ pub struct Network {
     pub internal: bool,
     /// It is the one containers are on unless told otherwise.
     pub is_default: bool,
+    /// Its addresses were weft's choice: while nobody is on it, they may become others.
+    pub is_movable: bool,
     /// The user's.
     pub labels: BTreeMap<String, String>,
     /// As given.

@@ -41,6 +41,9 @@ pub(crate) struct NetworkRecord {
     pub(crate) mtu: u32,
     pub(crate) internal: bool,
     pub(crate) is_default: bool,
+    /// Records that say nothing are of networks whose addresses somebody may have asked for.
+    #[serde(default)]
+    pub(crate) is_movable: bool,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) options: BTreeMap<String, String>,
     pub(crate) created_ns: i64,
@@ -58,6 +61,7 @@ impl From<&crate::Network> for NetworkRecord {
             mtu: network.mtu,
             internal: network.internal,
             is_default: network.is_default,
+            is_movable: network.is_movable,
             labels: network.labels.clone(),
             options: network.options.clone(),
             created_ns: network.created_ns,

@@ -186,6 +186,7 @@ mod tests {
             mtu: 1500,
             internal,
             is_default: false,
+            is_movable: false,
             labels: BTreeMap::new(),
             options: BTreeMap::new(),
             created_ns: 0,

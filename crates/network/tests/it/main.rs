@@ -6,6 +6,7 @@
 mod attach;
 mod crash;
 mod dns;
+mod engines;
 mod isolation;
 mod machine;
 mod pool;

@@ -444,3 +444,30 @@ fn inspect_tells_what_was_asked_for_what_it_is_called_and_where_its_files_are() 
         Value::Null
     );
 }
+
+#[test]
+fn two_engines_do_not_take_each_others_subnets() {
+    let (Some(first), Some(second)) = (weft(), weft()) else {
+        return;
+    };
+    let engines = [&first, &second];
+    let networks = ["red", "blue"];
+    for network in networks {
+        for engine in engines {
+            engine.ok(&["network", "create", network]);
+        }
+    }
+    let mut addresses = std::collections::HashSet::new();
+    for network in networks {
+        for engine in engines {
+            let run = ["run", "--detach", "--name", network, "--network", network];
+            engine.ok(&[&run[..], &["busybox", "sleep", "3600"]].concat());
+            let own = engine.ok(&["exec", network, "nslookup", network]);
+            assert!(own.contains(&address(engine, network, network)), "{own}");
+            assert!(
+                addresses.insert(address(engine, network, network)),
+                "{addresses:?}"
+            );
+        }
+    }
+}
