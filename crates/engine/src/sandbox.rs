@@ -112,7 +112,9 @@ impl Ready {
     pub fn monitor(&self, spawner: &spawner::Handle) -> Monitor {
         let of_pool = spawner.clone();
         take(&self.monitors, || {
-            Pool::new("monitor-pool", MONITORS, move || Some(of_pool.monitor()))
+            Pool::new("monitor-pool", MONITORS, move || {
+                Some(of_pool.monitor_ahead())
+            })
         })
         .unwrap_or_else(|| spawner.monitor())
     }

@@ -22,9 +22,7 @@ use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open, prlimit}
 use weft_sys::fd;
 use weft_sys::namespace::Kind;
 
-use crate::monitor::record::{
-    self, Envelope, ExecSpec, Record, Reply, Request, RunRequest, Spawned,
-};
+use crate::monitor::record::{self, Envelope, ExecSpec, Record, Reply, Request, Spawned};
 
 mod answer;
 mod error;
@@ -161,15 +159,6 @@ impl Handle {
         Ok(Self {
             shared: Arc::new(shared),
         })
-    }
-
-    /// Creates and starts a container with its own monitor; answers once its program runs.
-    ///
-    /// # Errors
-    /// [`SpawnError`]; [`SpawnError::kind`] tells a missing command from the rest.
-    pub fn run(&self, request: &RunRequest, fds: Fds) -> Result<Spawned, SpawnError> {
-        let what = format!("container {}", request.id);
-        self.spawn(None, what, Request::Run(Box::new(request.clone())), fds)
     }
 
     /// Runs another process in a container, with its own monitor; answers once its program runs.

@@ -72,21 +72,13 @@ impl Trash {
         Ok(())
     }
 
-    /// As [`Trash::put`], but it stays whole where the answer says until [`Trash::give_up`]; `None`
-    /// when it was not there.
+    /// As [`Trash::put`], but it stays whole where the answer says, until that is put in; `None` when it
+    /// was not there.
     ///
     /// # Errors
     /// As [`Trash::put`].
     pub fn set_aside(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         self.move_in(path, &format!("{ASIDE}{}", id::random_hex(8)))
-    }
-
-    /// Has something that was set aside deleted.
-    ///
-    /// # Errors
-    /// As [`Trash::put`].
-    pub fn give_up(&self, aside: &Path) -> io::Result<()> {
-        self.put(aside)
     }
 
     fn move_in(&self, path: &Path, name: &str) -> io::Result<Option<PathBuf>> {
@@ -206,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_aside_is_whole_until_it_is_given_up() {
+    fn what_is_set_aside_is_whole_until_it_is_put_in() {
         let dir = tempfile::tempdir().unwrap();
         let (bin, thing) = (dir.path().join("trash"), dir.path().join("thing"));
         fs::create_dir(&bin).unwrap();
@@ -218,10 +210,10 @@ mod tests {
         trash.put(&thing).unwrap();
         trash.settle();
         assert_eq!(fs::read(&aside).unwrap(), b"x");
-        trash.give_up(&aside).unwrap();
+        trash.put(&aside).unwrap();
         trash.settle();
         assert!(fs::read_dir(&bin).unwrap().next().is_none());
-        // After a crash nobody gives it up any more.
+        // After a crash nobody puts it in any more.
         fs::write(&aside, "z").unwrap();
         Trash::new(&bin).settle();
         assert!(!aside.exists());

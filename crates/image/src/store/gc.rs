@@ -43,7 +43,7 @@ impl Inner {
         for path in gone {
             reclaimed.bytes += tree::disk_usage(&path).unwrap_or(0);
             self.trash
-                .give_up(&path)
+                .put(&path)
                 .map_err(StoreError::io("remove", &path))?;
         }
         // Whoever collects wants the space, not the time.

@@ -216,7 +216,10 @@ pub(crate) enum Request {
     /// A network namespace of the host's user namespace.
     Netns,
     /// A monitor that is told over the reply socket what to run, after it has said that it is there.
-    Monitor,
+    Monitor {
+        /// Made before anybody asked for a container.
+        ahead: bool,
+    },
 }
 
 /// A request with the meaning of the descriptors that follow the reply socket: first `attach`

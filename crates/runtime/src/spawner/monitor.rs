@@ -31,20 +31,30 @@ pub struct Monitor {
 impl Handle {
     /// Has a monitor made, to be told what to run when that is known. Does not wait for it.
     pub fn monitor(&self) -> Monitor {
+        self.ordered(false)
+    }
+
+    /// As [`Self::monitor`], for a container nobody has asked for yet: there is time to make it
+    /// faster.
+    pub fn monitor_ahead(&self) -> Monitor {
+        self.ordered(true)
+    }
+
+    fn ordered(&self, ahead: bool) -> Monitor {
         Monitor {
             spawner: self.clone(),
             // Without it the spawner is asked again, and tells why it cannot.
-            socket: self.order().ok(),
+            socket: self.order(ahead).ok(),
         }
     }
 
-    fn order(&self) -> io::Result<OwnedFd> {
+    fn order(&self, ahead: bool) -> io::Result<OwnedFd> {
         let (ours, theirs) = pair()?;
         let envelope = Envelope {
             version: record::VERSION,
             attach: 0,
             join: Vec::new(),
-            request: Request::Monitor,
+            request: Request::Monitor { ahead },
         };
         let packet = wire::Packet::new(&envelope.to_json())?;
         let socket = Arc::clone(&self.live().map_err(io::Error::other)?.socket);
@@ -54,7 +64,7 @@ impl Handle {
 }
 
 impl Monitor {
-    /// As [`Handle::run`].
+    /// Creates and starts a container; answers once its program runs.
     ///
     /// # Errors
     /// [`SpawnError`]; [`SpawnError::kind`] tells a missing command from the rest.

@@ -79,17 +79,23 @@ enum Turn {
 enum Order {
     Now(Task, Fds, OwnedFd),
     /// It is told over this socket.
-    Told(OwnedFd),
+    Told {
+        socket: OwnedFd,
+        ahead: bool,
+    },
 }
 
 impl Order {
     /// Waits to be told. `None` when nobody wants it any more, or it was told nonsense.
     fn or_told(self) -> Option<(Task, Fds, OwnedFd)> {
-        let socket = match self {
+        let (socket, ahead) = match self {
             Order::Now(task, fds, reply) => return Some((task, fds, reply)),
-            Order::Told(socket) => socket,
+            Order::Told { socket, ahead } => (socket, ahead),
         };
-        launch::rehearse(typical());
+        // Whoever waits already does not wait for this, too.
+        if ahead {
+            launch::rehearse(typical());
+        }
         let _ = rustix::thread::set_name(c"weft-waits");
         fd::send(&socket, &[THERE], &[]).ok()?;
         let mut buffer = vec![0; 1 + wire::INLINE_MAX];
@@ -196,10 +202,13 @@ impl Spawner {
 
 /// Answers the request, or has it answered by a monitor: then, in the monitor, its order comes back.
 fn handle(request: Request, fds: Fds, reply: OwnedFd) -> Option<Order> {
-    let task = match request {
-        Request::Run(request) => Some(Task::Run(request)),
-        Request::Exec(spec) => Some(Task::Exec(spec)),
-        Request::Monitor => None,
+    let order = match request {
+        Request::Run(request) => Order::Now(Task::Run(request), fds, reply),
+        Request::Exec(spec) => Order::Now(Task::Exec(spec), fds, reply),
+        Request::Monitor { ahead } => Order::Told {
+            socket: reply,
+            ahead,
+        },
         Request::Sandbox { base, size } => {
             // The kernel makes one network namespace after the other, and a container that is to
             // start does not wait for those made ahead.
@@ -224,12 +233,10 @@ fn handle(request: Request, fds: Fds, reply: OwnedFd) -> Option<Order> {
     match fork() {
         // Its pidfd is not kept: the monitor lives its own life.
         Ok(Side::Parent(_)) => None,
-        Ok(Side::Child) => Some(match task {
-            Some(task) => Order::Now(task, fds, reply),
-            None => Order::Told(reply),
-        }),
+        Ok(Side::Child) => Some(order),
         Err(error) => {
-            refuse(&reply, format!("cannot fork a monitor: {error}"));
+            let (Order::Now(_, _, reply) | Order::Told { socket: reply, .. }) = &order;
+            refuse(reply, format!("cannot fork a monitor: {error}"));
             None
         }
     }

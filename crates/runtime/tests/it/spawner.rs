@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use weft_runtime::monitor::record::{FailureKind, RootfsRecord, Streams};
 use weft_runtime::monitor::wire::{Frame, Wants};
-use weft_runtime::spawner::{Fds, SpawnError};
+use weft_runtime::spawner::{Fds, Monitor, SpawnError};
 use weft_sys::namespace::{Kind, kind_of};
 
 use bed::{Bed, Got, Peer, kill, start_spawner, wait_gone};
@@ -219,15 +219,11 @@ fn requests_in_flight_when_the_spawner_is_killed_are_answered_one_way_or_the_oth
 fn a_monitor_ordered_ahead_outlives_the_spawner_and_runs_what_it_is_told() {
     let bed = Bed::new();
     let spawner = bed.handle.pid().unwrap();
-    let ordered = bed.handle.monitor();
+    let ordered = bed.handle.monitor_ahead();
     let monitor = only_child(spawner);
     kill_process(Pid::from_raw(spawner.cast_signed()).unwrap(), Signal::KILL).unwrap();
     wait_gone_pid(spawner);
-    let container = bed.container(&["true"], |_| {});
-    let spawned = ordered.run(&container.request, Fds::default()).unwrap();
-    assert_eq!(spawned.monitor_pid, monitor);
-    wait_gone(monitor);
-    assert_eq!(container.exit_record().unwrap().code, 0);
+    assert_eq!(runs(&bed, ordered), monitor);
 }
 
 #[test]
@@ -237,10 +233,7 @@ fn an_ordered_monitor_that_died_is_replaced() {
     let monitor = only_child(bed.handle.pid().unwrap());
     kill(monitor);
     wait_gone(monitor);
-    let container = bed.container(&["true"], |_| {});
-    let spawned = ordered.run(&container.request, Fds::default()).unwrap();
-    wait_gone(spawned.monitor_pid);
-    assert_eq!(container.exit_record().unwrap().code, 0);
+    runs(&bed, ordered);
 }
 
 #[test]
@@ -259,10 +252,16 @@ fn an_order_that_died_with_the_spawner_is_placed_again() {
     kill_process(spawner, Signal::STOP).unwrap();
     let ordered = bed.handle.monitor();
     kill_process(spawner, Signal::KILL).unwrap();
+    runs(&bed, ordered);
+}
+
+/// Has what was ordered run a container to its end; answers with the monitor that did.
+fn runs(bed: &Bed, ordered: Monitor) -> i32 {
     let container = bed.container(&["true"], |_| {});
     let spawned = ordered.run(&container.request, Fds::default()).unwrap();
     wait_gone(spawned.monitor_pid);
     assert_eq!(container.exit_record().unwrap().code, 0);
+    spawned.monitor_pid
 }
 
 /// Waits for the process that the spawner forks.

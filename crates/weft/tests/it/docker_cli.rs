@@ -7,7 +7,7 @@ use weft_testkit::tarball::Tarball;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Terminal, Weft, image, until};
 
-use crate::weft;
+use crate::{WEB, weft};
 
 /// An engine and the docker command for it.
 struct Docker(Weft);
@@ -170,25 +170,9 @@ fn networks_volumes_and_ports() {
     let Some(docker) = Docker::new() else { return };
     docker.ok(&["network", "create", "--subnet", "10.98.3.0/24", "red"]);
     docker.ok(&["volume", "create", "data"]);
-    docker.ok(&[
-        "run",
-        "--detach",
-        "--name",
-        "web",
-        "--network",
-        "red",
-        "--publish",
-        "127.0.0.1::8080",
-        "--volume",
-        "data:/www",
-        "busybox",
-        "httpd",
-        "-f",
-        "-p",
-        "8080",
-        "-h",
-        "/www",
-    ]);
+    let volume = ["127.0.0.1::8080", "--volume", "data:/www"];
+    let server = ["busybox", "httpd", "-f", "-p", "8080", "-h", "/www"];
+    docker.ok(&[&WEB[..], &volume, &server].concat());
     docker.ok(&["exec", "web", "sh", "-c", "echo page > /www/index.html"]);
     let fetched = docker.ok(&[
         "run",

@@ -7,16 +7,11 @@ use serde_json::Value;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Terminal, Weft, until};
 
-use crate::weft;
+use crate::{told, weft};
 
 /// The actions told of `one` so far, with their attributes.
-fn told(weft: &Weft) -> Vec<(String, Value)> {
-    let now = weft.ok(&["info", "--format", "{{.SystemTime}}"]);
-    let args = ["events", "--since", "0", "--until", &now];
-    let filter = ["--filter", "container=one", "--format", "json"];
-    let lines = weft.docker(&[&args[..], &filter[..]].concat()).unwrap();
-    let events = lines.ok().lines().map(|line| {
-        let event: Value = serde_json::from_str(line).unwrap();
+fn told_of_one(weft: &Weft) -> Vec<(String, Value)> {
+    let events = told(weft, "container=one").into_iter().map(|event| {
         let action = event["Action"].as_str().unwrap().to_owned();
         (action, event["Actor"]["Attributes"].clone())
     });
@@ -27,7 +22,7 @@ fn told(weft: &Weft) -> Vec<(String, Value)> {
 fn told_of(weft: &Weft, action: &str) -> Value {
     let mut found = Value::Null;
     until(SOON, &format!("{action} is told"), || {
-        let event = told(weft).into_iter().rfind(|(is, _)| is == action);
+        let event = told_of_one(weft).into_iter().rfind(|(is, _)| is == action);
         found = event.map(|(_, attributes)| attributes).unwrap_or_default();
         !found.is_null()
     });
@@ -93,7 +88,10 @@ fn sessions_are_told() {
 
     terminal.types("exit 4\n");
     assert_eq!(terminal.ends(), 4);
-    let actions: Vec<String> = told(&weft).into_iter().map(|(action, _)| action).collect();
+    let actions: Vec<String> = told_of_one(&weft)
+        .into_iter()
+        .map(|(action, _)| action)
+        .collect();
     let story = [
         "create",
         "attach",
@@ -119,19 +117,7 @@ fn sessions_are_told() {
 fn tagging_tells_the_new_name() {
     let Some(weft) = weft() else { return };
     weft.ok(&["tag", "busybox", "again:2"]);
-    let now = weft.ok(&["info", "--format", "{{.SystemTime}}"]);
-    let told = weft.ok(&[
-        "events",
-        "--since",
-        "0",
-        "--until",
-        &now,
-        "--filter",
-        "event=tag",
-        "--format",
-        "json",
-    ]);
-    let event: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    let event = told(&weft, "event=tag").pop().unwrap();
     let id = weft.ok(&["inspect", "--format", "{{.Id}}", "busybox"]);
     assert_eq!(event["Actor"]["ID"], id);
     assert_eq!(event["Actor"]["Attributes"]["name"], "again:2");
@@ -157,21 +143,7 @@ fn volumes_are_told_whoever_makes_them() {
     weft.ok(&["create", "--name", "two", "--volume", "/b", "busybox"]);
     weft.ok(&["rm", "--volumes", "two"]);
     weft.ok(&["create", "--name", "two", "--volume", "named:/a", "busybox"]);
-    let now = weft.ok(&["info", "--format", "{{.SystemTime}}"]);
-    let args = [
-        "events",
-        "--since",
-        "0",
-        "--until",
-        &now,
-        "--filter",
-        "type=volume",
-    ];
-    let lines = weft.ok(&[&args[..], &["--format", "json"]].concat());
-    let told: Vec<Value> = lines
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let told = told(&weft, "type=volume");
     let story: Vec<(&str, bool)> = told
         .iter()
         .map(|event| {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Weft, until};
 
-use crate::{idle, shell, weft};
+use crate::{idle, shell, told, weft};
 
 fn state(weft: &Weft, name: &str) -> Value {
     weft.inspect(name)["State"].clone()
@@ -233,28 +233,13 @@ fn top_and_stats_see_the_processes() {
 #[test]
 fn events_tell_the_story_in_order() {
     let Some(weft) = weft() else { return };
-    let since = weft.ok(&["info", "--format", "{{.SystemTime}}"]);
     weft.ok(&["run", "--rm", "--name", "told", "busybox", "true"]);
-    let until_now = weft.ok(&["info", "--format", "{{.SystemTime}}"]);
-    let format = "{{.Action}}";
-    let args = [
-        "events",
-        "--since",
-        &since,
-        "--until",
-        &until_now,
-        "--filter",
-        "container=told",
-        "--format",
-        format,
-    ];
-    let story = weft.ok(&args);
-    let actions: Vec<&str> = story.lines().collect();
+    let story = told(&weft, "container=told");
     let position = |action: &str| {
-        actions
+        story
             .iter()
-            .position(|is| *is == action)
-            .unwrap_or_else(|| panic!("{action} in {actions:?}"))
+            .position(|event| event["Action"] == action)
+            .unwrap_or_else(|| panic!("{action} in {story:?}"))
     };
     assert!(
         position("create") < position("start")

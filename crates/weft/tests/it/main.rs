@@ -37,6 +37,7 @@ mod survival;
 mod terminal;
 mod volumes;
 
+use serde_json::Value;
 use weft_testkit::Weft;
 
 /// The binary under test.
@@ -61,4 +62,25 @@ fn idle(weft: &Weft, name: &str) -> String {
 fn shell(weft: &Weft, name: &str, script: &str) -> String {
     let run = ["run", "--detach", "--name", name, "busybox"];
     weft.ok(&[&run[..], &["sh", "-c", script]].concat())
+}
+
+/// `docker run` of a server that is found as `web` on the network `red`; the port to publish follows.
+const WEB: [&str; 7] = [
+    "run",
+    "--detach",
+    "--name",
+    "web",
+    "--network",
+    "red",
+    "--publish",
+];
+
+/// The events told so far that `filter` lets through.
+#[track_caller]
+fn told(weft: &Weft, filter: &str) -> Vec<Value> {
+    let now = weft.ok(&["info", "--format", "{{.SystemTime}}"]);
+    let args = ["events", "--since", "0", "--until", &now];
+    let lines = weft.ok(&[&args[..], &["--filter", filter, "--format", "json"]].concat());
+    let event = |line| serde_json::from_str(line).unwrap();
+    lines.lines().map(event).collect()
 }

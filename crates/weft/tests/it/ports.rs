@@ -10,7 +10,7 @@ use weft_testkit::registry::own_address;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Weft, within};
 
-use crate::weft;
+use crate::{WEB, weft};
 
 /// A web server whose page is its client's address.
 const SERVE: &str = "mkdir -p /www/cgi-bin; printf '#!/bin/sh\\necho; echo $REMOTE_ADDR\\n' > /www/cgi-bin/who; chmod 755 /www/cgi-bin/who; exec httpd -f -p 8080 -h /www";
@@ -261,17 +261,8 @@ fn ports_move_with_the_way_out() {
     }
     docker(&weft, &["network", "create", "--internal", "inner"]);
     docker(&weft, &["network", "create", "aside"]);
-    let run = [
-        "run",
-        "--detach",
-        "--name",
-        "web",
-        "--network",
-        "red",
-        "--publish",
-        "8080",
-    ];
-    docker(&weft, &[&run[..], &["busybox", "sh", "-c", SERVE]].concat());
+    let server = ["8080", "busybox", "sh", "-c", SERVE];
+    docker(&weft, &[&WEB[..], &server].concat());
     docker(&weft, &["network", "connect", "inner", "web"]);
     docker(&weft, &["network", "connect", "blue", "web"]);
     let number = port(&weft, "web", "8080");
@@ -349,9 +340,8 @@ fn a_crash_before_the_record_follows_a_change_of_networks() {
     for network in ["red", "blue"] {
         weft.ok(&["network", "create", network]);
     }
-    let run = ["run", "--detach", "--name", "web", "--network", "red"];
-    let publish = ["--publish", "8080", "busybox", "sh", "-c", SERVE];
-    let id = weft.ok(&[&run[..], &publish].concat());
+    let server = ["8080", "busybox", "sh", "-c", SERVE];
+    let id = weft.ok(&[&WEB[..], &server].concat());
     let record = weft
         .data_dir()
         .join(format!("containers/{id}/container.json"));

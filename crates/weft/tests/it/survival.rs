@@ -6,7 +6,7 @@ use weft_testkit::engine::{CROWD, alive};
 use weft_testkit::wait::SOON;
 use weft_testkit::{Weft, until};
 
-use crate::{idle, shell, weft};
+use crate::{WEB, idle, shell, weft};
 
 fn pid(weft: &Weft, name: &str) -> i32 {
     let pid = weft.inspect(name)["State"]["Pid"]
@@ -134,23 +134,8 @@ fn an_attached_terminal_is_there_again() {
 fn published_ports_and_names_work_without_and_after_the_daemon() {
     let Some(mut weft) = weft() else { return };
     weft.ok(&["network", "create", "red"]);
-    weft.ok(&[
-        "run",
-        "--detach",
-        "--name",
-        "web",
-        "--network",
-        "red",
-        "--publish",
-        "127.0.0.1::8080",
-        "busybox",
-        "httpd",
-        "-f",
-        "-p",
-        "8080",
-        "-h",
-        "/etc",
-    ]);
+    let server = ["busybox", "httpd", "-f", "-p", "8080", "-h", "/etc"];
+    weft.ok(&[&WEB[..], &["127.0.0.1::8080"], &server].concat());
     let port = weft
         .ok(&["port", "web", "8080"])
         .rsplit(':')

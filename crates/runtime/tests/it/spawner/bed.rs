@@ -94,7 +94,7 @@ impl Bed {
     }
 
     pub fn run(&self, container: &Container, fds: Fds) -> Result<Spawned, SpawnError> {
-        let spawned = self.handle.run(&container.request, fds)?;
+        let spawned = self.handle.monitor().run(&container.request, fds)?;
         self.started.lock().unwrap().push(spawned);
         Ok(spawned)
     }
