@@ -14,6 +14,7 @@ pub mod process;
 pub mod resources;
 pub mod topic;
 pub mod values;
+pub mod words;
 
 #[cfg(test)]
 mod tests;

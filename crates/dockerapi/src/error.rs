@@ -41,17 +41,22 @@ impl ApiError {
     }
 }
 
+const NOT_FOUND: &str = ": No such file or directory (os error 2)";
+const NO_PERMISSION: &str = ": Permission denied (os error 13)";
+
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         let mut message = error.to_string();
-        // Docker's client knows exit codes 127 and 126 by these words alone.
-        let words = match error.exit_code {
-            Some(127) => "executable file not found in $PATH",
-            Some(126) => "permission denied",
-            _ => "",
+        // Docker's client knows exit codes 127 and 126 by these words alone: they are said instead
+        // of the kernel's for the same.
+        let (kernels, words) = match error.exit_code {
+            Some(127) => (NOT_FOUND, "executable file not found in $PATH"),
+            Some(126) => (NO_PERMISSION, "permission denied"),
+            _ => ("", ""),
         };
-        if !words.is_empty() && !message.contains(words) {
-            message = format!("{message}: {words}");
+        if !message.contains(words) {
+            let tried = message.strip_suffix(kernels).unwrap_or(&message);
+            message = format!("{tried}: {words}");
         }
         Self {
             code: error.code,

@@ -114,6 +114,7 @@ impl Engine {
                 self.network(&attach.network)?;
             }
         }
+        self.partner(spec)?;
         let publishes = !spec.ports.is_empty() || spec.publish_all;
         match &spec.network {
             NetworkMode::Container(_) if publishes => Err(EngineError::invalid(

@@ -75,9 +75,10 @@ impl Engine {
             .await;
         container.pidfd.lock().expect("no holder panics").take();
         let mut again = false;
+        let mut left = Vec::new();
         let end = |r: &mut Record| {
             finish(&mut r.state, &record);
-            r.attachments.clear();
+            left = std::mem::take(&mut r.attachments);
             again = wants_restart(r.spec.restart, &r.state, record.code);
             if again {
                 r.state.status = Status::Restarting;
@@ -93,6 +94,7 @@ impl Engine {
             self.emit(container, "oom", &[]);
         }
         self.emit(container, "die", &[("exitCode", record.code.to_string())]);
+        self.tell_attached("disconnect", &container.id, &left);
         self.tell_unmounted(container);
         container.report(|p| {
             p.up = again;

@@ -238,6 +238,8 @@ impl Engine {
             state.health = Check::of(&r.resolved).map(|_| Health::default());
         })?;
         container.report(|p| p.up = true);
+        let places = container.with(|r| r.attachments.clone());
+        self.tell_attached("connect", &container.id, &places);
         self.tell_mounted(container);
         self.emit(container, "start", &[]);
         Ok(())

@@ -2,9 +2,11 @@
 //! shares with other containers.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use weft_network::Prepared;
 
+use crate::container::handle::Container;
 use crate::container::record::Record;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
@@ -44,8 +46,8 @@ pub(crate) fn has_user_namespace(spec: &Spec) -> bool {
 impl Engine {
     pub(crate) fn make_namespaces(&self, record: &Record) -> Result<Namespaces> {
         let spec = &record.spec;
-        if let Some(owner) = partner(spec)? {
-            return self.join_partner(record, &owner);
+        if let Some(owner) = self.partner(spec)? {
+            return join_partner(record, &owner);
         }
         let own_network = matches!(spec.network, NetworkMode::None | NetworkMode::Networks(_));
         let failed = |e| {
@@ -124,55 +126,105 @@ impl Engine {
         })
     }
 
-    /// Namespaces of `owner` are owned by its user namespace: the container lives in that too.
-    fn join_partner(&self, record: &Record, owner: &str) -> Result<Namespaces> {
-        let target = self.find(owner)?;
-        let state = target.state();
-        if !state.status.is_up() {
-            return Err(EngineError::conflict(format!(
-                "cannot join the namespaces of container {owner}: it does not run; start it first"
-            )));
-        }
-        let spec = &record.spec;
-        let mut joined = Namespaces {
-            id_base: state.id_base,
-            ..Namespaces::default()
-        };
-        let mut join = |kind: &'static str, file: &str| {
-            joined
-                .paths
-                .push((kind, format!("/proc/{}/ns/{file}", state.pid)));
-        };
-        if state.id_base != 0 {
-            join("user", "user");
-        }
-        if matches!(spec.network, NetworkMode::Container(_)) {
-            join("network", "net");
-        }
-        if matches!(spec.security.pid, Sharing::Container(_)) {
-            join("pid", "pid");
-        }
-        if matches!(spec.security.ipc, Ipc::Container(_)) {
-            join("ipc", "ipc");
-            let root = format!("/proc/{}/root", state.pid);
-            joined.paths.push(("root", root));
-        }
-        if matches!(spec.network, NetworkMode::None | NetworkMode::Networks(_)) {
-            // A fresh network namespace below a foreign user namespace: made by init itself.
-            joined.net = None;
-            if matches!(spec.network, NetworkMode::Networks(_)) {
+    /// The one container whose namespaces are shared.
+    ///
+    /// # Errors
+    /// What is asked for can't be had of one container, or not of this one.
+    pub(crate) fn partner(&self, spec: &Spec) -> Result<Option<Arc<Container>>> {
+        let owners = owners(spec);
+        let owner = match owners.as_slice() {
+            [] => return Ok(None),
+            [one] => self.find(one)?,
+            _ => {
                 return Err(EngineError::invalid(
-                    "a container that shares another's pid or ipc namespace needs --network container:…, host or none",
+                    "--network, --pid and --ipc container:… must name the same container: their namespaces have one owner",
                 ));
             }
+        };
+        // A fresh network namespace would be below a foreign user namespace: only init can make it.
+        if matches!(spec.network, NetworkMode::Networks(_)) {
+            return Err(EngineError::invalid(
+                "a container that shares another's pid or ipc namespace needs --network container:…, host or none",
+            ));
         }
-        Ok(joined)
+        if matches!(spec.security.ipc, Ipc::Container(_)) {
+            self.check_same_ids(spec, &owner)?;
+        }
+        Ok(Some(owner))
+    }
+
+    /// An IPC namespace is joined with the user namespace it belongs to: nobody gets another than
+    /// they asked for.
+    fn check_same_ids(&self, spec: &Spec, owner: &Container) -> Result<()> {
+        let name = owner.with(|r| r.name.clone());
+        let why = match (has_user_namespace(spec), self.has_ids_of_its_own(owner)) {
+            (false, true) => {
+                "it has a user namespace; leave out --userns host, --privileged and namespaces of the \
+                 host, or create that container with --userns host"
+            }
+            (true, false) => {
+                "it has no user namespace; add --userns host, by which root in the container is root \
+                 on the host"
+            }
+            _ => return Ok(()),
+        };
+        Err(EngineError::invalid(format!(
+            "cannot join the IPC namespace of container {name}: {why}"
+        )))
+    }
+
+    /// Whether a container is to run in a user namespace, its own or the one of whom it joins.
+    fn has_ids_of_its_own(&self, container: &Container) -> bool {
+        let spec = container.with(|r| r.spec.clone());
+        match owners(&spec).first() {
+            // Created before it, so this ends.
+            Some(owner) => self
+                .find(owner)
+                .is_ok_and(|owner| self.has_ids_of_its_own(&owner)),
+            None => has_user_namespace(&spec),
+        }
     }
 }
 
-/// The one container whose namespaces are shared.
-fn partner(spec: &Spec) -> Result<Option<String>> {
-    let mut owners: Vec<&String> = Vec::new();
+/// Namespaces of `owner` are owned by its user namespace: the container lives in that too.
+fn join_partner(record: &Record, owner: &Container) -> Result<Namespaces> {
+    let state = owner.state();
+    if !state.status.is_up() {
+        return Err(EngineError::conflict(format!(
+            "cannot join the namespaces of container {}: it does not run; start it first",
+            owner.id
+        )));
+    }
+    let spec = &record.spec;
+    let mut joined = Namespaces {
+        id_base: state.id_base,
+        ..Namespaces::default()
+    };
+    let mut join = |kind: &'static str, file: &str| {
+        joined
+            .paths
+            .push((kind, format!("/proc/{}/ns/{file}", state.pid)));
+    };
+    if state.id_base != 0 {
+        join("user", "user");
+    }
+    if matches!(spec.network, NetworkMode::Container(_)) {
+        join("network", "net");
+    }
+    if matches!(spec.security.pid, Sharing::Container(_)) {
+        join("pid", "pid");
+    }
+    if matches!(spec.security.ipc, Ipc::Container(_)) {
+        join("ipc", "ipc");
+        let root = format!("/proc/{}/root", state.pid);
+        joined.paths.push(("root", root));
+    }
+    Ok(joined)
+}
+
+/// The containers whose namespaces are asked for.
+fn owners(spec: &Spec) -> Vec<&str> {
+    let mut owners: Vec<&str> = Vec::new();
     if let NetworkMode::Container(id) = &spec.network {
         owners.push(id);
     }
@@ -183,11 +235,5 @@ fn partner(spec: &Spec) -> Result<Option<String>> {
         owners.push(id);
     }
     owners.dedup();
-    match owners.as_slice() {
-        [] => Ok(None),
-        [one] => Ok(Some((*one).clone())),
-        _ => Err(EngineError::invalid(
-            "--network, --pid and --ipc container:… must name the same container: their namespaces have one owner",
-        )),
-    }
+    owners
 }

@@ -85,7 +85,8 @@ impl Engine {
             r.spec.network = record.spec.network;
             r.attachments = record.attachments;
         })?;
-        self.network_event("connect", &network, Some(&container.id));
+        let more = [("container", container.id.as_str())];
+        self.network_event("connect", &network.id, &network.name, more);
         Ok(())
     }
 
@@ -123,7 +124,8 @@ impl Engine {
             r.spec.network = record.spec.network;
             follow(&mut r.attachments, &left);
         })?;
-        self.network_event("disconnect", &network, Some(&container.id));
+        let more = [("container", container.id.as_str())];
+        self.network_event("disconnect", &network.id, &network.name, more);
         Ok(())
     }
 

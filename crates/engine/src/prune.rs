@@ -65,6 +65,7 @@ impl Engine {
             pruned.deleted.push(record.id);
             pruned.reclaimed_bytes += bytes;
         }
+        self.tell_pruned("container", pruned.reclaimed_bytes);
         Ok(pruned)
     }
 
@@ -91,6 +92,7 @@ impl Engine {
             Removed::Untagged(name) => format!("untagged: {name}"),
             Removed::Deleted(id) => format!("deleted: {id}"),
         });
+        self.tell_pruned("image", reclaimed.bytes);
         let layers = reclaimed.layers.iter().map(|l| format!("deleted: {l}"));
         Ok(Pruned {
             deleted: told.chain(layers).collect(),
@@ -118,9 +120,17 @@ impl Engine {
                 pruned.deleted.push(volume.name);
                 pruned.reclaimed_bytes += bytes;
             }
+            engine.tell_pruned("volume", pruned.reclaimed_bytes);
             Ok(pruned)
         })
         .await
+    }
+
+    /// Tells that a prune is over, and what it gave back.
+    pub(crate) fn tell_pruned(&self, kind: &'static str, reclaimed_bytes: u64) {
+        let reclaimed = ("reclaimed".to_owned(), reclaimed_bytes.to_string());
+        let events = &self.inner.events;
+        events.emit(kind, "prune", "", BTreeMap::from([reclaimed]));
     }
 
     /// Bytes in a volume.

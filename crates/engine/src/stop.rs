@@ -123,7 +123,6 @@ impl Engine {
         } else {
             self.signal(&container, number)?;
         }
-        self.emit(&container, "kill", &[("signal", number.to_string())]);
         Ok(())
     }
 
@@ -191,19 +190,22 @@ impl Engine {
     }
 
     fn signal(&self, container: &Container, number: i32) -> Result<()> {
-        let pidfd = container.pidfd.lock().expect("no holder panics");
-        let Some(pidfd) = pidfd.as_ref() else {
+        let held = container.pidfd.lock().expect("no holder panics");
+        let Some(pidfd) = held.as_ref() else {
             return Ok(());
         };
         match weft_sys::process::signal(pidfd.as_fd(), number) {
+            Ok(()) => {
+                // Before its end is told: whoever tells that takes the handle first.
+                self.emit(container, "kill", &[("signal", number.to_string())]);
+                Ok(())
+            }
             // It ended by itself a moment ago.
             Err(e) if e.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => Ok(()),
-            other => other.map_err(|e| {
-                EngineError::internal(
-                    format!("send signal {number} to container {}", container.id),
-                    e,
-                )
-            }),
+            Err(e) => {
+                let what = format!("send signal {number} to container {}", container.id);
+                Err(EngineError::internal(what, e))
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use super::pull::pull;
 use crate::error::{CliError, EXIT_ENGINE};
 use crate::flags::ContainerFlags;
 use crate::flags::lifecycle::Pull;
+use crate::flags::words::in_flags;
 use crate::render::progress::Show;
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
@@ -114,7 +115,7 @@ async fn made(
         }
         // What follows can still be printed, for the id that a shell would fill in.
         Err(ClientError::NotSent) => Ok("$ID".to_owned()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(in_flags(error).into()),
     }
 }
 

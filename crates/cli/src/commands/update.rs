@@ -6,6 +6,7 @@ use super::each::each;
 use crate::error::CliError;
 use crate::flags::lifecycle::restart_policy;
 use crate::flags::resources::ResourceFlags;
+use crate::flags::words::in_flags;
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
 
@@ -35,7 +36,10 @@ impl Args {
         let body = self.lower()?;
         let engine = session.engine().await?;
         each(session, &self.containers, async |name| {
-            let answer = engine.update_container(name, &body).await?;
+            let answer = engine
+                .update_container(name, &body)
+                .await
+                .map_err(in_flags)?;
             for warning in answer.warnings {
                 session.printer.talk(&format!("warning: {warning}"));
             }

@@ -78,7 +78,7 @@ impl Engine {
             .map_err(|e| {
                 EngineError::caused(super::code(e.kind()), format!("create network {name}"), e)
             })?;
-        self.network_event("create", &network, None);
+        self.network_event("create", &network.id, &network.name, []);
         Ok(network.id)
     }
 
@@ -106,7 +106,7 @@ impl Engine {
                     e,
                 )
             })?;
-        self.network_event("destroy", &network, None);
+        self.network_event("destroy", &network.id, &network.name, []);
         Ok(())
     }
 
@@ -136,19 +136,30 @@ impl Engine {
                 removed.push(network.name);
             }
         }
+        self.tell_pruned("network", 0);
         Ok(removed)
     }
 
-    pub(super) fn network_event(&self, action: &str, network: &Network, container: Option<&str>) {
+    /// Tells that a container is on these networks (`connect`), or not any more (`disconnect`).
+    pub(crate) fn tell_attached(&self, action: &str, container: &str, places: &[AttachmentRecord]) {
+        for place in places {
+            let more = [("container", container)];
+            self.network_event(action, &place.network_id, &place.network, more);
+        }
+    }
+
+    pub(super) fn network_event<const N: usize>(
+        &self,
+        action: &str,
+        id: &str,
+        name: &str,
+        more: [(&str, &str); N],
+    ) {
         let mut attributes = BTreeMap::from([
-            ("name".to_owned(), network.name.clone()),
+            ("name".to_owned(), name.to_owned()),
             ("type".to_owned(), "bridge".to_owned()),
         ]);
-        if let Some(id) = container {
-            attributes.insert("container".to_owned(), id.to_owned());
-        }
-        self.inner
-            .events
-            .emit("network", action, &network.id, attributes);
+        attributes.extend(more.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        self.inner.events.emit("network", action, id, attributes);
     }
 }

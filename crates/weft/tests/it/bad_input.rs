@@ -229,6 +229,14 @@ fn contradictory_and_unknown_flags() {
 #[test]
 fn what_could_never_start_is_refused_at_create() {
     let Some(weft) = weft() else { return };
+    let shareable = ["create", "--ipc", "shareable"];
+    for (name, flags) in [
+        ("mapped", &[][..]),
+        ("bare", &["--userns", "host"]),
+        ("guest", &["--network", "container:bare"]),
+    ] {
+        weft.ok(&[&shareable[..], &["--name", name], flags, &["busybox"]].concat());
+    }
     for (flags, said) in [
         (&["--sysctl", "vm.swappiness=1"][..], "vm.swappiness"),
         (&["--sysctl", "kernel.panic=1"], "kernel.panic"),
@@ -241,11 +249,35 @@ fn what_could_never_start_is_refused_at_create() {
             "kernel.shmall",
         ),
         (&["--publish-all", "--expose", "1-65535"], "--network host"),
+        (&["--ipc", "container:mapped"], "needs --network"),
+        (
+            &["--network", "none", "--ipc", "container:bare"],
+            "has no user namespace; add --userns host",
+        ),
+        (
+            &[
+                "--network",
+                "none",
+                "--ipc",
+                "container:mapped",
+                "--privileged",
+            ],
+            "leave out --userns host",
+        ),
+        (
+            &["--network", "container:bare", "--ipc", "container:mapped"],
+            "the same container",
+        ),
+        // Whom it joins decides, whatever it asked for itself.
+        (
+            &["--network", "none", "--ipc", "container:guest"],
+            "has no user namespace",
+        ),
     ] {
         let create = [&["create"][..], flags, &["busybox", "true"]].concat();
         weft.weft(&create).fails_saying(&[said]);
     }
-    assert_eq!(weft.ok(&["ps", "--all", "--quiet"]), "");
+    assert_eq!(weft.ok(&["ps", "--all", "--quiet"]).lines().count(), 3);
     // What is a container's own is set; as many ports as that are too many to publish only.
     let run = [
         "run",
@@ -446,6 +478,22 @@ fn mistakes_are_told_once_and_in_the_words_of_who_made_them() {
     assert_eq!(digest.matches("lower-case hex").count(), 1, "{digest}");
     let closed = said(&["pull", "127.0.0.1:1/x"]);
     assert_eq!(closed.matches("127.0.0.1:1/x").count(), 1, "{closed}");
+    let absent = said(&["run", "--rm", "busybox", "nosuch"]);
+    let why = absent.matches("not found").count() + absent.matches("No such file").count();
+    assert_eq!(why, 1, "{absent}");
+    let barred = said(&["run", "--rm", "busybox", "/etc/notexecutable"]);
+    let why = barred.to_lowercase();
+    assert_eq!(why.matches("permission denied").count(), 1, "{barred}");
+    for (flags, words) in [
+        (["--volume", "a:b"], "--volume: 'a:b'"),
+        (["--memory", "1k"], "--memory: "),
+        (["--cpuset-cpus", "x"], "--cpuset-cpus: 'x'"),
+        (["--security-opt", "x=y"], "--security-opt 'x=y'"),
+        (["--cpus", "0.001"], "--cpus: "),
+    ] {
+        let refused = said(&[&["create"][..], &flags, &["busybox"]].concat());
+        assert!(refused.contains(words), "{refused}");
+    }
     let place = said(&["create", "--device", "/dev/null:/null", "busybox"]);
     assert!(place.contains("--device /dev/null:/null"), "{place}");
     let named = [

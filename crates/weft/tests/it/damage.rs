@@ -174,6 +174,14 @@ fn what_an_unreadable_record_may_need_is_kept_until_it_is_removed() {
     weft.weft(&["inspect", short]).fails_saying(&told);
     let info = weft.weft(&["info"]);
     assert!(format!("{info}").contains("is unreadable"), "{info}");
+    idle(&weft, "whole");
+    let usage: serde_json::Value =
+        serde_json::from_str(&weft.api("GET", "/system/df", "").body).unwrap();
+    let counted = usage["Containers"].as_array().unwrap();
+    assert_eq!(counted.len(), 1, "{usage}");
+    assert_eq!(counted[0]["Names"][0], "/whole");
+    assert_eq!(usage["Volumes"][0]["Name"], volume.as_str());
+    weft.ok(&["rm", "--force", "whole"]);
     weft.weft(&["rmi", "busybox"]).fails_saying(&["busybox"]);
     weft.ok(&["image", "prune", "--all", "--force"]);
     weft.ok(&["image", "inspect", "busybox"]);

@@ -11,7 +11,7 @@ use crate::{told, weft};
 
 /// The actions told of `one` so far, with their attributes.
 fn told_of_one(weft: &Weft) -> Vec<(String, Value)> {
-    let events = told(weft, "container=one").into_iter().map(|event| {
+    let events = told(weft, &["container=one"]).into_iter().map(|event| {
         let action = event["Action"].as_str().unwrap().to_owned();
         (action, event["Actor"]["Attributes"].clone())
     });
@@ -117,7 +117,7 @@ fn sessions_are_told() {
 fn tagging_tells_the_new_name() {
     let Some(weft) = weft() else { return };
     weft.ok(&["tag", "busybox", "again:2"]);
-    let event = told(&weft, "event=tag").pop().unwrap();
+    let event = told(&weft, &["event=tag"]).pop().unwrap();
     let id = weft.ok(&["inspect", "--format", "{{.Id}}", "busybox"]);
     assert_eq!(event["Actor"]["ID"], id);
     assert_eq!(event["Actor"]["Attributes"]["name"], "again:2");
@@ -143,7 +143,7 @@ fn volumes_are_told_whoever_makes_them() {
     weft.ok(&["create", "--name", "two", "--volume", "/b", "busybox"]);
     weft.ok(&["rm", "--volumes", "two"]);
     weft.ok(&["create", "--name", "two", "--volume", "named:/a", "busybox"]);
-    let told = told(&weft, "type=volume");
+    let told = told(&weft, &["type=volume"]);
     let story: Vec<(&str, bool)> = told
         .iter()
         .map(|event| {
@@ -172,4 +172,67 @@ fn volumes_are_told_whoever_makes_them() {
     assert_eq!(attribute(3, "destination"), "/c");
     assert_eq!(attribute(3, "read/write"), "false");
     assert_eq!(attribute(2, "container"), attribute(5, "container"));
+}
+
+#[test]
+fn networks_and_signals_are_told_in_dockers_order() {
+    let Some(weft) = weft() else { return };
+    weft.ok(&["network", "create", "red"]);
+    let run = ["run", "--detach", "--name", "one", "--network", "red"];
+    let id = weft.ok(&[&run[..], &["busybox", "sleep", "3600"]].concat());
+    weft.ok(&["stop", "--time", "0", "one"]);
+    weft.ok(&["start", "one"]);
+    weft.ok(&["kill", "one"]);
+    weft.ok(&["start", "one"]);
+    weft.ok(&["rm", "--force", "one"]);
+    let told = told(&weft, &["type=container", "type=network"]);
+    let story: Vec<&str> = told
+        .iter()
+        .map(|event| event["Action"].as_str().unwrap())
+        .collect();
+    let run = ["connect", "start", "kill"];
+    // It cannot be told to end: init ignores what it does not handle.
+    let stopped = ["kill", "die", "disconnect", "stop"];
+    let killed = ["die", "disconnect"];
+    let expected = [
+        &["create", "create"][..],
+        &run,
+        &stopped,
+        &run,
+        &killed,
+        &run,
+        &killed,
+        &["destroy"],
+    ];
+    assert_eq!(story, expected.concat());
+    let of = |action: &str| {
+        told.iter()
+            .rfind(|event| event["Action"] == action)
+            .unwrap()
+    };
+    for action in ["connect", "disconnect"] {
+        let actor = &of(action)["Actor"];
+        assert_eq!(actor["Attributes"]["container"], id, "{actor}");
+        assert_eq!(actor["Attributes"]["name"], "red", "{actor}");
+    }
+    assert_eq!(of("kill")["Actor"]["Attributes"]["signal"], "9");
+}
+
+#[test]
+fn prunes_are_told_with_what_they_gave_back() {
+    let Some(weft) = weft() else { return };
+    let fill = ["run", "--rm", "--volume", "data:/data", "busybox", "dd"];
+    let from = ["if=/dev/zero", "of=/data/big", "bs=1M", "count=1"];
+    weft.ok(&[&fill[..], &from].concat());
+    for what in ["container", "network", "image"] {
+        weft.ok(&[what, "prune", "--force"]);
+    }
+    weft.ok(&["volume", "prune", "--all", "--force"]);
+    let told = told(&weft, &["event=prune"]);
+    let about: Vec<&str> = told.iter().map(|e| e["Type"].as_str().unwrap()).collect();
+    assert_eq!(about, ["container", "network", "image", "volume"]);
+    let reclaimed = |at: usize| &told[at]["Actor"]["Attributes"]["reclaimed"];
+    assert_eq!(reclaimed(1), "0");
+    let bytes: u64 = reclaimed(3).as_str().unwrap().parse().unwrap();
+    assert!(bytes >= 1 << 20, "{bytes}");
 }

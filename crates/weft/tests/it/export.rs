@@ -84,7 +84,7 @@ fn what_is_exported_is_imported_and_runs() {
     }
     weft.ok(&["start", "box"]);
     weft.weft(&["export", "nosuch"]).fails_saying(&["nosuch"]);
-    let events = told(&weft, "event=export");
+    let events = told(&weft, &["event=export"]);
     assert_eq!(events.len(), 2, "{events:?}");
 }
 

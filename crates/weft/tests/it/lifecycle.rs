@@ -234,7 +234,7 @@ fn top_and_stats_see_the_processes() {
 fn events_tell_the_story_in_order() {
     let Some(weft) = weft() else { return };
     weft.ok(&["run", "--rm", "--name", "told", "busybox", "true"]);
-    let story = told(&weft, "container=told");
+    let story = told(&weft, &["container=told"]);
     let position = |action: &str| {
         story
             .iter()

@@ -75,12 +75,15 @@ const WEB: [&str; 7] = [
     "--publish",
 ];
 
-/// The events told so far that `filter` lets through.
+/// The events told so far that `filters` let through.
 #[track_caller]
-fn told(weft: &Weft, filter: &str) -> Vec<Value> {
+fn told(weft: &Weft, filters: &[&str]) -> Vec<Value> {
     let now = weft.ok(&["info", "--format", "{{.SystemTime}}"]);
-    let args = ["events", "--since", "0", "--until", &now];
-    let lines = weft.ok(&[&args[..], &["--filter", filter, "--format", "json"]].concat());
+    let args = [
+        "events", "--since", "0", "--until", &now, "--format", "json",
+    ];
+    let filters = filters.iter().flat_map(|filter| ["--filter", filter]);
+    let lines = weft.ok(&args.into_iter().chain(filters).collect::<Vec<_>>());
     let event = |line| serde_json::from_str(line).unwrap();
     lines.lines().map(event).collect()
 }

@@ -323,6 +323,8 @@ fn joined_shared_memory_is_never_found_by_a_link_of_the_donors() {
         "--rm",
         "--network",
         "none",
+        "--userns",
+        "host",
         "--ipc",
         "container:sly",
         "busybox",
