@@ -11,6 +11,11 @@ pub fn unix_ns() -> i64 {
     i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// Seconds since 1970.
+pub fn unix_s() -> i64 {
+    unix_ns().div_euclid(1_000_000_000)
+}
+
 /// Identifies this boot of the machine: what was recorded under another one no longer runs.
 pub fn boot_id() -> &'static str {
     static BOOT: OnceLock<String> = OnceLock::new();
@@ -27,5 +32,6 @@ mod tests {
     fn a_boot_has_one_id() {
         assert_eq!(super::boot_id().len(), 36);
         assert!(super::unix_ns() > 1_700_000_000_000_000_000);
+        assert!(super::unix_s() > 1_700_000_000);
     }
 }

@@ -1,4 +1,4 @@
-//! Random identifiers.
+//! Random identifiers and bytes.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use rustix::rand::{GetRandomFlags, getrandom};
 /// `bytes` random bytes as lower-case hex.
 ///
 /// # Panics
-/// When the kernel gives no randomness, which it never refuses once booted.
+/// As [`fill_random`].
 pub fn random_hex(bytes: usize) -> String {
     let mut buffer = vec![0u8; bytes];
-    fill(&mut buffer);
+    fill_random(&mut buffer);
     hex(&buffer)
 }
 
@@ -20,7 +20,7 @@ pub fn random_hex(bytes: usize) -> String {
 /// As [`random_hex`].
 pub fn uuid() -> String {
     let mut bytes = [0u8; 16];
-    fill(&mut bytes);
+    fill_random(&mut bytes);
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let parts = [0..4, 4..6, 6..8, 8..10, 10..16];
@@ -37,7 +37,7 @@ pub fn letters(length: usize) -> String {
     let mut text = String::with_capacity(length);
     while text.len() < length {
         let mut byte = [0u8; 1];
-        fill(&mut byte);
+        fill_random(&mut byte);
         // Only as many as make all letters equally likely.
         if usize::from(byte[0]) < 256 / ALPHABET.len() * ALPHABET.len() {
             text.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
@@ -46,21 +46,25 @@ pub fn letters(length: usize) -> String {
     text
 }
 
-fn fill(buffer: &mut [u8]) {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        let got = getrandom(&mut buffer[filled..], GetRandomFlags::empty())
-            .expect("the kernel's random pool is ready after boot");
-        filled += got;
-    }
-}
-
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         write!(text, "{byte:02x}").expect("writing to a String succeeds");
     }
     text
+}
+
+/// Fills `buffer` from the kernel's random pool: fit for keys.
+///
+/// # Panics
+/// When the kernel gives no randomness, which it never refuses once booted.
+pub fn fill_random(buffer: &mut [u8]) {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let got = getrandom(&mut buffer[filled..], GetRandomFlags::empty())
+            .expect("the kernel's random pool is ready after boot");
+        filled += got;
+    }
 }
 
 #[cfg(test)]
