@@ -11,6 +11,7 @@
 //! ```
 
 pub mod authority;
+pub mod rotation;
 pub mod subject;
 
 pub use subject::{Kind, Subject};
