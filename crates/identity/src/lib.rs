@@ -13,5 +13,6 @@
 pub mod authority;
 pub mod rotation;
 pub mod subject;
+pub mod token;
 
 pub use subject::{Kind, Subject};
