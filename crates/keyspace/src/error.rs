@@ -25,6 +25,9 @@ pub enum ReadError {
         /// The newest there is.
         newest: Revision,
     },
+    /// What is forgotten could not be written down; it is still there.
+    #[error("the keyspace cannot be written: {0}")]
+    Full(Arc<str>),
     /// The store does not answer.
     #[error("the keyspace is closed: {0}")]
     Closed(Arc<str>),

@@ -11,9 +11,21 @@
 //!   range, at this or an older revision ◄───────────────────────┘      └──► watches
 //! ```
 
+pub mod conformance;
 mod error;
+mod history;
+mod hub;
+mod index;
 mod item;
+mod lease;
+mod local;
+mod options;
+mod queue;
 mod request;
+mod stage;
+mod state;
+mod timer;
+mod watch;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -21,7 +33,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub use error::{CommitError, ReadError, WatchError};
-pub use item::{Event, EventKind, Item, LeaseId, Revision};
+pub use item::{Event, EventKind, Item, LeaseId, Memo, Revision};
+pub use local::{Local, memory};
+pub use options::Options;
 pub use request::{
     Batch, Change, Commit, Committed, Expect, Found, Guard, Range, Span, Watch, WatchSource,
 };

@@ -1,0 +1,3 @@
+//! Keyspaces of this process, from outside.
+
+mod conform;
