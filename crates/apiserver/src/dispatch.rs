@@ -49,13 +49,13 @@ async fn try_dispatch(
     {
         return Ok(open(path));
     }
-    let caller = server.gate.who(certificates, &head.headers)?;
+    let subject = server.gate.who(certificates, &head.headers)?;
     let Some(target) = Target::of(server.store.kinds(), path) else {
         let question = Question::Path {
             verb: head.method.as_str().to_ascii_lowercase(),
             path: path.to_owned(),
         };
-        server.gate.may(&caller, &question)?;
+        server.gate.may(&subject, &question)?;
         return about_kinds(server, head);
     };
     let query = Query::of(&head.uri);
@@ -68,7 +68,7 @@ async fn try_dispatch(
         namespace: target.namespace.clone(),
         name: target.name.clone(),
     };
-    server.gate.may(&caller, &question)?;
+    server.gate.may(&subject, &question)?;
     let body = match head.method {
         Method::GET | Method::HEAD => bytes::Bytes::new(),
         _ => body::read(body).await?,

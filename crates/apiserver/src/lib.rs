@@ -21,5 +21,5 @@ mod table;
 mod target;
 mod watching;
 
-pub use gate::{Caller, Gate, Question};
+pub use gate::{Gate, Question};
 pub use serve::{Server, serve};

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::error::CliError;
@@ -20,6 +21,7 @@ pub const DEFAULT_CONFIG: &str = "/etc/weft/weft.toml";
 const DEFAULT_DATA_DIR: &str = "/var/lib/weft";
 const DEFAULT_RUN_DIR: &str = "/run/weft";
 const DEFAULT_DETACH_KEYS: &str = "ctrl-p,ctrl-q";
+const DEFAULT_LISTEN: &str = "127.0.0.1:6443";
 /// Largest configuration file read, in bytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
@@ -67,6 +69,8 @@ pub struct Flags {
     pub run_dir: Option<PathBuf>,
     /// `--host`
     pub host: Option<String>,
+    /// `--listen`
+    pub listen: Option<String>,
 }
 
 /// The effective settings.
@@ -82,6 +86,8 @@ pub struct Settings {
     pub host: Setting<PathBuf>,
     /// Keys that detach from a terminal.
     pub detach_keys: Setting<String>,
+    /// Where a server serves the Kubernetes API.
+    pub listen: Setting<SocketAddr>,
     /// Registries with settings of their own; the file only.
     pub registries: BTreeMap<String, Registry>,
 }
@@ -125,6 +131,12 @@ impl Settings {
             path(file.detach_keys.map(PathBuf::from)),
             || PathBuf::from(DEFAULT_DETACH_KEYS),
         );
+        let listen = layer(
+            ("--listen", flags.listen.clone().map(PathBuf::from)),
+            ("WEFT_LISTEN", env),
+            path(file.listen.map(PathBuf::from)),
+            || PathBuf::from(DEFAULT_LISTEN),
+        );
         Ok(Settings {
             config: Setting {
                 value: found.then(|| config.value.clone()),
@@ -139,6 +151,10 @@ impl Settings {
             detach_keys: Setting {
                 value: detach_keys.value.to_string_lossy().into_owned(),
                 origin: detach_keys.origin,
+            },
+            listen: Setting {
+                value: socket_address(&listen.value, &listen.origin)?,
+                origin: listen.origin,
             },
             registries: file.registries,
         })
@@ -217,6 +233,15 @@ fn socket_path(host: &Path, origin: &Origin) -> Result<PathBuf, CliError> {
     }
 }
 
+fn socket_address(listen: &Path, origin: &Origin) -> Result<SocketAddr, CliError> {
+    let text = listen.to_string_lossy();
+    text.parse().map_err(|_| {
+        CliError::usage(format!(
+            "listen {text:?} ({origin}): it is no ADDRESS:PORT, like {DEFAULT_LISTEN}"
+        ))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,6 +302,22 @@ mod tests {
         assert_eq!(
             error.message(),
             "host \"tcp://1.2.3.4:2375\" (environment WEFT_HOST): tcp:// is not supported, only unix:// sockets are"
+        );
+    }
+
+    #[test]
+    fn a_server_listens_at_an_address_and_a_port() {
+        let listen = |text: &str| {
+            let env = [("WEFT_CONFIG", "/dev/null"), ("WEFT_LISTEN", text)];
+            resolve(&Flags::default(), &env).map(|all| all.listen.value.to_string())
+        };
+        assert_eq!(listen("").unwrap(), "127.0.0.1:6443");
+        assert_eq!(listen("0.0.0.0:1").unwrap(), "0.0.0.0:1");
+        assert!(
+            listen("localhost")
+                .unwrap_err()
+                .message()
+                .contains("ADDRESS:PORT")
         );
     }
 

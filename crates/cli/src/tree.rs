@@ -116,6 +116,8 @@ const ELSEWHERE: &str = "\
 Also:
   demo        Show what weft does, with no network needed
   engine      Run the engine in the foreground; other commands start it by themselves
+  server      Run the engine and a control plane that kubectl can talk to
+  kubeconfig  Print a kubeconfig for this machine's server
   oci         Run containers from OCI bundles, with runc's names and flags
 
 `weft COMMAND --help` tells more about a command.";
@@ -190,6 +192,7 @@ pub fn run(entries: &'static [Entry], args: &[OsString], printer: Printer) -> Ou
         data_dir: matches.get_one::<String>("data-dir").map(Into::into),
         run_dir: matches.get_one::<String>("run-dir").map(Into::into),
         host: matches.get_one::<String>("host").cloned(),
+        listen: None,
     };
     let settings = Settings::resolve(&flags, &|name| std::env::var_os(name))?;
     let session = Session::new(settings, printer, matches.get_flag("curl"));

@@ -125,7 +125,9 @@ fn unreadable(error: ReadError) -> Failure {
             Reason::Timeout,
             format!("Too large resource version: {asked}, current: {newest}"),
         ),
-        ReadError::Closed(why) => Failure::new(Reason::ServiceUnavailable, why.to_string()),
+        ReadError::Full(why) | ReadError::Closed(why) => {
+            Failure::new(Reason::ServiceUnavailable, why.to_string())
+        }
     }
 }
 

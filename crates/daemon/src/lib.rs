@@ -4,11 +4,13 @@
 //! Never forks and never decides about containers. Its end, however it comes, ends none.
 
 mod instance;
+pub mod server;
 mod signals;
 mod socket;
 
 use std::fs::File;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -28,6 +30,8 @@ pub struct Config {
     pub run_dir: PathBuf,
     /// Registries with their own rules.
     pub registries: weft_engine::RegistryConfig,
+    /// Where to serve the Kubernetes API; nothing: this is an engine only.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Runs the daemon until SIGTERM or SIGINT. With `ready_stdin`, standard input is a pipe that gets
@@ -71,6 +75,10 @@ async fn serve(config: Config, open_files: Option<u64>, ready: Option<OwnedFd>) 
         registries: config.registries,
     })
     .await?;
+    let control = match config.listen {
+        Some(listen) => Some(server::Control::open(&config.data_dir, listen).await?),
+        None => None,
+    };
     let path = config.run_dir.join("engine.sock");
     let listener = socket::bind(&path)?;
     if let Some(ready) = ready {
@@ -78,11 +86,53 @@ async fn serve(config: Config, open_files: Option<u64>, ready: Option<OwnedFd>) 
         let _ = rustix::io::write(&ready, b"1");
     }
     tracing::info!(socket = %path.display(), "serving");
-    let ended = weft_dockerapi::serve(engine.clone(), listener, signals::end()).await;
+    let ended = serve_faces(engine.clone(), listener, control).await;
     engine.close().await;
     // The next daemon makes its own; a client must not find one nobody listens on.
     let _ = std::fs::remove_file(&path);
-    ended.context("serve the Docker API")
+    ended
+}
+
+/// Serves what there is until a signal comes, or one of them breaks.
+async fn serve_faces(
+    engine: Engine,
+    listener: tokio::net::UnixListener,
+    control: Option<server::Control>,
+) -> Result<()> {
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let stopping = || {
+        let mut stopped = stopped.clone();
+        async move { drop(stopped.wait_for(|stop| *stop).await) }
+    };
+    // One that ends takes the other along.
+    let docker = async {
+        let ended = weft_dockerapi::serve(engine, listener, stopping()).await;
+        let _ = stop.send(true);
+        ended.context("serve the Docker API")
+    };
+    let kubernetes = async {
+        let ended = match control {
+            Some(control) => control.serve(stopping()).await,
+            None => {
+                stopping().await;
+                Ok(())
+            }
+        };
+        let _ = stop.send(true);
+        ended
+    };
+    let both = async {
+        let (docker, kubernetes) = tokio::join!(docker, kubernetes);
+        docker.and(kubernetes)
+    };
+    let mut both = std::pin::pin!(both);
+    tokio::select! {
+        ended = &mut both => ended,
+        () = signals::end() => {
+            let _ = stop.send(true);
+            both.await
+        }
+    }
 }
 
 /// Each container takes some descriptors, and a shell gives a program a thousand. Answers with the

@@ -1,4 +1,4 @@
-//! `weft engine`: flags and configuration into a daemon.
+//! `weft engine` and `weft server`: flags and configuration into a daemon.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,6 +12,25 @@ use weft_cli::settings::{Flags, Settings};
 /// Any other command starts it in the background when none runs. Containers live on when it ends.
 #[derive(Debug, Parser)]
 #[command(name = "weft engine")]
+struct EngineArgs {
+    #[command(flatten)]
+    common: Args,
+}
+
+/// Run the engine and a control plane: the Kubernetes API, for kubectl.
+///
+/// `weft kubeconfig` prints what kubectl needs to talk to it. Containers live on when it ends.
+#[derive(Debug, Parser)]
+#[command(name = "weft server")]
+struct ServerArgs {
+    /// Where the Kubernetes API is served [default: 127.0.0.1:6443]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    #[command(flatten)]
+    common: Args,
+}
+
+#[derive(Debug, clap::Args)]
 struct Args {
     /// Where images, containers and volumes are kept
     #[arg(long, value_name = "DIR")]
@@ -27,8 +46,26 @@ struct Args {
     ready_stdin: bool,
 }
 
+/// `weft engine`
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let parsed = Args::try_parse_from(std::iter::once(OsString::from("weft engine")).chain(args));
+    start("weft engine", args, |args: EngineArgs| {
+        run(args.common, None, false)
+    })
+}
+
+/// `weft server`
+pub fn server(args: Vec<OsString>) -> ExitCode {
+    start("weft server", args, |args: ServerArgs| {
+        run(args.common, args.listen, true)
+    })
+}
+
+fn start<T: Parser>(
+    name: &str,
+    args: Vec<OsString>,
+    run: impl FnOnce(T) -> anyhow::Result<()>,
+) -> ExitCode {
+    let parsed = T::try_parse_from(std::iter::once(OsString::from(name)).chain(args));
     let args = match parsed {
         Ok(args) => args,
         Err(error) => {
@@ -45,12 +82,13 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn run(args: Args) -> anyhow::Result<()> {
+fn run(args: Args, listen: Option<String>, is_server: bool) -> anyhow::Result<()> {
     let flags = Flags {
         config: args.config,
         data_dir: args.data_dir,
         run_dir: args.run_dir,
         host: None,
+        listen,
     };
     let settings = Settings::resolve(&flags, &|name| std::env::var_os(name))?;
     let registries = settings
@@ -72,6 +110,7 @@ fn run(args: Args) -> anyhow::Result<()> {
             registries,
             ..weft_daemon::RegistryConfig::default()
         },
+        listen: is_server.then_some(settings.listen.value),
     };
     weft_daemon::run(config, args.ready_stdin)
 }

@@ -4,6 +4,7 @@
 
 mod demo;
 mod engine;
+mod kubeconfig;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ fn main() -> ExitCode {
         "spawner" if at == 0 => weft_runtime::spawner::main(rest().into_iter()),
         "oci" if at == 0 => weft_cli::oci::main(rest()),
         "engine" => engine::main(rest()),
+        "server" => engine::server(rest()),
+        "kubeconfig" => kubeconfig::main(rest()),
         "demo" => demo::main(rest()),
         _ => weft_cli::main(args),
     }

@@ -55,6 +55,8 @@ impl ConfigArgs {
         }
         let keys = &settings.detach_keys;
         row("detach_keys", keys.value.clone(), &keys.origin);
+        let listen = &settings.listen;
+        row("listen", listen.value.to_string(), &listen.origin);
         let file = settings.config.value.clone().map(Origin::File);
         let file = file.unwrap_or(Origin::Default);
         for (host, registry) in &settings.registries {

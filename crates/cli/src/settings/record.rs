@@ -29,6 +29,7 @@ pub(super) struct File {
     pub run_dir: Option<PathBuf>,
     pub host: Option<String>,
     pub detach_keys: Option<String>,
+    pub listen: Option<String>,
     #[serde(default)]
     pub registries: BTreeMap<String, Registry>,
 }

@@ -1,0 +1,179 @@
+//! The control plane's part of `weft server`: keyspace, identity and API, wired together.
+//!
+//! Never: decides; it gives each part what it needs of the others.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use http::HeaderMap;
+use rustls::pki_types::CertificateDer;
+use serde_json::json;
+use tokio::net::TcpListener;
+use weft_apiserver::{Gate, Question, Server};
+use weft_control::store::WriteOptions;
+use weft_control::{Failure, Kinds, Object, Reason, Store};
+use weft_identity::authority::{Authority, Grant, Trust};
+use weft_identity::rotation::{self, Serving};
+use weft_identity::subject::Subject;
+use weft_stdx::clock::unix_s;
+
+/// Namespaces that are always there.
+const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+/// How long a server's certificate is good for: it is renewed long before.
+const SERVER_CERTIFICATE_S: i64 = 90 * 24 * 3600;
+/// Who may do everything.
+const MASTERS: &str = "system:masters";
+
+/// Where the authority is, in the data directory.
+pub const AUTHORITY: &str = "server/authority";
+
+/// A control plane that is ready to be served.
+#[derive(Debug)]
+pub(crate) struct Control {
+    server: Server,
+    listener: TcpListener,
+    authority: Authority,
+    serving: Arc<Serving>,
+    names: Vec<String>,
+}
+
+impl Control {
+    /// Opens what is in `data_dir`, made on the first start, and listens.
+    pub(crate) async fn open(data_dir: &Path, listen: SocketAddr) -> Result<Control> {
+        let authority = Authority::open_or_create(&data_dir.join(AUTHORITY), unix_s())
+            .context("open the certificate authority")?;
+        let keyspace = weft_keyspace::memory(weft_keyspace::Options::default());
+        let store = Store::new(Arc::new(keyspace), Kinds::built_in());
+        make_namespaces(&store).await?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("listen at {listen}; --listen names another address"))?;
+        let names = names(listen);
+        let pair = certificate(&authority, &names)?;
+        let serving = Arc::new(Serving::new(&pair).context("use the server's certificate")?);
+        let trust = authority.trust();
+        let mut tls =
+            rotation::server_config(&trust, Arc::clone(&serving), unix_s).context("set up TLS")?;
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let server = Server {
+            store,
+            gate: Arc::new(Door { trust }),
+            tls: Arc::new(tls),
+        };
+        Ok(Control {
+            server,
+            listener,
+            authority,
+            serving,
+            names,
+        })
+    }
+
+    /// Serves until `shutdown` completes.
+    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let address = self.listener.local_addr().context("read the own address")?;
+        tracing::info!(%address, "serving the Kubernetes API");
+        let renewing = renew(&self.authority, &self.serving, &self.names);
+        tokio::select! {
+            served = weft_apiserver::serve(self.server, self.listener, shutdown) => {
+                served.context("serve the Kubernetes API")
+            }
+            renewed = renewing => renewed,
+        }
+    }
+}
+
+async fn make_namespaces(store: &Store) -> Result<()> {
+    let kind = store.kinds().find("", "v1", "namespaces");
+    let kind = kind.context("there is no kind of namespaces")?;
+    for name in NAMESPACES {
+        let mut namespace = Object::default();
+        namespace.set_meta("name", Some(json!(name)));
+        match store
+            .create(kind, "", namespace, &WriteOptions::default())
+            .await
+        {
+            Err(failure) if failure.reason != Reason::AlreadyExists => {
+                return Err(failure).with_context(|| format!("make the namespace {name}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What clients call this server.
+fn names(listen: SocketAddr) -> Vec<String> {
+    let mut names = vec![
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        "kubernetes".to_owned(),
+        "kubernetes.default".to_owned(),
+        "kubernetes.default.svc".to_owned(),
+    ];
+    let address = listen.ip();
+    if !address.is_unspecified() && !names.contains(&address.to_string()) {
+        names.push(address.to_string());
+    }
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy().to_ascii_lowercase();
+    if !host.is_empty() && !names.contains(&host) {
+        names.push(host);
+    }
+    names
+}
+
+fn certificate(authority: &Authority, names: &[String]) -> Result<weft_identity::authority::Pair> {
+    let grant = Grant::Server {
+        names: names.to_vec(),
+    };
+    authority
+        .issue(&grant, SERVER_CERTIFICATE_S, unix_s())
+        .context("make the server's certificate")
+}
+
+/// Gives the server a new certificate in time, for ever.
+async fn renew(authority: &Authority, serving: &Serving, names: &[String]) -> Result<()> {
+    loop {
+        let left = serving.due_s().saturating_sub(unix_s());
+        let left = std::time::Duration::from_secs(u64::try_from(left).unwrap_or(0));
+        tokio::time::sleep(left).await;
+        serving
+            .swap(&certificate(authority, names)?)
+            .context("use the server's new certificate")?;
+    }
+}
+
+/// Who comes in, and how far.
+#[derive(Debug)]
+struct Door {
+    trust: Trust,
+}
+
+impl Gate for Door {
+    fn who(
+        &self,
+        certificates: &[CertificateDer<'static>],
+        _head: &HeaderMap,
+    ) -> Result<Subject, Failure> {
+        let Some(certificate) = certificates.first() else {
+            return Err(Failure::new(Reason::Unauthorized, "Unauthorized"));
+        };
+        self.trust
+            .subject(certificate, unix_s())
+            .map_err(|error| Failure::new(Reason::Unauthorized, error.to_string()))
+    }
+
+    fn may(&self, subject: &Subject, question: &Question) -> Result<(), Failure> {
+        if subject.groups.iter().any(|group| group == MASTERS) {
+            return Ok(());
+        }
+        let user = &subject.user;
+        let what = question.to_string();
+        let message = format!("User {user:?} cannot {what}");
+        Err(Failure::new(Reason::Forbidden, message))
+    }
+}

@@ -1,0 +1,144 @@
+//! `weft kubeconfig`: what kubectl needs to talk to this machine's server.
+//!
+//! Root only: it reads the authority's key and makes a certificate, without asking the server.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Parser;
+use weft_cli::settings::{Flags, Settings};
+use weft_identity::authority::{Authority, Grant};
+use weft_stdx::clock::unix_s;
+use weft_stdx::file::{Durability, replace};
+
+/// How long the certificate is good for.
+const LIFE_S: i64 = 365 * 24 * 3600;
+
+/// Print a kubeconfig for this machine's server.
+///
+/// It holds a new certificate, good for a year. Needs root.
+#[derive(Debug, Parser)]
+#[command(name = "weft kubeconfig")]
+struct Args {
+    /// The user's name
+    #[arg(long, default_value = "admin")]
+    user: String,
+    /// A group of the user
+    #[arg(long = "group", default_value = "system:masters")]
+    groups: Vec<String>,
+    /// The server's address, as kubectl reaches it
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// Write it to this file, readable by its owner alone
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Where the server keeps what it has
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    let words = std::iter::once(OsString::from("weft kubeconfig")).chain(args);
+    let args = match Args::try_parse_from(words) {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
+        }
+    };
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weft: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    let flags = Flags {
+        config: args.config,
+        data_dir: args.data_dir,
+        ..Flags::default()
+    };
+    let settings = Settings::resolve(&flags, &|name| std::env::var_os(name))?;
+    let directory = settings.data_dir.value.join(weft_daemon::server::AUTHORITY);
+    let authority = Authority::open(&directory).context(
+        "open the certificate authority of this machine's server; `weft server` makes it at its \
+         first start",
+    )?;
+    let grant = Grant::User {
+        user: args.user.clone(),
+        groups: args.groups,
+    };
+    let pair = authority.issue(&grant, LIFE_S, unix_s())?;
+    let server = args.server.unwrap_or_else(|| {
+        let listen = settings.listen.value;
+        let host = match listen.ip() {
+            ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+            ip if ip.is_ipv6() => format!("[{ip}]"),
+            ip => ip.to_string(),
+        };
+        format!("https://{host}:{}", listen.port())
+    });
+    let text = text(&Parts {
+        server: &server,
+        user: &args.user,
+        authority: authority.root_pem(),
+        certificate: &pair.certificate.chain_pem,
+        key: &pair.key_pem,
+    });
+    match args.output {
+        Some(path) => replace(&std::path::absolute(&path)?, text.as_bytes(), Durability::PowerCut)
+            .with_context(|| format!("write {}", path.display())),
+        None => std::io::stdout()
+            .write_all(text.as_bytes())
+            .context("write to standard output"),
+    }
+}
+
+struct Parts<'a> {
+    server: &'a str,
+    user: &'a str,
+    authority: &'a str,
+    certificate: &'a str,
+    key: &'a str,
+}
+
+/// The file (client-go, tools/clientcmd/api/v1). Names are quoted as JSON, which YAML reads.
+fn text(parts: &Parts<'_>) -> String {
+    let quoted = |text: &str| format!("{text:?}");
+    let (server, user) = (quoted(parts.server), quoted(parts.user));
+    let authority = STANDARD.encode(parts.authority);
+    let certificate = STANDARD.encode(parts.certificate);
+    let key = STANDARD.encode(parts.key);
+    format!(
+        "apiVersion: v1
+kind: Config
+clusters:
+- name: weft
+  cluster:
+    server: {server}
+    certificate-authority-data: {authority}
+users:
+- name: {user}
+  user:
+    client-certificate-data: {certificate}
+    client-key-data: {key}
+contexts:
+- name: weft
+  context:
+    cluster: weft
+    user: {user}
+current-context: weft
+"
+    )
+}
