@@ -23,6 +23,7 @@ use crate::container::record::{AttachmentRecord, Status};
 use crate::container::{AttachOptions, RemoveOptions};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::netfiles::Place;
 use crate::paths::remove_tree;
 use crate::process;
 use crate::session::Attached;
@@ -113,22 +114,36 @@ impl Engine {
     /// cut short; finishes a renaming.
     async fn adopt_networks(&self, container: &Arc<Container>) {
         let id = container.id.clone();
-        let mut records = container.with(|r| r.attachments.clone());
-        let known: HashSet<String> = records.iter().map(|r| r.network_id.clone()).collect();
-        let there = self
+        let mut record = container.record();
+        let known = record.attachments.iter();
+        let known: HashSet<String> = known.map(|r| r.network_id.clone()).collect();
+        let mut left: Vec<Place> = record.attachments.iter().filter_map(Place::of).collect();
+        let (there, undone) = self
             .blocking(move |engine| {
                 let network = &engine.inner.network;
+                let mut undone = Vec::new();
                 for made in network.attachments(&id) {
-                    if !known.contains(&made.network_id)
-                        && let Err(error) = network.detach(&id, Some(&made.network_id))
-                    {
+                    if known.contains(&made.network_id) {
+                        continue;
+                    }
+                    undone.push(Place {
+                        address: made.address,
+                        resolver: made.resolver,
+                    });
+                    if let Err(error) = network.detach(&id, Some(&made.network_id)) {
                         tracing::warn!(%id, %error, "a connection could not be undone");
                     }
                 }
-                network.attachments(&id)
+                (network.attachments(&id), undone)
             })
             .await;
-        crate::network::follow(&mut records, &there);
+        crate::network::follow(&mut record.attachments, &there);
+        left.extend(undone);
+        left.retain(|place| there.iter().all(|made| made.address != place.address));
+        if !left.is_empty() {
+            self.follow_networks(&record, left).await;
+        }
+        let records = record.attachments;
         if container.with(|r| r.attachments != records)
             && let Err(error) = self.save_networks(container, records)
         {

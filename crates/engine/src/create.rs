@@ -32,7 +32,11 @@ impl Engine {
         self.resolve_references(&mut spec)?;
         let volumes: Vec<String> = image.config.volumes.clone();
         mounts::complete(&mut spec, &volumes)?;
-        let resolved = resolve(&spec, &defaults(&image), &id)?;
+        let mut resolved = resolve(&spec, &defaults(&image), &id)?;
+        if let NetworkMode::Container(owner) = &spec.network {
+            // By which it is known there, and in the files of /etc that are shared too.
+            resolved.hostname = self.find(owner)?.with(|r| r.resolved.hostname.clone());
+        }
         if let NetworkMode::Networks(list) = &spec.network {
             self.check_ports(&spec, &resolved, list)?;
         }

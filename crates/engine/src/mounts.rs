@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::oci::{MountFact, default_tmpfs};
 use crate::paths::make_shared_dir;
-use crate::spec::{MountSource, MountSpec, NetworkMode, Spec};
+use crate::spec::{MountSource, MountSpec, Spec};
 
 /// Files weft writes into /etc of every container that has not mounted its own there.
 pub(crate) const NETWORK_FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
@@ -154,17 +154,15 @@ impl Engine {
                 },
             });
         }
-        let dir = self.inner.paths.run(&record.id);
-        if !matches!(record.spec.network, NetworkMode::Container(_)) {
-            for name in NETWORK_FILES {
-                let target = format!("/etc/{name}");
-                if !facts.iter().any(|f: &MountFact| f.target == target) {
-                    // Not shifted: before Linux 6.3 a tmpfs cannot be.
-                    facts.push(MountFact {
-                        per_run: true,
-                        ..plain_bind(&target, &dir.join(name))
-                    });
-                }
+        let dir = self.network_files_dir(record)?;
+        for name in NETWORK_FILES {
+            let target = format!("/etc/{name}");
+            if !facts.iter().any(|f: &MountFact| f.target == target) {
+                // Not shifted: before Linux 6.3 a tmpfs cannot be.
+                facts.push(MountFact {
+                    per_run: true,
+                    ..plain_bind(&target, &dir.join(name))
+                });
             }
         }
         Ok(facts)

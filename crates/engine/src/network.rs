@@ -13,6 +13,7 @@ use crate::container::record::{AttachmentRecord, PublishedPort, Record};
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::namespaces::Namespaces;
+use crate::netfiles::Place;
 use crate::spec::{NetworkAttach, NetworkMode, Protocol, Resolved, Spec};
 
 mod names;
@@ -72,7 +73,12 @@ impl Engine {
                             .map_err(|e| {
                                 EngineError::internal("open the container's network namespace", e)
                             })?;
-                    let made = engine.attach_one(&copy, &attach, netns.as_fd(), index, publish);
+                    let made = engine
+                        .attach_one(&copy, &attach, netns.as_fd(), index, publish)
+                        .and_then(|made| {
+                            engine.set_upstreams(&copy, std::slice::from_ref(&made))?;
+                            Ok(made)
+                        });
                     if made.is_err() {
                         let _ = engine.inner.network.detach(&copy.id, Some(&attach.network));
                     }
@@ -80,6 +86,7 @@ impl Engine {
                 })
                 .await?;
             record.attachments.push(made);
+            self.follow_networks(&record, Vec::new()).await;
         }
         self.save(&container, |r| {
             r.spec.network = record.spec.network;
@@ -119,10 +126,17 @@ impl Engine {
         self.blocking(move |engine| engine.inner.network.detach(&id, Some(&network_id)))
             .await
             .map_err(|e| EngineError::internal(format!("disconnect container {reference}"), e))?;
-        let left = self.inner.network.attachments(&container.id);
+        let there = self.inner.network.attachments(&container.id);
+        let here = record.attachments.iter();
+        let left = here.filter(|a| a.network_id == network.id);
+        let left = left.filter_map(Place::of).collect();
+        follow(&mut record.attachments, &there);
+        if record.state.status.is_up() {
+            self.follow_networks(&record, left).await;
+        }
         self.save(&container, |r| {
             r.spec.network = record.spec.network;
-            follow(&mut r.attachments, &left);
+            r.attachments = record.attachments;
         })?;
         let more = [("container", container.id.as_str())];
         self.network_event("disconnect", &network.id, &network.name, more);

@@ -25,6 +25,7 @@ mod layers;
 mod lifecycle;
 mod limits;
 mod logs;
+mod netfiles;
 mod network;
 mod oci;
 mod ports;

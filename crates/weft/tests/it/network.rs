@@ -6,7 +6,7 @@ use weft_testkit::{Weft, until};
 
 use crate::{idle, shell, weft};
 
-fn address(weft: &Weft, name: &str, network: &str) -> String {
+pub fn address(weft: &Weft, name: &str, network: &str) -> String {
     let value: Value =
         weft.inspect(name)["NetworkSettings"]["Networks"][network]["IPAddress"].clone();
     value.as_str().unwrap_or_default().to_owned()

@@ -203,7 +203,7 @@ fn empty_words_name_no_program() {
 fn too_little_cpu_is_refused_instead_of_forgotten() {
     let Some(weft) = weft() else { return };
     weft.weft(&["run", "--rm", "--cpus", "0.000001", "busybox", "true"])
-        .fails_saying(&["NanoCpus", "0.01"]);
+        .fails_saying(&["--cpus", "0.01"]);
 }
 
 #[test]
