@@ -36,6 +36,8 @@ impl Engine {
         let network = self.network(network)?;
         let container = self.find(reference)?;
         let _operation = container.operation.lock().await;
+        // An end is seen to before or after, not meanwhile.
+        let _life = container.life.lock().await;
         let mut record = container.record();
         let NetworkMode::Networks(list) = &mut record.spec.network else {
             return Err(EngineError::conflict(format!(
@@ -92,8 +94,10 @@ impl Engine {
             r.spec.network = record.spec.network;
             r.attachments = record.attachments;
         })?;
-        let more = [("container", container.id.as_str())];
-        self.network_event("connect", &network.id, &network.name, more);
+        if record.state.status.is_up() {
+            let more = [("container", container.id.as_str())];
+            self.network_event("connect", &network.id, &network.name, more);
+        }
         Ok(())
     }
 
@@ -105,6 +109,8 @@ impl Engine {
         let network = self.network(network)?;
         let container = self.find(reference)?;
         let _operation = container.operation.lock().await;
+        // An end is seen to before or after, not meanwhile.
+        let _life = container.life.lock().await;
         let mut record = container.record();
         let NetworkMode::Networks(list) = &mut record.spec.network else {
             return Err(EngineError::conflict(format!(

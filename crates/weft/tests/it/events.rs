@@ -181,7 +181,10 @@ fn networks_and_signals_are_told_in_dockers_order() {
     let run = ["run", "--detach", "--name", "one", "--network", "red"];
     let id = weft.ok(&[&run[..], &["busybox", "sleep", "3600"]].concat());
     weft.ok(&["stop", "--time", "0", "one"]);
+    // It comes to this one when it starts.
+    weft.ok(&["network", "connect", "bridge", "one"]);
     weft.ok(&["start", "one"]);
+    weft.ok(&["network", "disconnect", "bridge", "one"]);
     weft.ok(&["kill", "one"]);
     weft.ok(&["start", "one"]);
     weft.ok(&["rm", "--force", "one"]);
@@ -191,6 +194,7 @@ fn networks_and_signals_are_told_in_dockers_order() {
         .map(|event| event["Action"].as_str().unwrap())
         .collect();
     let run = ["connect", "start", "kill"];
+    let on_two = ["connect", "connect", "start", "disconnect", "kill"];
     // It cannot be told to end: init ignores what it does not handle.
     let stopped = ["kill", "die", "disconnect", "stop"];
     let killed = ["die", "disconnect"];
@@ -198,7 +202,7 @@ fn networks_and_signals_are_told_in_dockers_order() {
         &["create", "create"][..],
         &run,
         &stopped,
-        &run,
+        &on_two,
         &killed,
         &run,
         &killed,
