@@ -11,6 +11,7 @@
 //! ```
 
 pub mod authority;
+pub mod jwt;
 pub mod rotation;
 pub mod subject;
 pub mod token;

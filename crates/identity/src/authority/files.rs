@@ -23,6 +23,8 @@ use super::{AUTHORITY_LIFE_S, Authority, ISSUED, SKEW_S};
 use crate::subject::Kind;
 
 const ROOT: &str = "root";
+/// The key that signs the tokens of service accounts; it has no certificate.
+const ACCOUNTS: &str = "accounts";
 /// A certificate and a P-256 key take 1.2 KiB.
 const LARGEST_FILE: u64 = 16 * 1024;
 
@@ -133,7 +135,8 @@ fn write_all(directory: &Path, now_s: i64) -> Result<(), AuthorityError> {
         let text = make_issuer(kind, &root, now_s).map_err(|source| make(name, source))?;
         put(name, &text)?;
     }
-    Ok(())
+    let key = KeyPair::generate().map_err(|source| make(ACCOUNTS, source))?;
+    put(ACCOUNTS, &Zeroizing::new(key.serialize_pem()))
 }
 
 fn make_root(now_s: i64) -> Result<(Issuer<'static, KeyPair>, Zeroizing<String>), rcgen::Error> {
@@ -217,10 +220,14 @@ pub(super) fn open(directory: &Path) -> Result<Authority, AuthorityError> {
     let Ok(issuers) = <[Signer; 4]>::try_from(issuers) else {
         unreachable!("one was pushed for each kind")
     };
+    let accounts = directory.join(format!("{ACCOUNTS}.pem"));
+    let accounts = parse_key(&read_private(&accounts)?)
+        .map_err(|problem| damaged(directory, ACCOUNTS, &problem))?;
     Ok(Authority {
         root_pem: root.pem,
         root_der: root.der.to_vec(),
         issuers,
+        accounts,
     })
 }
 
@@ -234,9 +241,7 @@ fn parse_signer(text: &[u8]) -> Result<Signer, String> {
     let der = CertificateDer::from_pem_slice(text)
         .map_err(|error| format!("no certificate: {error}"))?
         .into_owned();
-    let private =
-        PrivateKeyDer::from_pem_slice(text).map_err(|error| format!("no key: {error}"))?;
-    let key = KeyPair::try_from(&private).map_err(|error| format!("no usable key: {error}"))?;
+    let key = parse_key(text)?;
     let (rest, parsed) =
         X509Certificate::from_der(&der).map_err(|error| format!("no certificate: {error}"))?;
     if !rest.is_empty() || !parsed.is_ca() {
@@ -254,6 +259,13 @@ fn parse_signer(text: &[u8]) -> Result<Signer, String> {
         der,
         not_after_s,
     })
+}
+
+fn parse_key(text: &[u8]) -> Result<KeyPair, String> {
+    let private =
+        PrivateKeyDer::from_pem_slice(text).map_err(|error| format!("no key: {error}"))?;
+    KeyPair::from_der_and_sign_algo(&private, &rcgen::PKCS_ECDSA_P256_SHA256)
+        .map_err(|error| format!("no usable key: {error}"))
 }
 
 fn signed_by(signer: &Signer, root: &Signer) -> Option<()> {

@@ -19,11 +19,14 @@ mod trust;
 
 use std::path::Path;
 
+use rcgen::KeyPair;
+
 pub use csr::{CsrError, LARGEST_CSR};
 pub use files::AuthorityError;
 pub use issue::{Certificate, Grant, IssueError, Pair};
 pub use trust::{LARGEST_CERTIFICATE, RefusedCertificate, Trust};
 
+use crate::jwt;
 use crate::subject::Kind;
 use files::Signer;
 
@@ -40,6 +43,7 @@ pub struct Authority {
     root_pem: String,
     root_der: Vec<u8>,
     issuers: [Signer; 4],
+    accounts: KeyPair,
 }
 
 /// The kinds that have an issuer, in the order of [`Authority::issuers`].
@@ -97,6 +101,11 @@ impl Authority {
     /// Never: the issuers were checked when they were read.
     pub fn trust(&self) -> Trust {
         Trust::new(ISSUED.iter().zip(&self.issuers))
+    }
+
+    /// What makes and reads the tokens of service accounts, in the name of `issuer`.
+    pub fn tokens(&self, issuer: &str) -> (jwt::Signer, jwt::Verifier) {
+        jwt::signer_and_verifier(&self.accounts, issuer)
     }
 
     fn issuer(&self, kind: Kind) -> &Signer {

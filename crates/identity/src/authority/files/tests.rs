@@ -23,9 +23,8 @@ fn it_is_private_whole_and_the_same_again() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    let expected = ["node.pem", "root.pem", "server.pem", "user.pem"];
-    assert_eq!(names[..4], expected);
-    assert_eq!(names[4..], ["workload.pem"]);
+    let expected = ["accounts", "node", "root", "server", "user", "workload"];
+    assert_eq!(names, expected.map(|name| format!("{name}.pem")));
     assert_eq!(fs::read_dir(dir.path().join("state")).unwrap().count(), 1);
     let first = Authority::open(&path).unwrap();
     let again = Authority::open_or_create(&path, NOW + 5).unwrap();
@@ -57,7 +56,7 @@ fn an_empty_directory_is_a_first_start_and_another_is_left_alone() {
 
 #[test]
 fn a_missing_file_is_named_and_nothing_is_made_anew() {
-    for name in ["root", "server", "user", "node", "workload"] {
+    for name in ["root", "server", "user", "node", "workload", "accounts"] {
         let (_dir, path) = made();
         let file = path.join(format!("{name}.pem"));
         fs::remove_file(&file).unwrap();
