@@ -14,6 +14,7 @@ pub mod authority;
 pub mod jwt;
 pub mod rbac;
 pub mod rotation;
+pub mod sealed;
 pub mod subject;
 pub mod token;
 

@@ -427,7 +427,7 @@ fn nobody_writes_a_role_beyond_their_own() {
         Rule::default(),
     ] {
         assert_eq!(
-            may_write(&rules, None, &[within.clone()]),
+            may_write(&rules, None, std::slice::from_ref(&within)),
             Ok(()),
             "{within:?}"
         );
@@ -464,8 +464,11 @@ fn nobody_writes_a_role_beyond_their_own() {
 fn what_counts_in_a_namespace_is_given_there_only() {
     let pods = rule(&["get"], &[""], &["pods"], &[]);
     let rules = held(Some("x"), vec![pods.clone()]);
-    assert_eq!(may_write(&rules, Some("x"), &[pods.clone()]), Ok(()));
-    assert!(may_write(&rules, Some("y"), &[pods.clone()]).is_err());
+    assert_eq!(
+        may_write(&rules, Some("x"), std::slice::from_ref(&pods)),
+        Ok(())
+    );
+    assert!(may_write(&rules, Some("y"), std::slice::from_ref(&pods)).is_err());
     assert!(may_write(&rules, None, &[pods]).is_err());
 }
 
