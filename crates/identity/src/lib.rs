@@ -12,6 +12,7 @@
 
 pub mod authority;
 pub mod jwt;
+pub mod kubeconfig;
 pub mod rbac;
 pub mod rotation;
 pub mod sealed;
