@@ -10,6 +10,7 @@
 //!   nothing ────────────► Subject::nobody ──┘
 //! ```
 
+pub mod audit;
 pub mod authority;
 pub mod jwt;
 pub mod kubeconfig;
