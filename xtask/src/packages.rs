@@ -16,10 +16,12 @@ pub type Need = (&'static str, &'static str);
 pub const TEST: &[Need] = &[
     ("busybox", "busybox-static"),
     ("crun", "crun"),
+    ("curl", "curl"),
     ("debootstrap", "debootstrap"),
     ("docker", "docker.io"),
     ("docker-registry", "docker-registry"),
     ("ip", "iproute2"),
+    ("kubectl", "kubernetes-client"),
     ("nft", "nftables"),
     ("openssl", "openssl"),
     ("runc", "runc"),
