@@ -12,20 +12,25 @@
 //! ```
 
 pub mod conformance;
+mod disk;
 mod error;
+pub mod fuzz;
 mod history;
 mod hub;
 mod index;
 mod item;
 mod lease;
 mod local;
+mod open;
 mod options;
 mod queue;
 mod request;
+mod snapshot;
 mod stage;
 mod state;
 mod timer;
 mod watch;
+mod writer;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -35,10 +40,12 @@ use futures_util::future::BoxFuture;
 pub use error::{CommitError, ReadError, WatchError};
 pub use item::{Event, EventKind, Item, LeaseId, Memo, Revision};
 pub use local::{Local, memory};
+pub use open::{OpenError, embedded};
 pub use options::Options;
 pub use request::{
     Batch, Change, Commit, Committed, Expect, Found, Guard, Range, Span, Watch, WatchSource,
 };
+pub use snapshot::{RestoreError, Snapshot, restore, verify};
 
 /// Longest key, in bytes.
 pub const LONGEST_KEY: usize = 1024;

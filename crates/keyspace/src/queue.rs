@@ -75,12 +75,15 @@ impl Queue {
         answered.unwrap_or_else(|_| Err(closed("its writer stopped; the log has the reason")))
     }
 
-    /// Waits for the next requests; nothing: it was stopped and is empty.
-    pub(crate) fn take(&self) -> Option<Vec<Waiting>> {
+    /// The next requests, waiting for them if wished; nothing: it was stopped and is empty.
+    pub(crate) fn take(&self, wait: bool) -> Option<Vec<Waiting>> {
         let mut line = self.line();
         while line.waiting.is_empty() {
             if line.stopped {
                 return None;
+            }
+            if !wait {
+                return Some(Vec::new());
             }
             line = self.arrived.wait(line).expect("nobody panics holding it");
         }

@@ -1,3 +1,4 @@
 //! Keyspaces of this process, from outside.
 
 mod conform;
+mod crash;

@@ -1,0 +1,120 @@
+//! The file below redb.
+//!
+//! Owns the lock on it, its growth, and the knowledge whether what failed may have been written all
+//! the same.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::StorageBackend;
+use rustix::fs::{FallocateFlags, OFlags, fallocate};
+
+/// A locked file.
+#[derive(Debug)]
+pub(crate) struct Locked(File);
+
+impl Locked {
+    /// Opens the file, with `create` a new or empty one; nothing: another process has it.
+    pub(crate) fn open(path: &Path, create: bool) -> io::Result<Option<Locked>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(create)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        if create {
+            file.set_len(0)?;
+        }
+        Ok(Some(Locked(file)))
+    }
+}
+
+impl StorageBackend for Locked {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    /// Room is taken at once: a disk that is full says so here, not amid what is written later.
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        let present = self.len()?;
+        if length > present {
+            match fallocate(&self.0, FallocateFlags::empty(), present, length - present) {
+                Err(rustix::io::Errno::OPNOTSUPP) => {}
+                taken => return Ok(taken?),
+            }
+        }
+        self.0.set_len(length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(data, offset)
+    }
+}
+
+/// What redb is given: it may be opened several times, one after the other.
+#[derive(Clone, Debug)]
+pub(crate) struct Storage {
+    inner: Arc<dyn StorageBackend>,
+    doubtful: Arc<AtomicBool>,
+}
+
+impl Storage {
+    pub(crate) fn new(inner: Arc<dyn StorageBackend>) -> Storage {
+        Storage {
+            inner,
+            doubtful: Arc::default(),
+        }
+    }
+
+    /// Whether the header was touched since the last sync that succeeded. Without it, nothing that
+    /// was written counts.
+    pub(crate) fn doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Acquire)
+    }
+}
+
+impl StorageBackend for Storage {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.inner.read(offset, out)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.inner.set_len(length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.inner.sync_data()?;
+        self.doubtful.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        if offset == 0 {
+            self.doubtful.store(true, Ordering::Release);
+        }
+        self.inner.write(offset, data)
+    }
+}

@@ -1,0 +1,136 @@
+//! From the tables back to memory, checking what is found.
+//!
+//! Owns our part of the integrity check: revisions without holes, each item what its key's history
+//! makes of it. That pages are whole is redb's.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use redb::{ReadableDatabase as _, ReadableTable as _};
+use tokio::time::Instant;
+
+use super::record::{self, Written};
+use super::{BASE, COMPACTED, Disk, DiskError, FORMAT, FORMAT_KNOWN, LEASE, LOG, META};
+use crate::history::History;
+use crate::index::Version;
+use crate::item::{Event, EventKind, Item, Memo, Revision};
+use crate::lease::Lease;
+use crate::state::State;
+
+impl Disk {
+    /// Everything there is; leases begin anew.
+    pub(crate) fn load(&self, now: Instant) -> Result<State, DiskError> {
+        let read = self.database.begin_read()?;
+        let meta = read.open_table(META)?;
+        let number = |name: &str| -> Result<u64, DiskError> {
+            let found = meta.get(name)?.map(|number| number.value());
+            found.ok_or_else(|| damaged("meta", format_args!("there is no {name}")))
+        };
+        match number(FORMAT)? {
+            FORMAT_KNOWN => {}
+            other => return Err(DiskError::Format(other)),
+        }
+        let compacted = Revision(number(COMPACTED)?);
+        let mut state = State {
+            revision: compacted,
+            history: History::after(compacted),
+            ..State::default()
+        };
+        for row in read.open_table(LEASE)?.iter()? {
+            let (key, value) = row?;
+            let (id, ttl) = record::lease(value.value()).map_err(|why| damaged("lease", why))?;
+            if id.0 != key.value() {
+                return Err(damaged("lease", "one is in the place of another"));
+            }
+            state.leases.insert(id, Lease::new(ttl, now));
+        }
+        for row in read.open_table(BASE)?.iter()? {
+            let (key, value) = row?;
+            let at = String::from_utf8_lossy(key.value());
+            let item = record::item(value.value()).map_err(|why| damaged(&at, why))?;
+            if item.key != key.value() || item.modified > compacted {
+                return Err(damaged(&at, "it is not of this place"));
+            }
+            state.leases.attach(item.lease, &item.key);
+            state.index.push(&item.key.clone(), Version::Value(item));
+        }
+        for row in read.open_table(LOG)?.iter()? {
+            let (first, records) = row?;
+            replay(&mut state, first.value(), records.value(), now)?;
+        }
+        state.publish();
+        Ok(state)
+    }
+}
+
+/// Adds a chunk of the log, without what the base has already.
+fn replay(state: &mut State, first: u64, mut rest: &[u8], now: Instant) -> Result<(), DiskError> {
+    let mut place = first;
+    while !rest.is_empty() {
+        let at = format!("revision {place}");
+        let logged = record::take_commit(&mut rest).map_err(|why| damaged(&at, why))?;
+        if logged.revision.0 != place {
+            return Err(damaged(&at, "another is in its place"));
+        }
+        place += 1;
+        if logged.revision <= state.revision {
+            continue;
+        }
+        let next = state.newest().0 + 1;
+        if logged.revision.0 != next {
+            return Err(damaged(&at, format_args!("revision {next} is missing")));
+        }
+        let events = logged
+            .changes
+            .into_iter()
+            .map(|change| event(state, change, logged.revision));
+        let events: Vec<Arc<Event>> = events
+            .collect::<Result<_, _>>()
+            .map_err(|why| damaged(&at, why))?;
+        state.stage(events, now);
+    }
+    Ok(())
+}
+
+fn event(state: &State, change: Written, revision: Revision) -> Result<Arc<Event>, &'static str> {
+    let key = match &change {
+        Written::Put(item) => &item.key,
+        Written::Delete(key) => key,
+    };
+    let previous = state.index.newest(key).cloned();
+    if previous.as_ref().is_some_and(|p| p.modified >= revision) {
+        return Err("a key is changed twice in it");
+    }
+    let (kind, item) = match (change, &previous) {
+        (Written::Put(item), previous) => {
+            follows(&item, previous.as_deref(), revision)?;
+            let kind = match previous {
+                Some(_) => EventKind::Changed,
+                None => EventKind::Created,
+            };
+            (kind, Arc::new(item))
+        }
+        (Written::Delete(_), Some(previous)) => (EventKind::Deleted, Arc::clone(previous)),
+        (Written::Delete(_), None) => return Err("it deletes what was not there"),
+    };
+    Ok(Arc::new(Event {
+        revision,
+        kind,
+        item,
+        previous,
+        memo: Memo::default(),
+    }))
+}
+
+fn follows(item: &Item, previous: Option<&Item>, revision: Revision) -> Result<(), &'static str> {
+    let created = previous.map_or(revision, |previous| previous.created);
+    let version = previous.map_or(1, |previous| previous.version + 1);
+    if (item.created, item.modified, item.version) != (created, revision, version) {
+        return Err("an item in it does not follow from what was before");
+    }
+    Ok(())
+}
+
+fn damaged(place: &str, what: impl Display) -> DiskError {
+    DiskError::Damaged(format!("{place}: {what}"))
+}

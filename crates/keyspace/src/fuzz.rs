@@ -1,0 +1,53 @@
+//! What the fuzzer feeds: the readers of bytes that may be anybody's.
+
+use std::time::Duration;
+
+use crate::disk::record;
+use crate::history::Entry;
+use crate::item::{Event, EventKind, Item, LeaseId, Memo, Revision};
+
+/// Reads records of the log, items and leases.
+///
+/// # Panics
+/// Where what was read is another when it is written and read again.
+pub fn records(input: &[u8]) {
+    record::fuzz(input);
+}
+
+/// Reads a snapshot.
+pub fn snapshot(input: &[u8]) {
+    let _ = crate::verify(input);
+}
+
+/// One of each kind of record, well-formed.
+pub fn record_seeds() -> Vec<Vec<u8>> {
+    let item = std::sync::Arc::new(Item {
+        key: "/registry/pods/default/a".into(),
+        value: r#"{"kind":"Pod"}"#.into(),
+        created: Revision(3),
+        modified: Revision(7),
+        version: 2,
+        lease: Some(LeaseId(9)),
+        memo: Memo::default(),
+    });
+    let event = |kind| {
+        std::sync::Arc::new(Event {
+            revision: Revision(7),
+            kind,
+            item: std::sync::Arc::clone(&item),
+            previous: None,
+            memo: Memo::default(),
+        })
+    };
+    let entry = Entry {
+        revision: Revision(7),
+        at: tokio::time::Instant::now(),
+        events: vec![event(EventKind::Changed), event(EventKind::Deleted)],
+    };
+    let mut seeds = vec![Vec::new(); 3];
+    record::put_item(&mut seeds[0], &item);
+    record::put_lease(&mut seeds[1], LeaseId(9), Duration::from_secs(10));
+    record::put_commit(&mut seeds[2], &entry);
+    record::put_commit(&mut seeds[2], &entry);
+    seeds
+}

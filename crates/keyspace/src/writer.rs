@@ -1,0 +1,240 @@
+//! The thread that makes changes durable: all that waits, in one transaction.
+//!
+//! Owns the disk, and what is to be done when it fails. Nothing is answered before it is decided.
+//!
+//! ```text
+//!   take all that waits ──► stage ──► append, sync ──► publish ──► answer
+//!                                          └─ failed ──► rollback ──► open again, rewind ──► answer
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::disk::file::Storage;
+use crate::disk::{BaseChange, Disk, DiskError, LeaseChange, record};
+use crate::error::CommitError;
+use crate::item::Revision;
+use crate::local::{Answer, Request, Shared, wake};
+use crate::queue::{Queue, Waiting};
+use crate::state::State;
+
+/// Bytes of records after which another row begins.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Most that is folded into the base in one transaction: commits come between.
+const FOLD_REVISIONS: u64 = 1024;
+const FOLD_BYTES: usize = 4 << 20;
+
+type Reply = oneshot::Sender<Result<Answer, CommitError>>;
+
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) storage: Storage,
+    /// Nothing: the last write failed, and it could not be opened again yet.
+    pub(crate) disk: Option<Disk>,
+    /// Until where history is to be folded, and who waits for that.
+    target: Revision,
+    compactions: Vec<(Revision, Reply)>,
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>, storage: Storage, disk: Disk) -> Writer {
+        Writer {
+            shared,
+            storage,
+            disk: Some(disk),
+            target: Revision(0),
+            compactions: Vec::new(),
+        }
+    }
+
+    /// Until the queue is stopped.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let Some(queue) = &shared.queue else {
+            return;
+        };
+        let _open = Open(&shared, queue);
+        loop {
+            let folding = self.target > shared.read().history.compacted();
+            let Some(waiting) = queue.take(!folding) else {
+                break;
+            };
+            self.batch(waiting);
+            self.fold();
+        }
+    }
+
+    fn batch(&mut self, waiting: Vec<Waiting>) {
+        let mut held = Vec::new();
+        let (chunks, leases) = {
+            let mut state = self.shared.write();
+            let now = Instant::now();
+            for Waiting {
+                request, answer, ..
+            } in waiting
+            {
+                if let Request::Compact(to) = request {
+                    self.target = self.target.max(to);
+                    self.compactions.push((to, answer));
+                    continue;
+                }
+                let answered = state.stage_request(&request, now);
+                if state.staged.is_empty() {
+                    // It rests on nothing that could fail yet.
+                    let _ = answer.send(answered);
+                } else {
+                    held.push((answer, answered));
+                }
+            }
+            encode(&state)
+        };
+        if held.is_empty() {
+            return;
+        }
+        let written = match self.disk() {
+            Ok(disk) => disk.append(&chunks, &leases),
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(()) => {
+                let mut state = self.shared.write();
+                let woken = self.shared.publish(&mut state);
+                let excess = state.history.excess(&self.shared.options);
+                drop(state);
+                self.target = self.target.max(excess.unwrap_or_default());
+                wake(&woken);
+                for (answer, answered) in held {
+                    // Whoever has gone does not want it.
+                    let _ = answer.send(answered);
+                }
+            }
+            Err(error) => {
+                let error = self.failed(&error);
+                for (answer, _) in held {
+                    let _ = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Takes back what was staged, and finds out whether it is on disk.
+    fn failed(&mut self, error: &DiskError) -> CommitError {
+        self.shared.write().rollback();
+        let attempted = self.disk.take().is_some();
+        let doubtful = attempted && self.storage.doubtful();
+        let why = Arc::from(error.to_string());
+        // What was written counts only with the header; with the disk open again, it is taken back.
+        if self.disk().is_ok() || !doubtful {
+            return CommitError::Full(why);
+        }
+        CommitError::Closed(why)
+    }
+
+    /// The disk, opened again if need be. redb refuses all work after a failure, rightly: what a
+    /// failed sync has left is known only to who reads it again.
+    fn disk(&mut self) -> Result<&Disk, DiskError> {
+        if self.disk.is_none() {
+            let disk = Disk::open(self.storage.clone(), false)?;
+            let (newest, leases) = {
+                let state = self.shared.read();
+                let ttl = |(id, lease): (_, &crate::lease::Lease)| (id, Some(lease.ttl));
+                let staged = &state.staged;
+                let leases = state.leases.iter().map(ttl);
+                let old = leases.filter(|(id, _)| !staged.granted.contains(id));
+                let ended = staged.ended.iter().map(|(id, lease)| ttl((*id, lease)));
+                let leases: Vec<LeaseChange> = old.chain(ended).collect();
+                (state.revision, leases)
+            };
+            let compacted = disk.rewind(newest, &leases)?;
+            // A fold that failed may have been made all the same.
+            self.shared.write().compact(compacted);
+            self.disk = Some(disk);
+        }
+        self.disk
+            .as_ref()
+            .ok_or_else(|| DiskError::Damaged("it is closed".into()))
+    }
+
+    /// One step towards the target.
+    fn fold(&mut self) {
+        if self.target > self.shared.read().history.compacted() {
+            let (to, items) = due(&self.shared.read(), self.target);
+            let folded = match self.disk() {
+                Ok(disk) => disk.fold(to, &items),
+                Err(error) => Err(error),
+            };
+            match folded {
+                Ok(()) => self.shared.write().compact(to),
+                Err(error) => {
+                    self.disk = None;
+                    self.target = Revision(0);
+                    let why: Arc<str> = error.to_string().into();
+                    for (_, answer) in self.compactions.drain(..) {
+                        let _ = answer.send(Err(CommitError::Full(Arc::clone(&why))));
+                    }
+                }
+            }
+        }
+        let compacted = self.shared.read().history.compacted();
+        let done = |(to, _): &mut (Revision, Reply)| *to <= compacted;
+        for (_, answer) in self.compactions.extract_if(.., done) {
+            let _ = answer.send(Ok(Answer::Done));
+        }
+    }
+}
+
+/// What is staged, as it is written down.
+fn encode(state: &State) -> (Vec<(Revision, Vec<u8>)>, Vec<LeaseChange>) {
+    let mut chunks: Vec<(Revision, Vec<u8>)> = Vec::new();
+    for entry in &state.staged.entries {
+        match chunks.last_mut() {
+            Some((_, chunk)) if chunk.len() < CHUNK_BYTES => record::put_commit(chunk, entry),
+            _ => {
+                let mut chunk = Vec::new();
+                record::put_commit(&mut chunk, entry);
+                chunks.push((entry.revision, chunk));
+            }
+        }
+    }
+    let granted = state.staged.granted.iter();
+    let granted = granted.filter_map(|id| Some((*id, Some(state.leases.get(*id)?.ttl))));
+    let ended = state.staged.ended.iter().map(|(id, _)| (*id, None));
+    (chunks, granted.chain(ended).collect())
+}
+
+/// How far to fold in one step, and what has changed until there.
+fn due(state: &State, target: Revision) -> (Revision, Vec<BaseChange>) {
+    let from = state.history.compacted().0 + 1;
+    let mut bytes = 0;
+    let mut to = Revision(from - 1);
+    let mut touched = BTreeMap::new();
+    for entry in state.history.from(Revision(from)) {
+        if entry.revision > target || to.0 + 1 - from >= FOLD_REVISIONS || bytes > FOLD_BYTES {
+            break;
+        }
+        to = entry.revision;
+        bytes += entry.bytes();
+        for event in &entry.events {
+            touched.insert(event.item.key.clone(), None);
+        }
+    }
+    for (key, item) in &mut touched {
+        *item = state.index.at(key, to).cloned();
+    }
+    (to, touched.into_iter().collect())
+}
+
+/// While the writer runs: if it panics, nobody waits for ever.
+struct Open<'a>(&'a Shared, &'a Queue);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.1.abandon();
+            self.0.close("its writer failed; the log has the reason");
+        }
+    }
+}
