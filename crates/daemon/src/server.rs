@@ -16,6 +16,7 @@ use weft_apiserver::{Gate, Question, Server};
 use weft_control::store::WriteOptions;
 use weft_control::{Failure, Kinds, Object, Reason, Store};
 use weft_identity::authority::{Authority, Grant, Trust};
+use weft_identity::rbac::{self, Rules, Target};
 use weft_identity::rotation::{self, Serving};
 use weft_identity::subject::Subject;
 use weft_stdx::clock::unix_s;
@@ -24,11 +25,11 @@ use weft_stdx::clock::unix_s;
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 /// How long a server's certificate is good for: it is renewed long before.
 const SERVER_CERTIFICATE_S: i64 = 90 * 24 * 3600;
-/// Who may do everything.
-const MASTERS: &str = "system:masters";
 
 /// Where the authority is, in the data directory.
 pub const AUTHORITY: &str = "server/authority";
+/// Where the keyspace is.
+const KEYSPACE: &str = "server/keyspace.redb";
 
 /// A control plane that is ready to be served.
 #[derive(Debug)]
@@ -45,7 +46,10 @@ impl Control {
     pub(crate) async fn open(data_dir: &Path, listen: SocketAddr) -> Result<Control> {
         let authority = Authority::open_or_create(&data_dir.join(AUTHORITY), unix_s())
             .context("open the certificate authority")?;
-        let keyspace = weft_keyspace::memory(weft_keyspace::Options::default());
+        let path = data_dir.join(KEYSPACE);
+        let keyspace = tokio::task::block_in_place(|| {
+            weft_keyspace::embedded(&path, weft_keyspace::Options::default())
+        })?;
         let store = Store::new(Arc::new(keyspace), Kinds::built_in());
         make_namespaces(&store).await?;
         let listener = TcpListener::bind(listen)
@@ -60,7 +64,10 @@ impl Control {
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let server = Server {
             store,
-            gate: Arc::new(Door { trust }),
+            gate: Arc::new(Door {
+                trust,
+                rules: Rules::new(rbac::roles(), rbac::bindings()),
+            }),
             tls: Arc::new(tls),
         };
         Ok(Control {
@@ -151,6 +158,8 @@ async fn renew(authority: &Authority, serving: &Serving, names: &[String]) -> Re
 #[derive(Debug)]
 struct Door {
     trust: Trust,
+    /// The built-in roles.
+    rules: Rules,
 }
 
 impl Gate for Door {
@@ -168,7 +177,34 @@ impl Gate for Door {
     }
 
     fn may(&self, subject: &Subject, question: &Question) -> Result<(), Failure> {
-        if subject.groups.iter().any(|group| group == MASTERS) {
+        let (verb, target) = match question {
+            Question::Path { verb, path } => (verb.as_str(), Target::Path(path)),
+            Question::Object {
+                verb,
+                group,
+                resource,
+                subresource,
+                namespace,
+                name,
+            } => {
+                let target = Target::Resource {
+                    group,
+                    resource,
+                    subresource,
+                    namespace: Some(namespace.as_str()).filter(|text| !text.is_empty()),
+                    name: Some(name.as_str()).filter(|text| !text.is_empty()),
+                    on_node: None,
+                };
+                (*verb, target)
+            }
+        };
+        let request = rbac::Request {
+            user: &subject.user,
+            groups: &subject.groups,
+            verb,
+            target,
+        };
+        if rbac::decide(&self.rules, &request).is_allowed() {
             return Ok(());
         }
         let user = &subject.user;

@@ -26,6 +26,7 @@ pub struct Weft {
     binary: PathBuf,
     data: PathBuf,
     dir: TempDir,
+    mode: &'static str,
     flags: Vec<String>,
     daemon: Option<Background>,
     instance: String,
@@ -51,16 +52,28 @@ impl Weft {
     /// Starts an engine whose daemon gets more flags (`--config FILE`).
     #[track_caller]
     pub fn with_flags(binary: &str, flags: &[&str]) -> Option<Weft> {
-        Weft::build(binary, flags, None)
+        Weft::build(binary, "engine", flags, None)
+    }
+
+    /// Starts a server, with an engine without any image, at an address of its own.
+    #[track_caller]
+    pub fn server(binary: &str) -> Option<Weft> {
+        let listen = crate::server::own_address();
+        Weft::build(binary, "server", &["--listen", &listen], None)
     }
 
     /// Starts an engine that keeps its data elsewhere, on a small disk perhaps.
     #[track_caller]
     pub fn with_data_dir(binary: &str, data: &Path) -> Option<Weft> {
-        Weft::build(binary, &[], Some(data))
+        Weft::build(binary, "engine", &[], Some(data))
     }
 
-    fn build(binary: &str, flags: &[&str], data: Option<&Path>) -> Option<Weft> {
+    fn build(
+        binary: &str,
+        mode: &'static str,
+        flags: &[&str],
+        data: Option<&Path>,
+    ) -> Option<Weft> {
         if !peer::root() {
             return None;
         }
@@ -73,6 +86,7 @@ impl Weft {
             binary: PathBuf::from(binary),
             data: data.map_or_else(|| dir.path().join("data"), Path::to_path_buf),
             dir,
+            mode,
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             daemon: None,
             instance: String::new(),
@@ -81,6 +95,17 @@ impl Weft {
         weft.start_daemon();
         weft.learn_names();
         Some(weft)
+    }
+
+    /// The program under test.
+    pub(crate) fn program(&self) -> &Path {
+        &self.binary
+    }
+
+    /// The value of one of the daemon's flags.
+    pub(crate) fn flag(&self, name: &str) -> Option<&str> {
+        let at = self.flags.iter().position(|flag| flag == name)?;
+        self.flags.get(at + 1).map(String::as_str)
     }
 
     /// `--data-dir`.
@@ -229,7 +254,10 @@ impl Weft {
     /// The daemon's command line: the mode comes first, its flags after it.
     pub fn daemon_command(&self) -> Command {
         let mut command = Command::new(&self.binary);
-        command.arg("engine").arg("--data-dir").arg(self.data_dir());
+        command
+            .arg(self.mode)
+            .arg("--data-dir")
+            .arg(self.data_dir());
         command
             .arg("--run-dir")
             .arg(self.run_dir())

@@ -11,6 +11,7 @@ pub mod image;
 pub mod leftovers;
 pub mod peer;
 pub mod registry;
+pub mod server;
 pub mod tarball;
 pub mod terminal;
 pub mod wait;

@@ -8,11 +8,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::Parser;
 use weft_cli::settings::{Flags, Settings};
 use weft_identity::authority::{Authority, Grant};
+use weft_identity::kubeconfig::{Credentials, Kubeconfig};
 use weft_stdx::clock::unix_s;
 use weft_stdx::file::{Durability, replace};
 
@@ -89,56 +88,24 @@ fn run(args: Args) -> anyhow::Result<()> {
         };
         format!("https://{host}:{}", listen.port())
     });
-    let text = text(&Parts {
+    let kubeconfig = Kubeconfig {
+        cluster: "weft",
         server: &server,
+        root_pem: authority.root_pem(),
         user: &args.user,
-        authority: authority.root_pem(),
-        certificate: &pair.certificate.chain_pem,
-        key: &pair.key_pem,
-    });
+        namespace: None,
+        credentials: Credentials::Certificate(&pair),
+    };
+    let text = kubeconfig.to_yaml()?;
     match args.output {
-        Some(path) => replace(&std::path::absolute(&path)?, text.as_bytes(), Durability::PowerCut)
-            .with_context(|| format!("write {}", path.display())),
+        Some(path) => replace(
+            &std::path::absolute(&path)?,
+            text.as_bytes(),
+            Durability::PowerCut,
+        )
+        .with_context(|| format!("write {}", path.display())),
         None => std::io::stdout()
             .write_all(text.as_bytes())
             .context("write to standard output"),
     }
-}
-
-struct Parts<'a> {
-    server: &'a str,
-    user: &'a str,
-    authority: &'a str,
-    certificate: &'a str,
-    key: &'a str,
-}
-
-/// The file (client-go, tools/clientcmd/api/v1). Names are quoted as JSON, which YAML reads.
-fn text(parts: &Parts<'_>) -> String {
-    let quoted = |text: &str| format!("{text:?}");
-    let (server, user) = (quoted(parts.server), quoted(parts.user));
-    let authority = STANDARD.encode(parts.authority);
-    let certificate = STANDARD.encode(parts.certificate);
-    let key = STANDARD.encode(parts.key);
-    format!(
-        "apiVersion: v1
-kind: Config
-clusters:
-- name: weft
-  cluster:
-    server: {server}
-    certificate-authority-data: {authority}
-users:
-- name: {user}
-  user:
-    client-certificate-data: {certificate}
-    client-key-data: {key}
-contexts:
-- name: weft
-  context:
-    cluster: weft
-    user: {user}
-current-context: weft
-"
-    )
 }

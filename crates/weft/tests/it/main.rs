@@ -33,6 +33,7 @@ mod prune;
 mod residue;
 mod run;
 mod security;
+mod server;
 mod surprises;
 mod survival;
 mod terminal;
