@@ -72,6 +72,16 @@ pub const TARGETS: &[Target] = &[
         run: log_line,
         seeds: log_seeds,
     },
+    Target {
+        name: "keyspace-records",
+        run: weft_keyspace::fuzz::records,
+        seeds: weft_keyspace::fuzz::record_seeds,
+    },
+    Target {
+        name: "keyspace-snapshot",
+        run: weft_keyspace::fuzz::snapshot,
+        seeds: weft_keyspace::fuzz::snapshot_seeds,
+    },
 ];
 
 fn text(input: &[u8]) -> std::borrow::Cow<'_, str> {

@@ -82,7 +82,7 @@ impl Local {
     }
 }
 
-fn write(
+pub(crate) fn write(
     to: impl Write,
     revision: Revision,
     items: &[Arc<Item>],

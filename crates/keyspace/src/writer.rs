@@ -123,10 +123,10 @@ impl Writer {
     /// Takes back what was staged, and finds out whether it is on disk.
     fn failed(&mut self, error: &DiskError) -> CommitError {
         self.shared.write().rollback();
-        let attempted = self.disk.take().is_some();
-        let doubtful = attempted && self.storage.doubtful();
+        let doubtful = self.disk.is_some() && self.storage.doubtful();
+        self.disk = None;
         let why = Arc::from(error.to_string());
-        // What was written counts only with the header; with the disk open again, it is taken back.
+        // With the disk open again, it was taken back there, too.
         if self.disk().is_ok() || !doubtful {
             return CommitError::Full(why);
         }

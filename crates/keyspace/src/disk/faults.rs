@@ -20,8 +20,10 @@ struct Content {
     left: Option<u64>,
     /// Most bytes.
     limit: Option<u64>,
-    /// What was synced, counted.
-    syncs: u64,
+    /// Operations until the power is cut, what decides about what is pending then, and what is
+    /// left.
+    until_cut: Option<(u64, u64)>,
+    cut: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,8 +51,27 @@ impl FaultyDisk {
         self.content().seen.len() as u64
     }
 
-    pub(crate) fn syncs(&self) -> u64 {
-        self.content().syncs
+    /// Cuts the power before the `after`th operation from now, for whoever looks at [`Self::cut`].
+    pub(crate) fn cut_after(&self, after: u64, seed: u64) {
+        self.content().until_cut = Some((after, seed));
+    }
+
+    /// What was left when the power was cut; nothing: it was not.
+    pub(crate) fn cut(&self) -> Option<FaultyDisk> {
+        self.content().cut.take().map(FaultyDisk::holding)
+    }
+
+    /// Everything as it is, on another disk.
+    pub(crate) fn copy(&self) -> FaultyDisk {
+        FaultyDisk::holding(self.content().seen.clone())
+    }
+
+    fn holding(image: Vec<u8>) -> FaultyDisk {
+        FaultyDisk(Arc::new(Mutex::new(Content {
+            seen: image.clone(),
+            synced: image,
+            ..Content::default()
+        })))
     }
 
     /// Spoils a byte, for good.
@@ -58,28 +79,6 @@ impl FaultyDisk {
         let mut content = self.content();
         content.seen[at] ^= 0x40;
         content.synced[at] ^= 0x40;
-    }
-
-    /// What is left after a power cut at this moment; `choose` decides what of the rest is on it.
-    pub(crate) fn after_power_cut(&self, mut choose: impl FnMut() -> u64) -> FaultyDisk {
-        let content = self.content();
-        let mut image = content.synced.clone();
-        for operation in &content.pending {
-            match (operation, choose() % 4) {
-                (_, 0) => {}
-                (Operation::Write(at, data), 1) => {
-                    // Sectors are written whole.
-                    let part = usize::try_from(choose()).unwrap_or(0) % (data.len() / 512 + 1);
-                    apply(&mut image, &Operation::Write(*at, data[..part * 512].to_vec()));
-                }
-                (operation, _) => apply(&mut image, operation),
-            }
-        }
-        FaultyDisk(Arc::new(Mutex::new(Content {
-            seen: image.clone(),
-            synced: image,
-            ..Content::default()
-        })))
     }
 
     fn content(&self) -> std::sync::MutexGuard<'_, Content> {
@@ -101,8 +100,42 @@ fn apply(image: &mut Vec<u8>, operation: &Operation) {
 }
 
 impl Content {
+    /// What is left when the power is cut now: of what is not synced anything may be there, whole
+    /// or torn.
+    fn power_cut(&self, mut seed: u64) -> Vec<u8> {
+        let mut choose = || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed
+        };
+        let mut image = self.synced.clone();
+        for operation in &self.pending {
+            match (operation, choose() % 4) {
+                (_, 0) => {}
+                (Operation::Write(at, data), 1) => {
+                    // Sectors are written whole.
+                    let part = usize::try_from(choose()).unwrap() % (data.len() / 512 + 1);
+                    let part = data[..part * 512].to_vec();
+                    apply(&mut image, &Operation::Write(*at, part));
+                }
+                (operation, _) => apply(&mut image, operation),
+            }
+        }
+        image
+    }
+
     /// False when the disk fails this one.
     fn count(&mut self) -> bool {
+        match &mut self.until_cut {
+            Some((0, seed)) => {
+                let seed = *seed;
+                self.cut = Some(self.power_cut(seed));
+                self.until_cut = None;
+            }
+            Some((after, _)) => *after -= 1,
+            None => {}
+        }
         match &mut self.left {
             None => true,
             Some(0) => false,
@@ -154,7 +187,6 @@ impl StorageBackend for FaultyDisk {
             // As Linux does: what could not be written is forgotten, and the next sync succeeds.
             return Err(broken());
         }
-        content.syncs += 1;
         let Content {
             synced, pending, ..
         } = &mut *content;

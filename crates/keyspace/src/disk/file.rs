@@ -74,21 +74,35 @@ impl StorageBackend for Locked {
 #[derive(Clone, Debug)]
 pub(crate) struct Storage {
     inner: Arc<dyn StorageBackend>,
-    doubtful: Arc<AtomicBool>,
+    known: Arc<Known>,
+}
+
+/// Since the last sync that succeeded.
+#[derive(Debug, Default)]
+struct Known {
+    incomplete: AtomicBool,
+    doubtful: AtomicBool,
 }
 
 impl Storage {
     pub(crate) fn new(inner: Arc<dyn StorageBackend>) -> Storage {
         Storage {
             inner,
-            doubtful: Arc::default(),
+            known: Arc::default(),
         }
     }
 
-    /// Whether the header was touched since the last sync that succeeded. Without it, nothing that
-    /// was written counts.
+    /// Whether a transaction that failed may be on disk all the same: all of it was written, and
+    /// the sync failed. One that lacks a page has a wrong checksum and never counts.
     pub(crate) fn doubtful(&self) -> bool {
-        self.doubtful.load(Ordering::Acquire)
+        self.known.doubtful.load(Ordering::Acquire)
+    }
+
+    fn written(&self, result: io::Result<()>) -> io::Result<()> {
+        if result.is_err() {
+            self.known.incomplete.store(true, Ordering::Release);
+        }
+        result
     }
 }
 
@@ -102,19 +116,21 @@ impl StorageBackend for Storage {
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.inner.set_len(length)
+        self.written(self.inner.set_len(length))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.inner.sync_data()?;
-        self.doubtful.store(false, Ordering::Release);
-        Ok(())
+        let synced = self.inner.sync_data();
+        let incomplete = self.known.incomplete.load(Ordering::Acquire);
+        let doubtful = synced.is_err() && !incomplete;
+        self.known.doubtful.store(doubtful, Ordering::Release);
+        if synced.is_ok() {
+            self.known.incomplete.store(false, Ordering::Release);
+        }
+        synced
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        if offset == 0 {
-            self.doubtful.store(true, Ordering::Release);
-        }
-        self.inner.write(offset, data)
+        self.written(self.inner.write(offset, data))
     }
 }

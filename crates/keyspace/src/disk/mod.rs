@@ -11,6 +11,10 @@
 //!   lease  id ──► ttl
 //! ```
 
+#[cfg(test)]
+mod failing;
+#[cfg(test)]
+mod faults;
 pub(crate) mod file;
 mod load;
 pub(crate) mod record;

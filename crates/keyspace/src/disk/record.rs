@@ -225,6 +225,13 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// For the fuzzer: `body` with the checksum it should have.
+pub(crate) fn sealed(body: &[u8]) -> Vec<u8> {
+    let mut sealed = Vec::new();
+    seal(&mut sealed, |to| to.extend_from_slice(body));
+    sealed
+}
+
 /// For the fuzzer: whatever can be read is the same when it is written and read again.
 ///
 /// # Panics

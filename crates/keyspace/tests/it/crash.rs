@@ -15,7 +15,11 @@ const TASKS: usize = 16;
 fn load() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let program = tests.ancestors().nth(2).unwrap().join("examples/load");
-    assert!(program.exists(), "{} is not built", program.display());
+    assert!(
+        program.exists(),
+        "{} is not built: run all targets",
+        program.display()
+    );
     program
 }
 

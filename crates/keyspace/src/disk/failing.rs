@@ -1,0 +1,203 @@
+//! Tests: what becomes of a keyspace when its disk fails, is full, loses its power, or is spoilt.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::DiskError;
+use super::faults::FaultyDisk;
+use super::file::Storage;
+use crate::disk::Disk;
+use crate::{
+    Change, Commit, CommitError, Committed, Found, Keyspace, Local, Options, Range, Revision, Span,
+};
+
+fn fresh() -> FaultyDisk {
+    let disk = FaultyDisk::default();
+    Disk::create(Storage::new(Arc::new(disk.clone())), Revision(0)).unwrap();
+    disk
+}
+
+fn open(disk: &FaultyDisk) -> Result<Local, DiskError> {
+    crate::open::start(Arc::new(disk.clone()), Options::default())
+}
+
+async fn put(keyspace: &Local, key: &str, size: usize) -> Result<Committed, CommitError> {
+    let change = Change::Put {
+        key: key.to_owned().into(),
+        value: vec![b'x'; size].into(),
+        lease: None,
+    };
+    let commit = Commit {
+        guards: Vec::new(),
+        changes: vec![change],
+    };
+    keyspace.commit(commit).await
+}
+
+async fn all(keyspace: &Local) -> Found {
+    let range = Range {
+        span: Span::prefix(""),
+        at: None,
+        limit: None,
+    };
+    keyspace.range(range).await.unwrap()
+}
+
+fn keys(found: &Found) -> Vec<String> {
+    let key = |item: &Arc<crate::Item>| String::from_utf8(item.key.to_vec()).unwrap();
+    found.items.iter().map(key).collect()
+}
+
+/// Fails everything from the `after`th operation on, and says what came of it.
+async fn failing_after(after: u64) -> bool {
+    let disk = fresh();
+    let keyspace = open(&disk).unwrap();
+    put(&keyspace, "before", 100).await.unwrap();
+    let lease = keyspace
+        .grant(std::time::Duration::from_secs(3600))
+        .await
+        .unwrap();
+    disk.fail_after(Some(after));
+    let names: Vec<String> = (0..4).map(|n| format!("while/{n}")).collect();
+    let mut expected = vec!["before".to_owned()];
+    let mut failed = false;
+    for name in &names {
+        // Large enough that the file has to grow.
+        match put(&keyspace, name, 300_000).await {
+            Ok(_) => expected.push(name.clone()),
+            Err(CommitError::Full(_) | CommitError::Closed(_)) => failed = true,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    failed |= keyspace.revoke(lease).await.is_err();
+    assert_eq!(keys(&all(&keyspace).await), expected, "reads go on");
+    disk.fail_after(None);
+    let made = put(&keyspace, "behind", 100).await.unwrap();
+    expected.insert(1, "behind".to_owned());
+    expected.sort();
+    assert_eq!(made.revision.0, expected.len() as u64, "without a hole");
+    let there = keyspace.keep_alive(lease).await.is_ok();
+    drop(keyspace);
+    let again = open(&disk).unwrap();
+    let found = all(&again).await;
+    assert_eq!(keys(&found), expected, "failed after {after}");
+    assert_eq!(found.revision, made.revision);
+    assert_eq!(again.keep_alive(lease).await.is_ok(), there);
+    failed
+}
+
+#[tokio::test]
+async fn whatever_write_fails_nothing_is_lost_and_nothing_comes_back() {
+    let mut after = 0;
+    while failing_after(after).await {
+        after += 1;
+    }
+    assert!(after > 20, "only {after} operations");
+}
+
+#[tokio::test]
+async fn commits_that_wait_together_fail_together() {
+    let disk = fresh();
+    let keyspace = open(&disk).unwrap();
+    put(&keyspace, "first", 100).await.unwrap();
+    disk.fail_after(Some(0));
+    let names: Vec<String> = (0..50).map(|n| n.to_string()).collect();
+    let answers = join_all(names.iter().map(|name| put(&keyspace, name, 100))).await;
+    for answer in answers {
+        assert!(matches!(answer, Err(CommitError::Full(_))), "{answer:?}");
+    }
+    assert_eq!(keyspace.revision().await.unwrap(), Revision(1));
+    assert_eq!(keys(&all(&keyspace).await), ["first"]);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_left_again() {
+    let disk = fresh();
+    let keyspace = open(&disk).unwrap();
+    disk.limit(Some(disk.length()));
+    let mut expected = Vec::new();
+    let full = loop {
+        let name = format!("{:03}", expected.len());
+        match put(&keyspace, &name, 50_000).await {
+            Ok(_) => expected.push(name),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, CommitError::Full(_)), "{full}");
+    for _ in 0..3 {
+        let again = put(&keyspace, "more", 500_000).await;
+        assert!(matches!(again, Err(CommitError::Full(_))), "{again:?}");
+        assert_eq!(keys(&all(&keyspace).await), expected);
+    }
+    disk.limit(None);
+    put(&keyspace, "more", 500_000).await.unwrap();
+    expected.push("more".into());
+    drop(keyspace);
+    assert_eq!(keys(&all(&open(&disk).unwrap()).await), expected);
+}
+
+#[tokio::test]
+async fn a_power_cut_takes_nothing_that_was_acknowledged() {
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    for at in 0..150 {
+        let disk = fresh();
+        let keyspace = open(&disk).unwrap();
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        disk.cut_after(at * 2 / 3, random);
+        let (mut acknowledged, mut cut) = (0, None);
+        for n in 0..20 {
+            put(&keyspace, &format!("{n:02}"), 5000).await.unwrap();
+            if n % 7 == 6 {
+                keyspace.compact(Revision(n - 2)).await.unwrap();
+            }
+            cut = disk.cut();
+            if cut.is_some() {
+                break;
+            }
+            acknowledged += 1;
+        }
+        let cut = cut.expect("there are more operations");
+        let again = open(&cut).unwrap_or_else(|error| panic!("cut at {at}: {error}"));
+        let found = all(&again).await;
+        let revision = found.revision.0;
+        assert!(
+            (acknowledged..=acknowledged + 1).contains(&revision),
+            "cut at {at}: revision {revision}, {acknowledged} acknowledged"
+        );
+        assert_eq!(found.items.len() as u64, revision);
+        put(&again, "behind", 100).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_spoilt_is_refused_or_has_nothing_to_do_with_it() {
+    let disk = fresh();
+    let keyspace = open(&disk).unwrap();
+    for n in 0..200 {
+        put(&keyspace, &format!("{n:03}"), 1000).await.unwrap();
+    }
+    keyspace.compact(Revision(100)).await.unwrap();
+    let expected = all(&keyspace).await;
+    drop(keyspace);
+    let length = usize::try_from(disk.length()).unwrap();
+    let mut refused = 0;
+    let places = (0..length).step_by(length / 200).chain(0..300);
+    for place in places {
+        let spoilt = disk.copy();
+        spoilt.spoil(place);
+        match open(&spoilt) {
+            Ok(keyspace) => {
+                let found = all(&keyspace).await;
+                let same = found.items.iter().zip(&expected.items);
+                let same = same.filter(|(a, b)| a.key == b.key && a.value == b.value);
+                assert_eq!(same.count(), expected.items.len(), "byte {place}");
+                assert_eq!(found.revision, expected.revision, "byte {place}");
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 50, "only {refused} noticed");
+}
