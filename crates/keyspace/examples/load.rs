@@ -108,13 +108,12 @@ async fn acknowledge(keyspace: &Arc<dyn Keyspace>, tasks: usize) {
                         let found = String::from_utf8_lossy(&item.value);
                         count = found.parse::<u64>().expect("a count") + 1;
                     }
-                    Err(error) => panic!("{error}"),
+                    Err(error) => return error,
                 }
             }
         })
     };
     let running: Vec<_> = (0..tasks).map(load).collect();
-    for task in running {
-        task.await.expect("a task");
-    }
+    let ended = futures_util::future::select_all(running).await;
+    panic!("one of them ended: {:?}", ended.0);
 }

@@ -1,5 +1,7 @@
 //! Keyspaces of this process, from outside.
 
+#![allow(clippy::unwrap_used)]
+
 mod bounds;
 mod conform;
 mod crash;
