@@ -313,12 +313,13 @@ impl Asked<'_> {
         } = self.target;
         let patch = match body::media(&self.head.headers) {
             "application/json-patch+json" => Patch::json(body::json(body)?.value)?,
-            // A kind without lists that merge is merged the same way by both.
+            "application/strategic-merge-patch+json" => Patch::Strategic(body::json(body)?.value),
             "application/merge-patch+json" => Patch::Merge(body::json(body)?.value),
             other => {
                 let message = format!(
                     "the body of the request was in an unknown format - accepted media types \
-                     include: application/json-patch+json, application/merge-patch+json; not {other}"
+                     include: application/json-patch+json, application/merge-patch+json, \
+                     application/strategic-merge-patch+json; not {other}"
                 );
                 return Err(Failure::new(Reason::UnsupportedMediaType, message));
             }

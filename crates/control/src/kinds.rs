@@ -1,6 +1,7 @@
 //! The kinds this server knows: one file each.
 
 mod config_map;
+mod event;
 mod namespace;
 
 use serde_json::Value;
@@ -9,8 +10,8 @@ use crate::kind::Kind;
 use crate::object::Object;
 
 /// All of them.
-pub(crate) fn all() -> [Kind; 2] {
-    [config_map::kind(), namespace::kind()]
+pub(crate) fn all() -> [Kind; 3] {
+    [config_map::kind(), event::kind(), namespace::kind()]
 }
 
 /// The JSON schema of a type.

@@ -6,6 +6,7 @@
 
 mod check;
 mod compile;
+mod lists;
 
 pub use check::{Findings, check};
 pub use compile::Schema;
@@ -23,8 +24,8 @@ pub(crate) enum Shape {
         /// What fields of other names are.
         rest: Rest,
     },
-    /// A list of these.
-    List(Arc<Node>),
+    /// A list of these, and how patches treat it.
+    List(Arc<Node>, Merge),
     /// Text.
     Text,
     /// A time (RFC 3339).
@@ -43,6 +44,17 @@ pub(crate) enum Shape {
     Any,
     /// Another definition: types may hold themselves.
     Named(Box<str>),
+}
+
+/// What becomes of a list that is patched or applied to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Merge {
+    /// The new one takes its place.
+    Replace,
+    /// It is a set of values.
+    Set,
+    /// Its objects are told apart by this field.
+    By(&'static str),
 }
 
 /// Fields an object's schema does not name.

@@ -8,6 +8,7 @@ mod list;
 mod patch;
 mod place;
 mod record;
+mod strategic;
 mod watch;
 mod write;
 

@@ -71,7 +71,7 @@ impl Walk<'_> {
                 }
                 _ => "object",
             },
-            Shape::List(item) => match value {
+            Shape::List(item, _) => match value {
                 Value::Array(list) => {
                     for (index, value) in list.iter_mut().enumerate() {
                         let before = self.path.len();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Node, Rest, Shape};
+use super::{Merge, Node, Rest, Shape, lists};
 
 /// A kind's schema.
 #[derive(Debug)]
@@ -22,16 +22,34 @@ impl Schema {
         let named = definitions
             .unwrap_or(&empty)
             .iter()
-            .map(|(name, definition)| (name.as_str().into(), node(definition)))
+            .map(|(name, definition)| (name.as_str().into(), node(definition, name)))
             .collect();
+        let title = document.get("title").and_then(Value::as_str);
         Schema {
-            root: node(document),
+            root: node(document, title.unwrap_or_default()),
             named,
         }
     }
 
+    /// Where an object begins.
+    pub(crate) fn top(&self) -> &Node {
+        &self.root
+    }
+
+    /// What the field `name` of an object at `node` is; nothing where that is not said.
+    pub(crate) fn field<'a>(&'a self, node: &'a Node, name: &str) -> Option<&'a Node> {
+        let Shape::Object { fields, rest, .. } = self.follow(node) else {
+            return None;
+        };
+        match (fields.get(name), rest) {
+            (Some(field), _) => Some(field),
+            (None, Rest::Of(node)) => Some(node),
+            (None, _) => None,
+        }
+    }
+
     /// The shape itself where `node` is a reference to it.
-    pub(super) fn follow<'a>(&'a self, node: &'a Node) -> &'a Shape {
+    pub(crate) fn follow<'a>(&'a self, node: &'a Node) -> &'a Shape {
         let mut shape = &node.shape;
         // A definition is never only a reference to itself.
         while let Shape::Named(name) = shape {
@@ -44,13 +62,14 @@ impl Schema {
     }
 }
 
-fn node(schema: &Value) -> Arc<Node> {
+/// `owner` is the definition it is in.
+fn node(schema: &Value, owner: &str) -> Arc<Node> {
     Arc::new(Node {
-        shape: shape(schema),
+        shape: shape(schema, owner),
     })
 }
 
-fn shape(schema: &Value) -> Shape {
+fn shape(schema: &Value, owner: &str) -> Shape {
     let flag = |name: &str| schema.get(name) == Some(&Value::Bool(true));
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         let name = reference.rsplit('/').next().unwrap_or(reference);
@@ -61,12 +80,12 @@ fn shape(schema: &Value) -> Shape {
     }
     let format = schema.get("format").and_then(Value::as_str);
     match schema.get("type").and_then(Value::as_str) {
-        Some("object") => object(schema, flag("x-kubernetes-preserve-unknown-fields")),
-        Some("array") => Shape::List(
-            schema
-                .get("items")
-                .map_or_else(|| Arc::new(Node { shape: Shape::Any }), node),
-        ),
+        Some("object") => object(schema, owner, flag("x-kubernetes-preserve-unknown-fields")),
+        Some("array") => {
+            let any = Value::Bool(true);
+            let item = schema.get("items").unwrap_or(&any);
+            Shape::List(node(item, owner), Merge::Replace)
+        }
         Some("string") => match format {
             Some("date-time") => Shape::Time,
             Some("byte") => Shape::Bytes,
@@ -80,17 +99,17 @@ fn shape(schema: &Value) -> Shape {
     }
 }
 
-fn object(schema: &Value, preserve: bool) -> Shape {
+fn object(schema: &Value, owner: &str, preserve: bool) -> Shape {
     let named = schema.get("properties").and_then(Value::as_object);
     let fields: BTreeMap<Box<str>, Arc<Node>> = named
         .into_iter()
         .flatten()
-        .map(|(name, field)| (name.as_str().into(), node(field)))
+        .map(|(name, field)| (name.as_str().into(), member(field, owner, name)))
         .collect();
     let required = schema.get("required").and_then(Value::as_array);
     let required = required.into_iter().flatten().filter_map(Value::as_str);
     let rest = match schema.get("additionalProperties") {
-        Some(Value::Object(_)) => Rest::Of(node(&schema["additionalProperties"])),
+        Some(Value::Object(_)) => Rest::Of(node(&schema["additionalProperties"], owner)),
         Some(Value::Bool(true)) => Rest::Any,
         // An object of which nothing is said, like managed fields.
         _ if preserve || fields.is_empty() => Rest::Any,
@@ -101,4 +120,13 @@ fn object(schema: &Value, preserve: bool) -> Shape {
         fields,
         rest,
     }
+}
+
+/// A field of `owner`, which knows how its lists merge.
+fn member(schema: &Value, owner: &str, name: &str) -> Arc<Node> {
+    let shape = match shape(schema, owner) {
+        Shape::List(item, _) => Shape::List(item, lists::merge(owner, name)),
+        other => other,
+    };
+    Arc::new(Node { shape })
 }

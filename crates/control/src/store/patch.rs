@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::failure::{Failure, Reason};
 use crate::object::Object;
+use crate::schema::Schema;
+
+use super::strategic;
 
 /// Most operations of a JSON patch.
 const OPERATIONS_MAX: usize = 10_000;
@@ -15,6 +18,8 @@ pub enum Patch {
     Json(json_patch::Patch),
     /// RFC 7386.
     Merge(Value),
+    /// Kubernetes' own: lists whose elements have names are merged, too.
+    Strategic(Value),
 }
 
 impl Patch {
@@ -40,10 +45,11 @@ impl Patch {
     ///
     /// # Errors
     /// It does not fit `old`.
-    pub fn apply(&self, old: &Object) -> Result<Object, Failure> {
+    pub fn apply(&self, schema: &Schema, old: &Object) -> Result<Object, Failure> {
         let mut value = Value::Object(old.0.clone());
         match self {
             Patch::Merge(patch) => merge(&mut value, patch),
+            Patch::Strategic(patch) => strategic::merge(schema, &mut value, patch)?,
             Patch::Json(patch) => json_patch::patch(&mut value, patch).map_err(|error| {
                 let message = format!(
                     "the server rejected our request due to an error in our request: {error}"
@@ -117,9 +123,16 @@ mod tests {
     fn a_json_patch_fits_or_changes_nothing() {
         let old = Object(json!({"a":{"b":[1]}}).as_object().unwrap().clone());
         let patch = Patch::json(json!([{"op":"add","path":"/a/b/-","value":2}])).unwrap();
-        assert_eq!(patch.apply(&old).unwrap().0["a"], json!({"b":[1,2]}));
+        let schema = Schema::compile(&json!(true));
+        assert_eq!(
+            patch.apply(&schema, &old).unwrap().0["a"],
+            json!({"b":[1,2]})
+        );
         let wrong = Patch::json(json!([{"op":"test","path":"/a","value":2}])).unwrap();
-        assert_eq!(wrong.apply(&old).unwrap_err().reason, Reason::Invalid);
+        assert_eq!(
+            wrong.apply(&schema, &old).unwrap_err().reason,
+            Reason::Invalid
+        );
         assert!(Patch::json(json!({"op":"add"})).is_err());
     }
 }

@@ -121,7 +121,7 @@ impl Store {
         patch: &Patch,
         options: &WriteOptions,
     ) -> Result<Arc<Item>, Failure> {
-        let change = |old: &Object| patch.apply(old);
+        let change = |old: &Object| patch.apply(kind.schema(), old);
         self.change(kind, namespace, name, options, change).await
     }
 

@@ -55,6 +55,28 @@ fn kubectl_makes_shows_changes_and_deletes() {
     weft.kubectl(&["apply", "-f", "-"], CONFIG).unwrap().ok();
     let again = weft.kubectl(&["apply", "-f", "-"], CONFIG).unwrap();
     assert_eq!(again.ok(), "configmap/settings unchanged");
+    let larger = CONFIG.replace("colour: red", "colour: blue\n  extra: gone");
+    let changed = weft.kubectl(&["apply", "-f", "-"], &larger).unwrap();
+    assert_eq!(changed.ok(), "configmap/settings configured");
+    let back = weft.kubectl(&["apply", "-f", "-"], CONFIG).unwrap();
+    assert_eq!(back.ok(), "configmap/settings configured");
+    let described = kubectl(&weft, "describe cm settings");
+    assert!(
+        described.ok().contains("colour:\n----\nred"),
+        "{}",
+        described.stdout
+    );
+    assert!(!described.stdout.contains("gone"), "{}", described.stdout);
+    let mut edit = weft.kubectl_command(&["edit", "cm", "settings"]).unwrap();
+    edit.env("KUBE_EDITOR", "sed -i s/red/green/");
+    let edited = edit.output().unwrap();
+    assert!(
+        edited.status.success(),
+        "{}",
+        String::from_utf8_lossy(&edited.stderr)
+    );
+    let colour = kubectl(&weft, "get cm settings -o jsonpath={.data.colour}");
+    assert_eq!(colour.ok(), "green");
     let table = kubectl(&weft, "get cm -l app=web");
     assert!(
         table
@@ -92,7 +114,7 @@ fn kubectl_makes_shows_changes_and_deletes() {
 fn kubectl_is_told_what_there_is_and_what_is_wrong() {
     let Some(weft) = server() else { return };
     let kinds = kubectl(&weft, "api-resources -o name");
-    assert_eq!(kinds.ok(), "configmaps\nnamespaces");
+    assert_eq!(kinds.ok(), "configmaps\nevents\nnamespaces");
     let field = kubectl(&weft, "explain configmaps.data");
     assert!(
         field.ok().contains("FIELD: data <map[string]string>"),
