@@ -137,6 +137,7 @@ impl Writer {
     /// failed sync has left is known only to who reads it again.
     fn disk(&mut self) -> Result<&Disk, DiskError> {
         if self.disk.is_none() {
+            self.storage.rewrite().map_err(redb::Error::Io)?;
             let disk = Disk::open(self.storage.clone(), false)?;
             let (newest, leases) = {
                 let state = self.shared.read();

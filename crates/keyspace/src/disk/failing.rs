@@ -1,6 +1,7 @@
 //! Tests: what becomes of a keyspace when its disk fails, is full, loses its power, or is spoilt.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -54,10 +55,7 @@ async fn failing_after(after: u64) -> bool {
     let disk = fresh();
     let keyspace = open(&disk).unwrap();
     put(&keyspace, "before", 100).await.unwrap();
-    let lease = keyspace
-        .grant(std::time::Duration::from_secs(3600))
-        .await
-        .unwrap();
+    let lease = keyspace.grant(Duration::from_secs(3600)).await.unwrap();
     disk.fail_after(Some(after));
     let names: Vec<String> = (0..4).map(|n| format!("while/{n}")).collect();
     let mut expected = vec!["before".to_owned()];
@@ -71,6 +69,7 @@ async fn failing_after(after: u64) -> bool {
         }
     }
     failed |= keyspace.revoke(lease).await.is_err();
+    failed |= keyspace.grant(Duration::from_secs(3600)).await.is_err();
     assert_eq!(keys(&all(&keyspace).await), expected, "reads go on");
     disk.fail_after(None);
     let made = put(&keyspace, "behind", 100).await.unwrap();
@@ -78,12 +77,18 @@ async fn failing_after(after: u64) -> bool {
     expected.sort();
     assert_eq!(made.revision.0, expected.len() as u64, "without a hole");
     let there = keyspace.keep_alive(lease).await.is_ok();
+    let leases = keyspace.snapshot(std::io::sink()).unwrap().leases;
+    // A later sync does not make good for the one that failed.
+    let cut = disk.cut_now(after + 1);
     drop(keyspace);
-    let again = open(&disk).unwrap();
-    let found = all(&again).await;
-    assert_eq!(keys(&found), expected, "failed after {after}");
-    assert_eq!(found.revision, made.revision);
-    assert_eq!(again.keep_alive(lease).await.is_ok(), there);
+    for disk in [disk, cut] {
+        let again = open(&disk).unwrap();
+        let found = all(&again).await;
+        assert_eq!(keys(&found), expected, "failed after {after}");
+        assert_eq!(found.revision, made.revision);
+        assert_eq!(again.keep_alive(lease).await.is_ok(), there);
+        assert_eq!(again.snapshot(std::io::sink()).unwrap().leases, leases);
+    }
     failed
 }
 
@@ -94,6 +99,35 @@ async fn whatever_write_fails_nothing_is_lost_and_nothing_comes_back() {
         after += 1;
     }
     assert!(after > 20, "only {after} operations");
+}
+
+#[test]
+fn what_a_failed_sync_has_left_is_written_again() {
+    use redb::StorageBackend as _;
+    let disk = FaultyDisk::default();
+    let storage = Storage::new(Arc::new(disk.clone()));
+    storage.set_len(2048).unwrap();
+    storage.write(0, &[1; 512]).unwrap();
+    storage.sync_data().unwrap();
+    storage.write(1024, &[2; 512]).unwrap();
+    disk.fail_after(Some(0));
+    storage.sync_data().unwrap_err();
+    assert!(storage.doubtful());
+    disk.fail_after(None);
+    let there = || {
+        let mut content = [0; 512];
+        disk.cut_now(1).read(1024, &mut content).unwrap();
+        content
+    };
+    storage.sync_data().unwrap();
+    assert_eq!(there(), [0; 512], "the sync alone does not do it");
+    storage.write(1024, &[2; 512]).unwrap();
+    disk.fail_after(Some(0));
+    storage.sync_data().unwrap_err();
+    disk.fail_after(None);
+    storage.rewrite().unwrap();
+    storage.sync_data().unwrap();
+    assert_eq!(there(), [2; 512]);
 }
 
 #[tokio::test]

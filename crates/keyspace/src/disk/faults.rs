@@ -61,6 +61,11 @@ impl FaultyDisk {
         self.content().cut.take().map(FaultyDisk::holding)
     }
 
+    /// What is left when the power is cut now.
+    pub(crate) fn cut_now(&self, seed: u64) -> FaultyDisk {
+        FaultyDisk::holding(self.content().power_cut(seed))
+    }
+
     /// Everything as it is, on another disk.
     pub(crate) fn copy(&self) -> FaultyDisk {
         FaultyDisk::holding(self.content().seen.clone())
@@ -184,7 +189,8 @@ impl StorageBackend for FaultyDisk {
     fn sync_data(&self) -> io::Result<()> {
         let mut content = self.content();
         if !content.count() {
-            // As Linux does: what could not be written is forgotten, and the next sync succeeds.
+            // As Linux does: what could not be written is seen, and never written by a later sync.
+            content.pending.clear();
             return Err(broken());
         }
         let Content {

@@ -7,8 +7,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use redb::StorageBackend;
 use rustix::fs::{FallocateFlags, OFlags, fallocate};
@@ -82,6 +82,8 @@ pub(crate) struct Storage {
 struct Known {
     incomplete: AtomicBool,
     doubtful: AtomicBool,
+    /// Where was written, and how much: no more than a transaction.
+    unsynced: Mutex<Vec<(u64, usize)>>,
 }
 
 impl Storage {
@@ -96,6 +98,27 @@ impl Storage {
     /// the sync failed. One that lacks a page has a wrong checksum and never counts.
     pub(crate) fn doubtful(&self) -> bool {
         self.known.doubtful.load(Ordering::Acquire)
+    }
+
+    /// Writes again what no sync has confirmed. Linux takes pages for clean once their sync has
+    /// failed: whoever reads them sees what is not on disk, and no later sync puts it there.
+    pub(crate) fn rewrite(&self) -> io::Result<()> {
+        let unsynced = self.unsynced().clone();
+        let length = self.inner.len()?;
+        for (offset, size) in unsynced {
+            let size = usize::try_from(length.saturating_sub(offset)).map_or(size, |s| s.min(size));
+            let mut content = vec![0; size];
+            self.inner.read(offset, &mut content)?;
+            self.inner.write(offset, &content)?;
+        }
+        Ok(())
+    }
+
+    fn unsynced(&self) -> MutexGuard<'_, Vec<(u64, usize)>> {
+        self.known
+            .unsynced
+            .lock()
+            .expect("nobody panics holding it")
     }
 
     fn written(&self, result: io::Result<()>) -> io::Result<()> {
@@ -126,11 +149,13 @@ impl StorageBackend for Storage {
         self.known.doubtful.store(doubtful, Ordering::Release);
         if synced.is_ok() {
             self.known.incomplete.store(false, Ordering::Release);
+            self.unsynced().clear();
         }
         synced
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.unsynced().push((offset, data.len()));
         self.written(self.inner.write(offset, data))
     }
 }
