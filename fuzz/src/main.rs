@@ -4,6 +4,7 @@
 //! grows without bound). Needs no nightly compiler and no instrumentation. A failing input is
 //! kept in a file, and `--replay TARGET FILE` runs it again.
 
+mod identity;
 mod mutate;
 mod targets;
 
@@ -16,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mutate::Mutator;
-use targets::{TARGETS, Target};
+use targets::Target;
 
 /// One input may take this long; parsers are to be linear.
 const INPUT_MAX: Duration = Duration::from_secs(20);
@@ -43,14 +44,14 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!("usage: weft-fuzz --seconds N [TARGET…] | --replay TARGET FILE");
-    for target in TARGETS {
+    for target in targets::all() {
         eprintln!("  {}", target.name);
     }
     ExitCode::from(2)
 }
 
 fn replay(name: &str, file: &Path) -> ExitCode {
-    let Some(target) = TARGETS.iter().find(|target| target.name == name) else {
+    let Some(target) = targets::all().find(|target| target.name == name) else {
         return usage();
     };
     match fs::read(file) {
@@ -69,7 +70,7 @@ fn replay(name: &str, file: &Path) -> ExitCode {
 fn run(time: Duration, chosen: &[&str]) -> ExitCode {
     watch();
     let wanted = |target: &&Target| chosen.is_empty() || chosen.contains(&target.name);
-    let targets: Vec<&Target> = TARGETS.iter().filter(wanted).collect();
+    let targets: Vec<&Target> = targets::all().filter(wanted).collect();
     let share = time / u32::try_from(targets.len().max(1)).unwrap_or(1);
     let seed = seed();
     println!("seed {seed}");
