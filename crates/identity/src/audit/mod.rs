@@ -27,7 +27,7 @@ pub const QUEUE: usize = 4096;
 /// Longest text of one field, in bytes; the rest is cut off.
 pub const LONGEST_FIELD: usize = 1024;
 /// Most groups that are written.
-const MOST_GROUPS: usize = 64;
+const MOST_GROUPS: usize = 16;
 /// Lines are written together as long as there are some, up to so many bytes.
 const BATCH_BYTES: usize = 64 * 1024;
 
@@ -156,7 +156,7 @@ impl Audit {
     /// Has `entry` written. Never waits.
     pub fn record(&self, entry: Entry) {
         let Some(queue) = &self.queue else { return };
-        match queue.try_send(entry) {
+        match queue.try_send(bounded(entry)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.counters.lose(1),
         }
@@ -234,26 +234,36 @@ fn put(text: &mut Vec<u8>, time_ns: i64, what: wire::What<'_>) {
 }
 
 fn request(entry: &Entry) -> wire::What<'_> {
-    let groups = entry.groups.iter().take(MOST_GROUPS);
     wire::What::Request(wire::Request {
-        user: cut(&entry.user),
-        groups: groups.map(|group| cut(group)).collect(),
+        user: &entry.user,
+        groups: &entry.groups,
         source: entry.source,
-        verb: cut(&entry.verb),
-        object: cut(&entry.object),
+        verb: &entry.verb,
+        object: &entry.object,
         outcome: entry.outcome.name(),
         code: entry.code,
-        reason: cut(&entry.reason),
-        agent: cut(&entry.agent),
+        reason: &entry.reason,
+        agent: &entry.agent,
     })
 }
 
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(LONGEST_FIELD);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+/// What waits has a bound in bytes, too.
+fn bounded(mut entry: Entry) -> Entry {
+    entry.groups.truncate(MOST_GROUPS);
+    let fields = [
+        &mut entry.user,
+        &mut entry.verb,
+        &mut entry.object,
+        &mut entry.reason,
+        &mut entry.agent,
+    ];
+    for text in fields.into_iter().chain(&mut entry.groups) {
+        if text.len() > LONGEST_FIELD {
+            text.truncate(text.floor_char_boundary(LONGEST_FIELD));
+            text.shrink_to_fit();
+        }
     }
-    &text[..end]
+    entry
 }
 
 fn rfc3339(time_ns: i64) -> String {

@@ -34,7 +34,7 @@ pub(super) enum What<'a> {
 pub(super) struct Request<'a> {
     pub(super) user: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(super) groups: Vec<&'a str>,
+    pub(super) groups: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) source: Option<IpAddr>,
     pub(super) verb: &'a str,

@@ -20,6 +20,7 @@ mod trust;
 use std::path::Path;
 
 use rcgen::KeyPair;
+use sha2::{Digest, Sha256};
 
 pub use csr::{CsrError, LARGEST_CSR};
 pub use files::AuthorityError;
@@ -90,9 +91,15 @@ impl Authority {
         &self.root_pem
     }
 
-    /// The root's certificate, and its fingerprint for those who cannot trust the way here.
+    /// The same in DER.
     pub fn root_der(&self) -> &[u8] {
         &self.root_der
+    }
+
+    /// What those compare the root with who got it over a way they cannot trust: its SHA-256.
+    pub fn root_sha256(&self) -> String {
+        let digest = Sha256::digest(&self.root_der);
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What verifies the certificates of clients.

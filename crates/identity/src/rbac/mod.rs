@@ -14,6 +14,7 @@ mod escalation;
 mod node;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 pub use builtin::{bindings, roles};
 pub use decide::{Decision, Reason, Request, Target, decide};
@@ -115,8 +116,9 @@ pub struct Binding {
 #[derive(Debug, Default)]
 pub struct Rules {
     /// By namespace (none: the cluster) and name.
-    roles: HashMap<(Option<String>, String), Vec<Rule>>,
-    bindings: Vec<Binding>,
+    roles: HashMap<(Option<String>, String), Arc<[Rule]>>,
+    /// With the role's rules, if there is such a role.
+    bindings: Vec<(Binding, Arc<[Rule]>)>,
     users: HashMap<String, Vec<usize>>,
     groups: HashMap<String, Vec<usize>>,
 }
@@ -124,13 +126,12 @@ pub struct Rules {
 impl Rules {
     /// Out of what is stored. A binding to a role that does not exist gives nothing.
     pub fn new(roles: Vec<Role>, bindings: Vec<Binding>) -> Rules {
-        let key = |role: Role| ((role.namespace, role.name), role.rules);
+        let key = |role: Role| ((role.namespace, role.name), role.rules.into());
         let mut rules = Rules {
             roles: roles.into_iter().map(key).collect(),
-            bindings,
             ..Rules::default()
         };
-        for (at, binding) in rules.bindings.iter().enumerate() {
+        for (at, binding) in bindings.into_iter().enumerate() {
             for who in &binding.who {
                 let (index, name) = match who {
                     Who::User(user) => (&mut rules.users, user.clone()),
@@ -142,6 +143,9 @@ impl Rules {
                 };
                 index.entry(name).or_default().push(at);
             }
+            let given = rules.role(binding.namespace.as_deref(), &binding.role);
+            let given = given.map(Arc::clone).unwrap_or_default();
+            rules.bindings.push((binding, given));
         }
         rules
     }
@@ -177,19 +181,13 @@ impl Rules {
         by_user
             .chain(by_group)
             .map(|(at, via)| (&self.bindings[at], via))
-            .filter(move |(binding, _)| {
+            .filter(move |((binding, _), _)| {
                 binding.namespace.is_none() || binding.namespace.as_deref() == namespace
             })
-            .flat_map(move |(binding, via)| {
-                let rules = self.role(binding.namespace.as_deref(), &binding.role);
-                rules
-                    .into_iter()
-                    .flatten()
-                    .map(move |rule| (binding, via, rule))
-            })
+            .flat_map(|((binding, given), via)| given.iter().map(move |rule| (binding, via, rule)))
     }
 
-    fn role(&self, namespace: Option<&str>, role: &RoleRef) -> Option<&Vec<Rule>> {
+    fn role(&self, namespace: Option<&str>, role: &RoleRef) -> Option<&Arc<[Rule]>> {
         let namespace = match role {
             RoleRef::Cluster(_) => None,
             // Without a namespace of its own a binding cannot name a namespace's role.

@@ -196,6 +196,17 @@ fn openssl_finds_nothing_wrong_with_any_certificate() {
     };
     let cluster = Cluster::start();
     let root = cluster.file("root.pem", cluster.authority.root_pem());
+    let print = [
+        "x509",
+        "-noout",
+        "-fingerprint",
+        "-sha256",
+        "-in",
+        text(&root),
+    ];
+    let print = said(&run(text(&openssl), &print)).to_ascii_lowercase();
+    let print = print.trim().replace(':', "");
+    assert!(print.ends_with(&format!("={}", cluster.authority.root_sha256())));
     let names = vec!["weft.example".to_owned(), "10.96.0.1".to_owned()];
     let grants = [
         (Grant::Server { names }, "sslserver"),
