@@ -4,8 +4,10 @@
 //! appear at once, by renaming the directory; what is then missing or damaged was damaged later.
 //! Never: repairs anything.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,8 @@ use crate::subject::Kind;
 const ROOT: &str = "root";
 /// The key that signs the tokens of service accounts; it has no certificate.
 const ACCOUNTS: &str = "accounts";
+/// Keys whose tokens are read; the first signs.
+const ACCOUNT_KEYS: usize = 4;
 /// A certificate and a P-256 key take 1.2 KiB.
 const LARGEST_FILE: u64 = 16 * 1024;
 
@@ -98,8 +102,11 @@ pub(super) fn create(directory: &Path, now_s: i64) -> Result<(), AuthorityError>
         _ => Path::new("."),
     };
     fs::create_dir_all(parent).map_err(|source| failed("create", parent, source))?;
-    let mut name = directory.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".tmp-{}", weft_stdx::id::random_hex(4)));
+    let mut prefix = directory.file_name().unwrap_or_default().to_owned();
+    prefix.push(".tmp-");
+    remove_unfinished(parent, &prefix).map_err(|source| failed("clean", parent, source))?;
+    let mut name = prefix;
+    name.push(weft_stdx::id::random_hex(4));
     let unfinished = directory.with_file_name(name);
     let written = write_all(&unfinished, now_s).and_then(|()| {
         fs::rename(&unfinished, directory).map_err(|source| match source.kind() {
@@ -115,6 +122,17 @@ pub(super) fn create(directory: &Path, now_s: i64) -> Result<(), AuthorityError>
     }
     written?;
     sync_directory(parent).map_err(|source| failed("sync", parent, source))
+}
+
+/// What a crash left of an attempt: it never had the name, so nobody has used it.
+fn remove_unfinished(parent: &Path, prefix: &OsStr) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let name = entry?.file_name();
+        if name.as_bytes().starts_with(prefix.as_bytes()) {
+            fs::remove_dir_all(parent.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_all(directory: &Path, now_s: i64) -> Result<(), AuthorityError> {
@@ -208,7 +226,8 @@ pub(super) fn open(directory: &Path) -> Result<Authority, AuthorityError> {
         let directory = directory.to_owned();
         return Err(AuthorityError::Absent { directory });
     }
-    check_mode(directory, 0o700)?;
+    let metadata = fs::metadata(directory).map_err(|source| failed("read", directory, source))?;
+    check_mode(directory, &metadata, 0o700)?;
     let root = read_signer(directory, ROOT)?;
     let mut issuers = Vec::with_capacity(ISSUED.len());
     for kind in ISSUED {
@@ -220,15 +239,42 @@ pub(super) fn open(directory: &Path) -> Result<Authority, AuthorityError> {
     let Ok(issuers) = <[Signer; 4]>::try_from(issuers) else {
         unreachable!("one was pushed for each kind")
     };
-    let accounts = directory.join(format!("{ACCOUNTS}.pem"));
-    let accounts = parse_key(&read_private(&accounts)?)
-        .map_err(|problem| damaged(directory, ACCOUNTS, &problem))?;
+    let accounts = read_accounts(directory)?;
     Ok(Authority {
         root_pem: root.pem,
         root_der: root.der.to_vec(),
         issuers,
         accounts,
     })
+}
+
+/// Puts a new key before those that sign accounts' tokens, and forgets the oldest if there are
+/// too many.
+pub(super) fn rotate_accounts(directory: &Path) -> Result<(), AuthorityError> {
+    let old = read_accounts(directory)?;
+    let new = KeyPair::generate().map_err(|source| AuthorityError::Make {
+        name: ACCOUNTS,
+        source,
+    })?;
+    let mut text = Zeroizing::new(String::with_capacity(4096));
+    for key in [new].iter().chain(&old).take(ACCOUNT_KEYS) {
+        text.push_str(&Zeroizing::new(key.serialize_pem()));
+    }
+    let path = directory.join(format!("{ACCOUNTS}.pem"));
+    replace(&path, text.as_bytes(), Durability::PowerCut)
+        .map_err(|source| failed("write", &path, source))
+}
+
+fn read_accounts(directory: &Path) -> Result<Vec<KeyPair>, AuthorityError> {
+    let text = read_private(&directory.join(format!("{ACCOUNTS}.pem")))?;
+    let keys: Result<Vec<KeyPair>, String> = PrivateKeyDer::pem_slice_iter(&text)
+        .map(|key| usable(&key.map_err(|error| format!("no key: {error}"))?))
+        .collect();
+    match keys {
+        Ok(keys) if keys.is_empty() => Err(damaged(directory, ACCOUNTS, "no key")),
+        Ok(keys) => Ok(keys),
+        Err(problem) => Err(damaged(directory, ACCOUNTS, &problem)),
+    }
 }
 
 fn read_signer(directory: &Path, name: &str) -> Result<Signer, AuthorityError> {
@@ -264,7 +310,11 @@ fn parse_signer(text: &[u8]) -> Result<Signer, String> {
 fn parse_key(text: &[u8]) -> Result<KeyPair, String> {
     let private =
         PrivateKeyDer::from_pem_slice(text).map_err(|error| format!("no key: {error}"))?;
-    KeyPair::from_der_and_sign_algo(&private, &rcgen::PKCS_ECDSA_P256_SHA256)
+    usable(&private)
+}
+
+fn usable(key: &PrivateKeyDer<'_>) -> Result<KeyPair, String> {
+    KeyPair::from_der_and_sign_algo(key, &rcgen::PKCS_ECDSA_P256_SHA256)
         .map_err(|error| format!("no usable key: {error}"))
 }
 
@@ -285,14 +335,15 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, AuthorityError> {
         }
         Err(source) => return Err(failed("open", path, source)),
     };
-    check_mode(path, 0o600)?;
+    let metadata = file.metadata();
+    let metadata = metadata.map_err(|source| failed("read", path, source))?;
+    check_mode(path, &metadata, 0o600)?;
     let content = read_all_bounded(file.by_ref(), LARGEST_FILE);
     let content = content.map_err(|source| failed("read", path, source))?;
     Ok(Zeroizing::new(content))
 }
 
-fn check_mode(path: &Path, wanted: u32) -> Result<(), AuthorityError> {
-    let metadata = fs::metadata(path).map_err(|source| failed("read", path, source))?;
+fn check_mode(path: &Path, metadata: &fs::Metadata, wanted: u32) -> Result<(), AuthorityError> {
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         let path = path.to_owned();

@@ -44,7 +44,8 @@ pub struct Authority {
     root_pem: String,
     root_der: Vec<u8>,
     issuers: [Signer; 4],
-    accounts: KeyPair,
+    /// The first signs.
+    accounts: Vec<KeyPair>,
 }
 
 /// The kinds that have an issuer, in the order of [`Authority::issuers`].
@@ -111,8 +112,26 @@ impl Authority {
     }
 
     /// What makes and reads the tokens of service accounts, in the name of `issuer`.
+    ///
+    /// # Panics
+    /// Never: an authority has at least one key for them.
     pub fn tokens(&self, issuer: &str) -> (jwt::Signer, jwt::Verifier) {
-        jwt::signer_and_verifier(&self.accounts, issuer)
+        let mut keys = self.accounts.iter();
+        let first = keys.next().expect("it was checked when it was read");
+        let (signer, verifier) = jwt::signer_and_verifier(first, issuer);
+        let older = keys.map(|key| jwt::signer_and_verifier(key, issuer).1);
+        (signer, older.fold(verifier, jwt::Verifier::and))
+    }
+
+    /// Reads the authority in `directory` after giving it a new key for tokens. Those of its last
+    /// three keys are still read: call it four times if one was stolen.
+    ///
+    /// # Errors
+    /// As [`Authority::open`], and when the key cannot be written.
+    pub fn rotate_token_key(directory: &Path) -> Result<Authority, AuthorityError> {
+        files::open(directory)?;
+        files::rotate_accounts(directory)?;
+        files::open(directory)
     }
 
     fn issuer(&self, kind: Kind) -> &Signer {

@@ -259,7 +259,7 @@ pub struct Read {
 impl Verifier {
     /// Reads the tokens of `other`'s keys as well: those before the key was replaced.
     #[must_use]
-    pub fn and(mut self, other: Verifier) -> Verifier {
+    pub(crate) fn and(mut self, other: Verifier) -> Verifier {
         self.keys.extend(other.keys);
         self
     }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::authority::Authority;
 use crate::subject::Kind;
 
 const NOW: i64 = 1_800_000_000;
@@ -228,11 +229,16 @@ fn what_is_made_has_bounds() {
 
 #[test]
 fn tokens_outlive_their_key_while_it_is_read() {
-    let (old, old_reads) = keys(ISSUER);
-    let (new, new_reads) = keys(ISSUER);
-    let both = new_reads.and(old_reads);
-    for signer in [&old, &new] {
-        let token = signed(signer, &account(None));
-        assert!(both.read(&token, API, NOW).is_ok());
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("authority");
+    let mut authority = Authority::create(&dir, NOW).unwrap();
+    let first = signed(&authority.tokens(ISSUER).0, &account(None));
+    for readable in [true, true, true, false] {
+        authority = Authority::rotate_token_key(&dir).unwrap();
+        let (signer, verifier) = authority.tokens(ISSUER);
+        let own = signed(&signer, &account(None));
+        assert!(verifier.read(&own, API, NOW).is_ok());
+        let old = verifier.read(&first, API, NOW);
+        assert_eq!(old.is_ok(), readable, "{old:?}");
     }
 }

@@ -33,7 +33,7 @@ pub enum Target<'a> {
         /// Their namespace; none: of the cluster, or all namespaces.
         namespace: Option<&'a str>,
         /// One object's name; none: many, or one that has none yet. A list that selects one by
-        /// its name has that name.
+        /// its name has that name, and so has one that is created under it.
         name: Option<&'a str>,
         /// The node it belongs to, where the caller knows: the one a pod is bound to, or, for
         /// what pods use, the asking node if one of its pods uses it. Only nodes depend on it.
@@ -145,7 +145,7 @@ fn matches(rule: &Rule, verb: &str, target: &Target<'_>) -> bool {
         } => {
             one_of(&rule.groups, group)
                 && (rule.resources.iter()).any(|rule| resource_matches(rule, resource, subresource))
-                && name_matches(&rule.names, *name)
+                && name_matches(&rule.names, name.filter(|_| !is_new(verb, subresource)))
         }
     }
 }
@@ -162,6 +162,11 @@ fn resource_matches(rule: &str, resource: &str, subresource: &str) -> bool {
         None => subresource.is_empty() && rule == resource,
         Some((of, sub)) => !sub.is_empty() && sub == subresource && (of == "*" || of == resource),
     }
+}
+
+/// What is created has its name from whoever creates it. What a stream is created to is there.
+fn is_new(verb: &str, subresource: &str) -> bool {
+    verb == "create" && subresource.is_empty()
 }
 
 /// Rules with names say nothing about requests without one: what is created, listed or deleted

@@ -175,6 +175,7 @@ fn names_limit_to_objects_that_have_one() {
     for what in [
         "get configmaps d",
         "create configmaps",
+        "create configmaps c",
         "list configmaps",
         "watch configmaps",
         "deletecollection configmaps",
@@ -182,6 +183,13 @@ fn names_limit_to_objects_that_have_one() {
     ] {
         assert!(!ask(what), "{what}");
     }
+}
+
+#[test]
+fn streams_are_created_to_objects_with_names() {
+    let rules = held(None, vec![rule(&["create"], &[""], &["pods/exec"], &["p"])]);
+    assert!(asks(&rules, A, "", Some("x"), "create pods/exec p"));
+    assert!(!asks(&rules, A, "", Some("x"), "create pods/exec q"));
 }
 
 #[test]

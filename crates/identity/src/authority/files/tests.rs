@@ -123,3 +123,18 @@ fn keys_others_may_read_are_refused() {
         AuthorityError::Exposed { mode: 0o755, .. }
     ));
 }
+
+#[test]
+fn what_a_crash_left_unfinished_is_no_authority() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("authority");
+    let half = dir.path().join("authority.tmp-00112233");
+    fs::create_dir(&half).unwrap();
+    fs::write(half.join("root.pem"), "-----BEGIN CERT").unwrap();
+    fs::write(dir.path().join("authority.mine"), "x").unwrap();
+    let made = Authority::open_or_create(&path, NOW).unwrap();
+    assert!(!half.exists());
+    assert!(dir.path().join("authority.mine").exists());
+    let again = Authority::open(&path).unwrap();
+    assert_eq!(made.root_sha256(), again.root_sha256());
+}
