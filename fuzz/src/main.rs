@@ -5,6 +5,7 @@
 //! kept in a file, and `--replay TARGET FILE` runs it again.
 
 mod identity;
+mod kubernetes;
 mod mutate;
 mod targets;
 

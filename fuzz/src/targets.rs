@@ -85,7 +85,8 @@ const HERE: [Target; 12] = [
 
 /// Every target; `cargo xtask test` runs them all.
 pub fn all() -> impl Iterator<Item = &'static Target> {
-    HERE.iter().chain(&crate::identity::TARGETS)
+    let others = crate::identity::TARGETS.iter();
+    HERE.iter().chain(others).chain(&crate::kubernetes::TARGETS)
 }
 
 fn text(input: &[u8]) -> std::borrow::Cow<'_, str> {

@@ -1,0 +1,135 @@
+//! What Kubernetes' clients send: objects, patches, selectors.
+
+use serde_json::{Map, Value, json};
+use weft_control::selector::{Fields, Labels};
+use weft_control::store::Patch;
+use weft_control::{Kinds, Object, decode, schema};
+
+use crate::targets::Target;
+
+pub const TARGETS: [Target; 3] = [
+    Target {
+        name: "kubernetes-objects",
+        run: objects,
+        seeds: object_seeds,
+    },
+    Target {
+        name: "kubernetes-patches",
+        run: patches,
+        seeds: patch_seeds,
+    },
+    Target {
+        name: "kubernetes-selectors",
+        run: selectors,
+        seeds: selector_seeds,
+    },
+];
+
+fn object(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(map) => Some(map),
+        _ => None,
+    }
+}
+
+fn objects(input: &[u8]) {
+    let Some(map) = decode::json(input)
+        .ok()
+        .and_then(|found| object(found.value))
+    else {
+        return;
+    };
+    for kind in Kinds::built_in().iter() {
+        let mut map = map.clone();
+        let findings = schema::check(kind.schema(), &mut map);
+        if findings.mistakes.is_empty() {
+            let mut whole = Object(map);
+            (kind.default)(&mut whole);
+            let _ = (kind.validate)(&whole, None);
+            // What is right once has nothing more to be taken out.
+            let again = schema::check(kind.schema(), &mut whole.0);
+            assert!(again.unknown.is_empty(), "{:?}", again.unknown);
+        }
+    }
+}
+
+fn object_seeds() -> Vec<Vec<u8>> {
+    let map = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "a", "namespace": "b", "labels": { "c": "d" }, "finalizers": ["e/f"],
+            "ownerReferences": [{ "apiVersion": "v1", "kind": "X", "name": "y", "uid": "z" }],
+        },
+        "data": { "k": "v" },
+        "binaryData": { "l": "AAAA" },
+        "immutable": true,
+    });
+    let namespace = json!({ "metadata": { "name": "a" }, "status": { "phase": "Active" } });
+    [map, namespace]
+        .map(|seed| seed.to_string().into_bytes())
+        .to_vec()
+}
+
+fn patches(input: &[u8]) {
+    let Ok(found) = decode::json(input) else {
+        return;
+    };
+    let old = Object(
+        object(json!({
+            "metadata": { "name": "a", "labels": { "c": "d" }, "finalizers": ["e", "f"] },
+            "data": { "k": "v" },
+        }))
+        .unwrap_or_default(),
+    );
+    let kinds = Kinds::built_in();
+    let all = [
+        Some(Patch::Merge(found.value.clone())),
+        Some(Patch::Strategic(found.value.clone())),
+        Patch::json(found.value).ok(),
+    ];
+    for patch in all.iter().flatten() {
+        for kind in kinds.iter() {
+            let _ = patch.apply(kind.schema(), &old);
+        }
+    }
+}
+
+fn patch_seeds() -> Vec<Vec<u8>> {
+    let seeds = [
+        json!({ "metadata": {
+            "labels": { "$retainKeys": ["x"], "x": null },
+            "finalizers": ["g"],
+            "$deleteFromPrimitiveList/finalizers": ["e"],
+            "$setElementOrder/finalizers": ["g", "f"],
+            "ownerReferences": [{ "uid": "1", "$patch": "delete" }],
+        }, "data": { "$patch": "replace" } }),
+        json!([
+            { "op": "test", "path": "/data/k", "value": "v" },
+            { "op": "move", "from": "/data/k", "path": "/data/l" },
+            { "op": "copy", "from": "/metadata", "path": "/data/m" },
+            { "op": "add", "path": "/metadata/finalizers/-", "value": 1 },
+            { "op": "remove", "path": "/metadata/finalizers/0" },
+        ]),
+    ];
+    seeds.map(|seed| seed.to_string().into_bytes()).to_vec()
+}
+
+fn selectors(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    if let Ok(labels) = Labels::parse(&text) {
+        let _ = labels.matches(|_| Some("a"));
+        let _ = labels.matches(|_| None);
+    }
+    if let Ok(fields) = Fields::parse(&text, |_| true) {
+        let _ = (fields.matches(|_| "a"), fields.name());
+    }
+}
+
+fn selector_seeds() -> Vec<Vec<u8>> {
+    let seeds = [
+        "a=b,c!=d,e in (f,g),h notin (i),!j,k/l",
+        "metadata.name=a,status.phase!=b",
+    ];
+    seeds.map(|seed| seed.as_bytes().to_vec()).to_vec()
+}
