@@ -32,21 +32,29 @@ pub fn uuid() -> String {
 /// # Panics
 /// As [`random_hex`].
 pub fn letters(length: usize) -> String {
-    /// 27, without vowels and 0, 1, 3.
-    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    // 27, without vowels and 0, 1, 3.
+    letters_of(b"bcdfghjklmnpqrstvwxz2456789", length)
+}
+
+/// `length` random letters of `alphabet`, which is ASCII, each as likely as any other.
+///
+/// # Panics
+/// As [`random_hex`].
+pub fn letters_of(alphabet: &[u8], length: usize) -> String {
     let mut text = String::with_capacity(length);
     while text.len() < length {
         let mut byte = [0u8; 1];
         fill_random(&mut byte);
         // Only as many as make all letters equally likely.
-        if usize::from(byte[0]) < 256 / ALPHABET.len() * ALPHABET.len() {
-            text.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
+        if usize::from(byte[0]) < 256 / alphabet.len() * alphabet.len() {
+            text.push(char::from(alphabet[usize::from(byte[0]) % alphabet.len()]));
         }
     }
     text
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// `bytes` as lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         write!(text, "{byte:02x}").expect("writing to a String succeeds");

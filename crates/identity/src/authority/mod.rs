@@ -99,8 +99,7 @@ impl Authority {
 
     /// What those compare the root with who got it over a way they cannot trust: its SHA-256.
     pub fn root_sha256(&self) -> String {
-        let digest = Sha256::digest(&self.root_der);
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        weft_stdx::id::hex(&Sha256::digest(&self.root_der))
     }
 
     /// What verifies the certificates of clients.

@@ -155,8 +155,7 @@ impl std::fmt::Debug for Verifier {
 /// What makes tokens in the name of `issuer`, and what reads them.
 pub(crate) fn signer_and_verifier(key: &KeyPair, issuer: &str) -> (Signer, Verifier) {
     let public = key.der_bytes();
-    let digest = Sha256::digest(public);
-    let key_id: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let key_id = weft_stdx::id::hex(&Sha256::digest(public)[..8]);
     let signer = Signer {
         key: EncodingKey::from_ec_der(key.serialized_der()),
         key_id: key_id.clone(),

@@ -15,8 +15,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use weft_stdx::id::fill_random;
-use zeroize::{Zeroize, Zeroizing};
+use weft_stdx::id::{hex, letters_of};
+use zeroize::Zeroizing;
 
 use crate::subject::{NameError, Subject};
 use record::{Buys, Record};
@@ -125,8 +125,7 @@ impl Token {
         hash.update(self.id.as_bytes());
         hash.update(b".");
         hash.update(self.secret.as_bytes());
-        let digest = hash.finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 }
 
@@ -152,8 +151,8 @@ pub fn create(
         Buys::Node { name: None } => {}
     }
     let token = Token {
-        id: random_text(ID_LENGTH).to_string(),
-        secret: random_text(SECRET_LENGTH),
+        id: letters_of(ALPHABET, ID_LENGTH),
+        secret: Zeroizing::new(letters_of(ALPHABET, SECRET_LENGTH)),
     };
     let record = Record {
         version: record::VERSION,
@@ -228,25 +227,6 @@ pub fn spend(
     let mut spent = record.clone();
     spent.uses_left -= 1;
     Ok(spent)
-}
-
-/// Letters of the alphabet, each as likely as any other.
-fn random_text(length: usize) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(length));
-    let fair = 256 - 256 % ALPHABET.len();
-    let mut bytes = [0u8; 32];
-    while text.len() < length {
-        fill_random(&mut bytes);
-        let fair = bytes
-            .iter()
-            .map(|byte| usize::from(*byte))
-            .filter(|byte| *byte < fair);
-        for byte in fair.take(length - text.len()) {
-            text.push(char::from(ALPHABET[byte % ALPHABET.len()]));
-        }
-    }
-    bytes.zeroize();
-    text
 }
 
 #[cfg(test)]
@@ -377,7 +357,7 @@ mod tests {
             create(node, 60, 1, NOW),
             Err(CreateError::Name(_))
         ));
-        let all: String = (0..200).map(|_| random_text(32).to_string()).collect();
+        let all: String = (0..200).map(|_| letters_of(ALPHABET, 32)).collect();
         for letter in ALPHABET {
             assert!(all.contains(char::from(*letter)));
         }
