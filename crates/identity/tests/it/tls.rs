@@ -1,5 +1,4 @@
 //! A server of one answer: it tells its client who that is.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::io::{Read, Write};
