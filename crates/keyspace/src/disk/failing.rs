@@ -10,7 +10,8 @@ use super::faults::FaultyDisk;
 use super::file::Storage;
 use crate::disk::Disk;
 use crate::{
-    Change, Commit, CommitError, Committed, Found, Keyspace, Local, Options, Range, Revision, Span,
+    Change, Commit, CommitError, Committed, Found, Keyspace, Local, Options, Range, ReadError,
+    Revision, Span, WatchError,
 };
 
 fn fresh() -> FaultyDisk {
@@ -50,6 +51,14 @@ fn keys(found: &Found) -> Vec<String> {
     found.items.iter().map(key).collect()
 }
 
+async fn oldest(keyspace: &Local) -> Revision {
+    match keyspace.watch(Span::prefix(""), Revision(0)).await {
+        Err(WatchError::Compacted { oldest, .. }) => oldest,
+        Ok(_) => Revision(0),
+        Err(other) => panic!("{other}"),
+    }
+}
+
 /// Fails everything from the `after`th operation on, and says what came of it.
 async fn failing_after(after: u64) -> bool {
     let disk = fresh();
@@ -68,6 +77,10 @@ async fn failing_after(after: u64) -> bool {
             Err(other) => panic!("{other}"),
         }
     }
+    let middle = Revision(all(&keyspace).await.revision.0 / 2);
+    let compacted = keyspace.compact(middle).await;
+    assert!(matches!(compacted, Ok(()) | Err(ReadError::Full(_))));
+    failed |= compacted.is_err();
     failed |= keyspace.revoke(lease).await.is_err();
     failed |= keyspace.grant(Duration::from_secs(3600)).await.is_err();
     assert_eq!(keys(&all(&keyspace).await), expected, "reads go on");
@@ -76,6 +89,8 @@ async fn failing_after(after: u64) -> bool {
     expected.insert(1, "behind".to_owned());
     expected.sort();
     assert_eq!(made.revision.0, expected.len() as u64, "without a hole");
+    // What the disk has forgotten is not offered, what memory has not is still there.
+    let oldest = oldest(&keyspace).await;
     let there = keyspace.keep_alive(lease).await.is_ok();
     let leases = keyspace.snapshot(std::io::sink()).unwrap().leases;
     // A later sync does not make good for the one that failed.
@@ -86,6 +101,7 @@ async fn failing_after(after: u64) -> bool {
         let found = all(&again).await;
         assert_eq!(keys(&found), expected, "failed after {after}");
         assert_eq!(found.revision, made.revision);
+        assert_eq!(self::oldest(&again).await, oldest);
         assert_eq!(again.keep_alive(lease).await.is_ok(), there);
         assert_eq!(again.snapshot(std::io::sink()).unwrap().leases, leases);
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bounds;
+mod concurrent;
 mod conform;
 mod crash;
 mod model;
