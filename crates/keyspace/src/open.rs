@@ -91,7 +91,10 @@ pub(crate) fn create<E: From<OpenError>>(
     let temporary = PathBuf::from(name);
     let file = Locked::open(&temporary, true).map_err(failed)?;
     let file = file.ok_or_else(|| OpenError::InUse(path.into()))?;
-    let disk = Disk::create(Storage::new(Arc::new(file)), compacted);
+    // Locked until it has its name: nobody else begins with the same file.
+    let file = Arc::new(file);
+    let storage = Storage::new(Arc::<Locked>::clone(&file));
+    let disk = Disk::create(storage, compacted);
     let made = disk
         .map_err(|error| open_error(path, error).into())
         .and_then(|disk| fill(&disk));
@@ -105,6 +108,7 @@ pub(crate) fn create<E: From<OpenError>>(
         let _ = std::fs::remove_file(&temporary);
         return Err(error);
     }
+    drop(file);
     let directory = path.parent().filter(|parent| *parent != Path::new(""));
     let directory = directory.unwrap_or(Path::new("."));
     weft_stdx::file::sync_directory(directory).map_err(failed)?;

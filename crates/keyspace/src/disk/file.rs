@@ -40,6 +40,14 @@ impl Locked {
     }
 }
 
+impl Drop for Locked {
+    /// Closing does not do it while a child that is about to exec has the descriptor, too.
+    fn drop(&mut self) {
+        // The lock then ends with that child's exec.
+        let _ = self.0.unlock();
+    }
+}
+
 impl StorageBackend for Locked {
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
