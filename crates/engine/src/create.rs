@@ -72,7 +72,7 @@ impl Engine {
         make_dir(&dir).map_err(|e| storage(format!("make {}", dir.display()), e))?;
         if record.spec.auto_remove {
             let mark = self.inner.paths.fleeting(&record.id);
-            std::fs::File::create_new(&mark)
+            std::fs::write(&mark, weft_stdx::clock::boot_id())
                 .map_err(|e| storage(format!("make {}", mark.display()), e))?;
         }
         handle::write(&self.inner.paths, record)

@@ -55,8 +55,8 @@ impl Paths {
         self.container(id).join("container.json")
     }
 
-    /// An empty file that says of a container of `--rm` that its record may have been lost by a power
-    /// cut: names reach the disk before content.
+    /// Says of a container of `--rm` in which boot it was made: after another its record may have been
+    /// lost by a power cut, or a part of it. Names reach the disk before content, so it may be empty.
     pub fn fleeting(&self, id: &str) -> PathBuf {
         self.container(id).join("auto-remove")
     }

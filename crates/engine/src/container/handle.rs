@@ -195,11 +195,12 @@ pub(crate) fn read(paths: &Paths, id: &str) -> io::Result<Option<Record>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e),
     };
-    if bytes.iter().all(|byte| *byte == 0) && paths.fleeting(id).exists() {
-        // A power cut came before it was written: the container is gone with what it had.
-        return Ok(None);
-    }
-    let record: Record = serde_json::from_slice(&bytes)?;
+    let record: Record = match serde_json::from_slice(&bytes) {
+        Ok(record) => record,
+        // A power cut came before all of it was written: the container is gone with what it had.
+        Err(_) if may_be_lost(paths, id) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
     if record.version > RECORD_VERSION {
         return Err(io::Error::other(format!(
             "written by a newer weft (record version {}, this one reads {RECORD_VERSION})",
@@ -207,6 +208,12 @@ pub(crate) fn read(paths: &Paths, id: &str) -> io::Result<Option<Record>> {
         )));
     }
     Ok(Some(record))
+}
+
+/// Whether `id` is a container of `--rm` made in another boot.
+fn may_be_lost(paths: &Paths, id: &str) -> bool {
+    let made = std::fs::read_to_string(paths.fleeting(id));
+    made.is_ok_and(|boot| boot != weft_stdx::clock::boot_id())
 }
 
 #[cfg(test)]
@@ -233,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_record_is_damage_unless_it_need_not_survive() {
+    fn a_record_in_part_is_damage_unless_it_need_not_survive() {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::new(dir.path(), dir.path());
         let mut record = crate::oci::tests::record(crate::spec::Spec::default());
@@ -243,12 +250,21 @@ mod tests {
         record.state.exit_code = 3;
         write(&paths, &record).unwrap();
         assert_eq!(read(&paths, &record.id).unwrap(), Some(record.clone()));
-        for lost in ["", "\0\0\0"] {
+        let whole = std::fs::read(paths.record(&record.id)).unwrap();
+        let half = &whole[..whole.len() / 2];
+        for lost in [&b""[..], b"\0\0\0", half] {
             std::fs::write(paths.record(&record.id), lost).unwrap();
+            let mark = paths.fleeting(&record.id);
             assert!(read(&paths, &record.id).is_err());
+            // In this boot no power was cut.
+            std::fs::write(&mark, weft_stdx::clock::boot_id()).unwrap();
+            assert!(read(&paths, &record.id).is_err());
+            for other in ["", "another boot"] {
+                std::fs::write(&mark, other).unwrap();
+                assert_eq!(read(&paths, &record.id).unwrap(), None);
+            }
+            std::fs::remove_file(&mark).unwrap();
         }
-        std::fs::write(paths.fleeting(&record.id), "").unwrap();
-        assert_eq!(read(&paths, &record.id).unwrap(), None);
     }
 
     #[test]
