@@ -62,7 +62,7 @@ fn document(kinds: &[&Kind]) -> Value {
 
 /// Gives the name of the kind's own schema.
 fn add_schemas(kind: &Kind, schemas: &mut Map<String, Value>) -> String {
-    let mut own = (kind.document)();
+    let mut own = kind.document();
     let definitions = own.as_object_mut().and_then(|own| own.remove("$defs"));
     if let Some(Value::Object(definitions)) = definitions {
         for (name, mut definition) in definitions {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use weft_control::{Kind, Object};
+use weft_control::{Column, Kind, Object};
 
 /// How much of an object stands beside its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,37 +45,33 @@ pub(crate) fn of(
 }
 
 fn columns(kind: &Kind) -> Vec<Value> {
-    let column = |name: &str, kind: &str, format: &str, about: &str, priority: i32| {
+    let column = |column: &Column| {
         json!({
-            "name": name,
-            "type": kind,
-            "format": format,
-            "description": about,
-            "priority": priority,
+            "name": column.name,
+            // Times are shown as ages, which are texts.
+            "type": if column.kind == "date" { "string" } else { &column.kind },
+            "format": column.format,
+            "description": column.about,
+            "priority": column.priority,
         })
     };
-    let mut columns = vec![column("Name", "string", "name", "Its name.", 0)];
-    for own in kind.columns {
-        columns.push(column(own.name, own.kind, "", own.about, own.priority));
+    kind.columns.iter().map(column).collect()
+}
+
+fn cell(column: &Column, object: &Object, now: Timestamp) -> Value {
+    let cell = column.cell(object);
+    if column.kind != "date" {
+        return cell;
     }
-    columns.push(column(
-        "Age",
-        "string",
-        "",
-        "How long it has been there.",
-        0,
-    ));
-    columns
+    match cell.as_str().map(str::parse::<Timestamp>) {
+        Some(Ok(then)) => age(now.duration_since(then).as_secs()).into(),
+        _ => "<unknown>".into(),
+    }
 }
 
 fn row(kind: &Kind, object: &Object, beside: Beside, now: Timestamp) -> Value {
-    let mut cells = vec![Value::from(object.meta().name())];
-    cells.extend(kind.columns.iter().map(|column| (column.cell)(object)));
-    let created = object.meta().text("creationTimestamp").parse::<Timestamp>();
-    cells.push(match created {
-        Ok(created) => age(now.duration_since(created).as_secs()).into(),
-        Err(_) => "<unknown>".into(),
-    });
+    let columns = kind.columns.iter();
+    let cells: Vec<Value> = columns.map(|column| cell(column, object, now)).collect();
     let object = match beside {
         Beside::Nothing => Value::Null,
         Beside::Whole => Value::Object(object.0.clone()),

@@ -29,13 +29,13 @@ pub struct Kind {
     /// `configmap`
     pub singular: Text,
     /// `cm`
-    pub short: &'static [&'static str],
+    pub short: Vec<Text>,
     /// `all`
-    pub categories: &'static [&'static str],
+    pub categories: Vec<Text>,
     /// Whether its objects are in namespaces.
     pub is_namespaced: bool,
     /// What its objects may hold, as JSON schema with `$defs`.
-    pub document: fn() -> Value,
+    pub document: Document,
     /// What a name must look like.
     pub check_name: fn(&str) -> Result<(), &'static str>,
     /// Fills in what was left out.
@@ -44,36 +44,159 @@ pub struct Kind {
     pub validate: fn(&Object, Option<&Object>) -> Vec<Cause>,
     /// Fields besides name and namespace that can be selected by, with where they are.
     pub selectable: &'static [(&'static str, &'static [&'static str])],
-    /// Columns of `kubectl get`, after the name.
-    pub columns: &'static [Column],
+    /// Columns of `kubectl get`, all of them.
+    pub columns: Vec<Column>,
     /// Whether status is written apart from the rest.
     pub has_status: bool,
+    /// Where it keeps how many there are to be, if it has `scale`.
+    pub scale: Option<Scale>,
+    /// Whether what it holds is sealed where it is stored.
+    pub is_sealed: bool,
+    /// How many seconds it is given when it is deleted, unless the request says it; 0: it goes
+    /// at once.
+    pub grace_s: fn(&Object) -> i64,
     /// Whether something in this server acts on it.
     pub is_carried_out: bool,
     /// Compiled when it is first needed.
     pub schema: OnceLock<Schema>,
 }
 
+/// JSON schema of a kind.
+#[derive(Clone, Debug)]
+pub enum Document {
+    /// That of a type, made when it is first needed.
+    Of(fn() -> Value),
+    /// As somebody wrote it.
+    Given(Arc<Value>),
+}
+
+/// Fields that `scale` is made of: names from the outermost on.
+#[derive(Clone, Debug)]
+pub struct Scale {
+    /// How many there are to be.
+    pub wanted: Vec<Text>,
+    /// How many there are.
+    pub found: Vec<Text>,
+    /// Which they are: a label selector, or its text.
+    pub selector: Vec<Text>,
+}
+
+impl Scale {
+    /// Where the built-in kinds have it.
+    pub fn usual() -> Scale {
+        Scale {
+            wanted: texts(&["spec", "replicas"]),
+            found: texts(&["status", "replicas"]),
+            selector: texts(&["spec", "selector"]),
+        }
+    }
+}
+
+/// As owned names.
+pub fn texts(names: &[&'static str]) -> Vec<Text> {
+    names.iter().map(|name| Text::Borrowed(name)).collect()
+}
+
 /// A column of a table.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Column {
     /// Its heading, as in `kubectl get`: in capitals there.
-    pub name: &'static str,
-    /// `string`, `integer` or `date`.
-    pub kind: &'static str,
+    pub name: Text,
+    /// `string`, `integer` or `date`: a time, shown as how long ago it was.
+    pub kind: Text,
+    /// `name` for the column that holds the object's name.
+    pub format: &'static str,
     /// What it says.
-    pub about: &'static str,
+    pub about: Text,
     /// 0: always shown; 1: with `-o wide`.
     pub priority: i32,
     /// Its cell.
-    pub cell: fn(&Object) -> Value,
+    pub cell: Cell,
+}
+
+/// How a cell is made.
+#[derive(Clone)]
+pub enum Cell {
+    /// By code.
+    Made(fn(&Object) -> Value),
+    /// What is at the path, names from the outermost on.
+    At(Vec<Text>),
+}
+
+impl Column {
+    /// A text that is always shown.
+    pub fn text(name: &'static str, about: &'static str, cell: fn(&Object) -> Value) -> Column {
+        Column {
+            name: Text::Borrowed(name),
+            kind: Text::Borrowed("string"),
+            format: "",
+            about: Text::Borrowed(about),
+            priority: 0,
+            cell: Cell::Made(cell),
+        }
+    }
+
+    /// The object's name.
+    pub fn name() -> Column {
+        let name = Column::text("Name", "Its name.", |object| object.meta().name().into());
+        Column {
+            format: "name",
+            ..name
+        }
+    }
+
+    /// How long it has been there.
+    pub fn age() -> Column {
+        let created = |object: &Object| object.meta().text("creationTimestamp").into();
+        Column::text("Age", "How long it has been there.", created).date()
+    }
+
+    /// It holds a time.
+    #[must_use]
+    pub fn date(mut self) -> Column {
+        self.kind = Text::Borrowed("date");
+        self
+    }
+
+    /// It holds a whole number.
+    #[must_use]
+    pub fn integer(mut self) -> Column {
+        self.kind = Text::Borrowed("integer");
+        self
+    }
+
+    /// It is shown with `-o wide` only.
+    #[must_use]
+    pub fn wide(mut self) -> Column {
+        self.priority = 1;
+        self
+    }
+
+    /// The cell of `object`.
+    pub fn cell(&self, object: &Object) -> Value {
+        match &self.cell {
+            Cell::Made(make) => make(object),
+            Cell::At(path) => {
+                let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
+                object.at(&path).cloned().unwrap_or_default()
+            }
+        }
+    }
 }
 
 impl Kind {
     /// Its schema.
     pub fn schema(&self) -> &Schema {
         self.schema
-            .get_or_init(|| Schema::compile(&(self.document)()))
+            .get_or_init(|| Schema::compile(&self.document()))
+    }
+
+    /// What its objects may hold, as JSON schema with `$defs`.
+    pub fn document(&self) -> Value {
+        match &self.document {
+            Document::Of(make) => make(),
+            Document::Given(value) => Value::clone(value),
+        }
     }
 
     /// `v1`, `apps/v1`
@@ -117,22 +240,36 @@ impl Kind {
 
     /// A kind of the core's group in namespaces, to be changed where it differs.
     pub fn core(kind: &'static str, plural: &'static str, singular: &'static str) -> Kind {
+        Kind::of("", "v1", kind, plural, singular)
+    }
+
+    /// A kind in namespaces, to be changed where it differs.
+    pub fn of(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        singular: &'static str,
+    ) -> Kind {
         Kind {
-            group: Text::Borrowed(""),
-            version: Text::Borrowed("v1"),
+            group: Text::Borrowed(group),
+            version: Text::Borrowed(version),
             kind: Text::Borrowed(kind),
             plural: Text::Borrowed(plural),
             singular: Text::Borrowed(singular),
-            short: &[],
-            categories: &[],
+            short: Vec::new(),
+            categories: Vec::new(),
             is_namespaced: true,
-            document: || Value::Bool(true),
+            document: Document::Of(|| Value::Bool(true)),
             check_name: names::dns_subdomain,
             default: |_| {},
             validate: |_, _| Vec::new(),
             selectable: &[],
-            columns: &[],
+            columns: vec![Column::name(), Column::age()],
             has_status: false,
+            scale: None,
+            is_sealed: false,
+            grace_s: |_| 0,
             is_carried_out: false,
             schema: OnceLock::new(),
         }

@@ -19,6 +19,6 @@ pub mod selector;
 pub mod store;
 
 pub use failure::{About, Cause, Failure, Reason};
-pub use kind::{Column, Kind, Kinds};
+pub use kind::{Cell, Column, Document, Kind, Kinds, Scale};
 pub use object::Object;
 pub use store::Store;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{count, document};
 use crate::failure::Cause;
-use crate::kind::{Column, Kind};
+use crate::kind::{Column, Kind, texts};
 use crate::object::Object;
 
 /// Most bytes of all its values (`MaxSecretSize`).
@@ -17,16 +17,16 @@ const LONGEST_KEY: usize = 253;
 
 pub(super) fn kind() -> Kind {
     Kind {
-        short: &["cm"],
-        document: document::<ConfigMap>,
+        short: texts(&["cm"]),
+        document: document::<ConfigMap>(),
         validate,
-        columns: &[Column {
-            name: "Data",
-            kind: "string",
-            about: "How many keys it has.",
-            priority: 0,
-            cell: |object| (count(object, &["data"]) + count(object, &["binaryData"])).into(),
-        }],
+        columns: vec![
+            Column::name(),
+            Column::text("Data", "How many keys it has.", |object| {
+                (count(object, &["data"]) + count(object, &["binaryData"])).into()
+            }),
+            Column::age(),
+        ],
         is_carried_out: true,
         ..Kind::core("ConfigMap", "configmaps", "configmap")
     }

@@ -3,25 +3,14 @@
 use k8s_openapi::api::core::v1::Event;
 use serde_json::Value;
 
-use super::document;
-use crate::kind::{Column, Kind};
+use super::{document, text};
+use crate::kind::{Column, Kind, texts};
 use crate::object::Object;
-
-const COLUMNS: &[Column] = &[
-    column("Type", "Normal or Warning.", |event| text(event, &["type"])),
-    column("Reason", "Why, in one word.", |event| {
-        text(event, &["reason"])
-    }),
-    column("Object", "What it happened to.", object),
-    column("Message", "What happened.", |event| {
-        text(event, &["message"])
-    }),
-];
 
 pub(super) fn kind() -> Kind {
     Kind {
-        short: &["ev"],
-        document: document::<Event>,
+        short: texts(&["ev"]),
+        document: document::<Event>(),
         selectable: &[
             ("involvedObject.kind", &["involvedObject", "kind"]),
             ("involvedObject.namespace", &["involvedObject", "namespace"]),
@@ -41,24 +30,75 @@ pub(super) fn kind() -> Kind {
             ("source", &["source", "component"]),
             ("type", &["type"]),
         ],
-        columns: COLUMNS,
+        columns: columns(),
         is_carried_out: true,
         ..Kind::core("Event", "events", "event")
     }
 }
 
-const fn column(name: &'static str, about: &'static str, cell: fn(&Object) -> Value) -> Column {
-    Column {
-        name,
-        kind: "string",
-        about,
-        priority: 0,
-        cell,
-    }
+fn columns() -> Vec<Column> {
+    vec![
+        Column::text("Last Seen", "When it happened last.", last_seen).date(),
+        Column::text("Type", "Normal or Warning.", |event| text(event, &["type"])),
+        Column::text("Reason", "Why, in one word.", |event| {
+            text(event, &["reason"])
+        }),
+        Column::text("Object", "What it happened to.", object),
+        Column::text("Subobject", "Which part of it.", |event| {
+            text(event, &["involvedObject", "fieldPath"])
+        })
+        .wide(),
+        Column::text("Source", "Who tells it.", source).wide(),
+        Column::text("Message", "What happened.", |event| {
+            text(event, &["message"])
+        }),
+        Column::text("First Seen", "When it happened first.", first_seen)
+            .date()
+            .wide(),
+        Column::text("Count", "How often it happened.", |event| {
+            count(event).into()
+        })
+        .integer()
+        .wide(),
+        Column::name().wide(),
+    ]
 }
 
-fn text(event: &Object, path: &[&str]) -> Value {
-    event.text(path).unwrap_or_default().into()
+/// The first of these times that is there.
+fn time(event: &Object, paths: &[&[&str]]) -> Value {
+    let mut found = paths.iter().filter_map(|path| event.text(path));
+    found.find(|text| !text.is_empty()).unwrap_or("").into()
+}
+
+fn last_seen(event: &Object) -> Value {
+    time(
+        event,
+        &[
+            &["series", "lastObservedTime"],
+            &["lastTimestamp"],
+            &["eventTime"],
+            &["firstTimestamp"],
+        ],
+    )
+}
+
+fn first_seen(event: &Object) -> Value {
+    time(event, &[&["firstTimestamp"], &["eventTime"]])
+}
+
+/// A series counts itself; an event that is none happened once.
+fn count(event: &Object) -> i64 {
+    let found = event.at(&["series", "count"]).or(event.at(&["count"]));
+    found.and_then(Value::as_i64).unwrap_or(1)
+}
+
+fn source(event: &Object) -> Value {
+    let host = event.text(&["source", "host"]);
+    let component = event.text(&["source", "component"]);
+    let component = component.filter(|text| !text.is_empty());
+    let component = component.or(event.text(&["reportingComponent"]));
+    let parts: Vec<&str> = component.into_iter().chain(host).collect();
+    parts.join(", ").into()
 }
 
 fn object(event: &Object) -> Value {

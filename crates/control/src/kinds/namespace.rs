@@ -3,26 +3,28 @@
 use k8s_openapi::api::core::v1::Namespace;
 use serde_json::json;
 
-use super::document;
-use crate::kind::{Column, Kind};
+use super::{document, text};
+use crate::kind::{Column, Kind, texts};
 use crate::names;
 use crate::object::Object;
 
 pub(super) fn kind() -> Kind {
     Kind {
-        short: &["ns"],
+        short: texts(&["ns"]),
         is_namespaced: false,
-        document: document::<Namespace>,
+        document: document::<Namespace>(),
         check_name: names::dns_label,
         default,
         selectable: &[("status.phase", &["status", "phase"])],
-        columns: &[Column {
-            name: "Status",
-            kind: "string",
-            about: "Active, or Terminating while what is in it goes.",
-            priority: 0,
-            cell: |object| object.text(&["status", "phase"]).unwrap_or("").into(),
-        }],
+        columns: vec![
+            Column::name(),
+            Column::text(
+                "Status",
+                "Active, or Terminating while what is in it goes.",
+                |object| text(object, &["status", "phase"]),
+            ),
+            Column::age(),
+        ],
         has_status: true,
         is_carried_out: true,
         ..Kind::core("Namespace", "namespaces", "namespace")
