@@ -3,15 +3,20 @@
 use serde_json::{Map, Value, json};
 use weft_control::selector::{Fields, Labels};
 use weft_control::store::Patch;
-use weft_control::{Kinds, Object, decode, schema};
+use weft_control::{Kinds, Object, decode, protobuf, schema};
 
 use crate::targets::Target;
 
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 4] = [
     Target {
         name: "kubernetes-objects",
         run: objects,
         seeds: object_seeds,
+    },
+    Target {
+        name: "kubernetes-protobuf",
+        run: messages,
+        seeds: message_seeds,
     },
     Target {
         name: "kubernetes-patches",
@@ -51,6 +56,20 @@ fn objects(input: &[u8]) {
             assert!(again.unknown.is_empty(), "{:?}", again.unknown);
         }
     }
+}
+
+fn messages(input: &[u8]) {
+    for kind in Kinds::built_in().iter() {
+        if let Ok(value) = protobuf::decode(kind.schema(), input) {
+            let mut map = object(value).expect("a message is an object");
+            let _ = schema::check(kind.schema(), &mut map);
+        }
+    }
+}
+
+fn message_seeds() -> Vec<Vec<u8>> {
+    let map = b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x13\x0a\x09\x0a\x01a\x5a\x04\x0a\x02xy\x12\x06\x0a\x01b\x12\x01c";
+    vec![map.to_vec()]
 }
 
 fn object_seeds() -> Vec<Vec<u8>> {

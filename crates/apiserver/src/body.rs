@@ -1,4 +1,4 @@
-//! Bodies that come in: JSON or YAML, within bounds, one document.
+//! Bodies that come in: JSON, YAML or protobuf, within bounds, one document.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
 use weft_control::decode::{self, Decoded};
-use weft_control::{Failure, Reason};
+use weft_control::schema::Schema;
+use weft_control::{Failure, Reason, protobuf};
 
 /// Largest body, as the Kubernetes API server's.
 const LARGEST: usize = 3 << 20;
@@ -46,18 +47,31 @@ pub(crate) fn media(head: &HeaderMap) -> &str {
         .map_or("application/json", str::trim)
 }
 
-/// Reads JSON, or YAML where the head says so.
+/// Reads an object of `schema`: JSON, or YAML or protobuf where the head says so.
 ///
 /// # Errors
 /// It is of another type, or malformed.
-pub(crate) fn document(head: &HeaderMap, bytes: &[u8]) -> Result<Decoded, Failure> {
+pub(crate) fn document(
+    head: &HeaderMap,
+    schema: &Schema,
+    bytes: &[u8],
+) -> Result<Decoded, Failure> {
     match media(head) {
         "application/json" | "application/octet-stream" | "*/*" => json(bytes),
         "application/yaml" => yaml(bytes),
+        protobuf::MEDIA => {
+            let value = protobuf::decode(schema, bytes).map_err(|why| {
+                Failure::bad_request(format!("the body is not valid protobuf: {why}"))
+            })?;
+            Ok(Decoded {
+                value,
+                duplicates: Vec::new(),
+            })
+        }
         other => Err(Failure::new(
             Reason::UnsupportedMediaType,
             format!(
-                "the body of the request was in an unknown format ({other}): application/json and application/yaml are accepted"
+                "the body of the request was in an unknown format ({other}): application/json, application/yaml and application/vnd.kubernetes.protobuf are accepted"
             ),
         )),
     }

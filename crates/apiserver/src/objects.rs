@@ -389,7 +389,7 @@ impl Asked<'_> {
         if body.is_empty() {
             return Ok(options);
         }
-        let value = body::document(&self.head.headers, body)?.value;
+        let value = body::document(&self.head.headers, DeleteOptions::schema(), body)?.value;
         let text = |name: &str| {
             value
                 .pointer(name)
@@ -406,7 +406,7 @@ impl Asked<'_> {
     /// The object in a body, without what is not known, and warnings about that.
     fn object(&self, body: &[u8]) -> Result<(Object, Vec<String>), Failure> {
         let kind = &self.target.kind;
-        let decoded = body::document(&self.head.headers, body)?;
+        let decoded = body::document(&self.head.headers, kind.schema(), body)?;
         let Value::Object(mut map) = decoded.value else {
             return Err(Failure::bad_request("the body is no object"));
         };

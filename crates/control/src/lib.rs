@@ -14,6 +14,7 @@ pub mod kind;
 pub mod kinds;
 pub mod names;
 pub mod object;
+pub mod protobuf;
 pub mod schema;
 pub mod selector;
 pub mod store;

@@ -10,6 +10,7 @@ use super::{Merge, Node, Rest, Shape, lists};
 /// A kind's schema.
 #[derive(Debug)]
 pub struct Schema {
+    name: Box<str>,
     pub(super) root: Arc<Node>,
     pub(super) named: BTreeMap<Box<str>, Arc<Node>>,
 }
@@ -26,9 +27,15 @@ impl Schema {
             .collect();
         let title = document.get("title").and_then(Value::as_str);
         Schema {
+            name: title.unwrap_or_default().into(),
             root: node(document, title.unwrap_or_default()),
             named,
         }
+    }
+
+    /// What the type is called: `io.k8s.api.core.v1.ConfigMap`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where an object begins.

@@ -2,7 +2,7 @@
 //!
 //! Never: fails because creation did not finish.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 use weft_keyspace::{CommitError, Expect, Guard, Item};
@@ -11,6 +11,7 @@ use super::write::{now, unwritten};
 use super::{ListOptions, Store, WriteOptions, conflict, not_found};
 use crate::failure::Failure;
 use crate::kind::Kind;
+use crate::schema::Schema;
 
 /// How often it is tried while somebody else changes the object.
 const TRIES: usize = 20;
@@ -24,6 +25,15 @@ pub struct DeleteOptions {
     pub version: Option<String>,
     /// Only say what would be.
     pub is_dry_run: bool,
+}
+
+impl DeleteOptions {
+    /// What a request may say of it (`meta/v1`, `DeleteOptions`).
+    pub fn schema() -> &'static Schema {
+        use k8s_openapi::apimachinery::pkg::apis::meta::v1;
+        static SCHEMA: OnceLock<Schema> = OnceLock::new();
+        SCHEMA.get_or_init(|| Schema::compile(&schemars::schema_for!(v1::DeleteOptions).to_value()))
+    }
 }
 
 /// What became of it.

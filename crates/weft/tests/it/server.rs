@@ -133,6 +133,32 @@ fn kubectl_is_told_what_there_is_and_what_is_wrong() {
 }
 
 #[test]
+fn kubectl_creates_in_protobuf() {
+    let Some(weft) = server() else { return };
+    kubectl(&weft, "create namespace shop").ok();
+    kubectl(
+        &weft,
+        "create -n shop configmap prices --from-literal=apple=3 --from-literal=pear=",
+    )
+    .ok();
+    let found = kubectl(&weft, "get -n shop cm prices -o json");
+    let mut found: Value = serde_json::from_str(found.ok()).unwrap();
+    let meta = found["metadata"].take();
+    assert_eq!(
+        found,
+        serde_json::json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": null,
+            "data": { "apple": "3", "pear": "" },
+        })
+    );
+    assert_eq!(
+        (&meta["name"], &meta["namespace"]),
+        (&"prices".into(), &"shop".into())
+    );
+    kubectl(&weft, "create -n shop configmap Prices!").fails_saying(&["RFC 1123"]);
+}
+
+#[test]
 fn what_was_answered_survives_kill_9_and_a_watcher_goes_on() {
     let Some(mut weft) = server() else { return };
     weft.kubectl(&["apply", "-f", "-"], CONFIG).unwrap().ok();
