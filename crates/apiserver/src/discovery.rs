@@ -20,6 +20,8 @@ const VERBS: [&str; 8] = [
     "update",
     "watch",
 ];
+/// What can be done with a part of an object.
+const PART_VERBS: [&str; 3] = ["get", "patch", "update"];
 /// What clients of aggregated discovery accept.
 const AGGREGATED: &str = "as=APIGroupDiscoveryList";
 
@@ -88,14 +90,19 @@ fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
             "shortNames": kind.short,
             "categories": kind.categories,
         }));
-        if kind.has_status {
-            list.push(json!({
-                "name": format!("{}/status", kind.plural),
+        for part in subresources(kind) {
+            let mut entry = json!({
+                "name": format!("{}/{}", kind.plural, part.name),
                 "singularName": "",
                 "namespaced": kind.is_namespaced,
-                "kind": kind.kind,
-                "verbs": ["get", "patch", "update"],
-            }));
+                "kind": part.kind,
+                "verbs": PART_VERBS,
+            });
+            if part.group != kind.group || part.version != kind.version {
+                entry["group"] = part.group.into();
+                entry["version"] = part.version.into();
+            }
+            list.push(entry);
         }
     }
     let version = kinds.first()?.api_version();
@@ -157,12 +164,43 @@ fn resource(kind: &Kind) -> Value {
         "shortNames": kind.short,
         "categories": kind.categories,
     });
-    if kind.has_status {
-        value["subresources"] = json!([{
-            "subresource": "status",
-            "responseKind": response_kind,
-            "verbs": ["get", "patch", "update"],
-        }]);
+    let parts: Vec<Value> = subresources(kind)
+        .map(|part| {
+            json!({
+                "subresource": part.name,
+                "responseKind": {
+                    "group": part.group, "version": part.version, "kind": part.kind,
+                },
+                "verbs": PART_VERBS,
+            })
+        })
+        .collect();
+    if !parts.is_empty() {
+        value["subresources"] = parts.into();
     }
     value
+}
+
+/// A part of an object that has its own path.
+struct Part<'a> {
+    name: &'static str,
+    group: &'a str,
+    version: &'a str,
+    kind: &'a str,
+}
+
+fn subresources(kind: &Kind) -> impl Iterator<Item = Part<'_>> {
+    let status = kind.has_status.then(|| Part {
+        name: "status",
+        group: &kind.group,
+        version: &kind.version,
+        kind: &kind.kind,
+    });
+    let scale = kind.scale.as_ref().map(|_| Part {
+        name: "scale",
+        group: "autoscaling",
+        version: "v1",
+        kind: "Scale",
+    });
+    status.into_iter().chain(scale)
 }

@@ -20,6 +20,7 @@ mod serve;
 mod table;
 mod target;
 mod watching;
+mod writes;
 
 pub use gate::{Gate, Question};
 pub use serve::{Server, serve};

@@ -5,22 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HeaderValue;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
-use weft_control::schema;
 use weft_control::selector::{Fields, Labels};
-use weft_control::store::{
-    self, Change, ChangeKind, DeleteOptions, Deleted, ListOptions, Patch, WriteOptions,
-};
+use weft_control::store::{self, Change, ChangeKind, ListOptions};
 use weft_control::{Failure, Kind, Object, Reason, Store};
 use weft_keyspace::{Item, Revision};
 
 use crate::answer::{self, Answer};
-use crate::body;
 use crate::query::Query;
 use crate::table::{self, Beside};
 use crate::target::Target;
@@ -66,7 +61,7 @@ impl Shape {
         table::of(self.kind(), objects, meta, beside, Timestamp::now())
     }
 
-    fn one(&self, code: StatusCode, item: &Item) -> Result<Answer, Failure> {
+    pub(crate) fn one(&self, code: StatusCode, item: &Item) -> Result<Answer, Failure> {
         match self {
             Shape::Plain(_) => {
                 let mut text = Vec::with_capacity(item.value.len() + 64);
@@ -130,7 +125,11 @@ pub(crate) async fn answer(
         shape: Shape::of(&target.kind, &head.headers, &query),
     };
     if !target.subresource.is_empty() {
-        let known = target.subresource == "status" && target.kind.has_status;
+        let known = match &*target.subresource {
+            "status" => target.kind.has_status,
+            "scale" => target.kind.scale.is_some(),
+            _ => false,
+        };
         if !known {
             let message = "the server could not find the requested resource";
             return Err(Failure::new(Reason::NotFound, message));
@@ -151,12 +150,13 @@ pub(crate) async fn answer(
     }
 }
 
-struct Asked<'a> {
-    store: &'a Store,
-    head: &'a Parts,
-    target: &'a Target,
-    query: &'a Query,
-    shape: Shape,
+/// A request about objects.
+pub(crate) struct Asked<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) head: &'a Parts,
+    pub(crate) target: &'a Target,
+    pub(crate) query: &'a Query,
+    pub(crate) shape: Shape,
 }
 
 impl Asked<'_> {
@@ -167,11 +167,15 @@ impl Asked<'_> {
             name,
             ..
         } = self.target;
+        if self.target.subresource == "scale" {
+            let scale = self.store.scale(kind, namespace, name).await?;
+            return Ok(answer::json(StatusCode::OK, &scale.0.into()));
+        }
         let item = self.store.get(kind, namespace, name).await?;
         self.shape.one(StatusCode::OK, &item)
     }
 
-    fn list_options(&self) -> Result<ListOptions, Failure> {
+    pub(crate) fn list_options(&self) -> Result<ListOptions, Failure> {
         let kind = &self.target.kind;
         let mut fields = self.query.text("fieldSelector").to_owned();
         if !self.target.name.is_empty() {
@@ -277,211 +281,10 @@ impl Asked<'_> {
         };
         Ok(feed.answer())
     }
-
-    async fn create(&self, body: &[u8]) -> Result<Answer, Failure> {
-        let Target {
-            kind, namespace, ..
-        } = self.target;
-        let (object, warnings) = self.object(body)?;
-        let options = self.write_options()?;
-        let item = self.store.create(kind, namespace, object, &options).await?;
-        self.written(StatusCode::CREATED, &item, warnings)
-    }
-
-    async fn update(&self, body: &[u8]) -> Result<Answer, Failure> {
-        let Target {
-            kind,
-            namespace,
-            name,
-            ..
-        } = self.target;
-        let (object, warnings) = self.object(body)?;
-        let options = self.write_options()?;
-        let item = self
-            .store
-            .replace(kind, namespace, name, object, &options)
-            .await?;
-        self.written(StatusCode::OK, &item, warnings)
-    }
-
-    async fn patch(&self, body: &[u8]) -> Result<Answer, Failure> {
-        let Target {
-            kind,
-            namespace,
-            name,
-            ..
-        } = self.target;
-        let patch = match body::media(&self.head.headers) {
-            "application/json-patch+json" => Patch::json(body::json(body)?.value)?,
-            "application/strategic-merge-patch+json" => Patch::Strategic(body::json(body)?.value),
-            "application/merge-patch+json" => Patch::Merge(body::json(body)?.value),
-            other => {
-                let message = format!(
-                    "the body of the request was in an unknown format - accepted media types \
-                     include: application/json-patch+json, application/merge-patch+json, \
-                     application/strategic-merge-patch+json; not {other}"
-                );
-                return Err(Failure::new(Reason::UnsupportedMediaType, message));
-            }
-        };
-        let options = self.write_options()?;
-        let item = self
-            .store
-            .patch(kind, namespace, name, &patch, &options)
-            .await?;
-        self.written(StatusCode::OK, &item, Vec::new())
-    }
-
-    async fn delete(&self, body: &[u8]) -> Result<Answer, Failure> {
-        let Target {
-            kind,
-            namespace,
-            name,
-            ..
-        } = self.target;
-        let options = self.delete_options(body)?;
-        match self.store.delete(kind, namespace, name, &options).await? {
-            Deleted::Marked(item) => self.shape.one(StatusCode::OK, &item),
-            Deleted::Gone(item) => {
-                let object = store::object(&item)?;
-                let value = json!({
-                    "kind": "Status",
-                    "apiVersion": "v1",
-                    "metadata": {},
-                    "status": "Success",
-                    "details": {
-                        "name": name,
-                        "group": kind.group,
-                        "kind": kind.plural,
-                        "uid": object.meta().text("uid"),
-                    },
-                });
-                Ok(answer::json(StatusCode::OK, &value))
-            }
-        }
-    }
-
-    async fn delete_all(&self, body: &[u8]) -> Result<Answer, Failure> {
-        let Target {
-            kind, namespace, ..
-        } = self.target;
-        let (which, options) = (self.list_options()?, self.delete_options(body)?);
-        let gone = self
-            .store
-            .delete_all(kind, namespace, &which, &options)
-            .await?;
-        let meta = json!({ "resourceVersion": self.store.revision().await?.to_string() });
-        Ok(plain_list(kind, &meta, &gone))
-    }
-
-    fn write_options(&self) -> Result<WriteOptions, Failure> {
-        Ok(WriteOptions {
-            is_dry_run: self.query.is_dry_run()?,
-            is_status: self.target.subresource == "status",
-        })
-    }
-
-    fn delete_options(&self, body: &[u8]) -> Result<DeleteOptions, Failure> {
-        let mut options = DeleteOptions {
-            is_dry_run: self.query.is_dry_run()?,
-            ..DeleteOptions::default()
-        };
-        if body.is_empty() {
-            return Ok(options);
-        }
-        let value = body::document(&self.head.headers, DeleteOptions::schema(), body)?.value;
-        let text = |name: &str| {
-            value
-                .pointer(name)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
-        options.uid = text("/preconditions/uid");
-        options.version = text("/preconditions/resourceVersion");
-        let dry_run = value.get("dryRun").and_then(Value::as_array);
-        options.is_dry_run |= dry_run.is_some_and(|list| list.iter().any(|one| one == "All"));
-        Ok(options)
-    }
-
-    /// The object in a body, without what is not known, and warnings about that.
-    fn object(&self, body: &[u8]) -> Result<(Object, Vec<String>), Failure> {
-        let kind = &self.target.kind;
-        let decoded = body::document(&self.head.headers, kind.schema(), body)?;
-        let Value::Object(mut map) = decoded.value else {
-            return Err(Failure::bad_request("the body is no object"));
-        };
-        for (field, expected) in [
-            ("apiVersion", kind.api_version()),
-            ("kind", kind.kind.to_string()),
-        ] {
-            match map.get(field).and_then(Value::as_str) {
-                Some(found) if found == expected => {}
-                None if !map.contains_key(field) => {
-                    map.insert(field.to_owned(), expected.into());
-                }
-                _ => {
-                    let found = map.get(field).cloned().unwrap_or_default();
-                    return Err(Failure::bad_request(format!(
-                        "the {field} in the data ({found}) does not match the expected {field} ({expected})"
-                    )));
-                }
-            }
-        }
-        let findings = schema::check(kind.schema(), &mut map);
-        let unknown = findings
-            .unknown
-            .iter()
-            .map(|path| format!("unknown field {path:?}"));
-        let twice = decoded
-            .duplicates
-            .iter()
-            .map(|path| format!("duplicate field {path:?}"));
-        let odd: Vec<String> = unknown.chain(twice).collect();
-        let object = Object(map);
-        match self.query.text("fieldValidation") {
-            "Strict" if !odd.is_empty() => {
-                let message = format!("strict decoding error: {}", odd.join(", "));
-                Err(Failure::bad_request(message).about(
-                    &kind.group,
-                    &kind.kind,
-                    object.meta().name(),
-                ))
-            }
-            "Strict" | "Ignore" => Ok((object, Vec::new())),
-            "" | "Warn" => Ok((object, odd)),
-            other => Err(Failure::bad_request(format!(
-                "fieldValidation: {other:?} is not supported: Ignore, Warn and Strict are"
-            ))),
-        }
-    }
-
-    fn written(
-        &self,
-        code: StatusCode,
-        item: &Item,
-        warnings: Vec<String>,
-    ) -> Result<Answer, Failure> {
-        let mut answer = self.shape.one(code, item)?;
-        let kind = &self.target.kind;
-        let unused = (!kind.is_carried_out).then(|| {
-            format!(
-                "{} are stored, and nothing in this server carries them out yet",
-                kind.resource()
-            )
-        });
-        for warning in warnings.into_iter().chain(unused) {
-            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
-            // RFC 7234, 299: miscellaneous persistent warning.
-            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
-                answer.headers_mut().append(http::header::WARNING, value);
-            }
-        }
-        Ok(answer)
-    }
 }
 
 /// A list, from what is stored as it is.
-fn plain_list(kind: &Kind, meta: &Value, items: &[Arc<Item>]) -> Answer {
+pub(crate) fn plain_list(kind: &Kind, meta: &Value, items: &[Arc<Item>]) -> Answer {
     let size: usize = items.iter().map(|item| item.value.len() + 32).sum();
     let mut text = Vec::with_capacity(size + 256);
     let head = format!(

@@ -10,6 +10,7 @@
 
 pub mod decode;
 pub mod failure;
+mod fields;
 pub mod kind;
 pub mod kinds;
 pub mod names;

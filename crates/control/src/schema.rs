@@ -14,6 +14,8 @@ pub use compile::Schema;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 /// What a value may be.
 #[derive(Debug)]
 pub(crate) enum Shape {
@@ -23,6 +25,8 @@ pub(crate) enum Shape {
         required: Vec<Box<str>>,
         /// What fields of other names are.
         rest: Rest,
+        /// Whether it has one owner, as a whole.
+        is_atomic: bool,
     },
     /// A list of these, and how patches treat it.
     List(Arc<Node>, Merge),
@@ -47,14 +51,23 @@ pub(crate) enum Shape {
 }
 
 /// What becomes of a list that is patched or applied to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Merge {
     /// The new one takes its place.
     Replace,
     /// It is a set of values.
     Set,
-    /// Its objects are told apart by this field.
-    By(&'static str),
+    /// Its objects are told apart by these fields, at least one. Strategic merge patches know
+    /// the first only.
+    By(Arc<[Key]>),
+}
+
+/// A field by which a list's objects are told apart.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Key {
+    pub(crate) name: Box<str>,
+    /// What it is where it is left out.
+    pub(crate) default: Option<Value>,
 }
 
 /// Fields an object's schema does not name.

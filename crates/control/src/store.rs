@@ -5,9 +5,11 @@
 
 mod delete;
 mod list;
+mod managed;
 mod patch;
 mod place;
 mod record;
+mod scale;
 mod strategic;
 mod watch;
 mod write;
@@ -24,6 +26,7 @@ pub use delete::{DeleteOptions, Deleted};
 pub use list::{ListOptions, Listed};
 pub use patch::Patch;
 pub use record::{wire, wire_at};
+pub use scale::{ScaleChange, scale_schema};
 pub use watch::{Change, ChangeKind, Changes};
 pub use write::WriteOptions;
 

@@ -1,3 +1,5 @@
+//! Messages as kubectl writes them, byte by byte.
+
 use serde_json::json;
 
 use super::*;

@@ -48,6 +48,7 @@ impl Walk<'_> {
                 fields,
                 required,
                 rest,
+                ..
             } => match value {
                 Value::Object(map) => {
                     // Nothing is said of an absent field; null says the same.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Merge, Node, Rest, Shape, lists};
+use super::{Key, Merge, Node, Rest, Shape, lists};
 
 /// A kind's schema.
 #[derive(Debug)]
@@ -71,9 +71,11 @@ impl Schema {
 
 /// `owner` is the definition it is in.
 fn node(schema: &Value, owner: &str) -> Arc<Node> {
-    Arc::new(Node {
-        shape: shape(schema, owner),
-    })
+    let mut shape = shape(schema, owner);
+    if let Shape::Object { is_atomic, .. } = &mut shape {
+        *is_atomic |= schema.get("properties").is_some() && lists::is_atomic(owner);
+    }
+    Arc::new(Node { shape })
 }
 
 fn shape(schema: &Value, owner: &str) -> Shape {
@@ -91,7 +93,7 @@ fn shape(schema: &Value, owner: &str) -> Shape {
         Some("array") => {
             let any = Value::Bool(true);
             let item = schema.get("items").unwrap_or(&any);
-            Shape::List(node(item, owner), Merge::Replace)
+            Shape::List(node(item, owner), merge(schema))
         }
         Some("string") => match format {
             Some("date-time") => Shape::Time,
@@ -103,6 +105,32 @@ fn shape(schema: &Value, owner: &str) -> Shape {
         Some("number") => Shape::Number,
         Some("boolean") => Shape::Bool,
         _ => Shape::Any,
+    }
+}
+
+/// How a definition says that its list is merged (`x-kubernetes-list-type`).
+fn merge(schema: &Value) -> Merge {
+    let kind = schema.get("x-kubernetes-list-type").and_then(Value::as_str);
+    let keys = schema.get("x-kubernetes-list-map-keys");
+    let keys = keys.and_then(Value::as_array).into_iter().flatten();
+    let of_item = |name: &str| {
+        schema
+            .get("items")?
+            .get("properties")?
+            .get(name)?
+            .get("default")
+    };
+    let keys: Arc<[Key]> = keys
+        .filter_map(Value::as_str)
+        .map(|name| Key {
+            name: name.into(),
+            default: of_item(name).cloned(),
+        })
+        .collect();
+    match kind {
+        Some("set") => Merge::Set,
+        Some("map") if !keys.is_empty() => Merge::By(keys),
+        _ => Merge::Replace,
     }
 }
 
@@ -122,17 +150,30 @@ fn object(schema: &Value, owner: &str, preserve: bool) -> Shape {
         _ if preserve || fields.is_empty() => Rest::Any,
         _ => Rest::Unknown,
     };
+    let map_type = schema.get("x-kubernetes-map-type").and_then(Value::as_str);
     Shape::Object {
         required: required.map(Into::into).collect(),
         fields,
         rest,
+        is_atomic: map_type == Some("atomic"),
     }
 }
 
 /// A field of `owner`, which knows how its lists merge.
 fn member(schema: &Value, owner: &str, name: &str) -> Arc<Node> {
     let shape = match shape(schema, owner) {
-        Shape::List(item, _) => Shape::List(item, lists::merge(owner, name)),
+        Shape::List(item, Merge::Replace) => Shape::List(item, lists::merge(owner, name)),
+        Shape::Object {
+            fields,
+            required,
+            rest,
+            is_atomic,
+        } => Shape::Object {
+            fields,
+            required,
+            rest,
+            is_atomic: is_atomic || lists::is_atomic_map(owner, name),
+        },
         other => other,
     };
     Arc::new(Node { shape })

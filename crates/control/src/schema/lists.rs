@@ -1,7 +1,9 @@
 //! Which lists merge, and by what: Kubernetes' API reference names it as patch strategy and merge
 //! key of each field. JSON schema has no place for it.
 
-use super::Merge;
+use serde_json::Value;
+
+use super::{Key, Merge};
 
 /// Type, field, and what tells its elements apart; a set of values has nothing that does.
 const MERGED: [(&str, &str, &str); 28] = [
@@ -35,17 +37,87 @@ const MERGED: [(&str, &str, &str); 28] = [
     ("ServiceStatus", "conditions", "type"),
 ];
 
+/// Fields that tell elements apart besides the merge key, and what they are where they are left
+/// out: owners of fields are told apart more finely than patches do.
+const FINER: [(&str, &str, &str, Option<&str>); 4] = [
+    ("Container", "ports", "protocol", Some("TCP")),
+    ("EphemeralContainer", "ports", "protocol", Some("TCP")),
+    (
+        "PodSpec",
+        "topologySpreadConstraints",
+        "whenUnsatisfiable",
+        None,
+    ),
+    ("ServiceSpec", "ports", "protocol", Some("TCP")),
+];
+
+/// Types that have one owner, as a whole: references and selectors.
+const ATOMIC: [&str; 19] = [
+    "ConfigMapKeySelector",
+    "CrossVersionObjectReference",
+    "EndpointAddress",
+    "EndpointPort",
+    "LabelSelector",
+    "LocalObjectReference",
+    "NodeSelector",
+    "NodeSelectorTerm",
+    "ObjectFieldSelector",
+    "ObjectReference",
+    "OwnerReference",
+    "ResourceFieldSelector",
+    "RoleRef",
+    "ScopeSelector",
+    "SecretKeySelector",
+    "SecretReference",
+    "Subject",
+    "TopologySelectorTerm",
+    "TypedLocalObjectReference",
+];
+
+/// Maps that have one owner, as a whole.
+const ATOMIC_MAPS: [(&str, &str); 3] = [
+    ("PodSpec", "nodeSelector"),
+    ("ReplicationControllerSpec", "selector"),
+    ("ServiceSpec", "selector"),
+];
+
+fn own(definition: &str) -> &str {
+    definition.rsplit('.').next().unwrap_or(definition)
+}
+
+/// Whether objects of the definition have one owner.
+pub(super) fn is_atomic(definition: &str) -> bool {
+    ATOMIC.contains(&own(definition))
+}
+
+/// Whether the map in the field `name` of the definition `owner` has one owner.
+pub(super) fn is_atomic_map(owner: &str, name: &str) -> bool {
+    ATOMIC_MAPS.contains(&(own(owner), name))
+}
+
 /// How the field `name` of the definition `owner` merges.
 pub(super) fn merge(owner: &str, name: &str) -> Merge {
-    let own = owner.rsplit('.').next().unwrap_or(owner);
+    let own = own(owner);
     let found = MERGED
         .iter()
         .find(|(of, field, _)| *of == own && *field == name);
-    match found {
-        Some((_, _, "")) => Merge::Set,
-        Some((_, _, key)) => Merge::By(key),
+    let key = match found {
+        Some((_, _, "")) => return Merge::Set,
+        Some((_, _, key)) => key,
         // Every status has conditions that are told apart by their type.
-        None if name == "conditions" && own.ends_with("Status") => Merge::By("type"),
-        None => Merge::Replace,
-    }
+        None if name == "conditions" && own.ends_with("Status") => "type",
+        None => return Merge::Replace,
+    };
+    let finer = FINER
+        .iter()
+        .filter(|(of, field, ..)| *of == own && *field == name);
+    let finer = finer.map(|(_, _, key, default)| (*key, *default));
+    let keys = std::iter::once((key, None)).chain(finer);
+    Merge::By(
+        keys.map(|(name, default)| Key {
+            name: name.into(),
+            default: default.map(Value::from),
+        })
+        .collect(),
+    )
 }

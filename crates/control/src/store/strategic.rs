@@ -83,7 +83,7 @@ impl<'a> Walk<'a> {
                         Value::Array(old) => old,
                         _ => Vec::new(),
                     };
-                    self.list(item, *merge, &mut old, patch)?;
+                    self.list(item, merge, &mut old, patch)?;
                     *slot = old.into();
                 }
                 _ => self.value(below, slot, value)?,
@@ -106,7 +106,7 @@ impl<'a> Walk<'a> {
                 if let (Some(Value::Array(list)), Some(Shape::List(_, merge))) =
                     (target.get_mut(name), shape)
                 {
-                    order(list, values, *merge);
+                    order(list, values, merge);
                 }
             }
         }
@@ -116,11 +116,11 @@ impl<'a> Walk<'a> {
     fn list(
         &self,
         item: &'a Node,
-        merge: Merge,
+        merge: &Merge,
         old: &mut Vec<Value>,
         patch: &[Value],
     ) -> Result<(), Failure> {
-        let Merge::By(key) = merge else {
+        let Merge::By(keys) = merge else {
             for value in patch {
                 if !old.contains(value) {
                     old.push(value.clone());
@@ -128,6 +128,7 @@ impl<'a> Walk<'a> {
             }
             return Ok(());
         };
+        let key = &*keys[0].name;
         let directive = |value: &Value| value.get(PATCH).and_then(Value::as_str).map(str::to_owned);
         // An element that says only this means the list as a whole.
         if patch
@@ -160,10 +161,10 @@ impl<'a> Walk<'a> {
 }
 
 /// Those that `wanted` names come in its order, at the places they have; others stay.
-fn order(list: &mut [Value], wanted: &[Value], merge: Merge) {
+fn order(list: &mut [Value], wanted: &[Value], merge: &Merge) {
     let rank = |value: &Value| {
         wanted.iter().position(|one| match merge {
-            Merge::By(key) => one.get(key) == value.get(key),
+            Merge::By(keys) => one.get(&*keys[0].name) == value.get(&*keys[0].name),
             Merge::Set | Merge::Replace => one == value,
         })
     };

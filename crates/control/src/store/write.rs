@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use weft_keyspace::{Change, Commit, CommitError, Committed, Expect, Guard, Item};
 
-use super::{Patch, Store, conflict, invalid, not_found, place, record};
+use super::{Patch, Store, conflict, invalid, managed, not_found, place, record};
 use crate::failure::{Cause, Failure, Reason};
 use crate::kind::Kind;
 use crate::object::Object;
@@ -29,8 +29,27 @@ const GENERATED: usize = 5;
 pub struct WriteOptions {
     /// Only say what would be.
     pub is_dry_run: bool,
-    /// Only status, or all but status.
-    pub is_status: bool,
+    /// `status`: only that is written; empty: all but that.
+    pub subresource: &'static str,
+    /// Who writes, as owners of fields are told apart.
+    pub manager: String,
+    /// Whether an application takes fields from others.
+    pub is_forced: bool,
+}
+
+impl WriteOptions {
+    pub(super) fn is_status(&self) -> bool {
+        self.subresource == "status"
+    }
+}
+
+/// How a change came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Somebody wrote what the object is to be.
+    Update,
+    /// A configuration was applied, and who owns what is settled.
+    Apply,
 }
 
 impl Store {
@@ -42,8 +61,20 @@ impl Store {
         &self,
         kind: &Kind,
         namespace: &str,
+        object: Object,
+        options: &WriteOptions,
+    ) -> Result<Arc<Item>, Failure> {
+        self.make_new(kind, namespace, object, options, Way::Update)
+            .await
+    }
+
+    async fn make_new(
+        &self,
+        kind: &Kind,
+        namespace: &str,
         mut object: Object,
         options: &WriteOptions,
+        way: Way,
     ) -> Result<Arc<Item>, Failure> {
         if !object.meta().text("resourceVersion").is_empty() {
             let message = "resourceVersion should not be set on objects to be created";
@@ -52,11 +83,16 @@ impl Store {
         let generate = object.meta().name().is_empty();
         place_in(kind, namespace, &mut object)?;
         for attempt in 1.. {
+            let given = &object;
             let mut object = object.clone();
             if generate {
                 generate_name(&mut object);
             }
             begin(kind, &mut object);
+            match way {
+                Way::Update => managed::update(kind, None, &mut object, options),
+                Way::Apply => managed::create_applied(kind, given, &mut object, options),
+            }
             let name = object.meta().name().to_owned();
             check(kind, &object, None)?;
             let mut guards = vec![Guard {
@@ -98,15 +134,10 @@ impl Store {
         options: &WriteOptions,
     ) -> Result<Arc<Item>, Failure> {
         place_in(kind, namespace, &mut object)?;
-        if object.meta().name() != name {
-            let found = object.meta().name();
-            let message = format!(
-                "the name of the object ({found}) does not match the name on the URL ({name})"
-            );
-            return Err(Failure::bad_request(message));
-        }
+        is_named(&object, name)?;
         let change = |_: &Object| Ok(object.clone());
-        self.change(kind, namespace, name, options, change).await
+        self.change(kind, namespace, name, options, Way::Update, change)
+            .await
     }
 
     /// Changes the object that is there.
@@ -122,16 +153,80 @@ impl Store {
         options: &WriteOptions,
     ) -> Result<Arc<Item>, Failure> {
         let change = |old: &Object| patch.apply(kind.schema(), old);
-        self.change(kind, namespace, name, options, change).await
+        self.change(kind, namespace, name, options, Way::Update, change)
+            .await
+    }
+
+    /// Applies a configuration, and says whether that made the object.
+    ///
+    /// # Errors
+    /// Others own what it changes, or the result is invalid.
+    pub async fn apply(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        mut config: Object,
+        options: &WriteOptions,
+    ) -> Result<(Arc<Item>, bool), Failure> {
+        place_in(kind, namespace, &mut config)?;
+        if config.meta().name().is_empty() {
+            config.set_meta("name", Some(name.into()));
+        }
+        is_named(&config, name)?;
+        if config.at(&["metadata", "managedFields"]).is_some() {
+            let message = "metadata.managedFields must be nil";
+            return Err(Failure::bad_request(message));
+        }
+        for _ in 0..TRIES {
+            if self.find(kind, namespace, name).await?.is_none() {
+                if options.is_status() {
+                    return Err(not_found(kind, name));
+                }
+                let uid = config.meta().text("uid");
+                if !uid.is_empty() {
+                    let why = format!(
+                        "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                    );
+                    return Err(conflict(kind, name, &why));
+                }
+                let made = config.clone();
+                let made = self
+                    .make_new(kind, namespace, made, options, Way::Apply)
+                    .await;
+                match made {
+                    Err(failure) if failure.reason == Reason::AlreadyExists => continue,
+                    made => return Ok((made?, true)),
+                }
+            }
+            let change = |old: &Object| {
+                let mut new = managed::apply(kind, old, &config, options)?;
+                // What the configuration says of version and identity holds as in an update.
+                for field in ["resourceVersion", "uid"] {
+                    if let Some(said) = config.at(&["metadata", field]) {
+                        new.set_meta(field, Some(said.clone()));
+                    }
+                }
+                Ok(new)
+            };
+            let changed = self.change(kind, namespace, name, options, Way::Apply, change);
+            match changed.await {
+                // It went in between: it is made again.
+                Err(failure) if failure.reason == Reason::NotFound => {}
+                changed => return Ok((changed?, false)),
+            }
+        }
+        Err(modified(kind, name))
     }
 
     /// Reads, changes and commits, until it is the one that was read.
-    async fn change(
+    pub(super) async fn change(
         &self,
         kind: &Kind,
         namespace: &str,
         name: &str,
         options: &WriteOptions,
+        way: Way,
         change: impl Fn(&Object) -> Result<Object, Failure>,
     ) -> Result<Arc<Item>, Failure> {
         for _ in 0..TRIES {
@@ -143,6 +238,9 @@ impl Store {
                 return Err(modified(kind, name));
             }
             continue_from(kind, &old, &mut new, options)?;
+            if way == Way::Update {
+                managed::update(kind, Some(&old), &mut new, options);
+            }
             check(kind, &new, Some(&old))?;
             if is_same(&old, &new) {
                 return Ok(item);
@@ -285,6 +383,16 @@ pub(super) fn unwritten(error: CommitError) -> Failure {
     }
 }
 
+fn is_named(object: &Object, name: &str) -> Result<(), Failure> {
+    let found = object.meta().name();
+    if found == name {
+        return Ok(());
+    }
+    let message =
+        format!("the name of the object ({found}) does not match the name on the URL ({name})");
+    Err(Failure::bad_request(message))
+}
+
 /// The namespace of the URL holds, and the object must not name another.
 fn place_in(kind: &Kind, namespace: &str, object: &mut Object) -> Result<(), Failure> {
     let named = object.meta().namespace().to_owned();
@@ -350,7 +458,7 @@ fn continue_from(
         );
         return Err(conflict(kind, old.meta().name(), &why));
     }
-    if options.is_status {
+    if options.is_status() {
         let status = new.0.remove("status");
         let meta = new.0.remove("metadata");
         *new = old.clone();
@@ -359,7 +467,7 @@ fn continue_from(
         }
         // Labels and annotations may come with it, as everywhere.
         let meta = meta.as_ref().and_then(Value::as_object);
-        for field in ["labels", "annotations", "finalizers"] {
+        for field in ["labels", "annotations", "finalizers", "managedFields"] {
             new.set_meta(field, meta.and_then(|meta| meta.get(field)).cloned());
         }
     } else if kind.has_status {

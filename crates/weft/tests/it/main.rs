@@ -34,6 +34,7 @@ mod residue;
 mod run;
 mod security;
 mod server;
+mod server_apply;
 mod server_input;
 mod surprises;
 mod survival;

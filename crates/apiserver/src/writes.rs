@@ -1,0 +1,317 @@
+//! Requests that change objects.
+
+use http::header::HeaderValue;
+use http::{StatusCode, header};
+use serde_json::{Value, json};
+use weft_control::decode::Decoded;
+use weft_control::schema::{self, Schema};
+use weft_control::store::{
+    self, DeleteOptions, Deleted, Patch, ScaleChange, WriteOptions, scale_schema,
+};
+use weft_control::{Cause, Failure, Object, Reason};
+use weft_keyspace::Item;
+
+use crate::answer::{self, Answer};
+use crate::body;
+use crate::objects::{Asked, plain_list};
+use crate::target::Target;
+
+/// Longest name of a field manager.
+const MANAGER_MAX: usize = 128;
+const APPLY: &str = "application/apply-patch+yaml";
+
+impl Asked<'_> {
+    pub(crate) async fn create(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let Target {
+            kind, namespace, ..
+        } = self.target;
+        let (object, warnings) = self.object(body)?;
+        let options = self.write_options()?;
+        let item = self.store.create(kind, namespace, object, &options).await?;
+        self.written(StatusCode::CREATED, &item, warnings)
+    }
+
+    pub(crate) async fn update(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let Target {
+            kind,
+            namespace,
+            name,
+            ..
+        } = self.target;
+        let (object, warnings) = self.object(body)?;
+        let options = self.write_options()?;
+        if self.is_scale() {
+            return self.change_scale(ScaleChange::Replace(object)).await;
+        }
+        let item = self
+            .store
+            .replace(kind, namespace, name, object, &options)
+            .await?;
+        self.written(StatusCode::OK, &item, warnings)
+    }
+
+    pub(crate) async fn patch(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let Target {
+            kind,
+            namespace,
+            name,
+            ..
+        } = self.target;
+        let patch = match body::media(&self.head.headers) {
+            "application/json-patch+json" => Patch::json(body::json(body)?.value)?,
+            "application/strategic-merge-patch+json" => Patch::Strategic(body::json(body)?.value),
+            "application/merge-patch+json" => Patch::Merge(body::json(body)?.value),
+            APPLY if !self.is_scale() => return self.apply(body).await,
+            other => {
+                let message = format!(
+                    "the body of the request was in an unknown format - accepted media types \
+                     include: application/json-patch+json, application/merge-patch+json, \
+                     application/strategic-merge-patch+json, {APPLY}; not {other}"
+                );
+                return Err(Failure::new(Reason::UnsupportedMediaType, message));
+            }
+        };
+        if self.is_scale() {
+            return self.change_scale(ScaleChange::Patch(patch)).await;
+        }
+        let options = self.write_options()?;
+        let item = self
+            .store
+            .patch(kind, namespace, name, &patch, &options)
+            .await?;
+        self.written(StatusCode::OK, &item, Vec::new())
+    }
+
+    /// Server-side apply.
+    async fn apply(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let Target {
+            kind,
+            namespace,
+            name,
+            ..
+        } = self.target;
+        if self.query.text("fieldManager").is_empty() {
+            let cause = Cause::required("fieldManager", "is required for apply patch");
+            let message = format!("PatchOptions.meta.k8s.io \"\" is invalid: {cause}");
+            let mut failure = Failure::new(Reason::Invalid, message);
+            failure = failure.about("meta.k8s.io", "PatchOptions", "");
+            failure.about.causes = vec![cause];
+            return Err(failure);
+        }
+        let (config, warnings) = self.read(body::yaml(body)?)?;
+        let mut options = self.write_options()?;
+        options.is_forced = self.query.flag("force")?;
+        let applied = self.store.apply(kind, namespace, name, config, &options);
+        let (item, is_new) = applied.await?;
+        let code = match is_new {
+            true => StatusCode::CREATED,
+            false => StatusCode::OK,
+        };
+        self.written(code, &item, warnings)
+    }
+
+    fn is_scale(&self) -> bool {
+        self.target.subresource == "scale"
+    }
+
+    async fn change_scale(&self, change: ScaleChange) -> Result<Answer, Failure> {
+        let Target {
+            kind,
+            namespace,
+            name,
+            ..
+        } = self.target;
+        let options = self.write_options()?;
+        let changed = self
+            .store
+            .change_scale(kind, namespace, name, &change, &options);
+        Ok(answer::json(StatusCode::OK, &changed.await?.0.into()))
+    }
+
+    pub(crate) async fn delete(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let Target {
+            kind,
+            namespace,
+            name,
+            ..
+        } = self.target;
+        let options = self.delete_options(body)?;
+        match self.store.delete(kind, namespace, name, &options).await? {
+            Deleted::Marked(item) => self.shape.one(StatusCode::OK, &item),
+            Deleted::Gone(item) => {
+                let object = store::object(&item)?;
+                let value = json!({
+                    "kind": "Status",
+                    "apiVersion": "v1",
+                    "metadata": {},
+                    "status": "Success",
+                    "details": {
+                        "name": name,
+                        "group": kind.group,
+                        "kind": kind.plural,
+                        "uid": object.meta().text("uid"),
+                    },
+                });
+                Ok(answer::json(StatusCode::OK, &value))
+            }
+        }
+    }
+
+    pub(crate) async fn delete_all(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let Target {
+            kind, namespace, ..
+        } = self.target;
+        let (which, options) = (self.list_options()?, self.delete_options(body)?);
+        let gone = self
+            .store
+            .delete_all(kind, namespace, &which, &options)
+            .await?;
+        let meta = json!({ "resourceVersion": self.store.revision().await?.to_string() });
+        Ok(plain_list(kind, &meta, &gone))
+    }
+
+    fn write_options(&self) -> Result<WriteOptions, Failure> {
+        Ok(WriteOptions {
+            is_dry_run: self.query.is_dry_run()?,
+            subresource: match &*self.target.subresource {
+                "status" => "status",
+                "scale" => "scale",
+                _ => "",
+            },
+            manager: self.manager()?,
+            is_forced: false,
+        })
+    }
+
+    /// Who writes: what the request says, else what the client calls itself.
+    fn manager(&self) -> Result<String, Failure> {
+        let said = self.query.text("fieldManager");
+        if said.len() > MANAGER_MAX || said.contains(char::is_control) {
+            let message = format!(
+                "fieldManager: it must have at most {MANAGER_MAX} bytes, and only printable ones"
+            );
+            return Err(Failure::bad_request(message));
+        }
+        if !said.is_empty() {
+            return Ok(said.to_owned());
+        }
+        let agent = self.head.headers.get(header::USER_AGENT);
+        let agent = agent.and_then(|value| value.to_str().ok());
+        let agent = agent.and_then(|text| text.split('/').next());
+        Ok(agent
+            .unwrap_or_default()
+            .chars()
+            .take(MANAGER_MAX)
+            .collect())
+    }
+
+    fn delete_options(&self, body: &[u8]) -> Result<DeleteOptions, Failure> {
+        let mut options = DeleteOptions {
+            is_dry_run: self.query.is_dry_run()?,
+            ..DeleteOptions::default()
+        };
+        if body.is_empty() {
+            return Ok(options);
+        }
+        let value = body::document(&self.head.headers, DeleteOptions::schema(), body)?.value;
+        let text = |name: &str| {
+            value
+                .pointer(name)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        options.uid = text("/preconditions/uid");
+        options.version = text("/preconditions/resourceVersion");
+        let dry_run = value.get("dryRun").and_then(Value::as_array);
+        options.is_dry_run |= dry_run.is_some_and(|list| list.iter().any(|one| one == "All"));
+        Ok(options)
+    }
+
+    /// The object in a body, without what is not known, and warnings about that.
+    fn object(&self, body: &[u8]) -> Result<(Object, Vec<String>), Failure> {
+        self.read(body::document(&self.head.headers, self.schema(), body)?)
+    }
+
+    /// What the body of a write is to be.
+    fn schema(&self) -> &Schema {
+        match self.is_scale() {
+            true => scale_schema(),
+            false => self.target.kind.schema(),
+        }
+    }
+
+    fn read(&self, decoded: Decoded) -> Result<(Object, Vec<String>), Failure> {
+        let kind = &self.target.kind;
+        let (api_version, name) = match self.is_scale() {
+            true => ("autoscaling/v1".to_owned(), "Scale"),
+            false => (kind.api_version(), &*kind.kind),
+        };
+        let Value::Object(mut map) = decoded.value else {
+            return Err(Failure::bad_request("the body is no object"));
+        };
+        for (field, expected) in [("apiVersion", api_version), ("kind", name.to_owned())] {
+            match map.get(field).and_then(Value::as_str) {
+                Some(found) if found == expected => {}
+                None if !map.contains_key(field) => {
+                    map.insert(field.to_owned(), expected.into());
+                }
+                _ => {
+                    let found = map.get(field).cloned().unwrap_or_default();
+                    return Err(Failure::bad_request(format!(
+                        "the {field} in the data ({found}) does not match the expected {field} ({expected})"
+                    )));
+                }
+            }
+        }
+        let findings = schema::check(self.schema(), &mut map);
+        let unknown = findings
+            .unknown
+            .iter()
+            .map(|path| format!("unknown field {path:?}"));
+        let twice = decoded
+            .duplicates
+            .iter()
+            .map(|path| format!("duplicate field {path:?}"));
+        let odd: Vec<String> = unknown.chain(twice).collect();
+        let object = Object(map);
+        match self.query.text("fieldValidation") {
+            "Strict" if !odd.is_empty() => {
+                let message = format!("strict decoding error: {}", odd.join(", "));
+                Err(Failure::bad_request(message).about(
+                    &kind.group,
+                    &kind.kind,
+                    object.meta().name(),
+                ))
+            }
+            "Strict" | "Ignore" => Ok((object, Vec::new())),
+            "" | "Warn" => Ok((object, odd)),
+            other => Err(Failure::bad_request(format!(
+                "fieldValidation: {other:?} is not supported: Ignore, Warn and Strict are"
+            ))),
+        }
+    }
+
+    fn written(
+        &self,
+        code: StatusCode,
+        item: &Item,
+        warnings: Vec<String>,
+    ) -> Result<Answer, Failure> {
+        let mut answer = self.shape.one(code, item)?;
+        let kind = &self.target.kind;
+        let unused = (!kind.is_carried_out).then(|| {
+            format!(
+                "{} are stored, and nothing in this server carries them out yet",
+                kind.resource()
+            )
+        });
+        for warning in warnings.into_iter().chain(unused) {
+            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+            // RFC 7234, 299: miscellaneous persistent warning.
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+                answer.headers_mut().append(header::WARNING, value);
+            }
+        }
+        Ok(answer)
+    }
+}

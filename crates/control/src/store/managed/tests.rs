@@ -1,0 +1,164 @@
+//! Owners of fields after updates and applications.
+
+use serde_json::json;
+
+use super::*;
+use crate::Kinds;
+
+fn object(value: Value) -> Object {
+    match value {
+        Value::Object(map) => Object(map),
+        _ => panic!("an object"),
+    }
+}
+
+fn by(manager: &str) -> WriteOptions {
+    WriteOptions {
+        manager: manager.to_owned(),
+        ..WriteOptions::default()
+    }
+}
+
+/// Managers with what they own.
+fn owners(object: &Object) -> Vec<(String, bool, Vec<String>)> {
+    let owners = Owners::read(object).unwrap();
+    let entries = owners.0.into_iter();
+    entries
+        .map(|entry| (entry.manager, entry.is_apply, entry.set.paths()))
+        .collect()
+}
+
+fn entry(manager: &str, is_apply: bool, paths: &[&str]) -> (String, bool, Vec<String>) {
+    let paths = paths.iter().map(|&path| path.to_owned()).collect();
+    (manager.to_owned(), is_apply, paths)
+}
+
+fn maps() -> std::sync::Arc<Kind> {
+    let kinds = Kinds::built_in();
+    std::sync::Arc::clone(kinds.find("", "v1", "configmaps").unwrap())
+}
+
+fn map(data: Value) -> Object {
+    object(json!({ "metadata": { "name": "a" }, "data": data }))
+}
+
+#[test]
+fn updates_take_what_they_change() {
+    let kind = maps();
+    let mut first = map(json!({ "a": "1", "b": "1" }));
+    update(&kind, None, &mut first, &by("one"));
+    assert_eq!(
+        owners(&first),
+        [entry("one", false, &[".data.a", ".data.b"])]
+    );
+    let mut second = first.clone();
+    second.0["data"] = json!({ "a": "1", "b": "2", "c": "2" });
+    update(&kind, Some(&first), &mut second, &by("two"));
+    assert_eq!(
+        owners(&second),
+        [
+            entry("one", false, &[".data.a"]),
+            entry("two", false, &[".data.b", ".data.c"]),
+        ]
+    );
+    let mut same = second.clone();
+    update(&kind, Some(&second), &mut same, &by("three"));
+    assert_eq!(same, second);
+    let mut third = second.clone();
+    third.0["data"] = json!({ "a": "1" });
+    update(&kind, Some(&second), &mut third, &by("two"));
+    assert_eq!(owners(&third), [entry("one", false, &[".data.a"])]);
+    // Who owns nothing any more is forgotten, and a client may forget all.
+    let mut fourth = third.clone();
+    fourth.set_meta("managedFields", Some(json!([{}])));
+    update(&kind, Some(&third), &mut fourth, &by("two"));
+    assert_eq!(fourth.at(&["metadata", "managedFields"]), None);
+}
+
+#[test]
+fn applications_share_what_they_agree_on_and_fight_over_the_rest() {
+    let kind = maps();
+    let config = map(json!({ "a": "1", "b": "1" }));
+    let mut live = config.clone();
+    create_applied(&kind, &config, &mut live, &by("one"));
+    let same = apply(&kind, &live, &config, &by("one")).unwrap();
+    assert_eq!(same, live);
+
+    let shared = apply(
+        &kind,
+        &live,
+        &map(json!({ "b": "1", "c": "2" })),
+        &by("two"),
+    )
+    .unwrap();
+    assert_eq!(shared.0["data"], json!({ "a": "1", "b": "1", "c": "2" }));
+    assert_eq!(
+        owners(&shared),
+        [
+            entry("one", true, &[".data.a", ".data.b"]),
+            entry("two", true, &[".data.b", ".data.c"]),
+        ]
+    );
+
+    let other = map(json!({ "a": "9", "b": "9" }));
+    let refused = apply(&kind, &shared, &other, &by("three")).unwrap_err();
+    assert_eq!(refused.reason, Reason::Conflict);
+    assert_eq!(
+        refused.message,
+        "Apply failed with 3 conflicts: conflicts with \"one\":\n- .data.a\n- .data.b\n\
+         conflict with \"two\": .data.b"
+    );
+    assert_eq!(refused.about.causes.len(), 3);
+    let forced = WriteOptions {
+        is_forced: true,
+        ..by("three")
+    };
+    let taken = apply(&kind, &shared, &other, &forced).unwrap();
+    assert_eq!(taken.0["data"], json!({ "a": "9", "b": "9", "c": "2" }));
+    assert_eq!(
+        owners(&taken),
+        [
+            entry("two", true, &[".data.c"]),
+            entry("three", true, &[".data.a", ".data.b"]),
+        ]
+    );
+    // What is no longer in the configuration goes, unless somebody else has it.
+    let less = apply(&kind, &shared, &map(json!({ "a": "1" })), &by("one")).unwrap();
+    assert_eq!(less.0["data"], json!({ "a": "1", "b": "1", "c": "2" }));
+    let less = apply(&kind, &less, &map(json!({ "c": "2" })), &by("two")).unwrap();
+    assert_eq!(less.0["data"], json!({ "a": "1", "c": "2" }));
+    let none = apply(&kind, &less, &object(json!({ "metadata": {} })), &by("one")).unwrap();
+    assert_eq!(none.0["data"], json!({ "c": "2" }));
+}
+
+#[test]
+fn an_update_is_a_rival_of_an_application() {
+    let kind = maps();
+    let mut live = map(json!({ "a": "1" }));
+    update(&kind, None, &mut live, &by("editor"));
+    let config = map(json!({ "a": "2" }));
+    let refused = apply(&kind, &live, &config, &by("applier")).unwrap_err();
+    assert!(
+        refused
+            .message
+            .starts_with("Apply failed with 1 conflict: conflict with \"editor\" using v1 at 20"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn old_updates_become_one() {
+    let kind = maps();
+    let mut live = map(json!({}));
+    for number in 0..15 {
+        let mut next = live.clone();
+        next.0["data"][format!("k{number:02}")] = "1".into();
+        update(&kind, Some(&live), &mut next, &by(&format!("m{number:02}")));
+        live = next;
+    }
+    let found = owners(&live);
+    assert_eq!(found.len(), UPDATES_MAX);
+    assert_eq!(found[0].0, ANCIENT);
+    let all: usize = found.iter().map(|(_, _, paths)| paths.len()).sum();
+    assert_eq!(all, 15);
+}

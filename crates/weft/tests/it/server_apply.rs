@@ -1,0 +1,113 @@
+//! Server-side apply: the real kubectl, with owners of fields and their conflicts.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use weft_testkit::{Ran, Weft, peer};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+
+const CONFIG: &str = "
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: settings
+data:
+  colour: red
+  size: small
+";
+
+fn kubectl(weft: &Weft, line: &str, stdin: &str) -> Ran {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    weft.kubectl(&words, stdin).unwrap()
+}
+
+fn data(weft: &Weft) -> Value {
+    let found = kubectl(weft, "get cm settings -o jsonpath={.data}", "");
+    serde_json::from_str(found.ok()).unwrap()
+}
+
+#[test]
+fn kubectl_applies_on_the_server() {
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let Some(weft) = Weft::server(BINARY) else {
+        return;
+    };
+    let apply = "apply --server-side -f -";
+    let made = kubectl(&weft, apply, CONFIG);
+    assert_eq!(made.ok(), "configmap/settings serverside-applied");
+    let version = || {
+        let found = kubectl(
+            &weft,
+            "get cm settings -o jsonpath={.metadata.resourceVersion}",
+            "",
+        );
+        found.ok().to_owned()
+    };
+    let before = version();
+    kubectl(&weft, apply, CONFIG).ok();
+    assert_eq!(version(), before, "the same again changes nothing");
+
+    // Another one wants another colour.
+    let other = CONFIG.replace("red", "blue").replace("  size: small\n", "");
+    let rival = "apply --server-side --field-manager=rival -f -";
+    kubectl(&weft, rival, &other).fails_saying(&[
+        "Apply failed with 1 conflict: conflict with \"kubectl\": .data.colour",
+        "--force-conflicts",
+    ]);
+    let forced = kubectl(&weft, &format!("{rival} --force-conflicts"), &other);
+    forced.ok();
+    assert_eq!(data(&weft)["colour"], "blue");
+    // What the first one no longer names goes, what it lost stays.
+    let less = CONFIG.replace("  colour: red\n  size: small\n", "  shape: round\n");
+    kubectl(&weft, apply, &less).ok();
+    assert_eq!(
+        data(&weft),
+        serde_json::json!({ "colour": "blue", "shape": "round" })
+    );
+
+    // An update takes what it changes.
+    kubectl(
+        &weft,
+        "patch cm settings --type=merge -p {\"data\":{\"shape\":\"flat\"}}",
+        "",
+    )
+    .ok();
+    kubectl(&weft, apply, &less)
+        .fails_saying(&["conflict with \"kubectl-patch\" using v1", ".data.shape"]);
+    let shown = kubectl(&weft, "get cm settings -o yaml --show-managed-fields", "");
+    assert!(shown.ok().contains("manager: rival"), "{}", shown.stdout);
+    let shown = kubectl(&weft, "get cm settings -o yaml", "");
+    assert!(!shown.ok().contains("managedFields"), "{}", shown.stdout);
+
+    let diff = kubectl(
+        &weft,
+        "diff --server-side --force-conflicts -f -",
+        &less.replace("round", "long"),
+    );
+    assert!(diff.stdout.contains("+  shape: long"), "{}", diff.stdout);
+    kubectl(
+        &weft,
+        apply,
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: b }\ndata: { a: 1 }",
+    )
+    .fails_saying(&["data.a"]);
+}
+
+#[test]
+fn what_was_applied_by_the_client_goes_on_on_the_server() {
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let Some(weft) = Weft::server(BINARY) else {
+        return;
+    };
+    kubectl(&weft, "apply -f -", CONFIG).ok();
+    let other = CONFIG.replace("red", "green");
+    kubectl(&weft, "apply --server-side -f -", &other).ok();
+    assert_eq!(data(&weft)["colour"], "green");
+    let less = other.replace("  size: small\n", "");
+    kubectl(&weft, "apply --server-side -f -", &less).ok();
+    assert_eq!(data(&weft), serde_json::json!({ "colour": "green" }));
+}
