@@ -119,6 +119,12 @@ impl Cause {
         Cause::new("FieldValueDuplicate", field, message)
     }
 
+    /// A list has more elements than it may.
+    pub fn too_many(field: impl Into<String>, found: usize, most: usize) -> Cause {
+        let message = format!("Too many: {found}: must have at most {most} items");
+        Cause::new("FieldValueTooMany", field, message)
+    }
+
     /// It is none of those there are.
     pub fn unsupported(field: impl Into<String>, value: &str, known: &[&str]) -> Cause {
         let known: Vec<String> = known.iter().map(|one| format!("{one:?}")).collect();

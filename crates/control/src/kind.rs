@@ -44,6 +44,8 @@ pub struct Kind {
     pub validate: fn(&Object, Option<&Object>) -> Vec<Cause>,
     /// Fields besides name and namespace that can be selected by, with where they are.
     pub selectable: &'static [(&'static str, &'static [&'static str])],
+    /// What a selectable field counts as where it is absent, if not as empty.
+    pub absent: &'static [(&'static str, &'static str)],
     /// Columns of `kubectl get`, all of them.
     pub columns: Vec<Column>,
     /// Whether status is written apart from the rest.
@@ -217,17 +219,22 @@ impl Kind {
         }
     }
 
-    /// Where in an object a selectable field is.
-    pub fn field<'a>(&self, object: &'a Object, name: &str) -> &'a str {
+    /// What a selectable field of an object is, as text.
+    pub fn field<'a>(&self, object: &'a Object, name: &str) -> Cow<'a, str> {
         match name {
-            "metadata.name" => object.meta().name(),
-            "metadata.namespace" => object.meta().namespace(),
-            _ => self
-                .selectable
-                .iter()
-                .find(|(field, _)| *field == name)
-                .and_then(|(_, path)| object.text(path))
-                .unwrap_or_default(),
+            "metadata.name" => return object.meta().name().into(),
+            "metadata.namespace" => return object.meta().namespace().into(),
+            _ => {}
+        }
+        let mut known = self.selectable.iter();
+        let found = known.find(|(field, _)| *field == name);
+        match found.and_then(|(_, path)| object.at(path)) {
+            Some(Value::String(text)) => text.into(),
+            Some(value @ (Value::Bool(_) | Value::Number(_))) => value.to_string().into(),
+            _ => {
+                let absent = self.absent.iter().find(|(field, _)| *field == name);
+                absent.map_or("", |(_, text)| text).into()
+            }
         }
     }
 
@@ -265,6 +272,7 @@ impl Kind {
             default: |_| {},
             validate: |_, _| Vec::new(),
             selectable: &[],
+            absent: &[],
             columns: vec![Column::name(), Column::age()],
             has_status: false,
             scale: None,

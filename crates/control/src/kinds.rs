@@ -1,22 +1,95 @@
 //! The kinds this server knows: one file each.
 
+mod autoscaler;
 mod config_map;
+mod disruption_budget;
+mod endpoint_slice;
+mod endpoints;
 mod event;
+mod fill;
+mod ingress;
+mod ingress_class;
+mod label_selector;
+mod lease;
 mod namespace;
+mod nanocloud;
+mod network_policy;
+mod node;
+mod persistent_volume;
+mod persistent_volume_claim;
+mod priority_class;
+mod rbac;
+mod rules_net;
+mod service;
+mod service_account;
+mod spot;
+mod storage;
+mod storage_class;
+#[cfg(test)]
+mod testing;
 
-use serde_json::Value;
+use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+
+use self::spot::Spot;
 use crate::kind::{Document, Kind};
 use crate::object::Object;
 
 /// All of them.
 pub(crate) fn all() -> Vec<Kind> {
-    vec![config_map::kind(), event::kind(), namespace::kind()]
+    vec![
+        autoscaler::kind(),
+        config_map::kind(),
+        disruption_budget::kind(),
+        endpoint_slice::kind(),
+        endpoints::kind(),
+        event::kind(),
+        ingress::kind(),
+        ingress_class::kind(),
+        lease::kind(),
+        namespace::kind(),
+        nanocloud::bundle(),
+        nanocloud::device(),
+        network_policy::kind(),
+        node::kind(),
+        persistent_volume::kind(),
+        persistent_volume_claim::kind(),
+        priority_class::kind(),
+        rbac::cluster_role(),
+        rbac::cluster_role_binding(),
+        rbac::role(),
+        rbac::role_binding(),
+        service::kind(),
+        service_account::kind(),
+        storage_class::kind(),
+    ]
 }
 
 /// The JSON schema of a type.
 fn document<T: schemars::JsonSchema>() -> Document {
     Document::Of(|| schemars::schema_for!(T).to_value())
+}
+
+/// The schema of an object with these parts besides its metadata, which is an `M`.
+fn schema_of<M: schemars::JsonSchema>(
+    title: &str,
+    about: &str,
+    mut parts: Value,
+    required: &[&str],
+) -> Value {
+    let mut made = schemars::SchemaGenerator::default();
+    parts["apiVersion"] = json!({ "type": "string", "description": "Version of the schema." });
+    parts["kind"] = json!({ "type": "string", "description": "What it is." });
+    parts["metadata"] = made.subschema_for::<M>().to_value();
+    json!({
+        "title": title,
+        "type": "object",
+        "description": about,
+        "required": required,
+        "properties": parts,
+        "$defs": made.take_definitions(true),
+    })
 }
 
 /// The text at `path`, for a cell; empty where there is none.
@@ -30,4 +103,33 @@ fn count(object: &Object, path: &[&str]) -> usize {
         .at(path)
         .and_then(Value::as_object)
         .map_or(0, serde_json::Map::len)
+}
+
+/// `<none>` where there is nothing.
+fn or_none(text: String) -> String {
+    if text.is_empty() {
+        "<none>".to_owned()
+    } else {
+        text
+    }
+}
+
+/// The first of some texts, and how many more there are.
+fn first_of(all: &[String], shown: usize) -> String {
+    let first = all[..all.len().min(shown)].join(",");
+    match all.len().checked_sub(shown) {
+        None | Some(0) => first,
+        Some(more) => format!("{first} + {more} more..."),
+    }
+}
+
+/// Addresses a load balancer gave to an object, each once.
+fn balanced(object: &Object) -> BTreeSet<String> {
+    let balancer = Spot::of(object, "status").field("loadBalancer");
+    let points = balancer.field("ingress").items();
+    let shown = points.iter().map(|point| match point.field("ip").text() {
+        "" => point.field("hostname").text().to_owned(),
+        ip => ip.to_owned(),
+    });
+    shown.filter(|text| !text.is_empty()).collect()
 }

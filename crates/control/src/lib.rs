@@ -16,6 +16,7 @@ pub mod kinds;
 pub mod names;
 pub mod object;
 pub mod protobuf;
+pub mod quantity;
 pub mod schema;
 pub mod selector;
 pub mod store;

@@ -22,6 +22,24 @@ pub fn dns_label(name: &str) -> Result<(), &'static str> {
     }
 }
 
+/// Why `name` is no DNS label that begins with a letter, as a service's name: `web-1`.
+pub fn dns_1035(name: &str) -> Result<(), &'static str> {
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    if name.len() > LABEL_MAX {
+        return Err("must be no more than 63 bytes");
+    }
+    let begins_right = name.starts_with(|c: char| c.is_ascii_lowercase());
+    if begins_right && has_shape(name, |c| inner(c) && c != b'-', inner) {
+        Ok(())
+    } else {
+        Err(
+            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start \
+             with an alphabetic character, and end with an alphanumeric character (e.g. \
+             'my-name', or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')",
+        )
+    }
+}
+
 /// Why `name` is no DNS subdomain: `a.b-c`.
 pub fn dns_subdomain(name: &str) -> Result<(), &'static str> {
     if name.len() > SUBDOMAIN_MAX {
@@ -118,6 +136,10 @@ mod tests {
         }
         for bad in ["", "-", "a-", "-a", "A", "a.b", "a_b", "ä", &"x".repeat(64)] {
             assert!(dns_label(bad).is_err(), "{bad}");
+        }
+        assert!(dns_1035("a-1").is_ok());
+        for bad in ["", "1a", "-a", "a-", "A", "a.b", &"x".repeat(64)] {
+            assert!(dns_1035(bad).is_err(), "{bad}");
         }
         assert!(dns_subdomain("a.b-c.1").is_ok());
         for bad in ["", ".", "a..b", "a.-b", &"a.".repeat(127)] {

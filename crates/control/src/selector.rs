@@ -143,9 +143,10 @@ impl Fields {
     }
 
     /// Whether an object with these fields is meant; an absent one is empty.
-    pub fn matches<'a>(&self, field: impl Fn(&str) -> &'a str) -> bool {
-        let holds =
-            |(name, equal, value): &(String, bool, String)| (field(name) == value) == *equal;
+    pub fn matches<T: AsRef<str>>(&self, field: impl Fn(&str) -> T) -> bool {
+        let holds = |(name, equal, value): &(String, bool, String)| {
+            (field(name).as_ref() == value) == *equal
+        };
         self.0.iter().all(holds)
     }
 

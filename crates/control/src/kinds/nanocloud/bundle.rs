@@ -1,0 +1,137 @@
+//! Bundle: a service of the catalogue, with its options.
+
+mod rules;
+mod schema;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::GROUP;
+use crate::kind::{Column, Document, Kind};
+use crate::kinds::fill::{fill, fill_text, text as text_of, within};
+use crate::kinds::{spot::Spot, text};
+use crate::names;
+use crate::object::Object;
+
+pub(in crate::kinds) fn kind() -> Kind {
+    Kind {
+        document: Document::Given(Arc::new(schema::bundle())),
+        check_name: names::dns_label,
+        default,
+        validate: rules::validate,
+        columns: columns(),
+        has_status: true,
+        ..Kind::of(GROUP, "v1", "Bundle", "bundles", "bundle")
+    }
+}
+
+/// A bundle is named by its service, unless it says otherwise.
+fn default(object: &mut Object) {
+    let namespace = object.meta().namespace().to_owned();
+    let Some(spec) = within(&mut object.0, "spec") else {
+        return;
+    };
+    let service = text_of(spec, "service").to_owned();
+    if !namespace.is_empty() {
+        fill_text(spec, "namespace", &namespace);
+    }
+    fill(spec, "start", true);
+    fill(spec, "update", false);
+    fill(spec, "options", json!({}));
+    fill(spec, "security", json!({}));
+    if let Some(security) = within(spec, "security") {
+        fill(security, "allowPrivileged", false);
+        fill(security, "extraCapabilities", json!([]));
+        fill(security, "seccompProfile", json!({ "type": "Baseline" }));
+    }
+    if let Some(snapshot) = within(spec, "snapshot") {
+        fill_text(snapshot, "mediaType", rules::TAR);
+    }
+    if object.meta().name().is_empty() && !service.is_empty() {
+        object.set_meta("name", Some(service.into()));
+    }
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        Column::name(),
+        Column::text("Service", "What it is of.", |bundle| {
+            text(bundle, &["spec", "service"])
+        }),
+        Column::text("Phase", "How far it is.", |bundle| {
+            text(bundle, &["status", "phase"])
+        }),
+        Column::text("Ready", "Whether it serves.", |bundle| {
+            condition(bundle, "status")
+        }),
+        Column::age(),
+        Column::text("Reason", "Why it is as it is.", |bundle| {
+            condition(bundle, "reason")
+        })
+        .wide(),
+    ]
+}
+
+/// A field of the condition that tells whether it is ready.
+fn condition(bundle: &Object, field: &str) -> Value {
+    let conditions = Spot::of(bundle, "status").field("conditions").items();
+    let ready = conditions
+        .iter()
+        .find(|one| one.field("type").text() == "Ready");
+    ready.map_or("", |ready| ready.field(field).text()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::testing::{defaulted, shows};
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        let given = json!({
+            "metadata": { "namespace": "home" },
+            "spec": { "service": "mariadb", "snapshot": { "source": "file:///a.tar" } },
+        });
+        let wanted = json!({
+            "metadata": { "namespace": "home", "name": "mariadb" },
+            "spec": {
+                "service": "mariadb",
+                "namespace": "home",
+                "options": {},
+                "start": true,
+                "update": false,
+                "snapshot": { "source": "file:///a.tar", "mediaType": "application/x-tar" },
+                "security": {
+                    "allowPrivileged": false,
+                    "extraCapabilities": [],
+                    "seccompProfile": { "type": "Baseline" },
+                },
+            },
+        });
+        assert_eq!(defaulted(&kind(), given), wanted);
+    }
+
+    #[test]
+    fn its_state_is_shown() {
+        let bundle = json!({
+            "metadata": { "name": "db" },
+            "spec": { "service": "mariadb" },
+            "status": {
+                "phase": "FAILED",
+                "conditions": [{ "type": "Ready", "status": "FALSE", "reason": "StartFailed" }],
+            },
+        });
+        shows(
+            &kind(),
+            bundle,
+            &[
+                ("NAME", "db"),
+                ("SERVICE", "mariadb"),
+                ("PHASE", "FAILED"),
+                ("READY", "FALSE"),
+                ("REASON", "StartFailed"),
+            ],
+        );
+    }
+}

@@ -1,0 +1,192 @@
+//! Device: a machine that has a certificate of its own, by the hash of its key.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value, json};
+
+use super::GROUP;
+use crate::failure::Cause;
+use crate::kind::{Column, Document, Kind};
+use crate::kinds::fill::{fill_text, text as text_of, within};
+use crate::kinds::{spot::Spot, text};
+use crate::names;
+use crate::object::Object;
+
+const PREFIX: &str = "device-";
+const SUBJECT: &str = "device:";
+const DESCRIPTION_MAX: usize = 1024;
+
+pub(in crate::kinds) fn kind() -> Kind {
+    Kind {
+        document: Document::Given(Arc::new(schema())),
+        default,
+        validate,
+        columns: columns(),
+        has_status: true,
+        ..Kind::of(GROUP, "v1", "Device", "devices", "device")
+    }
+}
+
+fn schema() -> Value {
+    let time =
+        |about: &str| json!({ "type": "string", "format": "date-time", "description": about });
+    let words = |about: &str| json!({ "type": "string", "description": about });
+    super::super::schema_of::<ObjectMeta>(
+        "Device",
+        "A machine that has a certificate of its own.",
+        json!({
+            "spec": {
+                "type": "object",
+                "description": "Which machine it is.",
+                "required": ["hash"],
+                "properties": {
+                    "hash": words("Hash of its key; it cannot be changed."),
+                    "certificateSubject": words("Common name of its certificate: device:HASH."),
+                    "description": words("What it is, for people."),
+                },
+            },
+            "status": {
+                "type": "object",
+                "description": "What is known of it.",
+                "properties": {
+                    "certificateIssuedAt": time("When its certificate was issued."),
+                    "certificateExpiresAt": time("When its certificate ends."),
+                    "lastSeen": time("When it was here last."),
+                },
+            },
+        }),
+        &["spec"],
+    )
+}
+
+/// A device is named by its hash.
+fn default(object: &mut Object) {
+    let Some(spec) = within(&mut object.0, "spec") else {
+        return;
+    };
+    let hash = text_of(spec, "hash").to_owned();
+    if hash.is_empty() {
+        return;
+    }
+    fill_text(spec, "certificateSubject", &format!("{SUBJECT}{hash}"));
+    if object.meta().name().is_empty() {
+        object.set_meta("name", Some(format!("{PREFIX}{hash}").into()));
+    }
+}
+
+fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
+    let spec = Spot::of(object, "spec");
+    let mut causes = Vec::new();
+    let (hash, subject) = (spec.field("hash"), spec.field("certificateSubject"));
+    causes.extend(hash.needed_shaped(names::dns_label));
+    if hash.is_empty() {
+        return causes;
+    }
+    let name = object.meta().name();
+    if name.strip_prefix(PREFIX) != Some(hash.text()) {
+        let why = format!("must be {PREFIX}{}: its hash", hash.text());
+        causes.push(Cause::invalid("metadata.name", name, &why));
+    }
+    if subject.text().strip_prefix(SUBJECT) != Some(hash.text()) {
+        causes.push(subject.invalid(&format!("must be {SUBJECT}{}", hash.text())));
+    }
+    let about = spec.field("description");
+    if about.text().len() > DESCRIPTION_MAX {
+        let why = format!("may not be more than {DESCRIPTION_MAX} bytes");
+        causes.push(about.invalid(&why));
+    }
+    if let Some(old) = old {
+        causes.extend(hash.unchanged(&Spot::of(old, "spec").field("hash")));
+    }
+    causes
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        Column::name(),
+        Column::text("Description", "What it is.", |device| {
+            text(device, &["spec", "description"])
+        }),
+        Column::text("Last Seen", "When it was here last.", |device| {
+            text(device, &["status", "lastSeen"])
+        })
+        .date(),
+        Column::age(),
+        Column::text("Expires", "When its certificate ends.", |device| {
+            text(device, &["status", "certificateExpiresAt"])
+        })
+        .wide(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::testing::{defaulted, refuses, refuses_change, shows};
+
+    #[test]
+    fn it_is_its_hash() {
+        let base = json!({ "spec": { "hash": "ab12", "description": "door" } });
+        let found = defaulted(&kind(), base.clone());
+        assert_eq!(
+            found,
+            json!({
+                "metadata": { "name": "device-ab12" },
+                "spec": { "hash": "ab12", "certificateSubject": "device:ab12", "description": "door" },
+            })
+        );
+        refuses(
+            &kind(),
+            &base,
+            &[
+                (json!({ "spec": null }), &["spec: Required value"]),
+                (
+                    json!({ "spec": { "hash": "" } }),
+                    &["spec.hash: Required value"],
+                ),
+                (
+                    json!({ "spec": { "hash": "A/B" } }),
+                    &["spec.hash: Invalid value: \"A/B\""],
+                ),
+                (
+                    json!({ "metadata": { "name": "x" } }),
+                    &["metadata.name: Invalid value: \"x\": must be device-ab12"],
+                ),
+                (
+                    json!({ "spec": { "certificateSubject": "root" } }),
+                    &["spec.certificateSubject: Invalid value: \"root\": must be device:ab12"],
+                ),
+                (
+                    json!({ "spec": { "description": "x".repeat(1025) } }),
+                    &["spec.description: Invalid"],
+                ),
+                (
+                    json!({ "status": { "lastSeen": "now" } }),
+                    &["status.lastSeen: Invalid value"],
+                ),
+            ],
+        );
+        refuses_change(
+            &kind(),
+            &base,
+            &[
+                (json!({ "spec": { "description": "gate" } }), &[]),
+                (
+                    json!({ "spec": { "hash": "cd", "certificateSubject": null }, "metadata": { "name": null } }),
+                    &["spec.hash: Invalid value: \"cd\": field is immutable"],
+                ),
+            ],
+        );
+        shows(
+            &kind(),
+            found,
+            &[
+                ("NAME", "device-ab12"),
+                ("DESCRIPTION", "door"),
+                ("LAST SEEN", ""),
+                ("EXPIRES", ""),
+            ],
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! PriorityClass: how important a pod is.
+
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use serde_json::Value;
+
+use super::fill::fill_text;
+use super::{document, spot::Spot, text};
+use crate::failure::Cause;
+use crate::kind::{Column, Kind, texts};
+use crate::object::Object;
+
+/// Most that is not the system's own.
+const HIGHEST: i64 = 1_000_000_000;
+const SYSTEM: [(&str, i64); 2] = [
+    ("system-cluster-critical", 2_000_000_000),
+    ("system-node-critical", 2_000_001_000),
+];
+
+pub(super) fn kind() -> Kind {
+    Kind {
+        short: texts(&["pc"]),
+        is_namespaced: false,
+        document: document::<PriorityClass>(),
+        default,
+        validate,
+        columns: columns(),
+        is_carried_out: true,
+        ..Kind::of(
+            "scheduling.k8s.io",
+            "v1",
+            "PriorityClass",
+            "priorityclasses",
+            "priorityclass",
+        )
+    }
+}
+
+fn default(object: &mut Object) {
+    fill_text(&mut object.0, "preemptionPolicy", "PreemptLowerPriority");
+}
+
+fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let name = object.meta().name();
+    let value = Spot::of(object, "value");
+    let number = value.number().unwrap_or_default();
+    if name.starts_with("system-") {
+        let is_global = Spot::of(object, "globalDefault").is_true();
+        if is_global || !SYSTEM.contains(&(name, number)) {
+            let why = "priority class names with 'system-' prefix are reserved for system use only";
+            causes.push(Cause::forbidden("metadata.name", why));
+        }
+    } else if number > HIGHEST {
+        let why = format!("maximum allowed value of a user defined priority is {HIGHEST}");
+        causes.push(value.forbidden(&why));
+    }
+    let policy = Spot::of(object, "preemptionPolicy");
+    causes.extend(policy.one_of(&["Never", "PreemptLowerPriority"]));
+    if let Some(old) = old {
+        if number != Spot::of(old, "value").number().unwrap_or_default() {
+            causes.push(value.forbidden("may not be changed in an update."));
+        }
+        causes.extend(policy.unchanged(&Spot::of(old, "preemptionPolicy")));
+    }
+    causes
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        Column::name(),
+        Column::text("Value", "How important: more is more.", |class| {
+            Spot::of(class, "value").number().unwrap_or_default().into()
+        }),
+        Column::text(
+            "Global-Default",
+            "Whether pods without one get it.",
+            |class| (class.at(&["globalDefault"]) == Some(&Value::Bool(true))).into(),
+        ),
+        Column::age(),
+        Column::text(
+            "PreemptionPolicy",
+            "Whether it displaces others.",
+            |class| text(class, &["preemptionPolicy"]),
+        )
+        .wide(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::testing::{defaulted, refuses, refuses_change, shows};
+
+    #[test]
+    fn it_is_filled_in_checked_and_shown() {
+        let base = json!({ "metadata": { "name": "high" }, "value": 1000 });
+        refuses(
+            &kind(),
+            &base,
+            &[
+                (
+                    json!({ "value": 1_000_000_001 }),
+                    &[
+                        "value: Forbidden: maximum allowed value of a user defined priority is 1000000000",
+                    ],
+                ),
+                (
+                    json!({ "metadata": { "name": "system-mine" } }),
+                    &["metadata.name: Forbidden: priority class names with 'system-'"],
+                ),
+                (
+                    json!({ "metadata": { "name": "system-node-critical" }, "value": 2_000_001_000 }),
+                    &[],
+                ),
+                (
+                    json!({ "metadata": { "name": "system-node-critical" }, "value": 2_000_001_000, "globalDefault": true }),
+                    &["metadata.name: Forbidden"],
+                ),
+                (
+                    json!({ "preemptionPolicy": "Perhaps" }),
+                    &["preemptionPolicy: Unsupported value"],
+                ),
+            ],
+        );
+        refuses_change(
+            &kind(),
+            &base,
+            &[
+                (json!({ "description": "x" }), &[]),
+                (
+                    json!({ "value": 5, "preemptionPolicy": "Never" }),
+                    &[
+                        "value: Forbidden: may not be changed in an update.",
+                        "preemptionPolicy: Invalid value: \"Never\": field is immutable",
+                    ],
+                ),
+            ],
+        );
+        shows(
+            &kind(),
+            defaulted(&kind(), base),
+            &[
+                ("NAME", "high"),
+                ("VALUE", "1000"),
+                ("GLOBAL-DEFAULT", "false"),
+                ("PREEMPTIONPOLICY", "PreemptLowerPriority"),
+            ],
+        );
+    }
+}

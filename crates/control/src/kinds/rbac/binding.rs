@@ -1,0 +1,241 @@
+//! RoleBinding and ClusterRoleBinding: who may do it.
+
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+
+use super::GROUP;
+use crate::failure::Cause;
+use crate::kind::{Column, Kind};
+use crate::kinds::fill::{each, fill_text, text, within};
+use crate::kinds::{document, spot::Spot};
+use crate::names;
+use crate::object::Object;
+
+pub(in crate::kinds) fn role_binding() -> Kind {
+    Kind {
+        document: document::<RoleBinding>(),
+        check_name: names::path_segment,
+        default,
+        validate: |binding, old| rules(binding, old, &["ClusterRole", "Role"], true),
+        columns: columns(),
+        is_carried_out: true,
+        ..Kind::of(GROUP, "v1", "RoleBinding", "rolebindings", "rolebinding")
+    }
+}
+
+pub(in crate::kinds) fn cluster_role_binding() -> Kind {
+    Kind {
+        is_namespaced: false,
+        document: document::<ClusterRoleBinding>(),
+        validate: |binding, old| rules(binding, old, &["ClusterRole"], false),
+        ..Kind {
+            kind: "ClusterRoleBinding".into(),
+            plural: "clusterrolebindings".into(),
+            singular: "clusterrolebinding".into(),
+            ..role_binding()
+        }
+    }
+}
+
+fn default(object: &mut Object) {
+    if let Some(role) = within(&mut object.0, "roleRef") {
+        fill_text(role, "apiGroup", GROUP);
+    }
+    for subject in each(&mut object.0, "subjects") {
+        if matches!(text(subject, "kind"), "User" | "Group") {
+            fill_text(subject, "apiGroup", GROUP);
+        }
+    }
+}
+
+fn rules(
+    binding: &Object,
+    old: Option<&Object>,
+    kinds: &[&str],
+    is_namespaced: bool,
+) -> Vec<Cause> {
+    let role = Spot::of(binding, "roleRef");
+    let mut causes = Vec::new();
+    causes.extend(role.field("apiGroup").needed_of(&[GROUP]));
+    causes.extend(role.field("kind").needed_of(kinds));
+    causes.extend(role.field("name").needed_shaped(names::path_segment));
+    for subject in Spot::of(binding, "subjects").items() {
+        check_subject(&subject, is_namespaced, &mut causes);
+    }
+    if old.is_some_and(|old| Spot::of(old, "roleRef").value() != role.value()) {
+        causes.push(role.invalid("cannot change roleRef"));
+    }
+    causes
+}
+
+fn check_subject(subject: &Spot<'_>, is_namespaced: bool, causes: &mut Vec<Cause>) {
+    let (kind, name) = (subject.field("kind"), subject.field("name"));
+    let group = subject.field("apiGroup");
+    causes.extend(name.needed(""));
+    match kind.text() {
+        "ServiceAccount" => {
+            causes.extend(name.shaped(names::dns_subdomain));
+            causes.extend((!group.is_empty()).then(|| group.unsupported(&[""])));
+            // In a namespace, an account that names none is of that.
+            if !is_namespaced {
+                causes.extend(subject.field("namespace").needed(""));
+            }
+        }
+        "User" | "Group" => causes.extend(group.one_of(&[GROUP])),
+        _ => causes.push(kind.unsupported(&["Group", "ServiceAccount", "User"])),
+    }
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        Column::name(),
+        Column::text("Role", "What they may do.", |binding| {
+            let role = Spot::of(binding, "roleRef");
+            let part = |name| role.field(name).text();
+            format!("{}/{}", part("kind"), part("name")).into()
+        }),
+        Column::age(),
+        Column::text("Users", "Users who may.", |binding| {
+            subjects(binding, "User").into()
+        })
+        .wide(),
+        Column::text("Groups", "Groups who may.", |binding| {
+            subjects(binding, "Group").into()
+        })
+        .wide(),
+        Column::text("ServiceAccounts", "Accounts who may.", |binding| {
+            subjects(binding, "ServiceAccount").into()
+        })
+        .wide(),
+    ]
+}
+
+fn subjects(binding: &Object, kind: &str) -> String {
+    let subjects = Spot::of(binding, "subjects").items();
+    let of_kind = subjects
+        .iter()
+        .filter(|one| one.field("kind").text() == kind);
+    let shown = of_kind.map(|one| {
+        let name = one.field("name").text();
+        match kind {
+            "ServiceAccount" => format!("{}/{name}", one.field("namespace").text()),
+            _ => name.to_owned(),
+        }
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::kinds::testing::{defaulted, refuses, refuses_change, shows};
+
+    fn base() -> Value {
+        json!({
+            "metadata": { "name": "system:b" },
+            "roleRef": { "kind": "ClusterRole", "name": "view" },
+            "subjects": [
+                { "kind": "User", "name": "a" },
+                { "kind": "User", "name": "b" },
+                { "kind": "Group", "name": "g" },
+                { "kind": "ServiceAccount", "name": "s", "namespace": "n" },
+            ],
+        })
+    }
+
+    #[test]
+    fn groups_are_filled_in() {
+        let found = defaulted(&role_binding(), base());
+        assert_eq!(found["roleRef"]["apiGroup"], GROUP);
+        assert_eq!(found["subjects"][0]["apiGroup"], GROUP);
+        assert_eq!(found["subjects"][2]["apiGroup"], GROUP);
+        assert!(found["subjects"][3].get("apiGroup").is_none());
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let role = |role: Value| json!({ "roleRef": role });
+        let subject = |subject: Value| json!({ "subjects": [subject] });
+        let lone = subject(json!({ "kind": "ServiceAccount", "name": "s" }));
+        let common: [(Value, &[&str]); 5] = [
+            (
+                role(json!({ "apiGroup": "x", "kind": "Pod", "name": "a/b" })),
+                &[
+                    "roleRef.apiGroup: Unsupported value: \"x\"",
+                    "roleRef.kind: Unsupported value: \"Pod\"",
+                    "roleRef.name: Invalid",
+                ],
+            ),
+            (role(json!({ "name": "" })), &["roleRef.name: Required"]),
+            (
+                subject(json!({ "kind": "Robot", "name": "" })),
+                &[
+                    "subjects[0].name: Required",
+                    "subjects[0].kind: Unsupported value: \"Robot\"",
+                ],
+            ),
+            (
+                subject(
+                    json!({ "kind": "ServiceAccount", "name": "A", "namespace": "n", "apiGroup": GROUP }),
+                ),
+                &[
+                    "subjects[0].name: Invalid",
+                    "subjects[0].apiGroup: Unsupported",
+                ],
+            ),
+            (
+                subject(json!({ "kind": "User", "name": "a", "apiGroup": "x" })),
+                &["subjects[0].apiGroup: Unsupported"],
+            ),
+        ];
+        refuses(&role_binding(), &base(), &common);
+        refuses(&cluster_role_binding(), &base(), &common);
+        refuses(
+            &role_binding(),
+            &base(),
+            &[(lone.clone(), &[]), (role(json!({ "kind": "Role" })), &[])],
+        );
+        refuses(
+            &cluster_role_binding(),
+            &base(),
+            &[
+                (lone, &["subjects[0].namespace: Required"]),
+                (
+                    role(json!({ "kind": "Role" })),
+                    &[
+                        "roleRef.kind: Unsupported value: \"Role\": supported values: \"ClusterRole\"",
+                    ],
+                ),
+            ],
+        );
+        refuses_change(
+            &role_binding(),
+            &base(),
+            &[
+                (json!({ "subjects": null }), &[]),
+                (
+                    role(json!({ "name": "edit" })),
+                    &[
+                        "roleRef: Invalid value: {\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"ClusterRole\",\"name\":\"edit\"}: cannot change roleRef",
+                    ],
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn columns_are_kubectls() {
+        shows(
+            &cluster_role_binding(),
+            base(),
+            &[
+                ("NAME", "system:b"),
+                ("ROLE", "ClusterRole/view"),
+                ("USERS", "a, b"),
+                ("GROUPS", "g"),
+                ("SERVICEACCOUNTS", "n/s"),
+            ],
+        );
+    }
+}
