@@ -45,12 +45,22 @@ fn objects(input: &[u8]) {
         return;
     };
     for kind in Kinds::built_in().iter() {
+        // Defaults come before the schema: they have to bear anything.
+        let mut raw = Object(map.clone());
+        (kind.default)(&mut raw);
         let mut map = map.clone();
         let findings = schema::check(kind.schema(), &mut map);
         if findings.mistakes.is_empty() {
             let mut whole = Object(map);
             (kind.default)(&mut whole);
+            let once = whole.clone();
+            (kind.default)(&mut whole);
+            assert_eq!(once, whole, "defaults are filled in once");
             let _ = (kind.validate)(&whole, None);
+            let _ = (kind.validate)(&whole, Some(&Object(Map::new())));
+            for column in &kind.columns {
+                let _ = column.cell(&whole);
+            }
             // What is right once has nothing more to be taken out.
             let again = schema::check(kind.schema(), &mut whole.0);
             assert!(again.unknown.is_empty(), "{:?}", again.unknown);
@@ -85,7 +95,23 @@ fn object_seeds() -> Vec<Vec<u8>> {
         "immutable": true,
     });
     let namespace = json!({ "metadata": { "name": "a" }, "status": { "phase": "Active" } });
-    [map, namespace]
+    let service = json!({ "metadata": { "name": "a" }, "spec": {
+        "type": "LoadBalancer", "clusterIP": "10.0.0.1", "externalIPs": ["1.2.3.4"],
+        "sessionAffinity": "ClientIP", "loadBalancerSourceRanges": ["10.0.0.0/8"],
+        "ports": [{ "name": "b", "port": 80, "targetPort": "c", "nodePort": 30000 }],
+    } });
+    let policy = json!({ "metadata": { "name": "a" }, "spec": {
+        "podSelector": { "matchExpressions": [{ "key": "b", "operator": "In", "values": ["c"] }] },
+        "egress": [{
+            "to": [{ "ipBlock": { "cidr": "fd00::/8", "except": ["fd01::/16"] } }],
+            "ports": [{ "port": 1, "endPort": 2 }],
+        }],
+    } });
+    let volume = json!({ "metadata": { "name": "a" }, "spec": {
+        "capacity": { "storage": "1.5Gi" }, "accessModes": ["ReadWriteOnce"],
+        "resources": { "requests": { "storage": 1e3 } }, "hostPath": { "path": "/b" },
+    } });
+    [map, namespace, service, policy, volume]
         .map(|seed| seed.to_string().into_bytes())
         .to_vec()
 }

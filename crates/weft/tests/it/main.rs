@@ -36,6 +36,7 @@ mod security;
 mod server;
 mod server_apply;
 mod server_input;
+mod server_kinds;
 mod surprises;
 mod survival;
 mod terminal;

@@ -1,0 +1,253 @@
+//! `weft server`: the kinds that are no workloads, as the real kubectl meets them.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use weft_testkit::{Ran, Weft, peer};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+/// One of each.
+const ALL: &str = include_str!("server_kinds/all.yaml");
+/// One of each family, with two mistakes at least.
+const WRONG: &str = include_str!("server_kinds/wrong.yaml");
+
+/// Plural, short name, name of the object, and headings of `get -o wide`.
+const KINDS: [(&str, &str, &str, &str); 22] = [
+    (
+        "nodes",
+        "no",
+        "one",
+        "NAME STATUS ROLES AGE VERSION INTERNAL-IP EXTERNAL-IP OS-IMAGE KERNEL-VERSION CONTAINER-RUNTIME",
+    ),
+    (
+        "services",
+        "svc",
+        "web",
+        "NAME TYPE CLUSTER-IP EXTERNAL-IP PORT(S) AGE SELECTOR",
+    ),
+    ("endpoints", "ep", "web", "NAME ENDPOINTS AGE"),
+    (
+        "endpointslices",
+        "",
+        "web-1",
+        "NAME ADDRESSTYPE PORTS ENDPOINTS AGE",
+    ),
+    ("serviceaccounts", "sa", "robot", "NAME SECRETS AGE"),
+    ("leases", "", "leader", "NAME HOLDER AGE"),
+    (
+        "persistentvolumes",
+        "pv",
+        "disk",
+        "NAME CAPACITY ACCESS MODES RECLAIM POLICY STATUS CLAIM STORAGECLASS VOLUMEATTRIBUTESCLASS REASON AGE VOLUMEMODE",
+    ),
+    (
+        "persistentvolumeclaims",
+        "pvc",
+        "data",
+        "NAME STATUS VOLUME CAPACITY ACCESS MODES STORAGECLASS VOLUMEATTRIBUTESCLASS AGE VOLUMEMODE",
+    ),
+    (
+        "horizontalpodautoscalers",
+        "hpa",
+        "web",
+        "NAME REFERENCE TARGETS MINPODS MAXPODS REPLICAS AGE",
+    ),
+    (
+        "poddisruptionbudgets",
+        "pdb",
+        "web",
+        "NAME MIN AVAILABLE MAX UNAVAILABLE ALLOWED DISRUPTIONS AGE",
+    ),
+    (
+        "ingresses",
+        "ing",
+        "web",
+        "NAME CLASS HOSTS ADDRESS PORTS AGE",
+    ),
+    (
+        "ingressclasses",
+        "",
+        "door",
+        "NAME CONTROLLER PARAMETERS AGE",
+    ),
+    ("networkpolicies", "netpol", "web", "NAME POD-SELECTOR AGE"),
+    (
+        "priorityclasses",
+        "pc",
+        "high",
+        "NAME VALUE GLOBAL-DEFAULT AGE PREEMPTIONPOLICY",
+    ),
+    (
+        "storageclasses",
+        "sc",
+        "fast",
+        "NAME PROVISIONER RECLAIMPOLICY VOLUMEBINDINGMODE ALLOWVOLUMEEXPANSION AGE",
+    ),
+    ("roles", "", "reader", "NAME CREATED AT"),
+    ("clusterroles", "", "example:reader", "NAME CREATED AT"),
+    (
+        "rolebindings",
+        "",
+        "reader",
+        "NAME ROLE AGE USERS GROUPS SERVICEACCOUNTS",
+    ),
+    (
+        "clusterrolebindings",
+        "",
+        "example:reader",
+        "NAME ROLE AGE USERS GROUPS SERVICEACCOUNTS",
+    ),
+    (
+        "bundles",
+        "",
+        "mariadb",
+        "NAME SERVICE PHASE READY AGE REASON",
+    ),
+    (
+        "devices",
+        "",
+        "device-ab12",
+        "NAME DESCRIPTION LAST SEEN AGE EXPIRES",
+    ),
+    ("namespaces", "ns", "default", "NAME STATUS AGE"),
+];
+
+/// A server, with kubectl in a closure; nothing, said aloud, where one of them cannot run.
+fn server() -> Option<Weft> {
+    peer("kubectl")?;
+    Weft::server(BINARY)
+}
+
+fn kubectl(weft: &Weft, line: &str) -> Ran {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    weft.kubectl(&words, "").unwrap()
+}
+
+fn apply(weft: &Weft, text: &str) -> Ran {
+    weft.kubectl(&["apply", "-f", "-"], text).unwrap()
+}
+
+/// The words of the first line, however wide its columns are.
+fn headings(ran: &Ran) -> String {
+    let first = ran.ok().lines().next().unwrap_or_default();
+    first.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn one_of_each_kind_is_kept_shown_and_described() {
+    let Some(weft) = server() else { return };
+    let resources = kubectl(&weft, "api-resources --no-headers");
+    apply(&weft, ALL).ok();
+    let again = apply(&weft, ALL);
+    for line in again.ok().lines() {
+        // kubectl itself puts this selector anew each time; nothing becomes of it.
+        let is_put_anew = line == "poddisruptionbudget.policy/web configured";
+        assert!(is_put_anew || line.ends_with(" unchanged"), "{line}");
+    }
+    let generation = kubectl(&weft, "get pdb web -o jsonpath={.metadata.generation}");
+    assert_eq!(generation.ok(), "1");
+    // What describing them asks for besides.
+    let has_pods = resources.ok().lines().any(|line| line.starts_with("pods "));
+    for (plural, short, name, wanted) in KINDS {
+        let known = resources.ok().lines().find(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words[0] == plural && (short.is_empty() || words[1].split(',').any(|one| one == short))
+        });
+        assert!(known.is_some(), "{plural} {short}\n{}", resources.stdout);
+        let asked = if short.is_empty() { plural } else { short };
+        let table = kubectl(&weft, &format!("get {asked} -o wide"));
+        assert_eq!(headings(&table), wanted, "{plural}");
+        let row = table.stdout.lines().find(|line| line.starts_with(name));
+        assert!(row.is_some(), "{plural} {name}\n{}", table.stdout);
+        if has_pods || !matches!(plural, "nodes" | "persistentvolumeclaims") {
+            let described = kubectl(&weft, &format!("describe {plural} {name}"));
+            assert!(described.ok().contains(name), "{}", described.stdout);
+        }
+        kubectl(&weft, &format!("explain {plural}")).ok();
+    }
+    let all = kubectl(&weft, "get all -o name");
+    for name in ["service/web", "horizontalpodautoscaler.autoscaling/web"] {
+        assert!(all.ok().lines().any(|line| line == name), "{}", all.stdout);
+    }
+    let field = kubectl(&weft, "explain service.spec.ports.targetPort");
+    assert!(field.ok().contains("FIELD: targetPort"), "{}", field.stdout);
+    let free = kubectl(
+        &weft,
+        "get nodes -o name --field-selector spec.unschedulable=false",
+    );
+    assert_eq!(free.ok(), "node/one");
+    kubectl(&weft, "cordon one").ok();
+    let free = kubectl(
+        &weft,
+        "get nodes -o name --field-selector spec.unschedulable=false",
+    );
+    assert_eq!(free.ok(), "");
+}
+
+#[test]
+fn each_mistake_is_told_by_its_path() {
+    let Some(weft) = server() else { return };
+    let refused = apply(&weft, WRONG);
+    refused.fails_saying(&[
+        "Service \"1web\" is invalid",
+        "metadata.name: Invalid value: \"1web\": a DNS-1035 label",
+        "Service \"web\" is invalid",
+        "spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive",
+        "spec.ports[1].name: Duplicate value: \"http\"",
+        "PersistentVolumeClaim \"data\" is invalid",
+        "spec.accessModes: Required value: at least 1 access mode is required",
+        "spec.resources[storage]: Required value",
+        "Ingress.networking.k8s.io \"web\" is invalid",
+        "spec.rules[0].http.paths[0].path: Invalid value: \"web\": must be an absolute path",
+        "spec.rules[0].http.paths[0].backend.service.port: Required value: port name or number is required",
+        "NetworkPolicy.networking.k8s.io \"web\" is invalid",
+        "spec.ingress[0].from[0].ipBlock.cidr: Invalid value: \"10.0.0.0\": must be a valid CIDR",
+        "HorizontalPodAutoscaler.autoscaling \"web\" is invalid",
+        "spec.maxReplicas: Invalid value: 1: must be greater than or equal to `minReplicas`",
+        "PodDisruptionBudget.policy \"web\" is invalid",
+        "minAvailable and maxUnavailable cannot be both set",
+        "ClusterRole.rbac.authorization.k8s.io \"reader\" is invalid",
+        "rules[0].verbs: Required value: verbs must contain at least one value",
+        "PriorityClass.scheduling.k8s.io \"high\" is invalid",
+        "value: Forbidden: maximum allowed value of a user defined priority is 1000000000",
+        "Bundle.nanocloud.io \"mariadb\" is invalid",
+        "spec.options: Invalid value: \"Bad Key\"",
+        "spec.key: Invalid value",
+    ]);
+    for (plural, ..) in KINDS.iter().filter(|(plural, ..)| *plural != "namespaces") {
+        let found = kubectl(&weft, &format!("get {plural} -o json"));
+        let found: Value = serde_json::from_str(found.ok()).unwrap();
+        let names: Vec<&Value> = found["items"].as_array().unwrap().iter().collect();
+        assert!(names.is_empty(), "{plural}: {names:?}");
+    }
+}
+
+#[test]
+fn a_service_is_changed_as_kubectl_changes_it() {
+    let Some(weft) = server() else { return };
+    apply(&weft, ALL).ok();
+    let patch = r#"{"spec":{"ports":[{"port":81,"nodePort":30081},{"port":82,"name":"more"}]}}"#;
+    kubectl(&weft, r#"patch svc web -p {"spec":{"type":"NodePort"}}"#).ok();
+    weft.kubectl(&["patch", "svc", "web", "-p", patch], "")
+        .unwrap()
+        .ok();
+    let ports = kubectl(&weft, "get svc web --no-headers");
+    let shown = "80/TCP,81:30081/TCP,82/TCP";
+    assert!(ports.ok().contains(shown), "{}", ports.stdout);
+    let outside = "get svc web -o jsonpath={.spec.externalTrafficPolicy}";
+    assert_eq!(kubectl(&weft, outside).ok(), "Cluster");
+    let patch = r#"{"spec":{"type":"ClusterIP","ports":[{"port":81,"nodePort":null}]}}"#;
+    weft.kubectl(&["patch", "svc", "web", "-p", patch], "")
+        .unwrap()
+        .ok();
+    assert_eq!(kubectl(&weft, outside).ok(), "");
+    kubectl(
+        &weft,
+        r#"patch rolebinding reader --type=merge -p {"roleRef":{"name":"x"}}"#,
+    )
+    .fails_saying(&["roleRef", "cannot change roleRef"]);
+    kubectl(
+        &weft,
+        r#"patch pvc data -p {"spec":{"volumeMode":"Block"}}"#,
+    )
+    .fails_saying(&["spec is immutable after creation"]);
+}
