@@ -2,6 +2,7 @@
 
 mod autoscaler;
 mod config_map;
+mod controller_revision;
 mod disruption_budget;
 mod endpoint_slice;
 mod endpoints;
@@ -11,6 +12,7 @@ mod ingress;
 mod ingress_class;
 mod label_selector;
 mod lease;
+mod limit_range;
 mod namespace;
 mod nanocloud;
 mod network_policy;
@@ -19,6 +21,7 @@ mod persistent_volume;
 mod persistent_volume_claim;
 mod priority_class;
 mod rbac;
+mod resource_quota;
 mod rules_net;
 mod service;
 mod service_account;
@@ -41,6 +44,7 @@ pub(crate) fn all() -> Vec<Kind> {
     vec![
         autoscaler::kind(),
         config_map::kind(),
+        controller_revision::kind(),
         disruption_budget::kind(),
         endpoint_slice::kind(),
         endpoints::kind(),
@@ -48,6 +52,7 @@ pub(crate) fn all() -> Vec<Kind> {
         ingress::kind(),
         ingress_class::kind(),
         lease::kind(),
+        limit_range::kind(),
         namespace::kind(),
         nanocloud::bundle(),
         nanocloud::device(),
@@ -60,6 +65,7 @@ pub(crate) fn all() -> Vec<Kind> {
         rbac::cluster_role_binding(),
         rbac::role(),
         rbac::role_binding(),
+        resource_quota::kind(),
         service::kind(),
         service_account::kind(),
         storage_class::kind(),

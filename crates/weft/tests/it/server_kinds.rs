@@ -11,7 +11,7 @@ const ALL: &str = include_str!("server_kinds/all.yaml");
 const WRONG: &str = include_str!("server_kinds/wrong.yaml");
 
 /// Plural, short name, name of the object, and headings of `get -o wide`.
-const KINDS: [(&str, &str, &str, &str); 22] = [
+const KINDS: [(&str, &str, &str, &str); 25] = [
     (
         "nodes",
         "no",
@@ -95,6 +95,14 @@ const KINDS: [(&str, &str, &str, &str); 22] = [
         "",
         "example:reader",
         "NAME ROLE AGE USERS GROUPS SERVICEACCOUNTS",
+    ),
+    ("resourcequotas", "quota", "most", "NAME AGE REQUEST LIMIT"),
+    ("limitranges", "limits", "most", "NAME CREATED AT"),
+    (
+        "controllerrevisions",
+        "",
+        "web-1",
+        "NAME CONTROLLER REVISION AGE",
     ),
     (
         "bundles",

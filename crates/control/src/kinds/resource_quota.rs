@@ -1,0 +1,197 @@
+//! ResourceQuota: how much a namespace may use in all.
+
+use k8s_openapi::api::core::v1::ResourceQuota;
+
+use super::fill::{resource_list, within};
+use super::spot::Spot;
+use super::{document, storage};
+use crate::failure::Cause;
+use crate::kind::{Column, Kind, texts};
+use crate::names;
+use crate::object::Object;
+
+/// Which pods count.
+const SCOPES: [&str; 7] = [
+    "BestEffort",
+    "CrossNamespacePodAffinity",
+    "NotBestEffort",
+    "NotTerminating",
+    "PriorityClass",
+    "Terminating",
+    "VolumeAttributesClass",
+];
+/// Those that cannot both be meant.
+const OPPOSITES: [(&str, &str); 2] = [
+    ("BestEffort", "NotBestEffort"),
+    ("Terminating", "NotTerminating"),
+];
+
+pub(super) fn kind() -> Kind {
+    Kind {
+        short: texts(&["quota"]),
+        document: document::<ResourceQuota>(),
+        default,
+        validate,
+        columns: columns(),
+        has_status: true,
+        ..Kind::core("ResourceQuota", "resourcequotas", "resourcequota")
+    }
+}
+
+fn default(object: &mut Object) {
+    if let Some(spec) = within(&mut object.0, "spec") {
+        resource_list(spec, "hard");
+    }
+}
+
+fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
+    let spec = Spot::of(object, "spec");
+    let mut causes = Vec::new();
+    for (name, amount) in spec.field("hard").entries() {
+        if let Err(why) = names::label_key(name) {
+            causes.push(Cause::invalid(amount.path(), name, why));
+        }
+        causes.extend(storage::share(&amount));
+    }
+    let scopes = spec.field("scopes");
+    let list = scopes.items();
+    causes.extend(list.iter().filter_map(|scope| scope.one_of(&SCOPES)));
+    let has = |name: &str| list.iter().any(|scope| scope.text() == name);
+    for (one, other) in OPPOSITES {
+        if has(one) && has(other) {
+            causes.push(scopes.invalid("conflicting scopes"));
+        }
+    }
+    for term in spec
+        .field("scopeSelector")
+        .field("matchExpressions")
+        .items()
+    {
+        causes.extend(term.field("scopeName").needed_of(&SCOPES));
+        let values = term.field("values");
+        match term.field("operator").text() {
+            "In" | "NotIn" => {
+                let why = "must be at least one value when `operator` is 'In' or 'NotIn' for scope \
+                           selector";
+                causes.extend(values.needed(why));
+            }
+            "Exists" | "DoesNotExist" if values.is_empty() => {}
+            "Exists" | "DoesNotExist" => {
+                let why = "must be no value when `operator` is 'Exists' or 'DoesNotExist' for scope \
+                           selector";
+                causes.push(values.invalid(why));
+            }
+            _ => causes.push(
+                term.field("operator")
+                    .invalid("not a valid selector operator"),
+            ),
+        }
+    }
+    if let Some(old) = old {
+        causes.extend(scopes.unchanged(&Spot::of(old, "spec").field("scopes")));
+    }
+    causes
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        Column::name(),
+        Column::age(),
+        Column::text("Request", "What is asked for, of what may be.", |quota| {
+            used(quota, false).into()
+        }),
+        Column::text("Limit", "What is given, of what may be.", |quota| {
+            used(quota, true).into()
+        }),
+    ]
+}
+
+/// `cpu: 1/2, memory: 1Gi/4Gi`
+fn used(quota: &Object, of_limits: bool) -> String {
+    let status = Spot::of(quota, "status");
+    let mut entries = status.field("hard").entries();
+    entries.sort_by_key(|(name, _)| *name);
+    let wanted = entries
+        .iter()
+        .filter(|(name, _)| name.contains("limits") == of_limits);
+    let shown = wanted.map(|(name, most)| {
+        let used = storage::shown_size(&status.field("used").key(name));
+        let used = if used.is_empty() { "0" } else { &used };
+        format!("{name}: {used}/{}", storage::shown_size(most))
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::kinds::testing::{defaulted, refuses, refuses_change, shows};
+
+    #[test]
+    fn it_is_checked_and_shown() {
+        let base = json!({ "metadata": { "name": "q" }, "spec": { "hard": { "cpu": "1000m", "pods": 5 } } });
+        let found = defaulted(&kind(), base.clone());
+        assert_eq!(found["spec"]["hard"], json!({ "cpu": "1", "pods": "5" }));
+        let spec = |spec: Value| json!({ "spec": spec });
+        let term =
+            |term: Value| json!({ "spec": { "scopeSelector": { "matchExpressions": [term] } } });
+        refuses(
+            &kind(),
+            &base,
+            &[
+                (
+                    spec(json!({ "hard": { "a b": "-1" } })),
+                    &[
+                        "spec.hard[a b]: Invalid value: \"a b\"",
+                        "spec.hard[a b]: Invalid value: \"-1\"",
+                    ],
+                ),
+                (
+                    spec(json!({ "scopes": ["Terminating", "NotTerminating", "Odd"] })),
+                    &["spec.scopes[2]: Unsupported", "spec.scopes: Invalid"],
+                ),
+                (
+                    term(json!({ "scopeName": "Odd", "operator": "In" })),
+                    &[
+                        "spec.scopeSelector.matchExpressions[0].scopeName: Unsupported",
+                        "spec.scopeSelector.matchExpressions[0].values: Required",
+                    ],
+                ),
+                (
+                    term(
+                        json!({ "scopeName": "PriorityClass", "operator": "Exists", "values": ["x"] }),
+                    ),
+                    &["spec.scopeSelector.matchExpressions[0].values: Invalid"],
+                ),
+                (
+                    term(json!({ "scopeName": "PriorityClass", "operator": "Like" })),
+                    &["spec.scopeSelector.matchExpressions[0].operator: Invalid"],
+                ),
+            ],
+        );
+        refuses_change(
+            &kind(),
+            &base,
+            &[
+                (spec(json!({ "hard": { "pods": 6 } })), &[]),
+                (
+                    spec(json!({ "scopes": ["BestEffort"] })),
+                    &["spec.scopes: Invalid value: [\"BestEffort\"]: field is immutable"],
+                ),
+            ],
+        );
+        let mut quota = found;
+        quota["status"] = json!({ "hard": { "pods": "5", "cpu": "1", "limits.cpu": "2" }, "used": { "cpu": "500m" } });
+        shows(
+            &kind(),
+            quota,
+            &[
+                ("NAME", "q"),
+                ("REQUEST", "cpu: 500m/1, pods: 0/5"),
+                ("LIMIT", "limits.cpu: 0/2"),
+            ],
+        );
+    }
+}
