@@ -304,9 +304,8 @@ mod tests {
             "1mm",
             &long,
         ] {
-            assert!(Quantity::parse(text).is_err() || text == "1e", "{text}");
+            assert!(Quantity::parse(text).is_err(), "{text}");
         }
-        assert!(Quantity::parse("1e").is_err());
         assert!(Quantity::of(&Value::Bool(true)).is_err());
     }
 

@@ -259,3 +259,50 @@ fn a_service_is_changed_as_kubectl_changes_it() {
     )
     .fails_saying(&["spec is immutable after creation"]);
 }
+
+#[test]
+fn what_kubectl_makes_itself_is_taken() {
+    let Some(weft) = server() else { return };
+    for (words, wanted) in [
+        ("service clusterip a --tcp=80:8080", "80/TCP"),
+        (
+            "service nodeport b --tcp=80:http --node-port=30080",
+            "80:30080/TCP",
+        ),
+        (
+            "service externalname c --external-name example.com",
+            "example.com",
+        ),
+        ("service clusterip d --clusterip=None", "None"),
+        ("serviceaccount e", "e"),
+        ("role f --verb=get,list --resource=services", "f"),
+        ("clusterrole g --verb=get --non-resource-url=/metrics", "g"),
+        (
+            "rolebinding h --role=f --user=u --serviceaccount=n:s",
+            "Role/f",
+        ),
+        (
+            "clusterrolebinding i --clusterrole=g --group=all",
+            "ClusterRole/g",
+        ),
+        ("quota j --hard=pods=1,cpu=1500m", "j"),
+        (
+            "poddisruptionbudget k --selector=a=b --min-available=50%",
+            "50%",
+        ),
+        ("priorityclass l --value=5 --preemption-policy=Never", "5"),
+        ("ingress m --class=x --rule=a.b/c*=web:80", "a.b"),
+    ] {
+        kubectl(&weft, &format!("create {words}")).ok();
+        let mut words = words.split(' ');
+        let kind = words.next().unwrap();
+        let name = words.find(|word| word.len() == 1).unwrap();
+        let row = kubectl(&weft, &format!("get {kind} {name} --no-headers"));
+        assert!(row.ok().contains(wanted), "{kind} {name}: {}", row.stdout);
+    }
+    let quota = "get quota j -o jsonpath={.spec.hard}";
+    assert_eq!(kubectl(&weft, quota).ok(), r#"{"cpu":"1500m","pods":"1"}"#);
+    let path = "get ingress m -o jsonpath={.spec.rules[0].http.paths[0].path}";
+    assert_eq!(kubectl(&weft, path).ok(), "/c");
+    kubectl(&weft, "create priorityclass n --value=2000000000").fails_saying(&["maximum allowed"]);
+}
