@@ -3,8 +3,6 @@
 mod rules;
 mod schema;
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::GROUP;
@@ -16,7 +14,7 @@ use crate::object::Object;
 
 pub(in crate::kinds) fn kind() -> Kind {
     Kind {
-        document: Document::Given(Arc::new(schema::bundle())),
+        document: Document::Of(schema::bundle),
         check_name: names::dns_label,
         default,
         validate: rules::validate,

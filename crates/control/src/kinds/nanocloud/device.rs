@@ -1,7 +1,5 @@
 //! Device: a machine that has a certificate of its own, by the hash of its key.
 
-use std::sync::Arc;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
@@ -9,7 +7,7 @@ use super::GROUP;
 use crate::failure::Cause;
 use crate::kind::{Column, Document, Kind};
 use crate::kinds::fill::{fill_text, text as text_of, within};
-use crate::kinds::{spot::Spot, text};
+use crate::kinds::{schema_of, spot::Spot, text};
 use crate::names;
 use crate::object::Object;
 
@@ -19,7 +17,7 @@ const DESCRIPTION_MAX: usize = 1024;
 
 pub(in crate::kinds) fn kind() -> Kind {
     Kind {
-        document: Document::Given(Arc::new(schema())),
+        document: Document::Of(schema),
         default,
         validate,
         columns: columns(),
@@ -32,7 +30,7 @@ fn schema() -> Value {
     let time =
         |about: &str| json!({ "type": "string", "format": "date-time", "description": about });
     let words = |about: &str| json!({ "type": "string", "description": about });
-    super::super::schema_of::<ObjectMeta>(
+    schema_of::<ObjectMeta>(
         "Device",
         "A machine that has a certificate of its own.",
         json!({
