@@ -50,7 +50,7 @@ async fn try_dispatch(
         return Ok(open(path));
     }
     let subject = server.gate.who(certificates, &head.headers)?;
-    let Some(target) = Target::of(server.store.kinds(), path) else {
+    let Some(target) = Target::of(&server.store.kinds(), path) else {
         let question = Question::Path {
             verb: head.method.as_str().to_ascii_lowercase(),
             path: path.to_owned(),
@@ -85,7 +85,8 @@ fn about_kinds(server: &Server, head: &Parts) -> Result<Answer, Failure> {
         .unwrap_or_default();
     if head.method == Method::GET {
         let kinds = server.store.kinds();
-        let found = discovery::answer(kinds, path, accept).or_else(|| openapi::answer(kinds, path));
+        let found =
+            discovery::answer(&kinds, path, accept).or_else(|| openapi::answer(&kinds, path));
         if let Some(answer) = found {
             return Ok(answer);
         }

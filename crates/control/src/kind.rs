@@ -14,7 +14,8 @@ use crate::names;
 use crate::object::Object;
 use crate::schema::Schema;
 
-type Text = Cow<'static, str>;
+/// A text that is ours, or somebody's.
+pub(crate) type Text = Cow<'static, str>;
 
 /// A kind of object.
 pub struct Kind {
@@ -59,6 +60,8 @@ pub struct Kind {
     pub grace_s: fn(&Object) -> i64,
     /// Whether something in this server acts on it.
     pub is_carried_out: bool,
+    /// Whether its definition is being deleted: no more are made.
+    pub is_ending: bool,
     /// Compiled when it is first needed.
     pub schema: OnceLock<Schema>,
 }
@@ -68,8 +71,10 @@ pub struct Kind {
 pub enum Document {
     /// That of a type, made when it is first needed.
     Of(fn() -> Value),
-    /// As somebody wrote it.
+    /// As it is written here.
     Given(Arc<Value>),
+    /// As a definition has it, with rules and defaults.
+    Defined(Arc<Value>),
 }
 
 /// Fields that `scale` is made of: names from the outermost on.
@@ -189,15 +194,29 @@ impl Column {
 impl Kind {
     /// Its schema.
     pub fn schema(&self) -> &Schema {
-        self.schema
-            .get_or_init(|| Schema::compile(&self.document()))
+        self.schema.get_or_init(|| match &self.document {
+            Document::Of(make) => Schema::compile(&make()),
+            Document::Given(document) => Schema::compile(document),
+            Document::Defined(document) => Schema::defined(document),
+        })
+    }
+
+    /// Whether it is made by a CustomResourceDefinition.
+    pub fn is_custom(&self) -> bool {
+        matches!(self.document, Document::Defined(_))
+    }
+
+    /// Fills in what was left out.
+    pub fn complete(&self, object: &mut Object) {
+        self.schema().fill(&mut object.0);
+        (self.default)(object);
     }
 
     /// What its objects may hold, as JSON schema with `$defs`.
     pub fn document(&self) -> Value {
         match &self.document {
             Document::Of(make) => make(),
-            Document::Given(value) => Value::clone(value),
+            Document::Given(value) | Document::Defined(value) => Value::clone(value),
         }
     }
 
@@ -279,6 +298,7 @@ impl Kind {
             is_sealed: false,
             grace_s: |_| 0,
             is_carried_out: false,
+            is_ending: false,
             schema: OnceLock::new(),
         }
     }
@@ -308,8 +328,13 @@ impl Kinds {
     }
 
     fn add(&mut self, kind: Kind) {
+        self.share(Arc::new(kind));
+    }
+
+    /// Adds a kind, or puts it in the place of one.
+    pub(crate) fn share(&mut self, kind: Arc<Kind>) {
         let key = (kind.group.to_string(), kind.plural.to_string());
-        self.all.insert(key, Arc::new(kind));
+        self.all.insert(key, kind);
     }
 
     /// The kind served at this place.

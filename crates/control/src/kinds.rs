@@ -3,6 +3,7 @@
 mod autoscaler;
 mod config_map;
 mod controller_revision;
+pub(crate) mod definition;
 mod disruption_budget;
 mod endpoint_slice;
 mod endpoints;
@@ -45,6 +46,7 @@ pub(crate) fn all() -> Vec<Kind> {
         autoscaler::kind(),
         config_map::kind(),
         controller_revision::kind(),
+        definition::kind(),
         disruption_budget::kind(),
         endpoint_slice::kind(),
         endpoints::kind(),

@@ -8,6 +8,8 @@
 //!   bytes ─► decode ─► schema: every mistake by its path ─► the kind's defaults and rules ─► commit
 //! ```
 
+pub mod controllers;
+mod custom;
 pub mod decode;
 pub mod failure;
 mod fields;

@@ -7,9 +7,11 @@
 mod check;
 mod compile;
 mod lists;
+mod rules;
 
 pub use check::{Findings, check};
 pub use compile::Schema;
+pub(crate) use rules::pattern;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ mod strategic;
 mod watch;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use weft_keyspace::{Item, Keyspace, Range, ReadError, Revision, Span};
 
@@ -29,12 +29,13 @@ pub use record::{wire, wire_at};
 pub use scale::{ScaleChange, scale_schema};
 pub use watch::{Change, ChangeKind, Changes};
 pub use write::WriteOptions;
+pub(crate) use write::now;
 
 /// The objects of a cluster. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     keyspace: Arc<dyn Keyspace>,
-    kinds: Arc<Kinds>,
+    kinds: Arc<RwLock<Arc<Kinds>>>,
 }
 
 impl Store {
@@ -42,13 +43,18 @@ impl Store {
     pub fn new(keyspace: Arc<dyn Keyspace>, kinds: Kinds) -> Store {
         Store {
             keyspace,
-            kinds: Arc::new(kinds),
+            kinds: Arc::new(RwLock::new(Arc::new(kinds))),
         }
     }
 
-    /// The kinds there are.
-    pub fn kinds(&self) -> &Kinds {
-        &self.kinds
+    /// The kinds there are now.
+    pub fn kinds(&self) -> Arc<Kinds> {
+        Arc::clone(&self.kinds.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on there are these kinds.
+    pub(crate) fn set_kinds(&self, kinds: Kinds) {
+        *self.kinds.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(kinds);
     }
 
     /// One object, as it is.

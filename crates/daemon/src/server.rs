@@ -94,7 +94,8 @@ impl Control {
 }
 
 async fn make_namespaces(store: &Store) -> Result<()> {
-    let kind = store.kinds().find("", "v1", "namespaces");
+    let kinds = store.kinds();
+    let kind = kinds.find("", "v1", "namespaces");
     let kind = kind.context("there is no kind of namespaces")?;
     for name in NAMESPACES {
         let mut namespace = Object::default();

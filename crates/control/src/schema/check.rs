@@ -6,7 +6,7 @@ use super::{Node, Rest, Schema, Shape};
 use crate::failure::Cause;
 
 /// Most mistakes told of one object.
-const MISTAKES_MAX: usize = 64;
+pub(super) const MISTAKES_MAX: usize = 64;
 
 /// What a check finds.
 #[derive(Debug, Default)]
@@ -30,6 +30,14 @@ pub fn check(schema: &Schema, object: &mut Map<String, Value>) -> Findings {
     walk.value(&schema.root, &mut value);
     if let Value::Object(map) = value {
         *object = map;
+    }
+    // Rules are about values of the right type.
+    if let Some(rules) = schema
+        .rules
+        .as_ref()
+        .filter(|_| findings.mistakes.is_empty())
+    {
+        findings.mistakes = rules.check(object);
     }
     findings
 }

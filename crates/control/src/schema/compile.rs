@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::rules::Rules;
 use super::{Key, Merge, Node, Rest, Shape, lists};
 
 /// A kind's schema.
 #[derive(Debug)]
 pub struct Schema {
     name: Box<str>,
+    pub(super) rules: Option<Rules>,
     pub(super) root: Arc<Node>,
     pub(super) named: BTreeMap<Box<str>, Arc<Node>>,
 }
@@ -18,6 +20,23 @@ pub struct Schema {
 impl Schema {
     /// Takes a document whose definitions are in `$defs`.
     pub fn compile(document: &Value) -> Schema {
+        Schema::made(document, None)
+    }
+
+    /// Takes the schema of a definition, with its rules and defaults. What it does not name is
+    /// not known.
+    pub fn defined(document: &Value) -> Schema {
+        Schema::made(document, Some(Rules::of(document)))
+    }
+
+    /// Puts defaults where something was left out.
+    pub(crate) fn fill(&self, object: &mut Map<String, Value>) {
+        if let Some(rules) = &self.rules {
+            rules.fill(object);
+        }
+    }
+
+    fn made(document: &Value, rules: Option<Rules>) -> Schema {
         let empty = Map::new();
         let definitions = document.get("$defs").and_then(Value::as_object);
         let named = definitions
@@ -28,6 +47,7 @@ impl Schema {
         let title = document.get("title").and_then(Value::as_str);
         Schema {
             name: title.unwrap_or_default().into(),
+            rules,
             root: node(document, title.unwrap_or_default()),
             named,
         }
@@ -146,6 +166,7 @@ fn object(schema: &Value, owner: &str, preserve: bool) -> Shape {
     let rest = match schema.get("additionalProperties") {
         Some(Value::Object(_)) => Rest::Of(node(&schema["additionalProperties"], owner)),
         Some(Value::Bool(true)) => Rest::Any,
+        Some(Value::Bool(false)) => Rest::Unknown,
         // An object of which nothing is said, like managed fields.
         _ if preserve || fields.is_empty() => Rest::Any,
         _ => Rest::Unknown,

@@ -7,12 +7,14 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 use weft_keyspace::{CommitError, Expect, Guard, Item};
 
-use super::write::{now, unwritten};
+use super::write::{is_held, now, unwritten};
 use super::{ListOptions, Store, WriteOptions, conflict, not_found};
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
 use crate::schema::Schema;
 
+/// Namespaces that stay.
+const KEPT: [&str; 3] = ["default", "kube-public", "kube-system"];
 /// How often it is tried while somebody else changes the object.
 const TRIES: usize = 20;
 
@@ -58,9 +60,10 @@ impl Store {
         options: &DeleteOptions,
     ) -> Result<Deleted, Failure> {
         let is_namespace = kind.group.is_empty() && kind.plural == "namespaces";
-        if is_namespace && !options.is_dry_run {
-            self.get(kind, namespace, name).await?;
-            self.empty(name).await?;
+        if is_namespace && KEPT.contains(&name) {
+            let message =
+                format!("namespaces {name:?} is forbidden: this namespace may not be deleted");
+            return Err(Failure::new(Reason::Forbidden, message).about("", "namespaces", name));
         }
         for _ in 0..TRIES {
             let item = self.get(kind, namespace, name).await?;
@@ -107,13 +110,16 @@ impl Store {
             is_dry_run: options.is_dry_run,
             ..WriteOptions::default()
         };
-        let done = if object.meta().finalizers().next().is_some() {
+        let done = if is_held(&object) {
             if object.meta().is_deleting() {
                 return Ok(Some(Deleted::Marked(Arc::clone(item))));
             }
             let mut marked = object.clone();
             marked.set_meta("deletionTimestamp", Some(now().into()));
             marked.set_meta("deletionGracePeriodSeconds", Some(Value::from(0)));
+            if marked.at(&["spec", "finalizers"]).is_some() {
+                marked.0["status"]["phase"] = "Terminating".into();
+            }
             let guards = vec![is_still(item)];
             let put = self.put(kind, namespace, &marked, guards, &write).await;
             put.map(Deleted::Marked)
@@ -129,16 +135,6 @@ impl Store {
             Err(CommitError::Conflict { .. }) => Ok(None),
             Err(error) => Err(unwritten(error)),
         }
-    }
-
-    /// Deletes everything in a namespace.
-    async fn empty(&self, namespace: &str) -> Result<(), Failure> {
-        for kind in self.kinds().iter().filter(|kind| kind.is_namespaced) {
-            let options = DeleteOptions::default();
-            let all = ListOptions::default();
-            self.delete_all(kind, namespace, &all, &options).await?;
-        }
-        Ok(())
     }
 
     /// Deletes all objects a list would show; gives what was there.
@@ -177,7 +173,7 @@ impl Store {
             match self.delete_item(kind, namespace, &item, options).await {
                 Ok(None) => {}
                 Ok(Some(_)) => return Ok(()),
-                Err(error) if error.reason == crate::Reason::NotFound => return Ok(()),
+                Err(error) if error.reason == Reason::NotFound => return Ok(()),
                 Err(error) => return Err(error),
             }
         }

@@ -99,13 +99,12 @@ impl Store {
                 key: place::key(kind, namespace, &name).into(),
                 expect: Expect::Absent,
             }];
-            guards.extend(self.namespace_guard(kind, namespace));
+            guards.extend(self.namespace_guard(kind, namespace, &name).await?);
             match self.put(kind, namespace, &object, guards, options).await {
-                Err(CommitError::Conflict {
-                    key, found: None, ..
-                }) if *key != *place::key(kind, namespace, &name).as_bytes() => {
-                    return Err(namespace_gone(namespace));
-                }
+                // The namespace has changed: it is looked at again.
+                Err(CommitError::Conflict { key, .. })
+                    if attempt < TRIES
+                        && *key != *place::key(kind, namespace, &name).as_bytes() => {}
                 Err(CommitError::Conflict { .. }) if generate && attempt < TRIES => {}
                 Err(CommitError::Conflict { .. }) => {
                     let message = format!("{} {name:?} already exists", kind.resource());
@@ -249,7 +248,7 @@ impl Store {
                 key: item.key.clone(),
                 expect: Expect::Modified(item.modified),
             }];
-            let done = if new.meta().is_deleting() && new.meta().finalizers().next().is_none() {
+            let done = if new.meta().is_deleting() && !is_held(&new) {
                 self.take(item.key.clone(), guards, options).await
             } else {
                 self.put(kind, namespace, &new, guards, options).await
@@ -350,14 +349,83 @@ impl Store {
         }
     }
 
-    /// The namespace has to be there.
-    fn namespace_guard(&self, kind: &Kind, namespace: &str) -> Option<Guard> {
-        let namespaces = self.kinds.find("", "v1", "namespaces")?;
-        kind.is_namespaced.then(|| Guard {
-            key: place::key(namespaces, "", namespace).into(),
-            expect: Expect::Present,
-        })
+    /// Sets what holds an object that is being deleted; by nothing held, it goes.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn finalize(
+        &self,
+        kind: &Kind,
+        name: &str,
+        finalizers: &[&str],
+        manager: &str,
+    ) -> Result<(), Failure> {
+        let options = WriteOptions {
+            manager: manager.to_owned(),
+            ..WriteOptions::default()
+        };
+        let change = |old: &Object| {
+            let mut new = old.clone();
+            match new
+                .0
+                .get_mut("spec")
+                .and_then(|spec| spec.get_mut("finalizers"))
+            {
+                Some(list) => *list = finalizers.into(),
+                None => new.set_meta("finalizers", Some(finalizers.into())),
+            }
+            Ok(new)
+        };
+        self.change(kind, "", name, &options, Way::Update, change)
+            .await
+            .map(drop)
     }
+
+    /// The namespace has to be there, and to stay.
+    async fn namespace_guard(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Guard>, Failure> {
+        let kinds = self.kinds();
+        let namespaces = kinds.find("", "v1", "namespaces");
+        let Some(namespaces) = namespaces.filter(|_| kind.is_namespaced) else {
+            return Ok(None);
+        };
+        let found = self.find(namespaces, "", namespace).await?;
+        let item = found.ok_or_else(|| namespace_gone(namespace))?;
+        if record::read(&item)?.meta().is_deleting() {
+            return Err(namespace_ends(kind, namespace, name));
+        }
+        Ok(Some(Guard {
+            key: item.key.clone(),
+            expect: Expect::Modified(item.modified),
+        }))
+    }
+}
+
+fn namespace_ends(kind: &Kind, namespace: &str, name: &str) -> Failure {
+    let message = format!(
+        "{} {name:?} is forbidden: unable to create new content in namespace {namespace} because \
+         it is being terminated",
+        kind.resource()
+    );
+    let failure = Failure::new(Reason::Forbidden, message);
+    let mut failure = failure.about(&kind.group, &kind.plural, name);
+    failure.about.causes = vec![Cause {
+        reason: "NamespaceTerminating",
+        field: "metadata.namespace".to_owned(),
+        message: format!("namespace {namespace} is being terminated"),
+    }];
+    failure
+}
+
+/// Whether something has to be done before an object that is being deleted is gone. A namespace
+/// says so in its spec, too.
+pub(super) fn is_held(object: &Object) -> bool {
+    let of_spec = object.at(&["spec", "finalizers"]).and_then(Value::as_array);
+    object.meta().finalizers().next().is_some() || of_spec.is_some_and(|list| !list.is_empty())
 }
 
 fn namespace_gone(namespace: &str) -> Failure {
@@ -432,13 +500,13 @@ fn begin(kind: &Kind, object: &mut Object) {
         object.0.remove("status");
         object.set_meta("generation", Some(1.into()));
     }
-    (kind.default)(object);
+    kind.complete(object);
     object.set_meta("uid", Some(weft_stdx::id::uuid().into()));
     object.set_meta("creationTimestamp", Some(now().into()));
 }
 
 /// Now, as objects have it.
-pub(super) fn now() -> String {
+pub(crate) fn now() -> String {
     let seconds = weft_stdx::clock::unix_ns() / 1_000_000_000;
     jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |now| now.to_string())
 }
@@ -491,7 +559,7 @@ fn continue_from(
         let value = old.at(&["metadata", field]).cloned();
         new.set_meta(field, value);
     }
-    (kind.default)(new);
+    kind.complete(new);
     let spec = |object: &Object| {
         let fields = object.0.iter();
         let spec = fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status"));

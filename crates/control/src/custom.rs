@@ -1,0 +1,161 @@
+//! From a CustomResourceDefinition to the kind it defines.
+//!
+//! Never: checks the definition; only those that passed `kinds/definition.rs` come here.
+
+use std::sync::{Arc, OnceLock};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Map, Value, json};
+
+use crate::kind::{Cell, Column, Document, Kind, Scale, Text};
+use crate::names;
+use crate::object::Object;
+
+/// A path of fields, as `.spec.replicas`; nothing: it is another path.
+pub(crate) fn simple(text: &str) -> Option<Vec<Text>> {
+    let rest = text.strip_prefix('.')?;
+    let right = |name: &str| {
+        !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+    };
+    let names: Vec<&str> = rest.split('.').collect();
+    let all = names.iter().all(|name| right(name));
+    all.then(|| names.iter().map(|&name| name.to_owned().into()).collect())
+}
+
+/// The cell at a path.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn path(text: &str) -> Result<Cell, String> {
+    let found = simple(text).map(Cell::At);
+    found.ok_or_else(|| "should be a path of fields, as .spec.replicas".to_owned())
+}
+
+/// The kind a definition defines; nothing, if it does not stand there.
+pub(crate) fn kind(definition: &Object) -> Option<Kind> {
+    let spec = definition.0.get("spec")?;
+    let names = spec.get("names")?;
+    let text = |value: &Value, name: &str| -> Option<Text> {
+        Some(value.get(name)?.as_str()?.to_owned().into())
+    };
+    let list = |name: &str| -> Vec<Text> {
+        let list = names.get(name).and_then(Value::as_array);
+        let list = list.into_iter().flatten().filter_map(Value::as_str);
+        list.map(|name| name.to_owned().into()).collect()
+    };
+    let versions = spec.get("versions")?.as_array()?;
+    let is_stored = |version: &&Value| version.get("storage") == Some(&Value::Bool(true));
+    let version = versions.iter().find(is_stored)?;
+    let parts = version.get("subresources");
+    let scale = parts.and_then(|parts| parts.get("scale"));
+    Some(Kind {
+        group: text(spec, "group")?,
+        version: text(version, "name")?,
+        kind: text(names, "kind")?,
+        plural: text(names, "plural")?,
+        singular: text(names, "singular")?,
+        short: list("shortNames"),
+        categories: list("categories"),
+        is_namespaced: text(spec, "scope")? == "Namespaced",
+        document: Document::Defined(Arc::new(document(version))),
+        check_name: names::dns_subdomain,
+        columns: columns(version),
+        has_status: parts.is_some_and(|parts| parts.get("status").is_some()),
+        scale: scale.and_then(scale_of),
+        // Whoever defines a kind brings what carries it out.
+        is_carried_out: true,
+        is_ending: definition.meta().is_deleting(),
+        schema: OnceLock::new(),
+        ..Kind::core("", "", "")
+    })
+}
+
+fn scale_of(scale: &Value) -> Option<Scale> {
+    let path = |name: &str| simple(scale.get(name)?.as_str()?);
+    Some(Scale {
+        wanted: path("specReplicasPath")?,
+        found: path("statusReplicasPath")?,
+        selector: path("labelSelectorPath").unwrap_or_default(),
+    })
+}
+
+fn columns(version: &Value) -> Vec<Column> {
+    let own = version.get("additionalPrinterColumns");
+    let own = own.and_then(Value::as_array).into_iter().flatten();
+    let mut columns = vec![Column::name()];
+    let mut has_age = false;
+    for column in own {
+        let text = |name: &str| column.get(name).and_then(Value::as_str).unwrap_or_default();
+        let Ok(cell) = path(text("jsonPath")) else {
+            continue;
+        };
+        has_age |= text("name") == "Age";
+        columns.push(Column {
+            name: text("name").to_owned().into(),
+            kind: text("type").to_owned().into(),
+            format: "",
+            about: text("description").to_owned().into(),
+            priority: column
+                .get("priority")
+                .and_then(Value::as_i64)
+                .and_then(|priority| i32::try_from(priority).ok())
+                .unwrap_or(0),
+            cell,
+        });
+    }
+    if columns.len() == 1 && !has_age {
+        columns.push(Column::age());
+    }
+    columns
+}
+
+/// Its schema, with the metadata every object has.
+fn document(version: &Value) -> Value {
+    let mut own = version
+        .pointer("/schema/openAPIV3Schema")
+        .cloned()
+        .unwrap_or_else(|| json!({}));
+    let mut made = schemars::SchemaGenerator::default();
+    let metadata = made.subschema_for::<ObjectMeta>().to_value();
+    let mut definitions: Map<String, Value> = made.take_definitions(true);
+    for (name, definition) in &mut definitions {
+        if name.ends_with(".FieldsV1") {
+            definition["x-kubernetes-preserve-unknown-fields"] = true.into();
+        }
+    }
+    close(&mut own);
+    if let Some(map) = own.as_object_mut() {
+        let properties = map.entry("properties").or_insert_with(|| json!({}));
+        properties["apiVersion"] = json!({ "type": "string" });
+        properties["kind"] = json!({ "type": "string" });
+        properties["metadata"] = metadata;
+        map.insert("type".to_owned(), "object".into());
+        map.insert("$defs".to_owned(), definitions.into());
+    }
+    own
+}
+
+/// What a definition does not name is not known: an object of which nothing is said has nothing.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Array(list) => list.iter_mut().for_each(close),
+        Value::Object(map) => {
+            for (name, value) in map.iter_mut() {
+                // Values, not schemas.
+                if !matches!(name.as_str(), "default" | "enum" | "example") {
+                    close(value);
+                }
+            }
+            let preserves = map.get("x-kubernetes-preserve-unknown-fields");
+            if map.get("type").is_some_and(|kind| kind == "object")
+                && preserves != Some(&Value::Bool(true))
+            {
+                map.entry("additionalProperties").or_insert(false.into());
+            }
+        }
+        _ => {}
+    }
+}
