@@ -4,6 +4,9 @@ mod autoscaler;
 mod config_map;
 mod controller_revision;
 pub(crate) mod definition;
+mod cron_job;
+mod daemon_set;
+mod deployment;
 mod disruption_budget;
 mod endpoint_slice;
 mod endpoints;
@@ -11,6 +14,7 @@ mod event;
 mod fill;
 mod ingress;
 mod ingress_class;
+mod job;
 mod label_selector;
 mod lease;
 mod limit_range;
@@ -20,17 +24,24 @@ mod network_policy;
 mod node;
 mod persistent_volume;
 mod persistent_volume_claim;
+mod pod;
+mod pod_spec;
 mod priority_class;
 mod rbac;
+mod replica_set;
 mod resource_quota;
+mod rules;
 mod rules_net;
 mod service;
 mod service_account;
 mod spot;
+mod stateful_set;
 mod storage;
 mod storage_class;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod trial;
 
 use std::collections::BTreeSet;
 
@@ -47,12 +58,16 @@ pub(crate) fn all() -> Vec<Kind> {
         config_map::kind(),
         controller_revision::kind(),
         definition::kind(),
+        cron_job::kind(),
+        daemon_set::kind(),
+        deployment::kind(),
         disruption_budget::kind(),
         endpoint_slice::kind(),
         endpoints::kind(),
         event::kind(),
         ingress::kind(),
         ingress_class::kind(),
+        job::kind(),
         lease::kind(),
         limit_range::kind(),
         namespace::kind(),
@@ -62,14 +77,17 @@ pub(crate) fn all() -> Vec<Kind> {
         node::kind(),
         persistent_volume::kind(),
         persistent_volume_claim::kind(),
+        pod::kind(),
         priority_class::kind(),
         rbac::cluster_role(),
         rbac::cluster_role_binding(),
         rbac::role(),
         rbac::role_binding(),
+        replica_set::kind(),
         resource_quota::kind(),
         service::kind(),
         service_account::kind(),
+        stateful_set::kind(),
         storage_class::kind(),
     ]
 }
@@ -140,4 +158,9 @@ fn balanced(object: &Object) -> BTreeSet<String> {
         ip => ip.to_owned(),
     });
     shown.filter(|text| !text.is_empty()).collect()
+}
+
+/// Whether an object is only being made: it has no version yet.
+fn is_new(object: &Object) -> bool {
+    object.meta().text("resourceVersion").is_empty()
 }

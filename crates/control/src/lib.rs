@@ -10,6 +10,8 @@
 
 pub mod controllers;
 mod custom;
+pub mod age;
+pub mod cron;
 pub mod decode;
 pub mod failure;
 mod fields;

@@ -69,7 +69,7 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     causes
 }
 
-fn check_key(key: &str) -> Result<(), &'static str> {
+pub(super) fn check_key(key: &str) -> Result<(), &'static str> {
     let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if key.is_empty() || key.len() > LONGEST_KEY {
         Err("must be 1 to 253 bytes")

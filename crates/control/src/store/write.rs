@@ -500,9 +500,10 @@ fn begin(kind: &Kind, object: &mut Object) {
         object.0.remove("status");
         object.set_meta("generation", Some(1.into()));
     }
-    kind.complete(object);
+    // Defaults may name the object by its id.
     object.set_meta("uid", Some(weft_stdx::id::uuid().into()));
     object.set_meta("creationTimestamp", Some(now().into()));
+    kind.complete(object);
 }
 
 /// Now, as objects have it.

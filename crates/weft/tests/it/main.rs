@@ -37,6 +37,7 @@ mod server;
 mod server_apply;
 mod server_input;
 mod server_kinds;
+mod server_workloads;
 mod surprises;
 mod survival;
 mod terminal;

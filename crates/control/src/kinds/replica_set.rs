@@ -1,0 +1,98 @@
+//! ReplicaSet: so many pods that are alike.
+
+use k8s_openapi::api::apps::v1::ReplicaSet;
+
+use super::document;
+use super::pod_spec::{self, Rules, number};
+use super::rules::fill::{below, set};
+use super::rules::{Mistakes, Spot};
+use crate::failure::Cause;
+use crate::kind::{Column, Kind, Scale, texts};
+use crate::object::Object;
+
+pub(super) fn kind() -> Kind {
+    Kind {
+        short: texts(&["rs"]),
+        categories: texts(&["all"]),
+        document: document::<ReplicaSet>(),
+        default,
+        validate,
+        selectable: &[("status.replicas", &["status", "replicas"])],
+        absent: &[("status.replicas", "0")],
+        columns: columns(),
+        has_status: true,
+        scale: Some(Scale::usual()),
+        ..Kind::of("apps", "v1", "ReplicaSet", "replicasets", "replicaset")
+    }
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        Column::name(),
+        Column::text("Desired", "How many pods there are to be.", |object| {
+            number(object, &["spec", "replicas"]).into()
+        })
+        .integer(),
+        Column::text("Current", "How many there are.", |object| {
+            number(object, &["status", "replicas"]).into()
+        })
+        .integer(),
+        Column::text("Ready", "How many of them are ready.", |object| {
+            number(object, &["status", "readyReplicas"]).into()
+        })
+        .integer(),
+        Column::age(),
+        pod_spec::containers(),
+        pod_spec::images(),
+        pod_spec::shown_selector(),
+    ]
+}
+
+fn default(object: &mut Object) {
+    if let Some(spec) = below(&mut object.0, "spec") {
+        set(spec, "replicas", 1);
+        pod_spec::default_template(spec);
+    }
+}
+
+fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
+    let mut mistakes = Mistakes::default();
+    let spec = Spot::of(object, "spec");
+    counts(
+        &mut mistakes,
+        &Spot::of(object, "status"),
+        "replicas",
+        &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
+    );
+    if !spec.is_some() {
+        mistakes.required(&spec, "");
+    } else if old.is_none_or(|old| old.0.get("spec") != spec.value()) {
+        mistakes.not_negative(&spec.at("replicas"));
+        mistakes.not_negative(&spec.at("minReadySeconds"));
+        pod_spec::selector(&mut mistakes, &spec, "replicaset");
+        pod_spec::template(&mut mistakes, &spec, Rules::RUNNING, [].into_iter());
+        if let Some(old) = old {
+            mistakes.same(&spec.at("selector"), &Spot::of(old, "spec").at("selector"));
+        }
+    }
+    mistakes.into_causes()
+}
+
+/// Numbers of a status: none is negative, and `parts` are not more than the `whole`.
+pub(super) fn counts(mistakes: &mut Mistakes, status: &Spot<'_, '_>, whole: &str, parts: &[&str]) {
+    let all = status.at(whole);
+    mistakes.not_negative(&all);
+    mistakes.not_negative(&status.at("observedGeneration"));
+    for name in parts {
+        let part = status.at(name);
+        mistakes.not_negative(&part);
+        // Those that are missing are not there.
+        let is_part = *name != "unavailableReplicas";
+        if is_part && part.number() > Some(all.number().unwrap_or(0)) {
+            mistakes.invalid(&part, &format!("cannot be greater than status.{whole}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Label selectors in objects: `matchLabels` and `matchExpressions`.
+
+use serde_json::Value;
+
+use super::{Mistakes, Spot};
+use crate::names;
+
+impl Mistakes {
+    /// A label selector, if it is there.
+    pub(crate) fn label_selector(&mut self, at: &Spot<'_, '_>) {
+        self.labels(&at.at("matchLabels"));
+        for requirement in at.at("matchExpressions").items() {
+            let values = requirement.at("values");
+            match requirement.at("operator").text() {
+                "In" | "NotIn" if values.is_empty() => self.required(
+                    &values,
+                    "must be specified when `operator` is 'In' or 'NotIn'",
+                ),
+                "Exists" | "DoesNotExist" if !values.is_empty() => self.forbidden(
+                    &values,
+                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+                ),
+                "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+                _ => self.invalid(&requirement.at("operator"), "not a valid selector operator"),
+            }
+            self.must_be_name(&requirement.at("key"), names::label_key);
+            for value in values.items() {
+                self.name(&value, names::label_value);
+            }
+        }
+    }
+}
+
+/// Whether it asks for nothing.
+pub(crate) fn is_empty(selector: &Spot<'_, '_>) -> bool {
+    selector.at("matchLabels").is_empty() && selector.at("matchExpressions").is_empty()
+}
+
+/// Whether `labels` are what `selector` asks for.
+pub(crate) fn matches(selector: &Spot<'_, '_>, labels: &Spot<'_, '_>) -> bool {
+    let label = |key: &str| labels.value()?.get(key)?.as_str();
+    let wanted = selector.at("matchLabels");
+    let mut wanted = wanted.entries();
+    let expressions = selector.at("matchExpressions");
+    let mut expressions = expressions.items();
+    wanted.all(|(key, value)| label(key) == Some(value.text()))
+        && expressions.all(|requirement| {
+            let found = label(requirement.at("key").text());
+            let is_one = |value: &str| requirement.at("values").items().any(|v| v.text() == value);
+            match requirement.at("operator").text() {
+                "In" => found.is_some_and(is_one),
+                "NotIn" => !found.is_some_and(is_one),
+                "Exists" => found.is_some(),
+                _ => found.is_none(),
+            }
+        })
+}
+
+/// As `kubectl get` shows one: `a=b,c in (d,e)`.
+pub(crate) fn selector_text(selector: Option<&Value>) -> String {
+    let mut parts = Vec::new();
+    let labels = selector.and_then(|s| s.get("matchLabels")?.as_object());
+    for (key, value) in labels.into_iter().flatten() {
+        parts.push(format!("{key}={}", value.as_str().unwrap_or_default()));
+    }
+    let expressions = selector.and_then(|s| s.get("matchExpressions")?.as_array());
+    for requirement in expressions.into_iter().flatten() {
+        let text = |name: &str| {
+            requirement
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let values = requirement.get("values").and_then(Value::as_array);
+        let mut values: Vec<&str> = values
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        values.sort_unstable();
+        let (key, values) = (text("key"), values.join(","));
+        parts.push(match text("operator") {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "Exists" => key.to_owned(),
+            _ => format!("!{key}"),
+        });
+    }
+    none_if_empty(parts.join(","))
+}
+
+/// As `kubectl get` shows labels.
+pub(crate) fn labels_text(labels: Option<&Value>) -> String {
+    let labels = labels.and_then(Value::as_object).into_iter().flatten();
+    let each =
+        |(key, value): (&String, &Value)| format!("{key}={}", value.as_str().unwrap_or_default());
+    none_if_empty(labels.map(each).collect::<Vec<_>>().join(","))
+}
+
+fn none_if_empty(text: String) -> String {
+    if text.is_empty() {
+        "<none>".to_owned()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::object::Object;
+
+    #[test]
+    fn selectors_match_and_are_shown() {
+        let selector = json!({
+            "matchLabels": { "app": "web" },
+            "matchExpressions": [
+                { "key": "tier", "operator": "In", "values": ["front", "back"] },
+                { "key": "old", "operator": "DoesNotExist" },
+                { "key": "zone", "operator": "NotIn", "values": ["x"] },
+                { "key": "app", "operator": "Exists" },
+            ],
+        });
+        let text = "app=web,tier in (back,front),!old,zone notin (x),app";
+        assert_eq!(selector_text(Some(&selector)), text);
+        assert_eq!(selector_text(Some(&json!({}))), "<none>");
+        assert_eq!(labels_text(Some(&json!({ "a": "b", "c": "" }))), "a=b,c=");
+        for (labels, expected) in [
+            (json!({ "app": "web", "tier": "back" }), true),
+            (json!({ "app": "web", "tier": "back", "zone": "y" }), true),
+            (json!({ "app": "web", "tier": "back", "zone": "x" }), false),
+            (json!({ "app": "web", "tier": "back", "old": "" }), false),
+            (json!({ "app": "web" }), false),
+            (json!({ "app": "db", "tier": "back" }), false),
+        ] {
+            let object = json!({ "selector": selector, "labels": labels });
+            let object = Object(object.as_object().unwrap().clone());
+            let (selector, labels) = (Spot::of(&object, "selector"), Spot::of(&object, "labels"));
+            assert_eq!(matches(&selector, &labels), expected, "{labels:?}");
+        }
+    }
+}
