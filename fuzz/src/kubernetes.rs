@@ -1,13 +1,20 @@
-//! What Kubernetes' clients send: objects, patches, selectors.
+//! What Kubernetes' clients send: objects, patches, selectors, amounts and times.
+
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
+use weft_control::cron::Schedule;
+use weft_control::quantity::Quantity;
 use weft_control::selector::{Fields, Labels};
 use weft_control::store::Patch;
 use weft_control::{Kinds, Object, decode, protobuf, schema};
 
 use crate::targets::Target;
 
-pub const TARGETS: [Target; 4] = [
+/// Their schemas are made once.
+static KINDS: LazyLock<Kinds> = LazyLock::new(Kinds::built_in);
+
+pub const TARGETS: [Target; 5] = [
     Target {
         name: "kubernetes-objects",
         run: objects,
@@ -28,6 +35,11 @@ pub const TARGETS: [Target; 4] = [
         run: selectors,
         seeds: selector_seeds,
     },
+    Target {
+        name: "kubernetes-amounts-and-times",
+        run: amounts_and_times,
+        seeds: amount_and_time_seeds,
+    },
 ];
 
 fn object(value: Value) -> Option<Map<String, Value>> {
@@ -44,10 +56,9 @@ fn objects(input: &[u8]) {
     else {
         return;
     };
-    for kind in Kinds::built_in().iter() {
-        // Defaults come before the schema: they have to bear anything.
-        let mut raw = Object(map.clone());
-        (kind.default)(&mut raw);
+    for kind in KINDS.iter() {
+        // Defaults come before the check: they meet anything.
+        (kind.default)(&mut Object(map.clone()));
         let mut map = map.clone();
         let findings = schema::check(kind.schema(), &mut map);
         if findings.mistakes.is_empty() {
@@ -55,9 +66,11 @@ fn objects(input: &[u8]) {
             (kind.default)(&mut whole);
             let once = whole.clone();
             (kind.default)(&mut whole);
-            assert_eq!(once, whole, "defaults are filled in once");
+            assert_eq!(once, whole, "defaults add nothing to what they made");
             let _ = (kind.validate)(&whole, None);
+            let _ = (kind.validate)(&whole, Some(&once));
             let _ = (kind.validate)(&whole, Some(&Object(Map::new())));
+            let _ = (kind.grace_s)(&whole);
             for column in &kind.columns {
                 let _ = column.cell(&whole);
             }
@@ -69,7 +82,7 @@ fn objects(input: &[u8]) {
 }
 
 fn messages(input: &[u8]) {
-    for kind in Kinds::built_in().iter() {
+    for kind in KINDS.iter() {
         if let Ok(value) = protobuf::decode(kind.schema(), input) {
             let mut map = object(value).expect("a message is an object");
             let _ = schema::check(kind.schema(), &mut map);
@@ -111,7 +124,25 @@ fn object_seeds() -> Vec<Vec<u8>> {
         "capacity": { "storage": "1.5Gi" }, "accessModes": ["ReadWriteOnce"],
         "resources": { "requests": { "storage": 1e3 } }, "hostPath": { "path": "/b" },
     } });
-    [map, namespace, service, policy, volume]
+    let pod = json!({ "metadata": { "name": "a" }, "spec": {
+        "containers": [{
+            "name": "a", "image": "b:c", "ports": [{ "containerPort": 80, "hostPort": 80 }],
+            "env": [{ "name": "E", "valueFrom": { "fieldRef": { "fieldPath": "metadata.labels['x']" } } }],
+            "resources": { "limits": { "cpu": "1", "memory": 5 }, "requests": { "cpu": "0.5" } },
+            "volumeMounts": [{ "name": "v", "mountPath": "/m", "subPath": "s" }],
+            "livenessProbe": { "httpGet": { "port": "http" } },
+        }],
+        "initContainers": [{ "name": "i", "image": "j", "restartPolicy": "Always" }],
+        "volumes": [{ "name": "v" }, { "name": "w", "projected": { "sources": [{ "secret": { "name": "s" } }] } }],
+        "tolerations": [{ "key": "k", "operator": "Exists" }],
+    }, "status": { "containerStatuses": [{ "name": "a", "restartCount": 1, "state": { "waiting": { "reason": "R" } } }] } });
+    let set = json!({ "metadata": { "name": "a" }, "spec": {
+        "selector": { "matchLabels": { "a": "b" }, "matchExpressions": [{ "key": "a", "operator": "In", "values": ["b"] }] },
+        "template": { "metadata": { "labels": { "a": "b" } }, "spec": { "containers": [{ "name": "a", "image": "b" }] } },
+        "strategy": { "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": 0 } },
+        "schedule": "* * * * *",
+    } });
+    [map, namespace, service, policy, volume, pod, set]
         .map(|seed| seed.to_string().into_bytes())
         .to_vec()
 }
@@ -127,14 +158,13 @@ fn patches(input: &[u8]) {
         }))
         .unwrap_or_default(),
     );
-    let kinds = Kinds::built_in();
     let all = [
         Some(Patch::Merge(found.value.clone())),
         Some(Patch::Strategic(found.value.clone())),
         Patch::json(found.value).ok(),
     ];
     for patch in all.iter().flatten() {
-        for kind in kinds.iter() {
+        for kind in KINDS.iter() {
             let _ = patch.apply(kind.schema(), &old);
         }
     }
@@ -175,6 +205,29 @@ fn selector_seeds() -> Vec<Vec<u8>> {
     let seeds = [
         "a=b,c!=d,e in (f,g),h notin (i),!j,k/l",
         "metadata.name=a,status.phase!=b",
+    ];
+    seeds.map(|seed| seed.as_bytes().to_vec()).to_vec()
+}
+
+fn amounts_and_times(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    if let Ok(quantity) = Quantity::parse(&text) {
+        let written = quantity.to_string();
+        let again = Quantity::parse(&written).expect("what is written can be read");
+        assert_eq!((again, again.to_string()), (quantity, written));
+    }
+    if let Ok(Schedule::At(minutes)) = Schedule::parse(&text) {
+        let _ = minutes.contains(Default::default());
+    }
+}
+
+fn amount_and_time_seeds() -> Vec<Vec<u8>> {
+    let seeds = [
+        "1.5Gi",
+        "-250m",
+        "12e6",
+        "0-30/10,45 8-18 1,15 jan-MAR ?",
+        "@every 1h30m",
     ];
     seeds.map(|seed| seed.as_bytes().to_vec()).to_vec()
 }
