@@ -60,6 +60,17 @@ pub(crate) fn failure(failure: &Failure) -> Answer {
     )
 }
 
+/// Adds warnings, for `kubectl` to show.
+pub(crate) fn warn(answer: &mut Answer, warnings: impl IntoIterator<Item = String>) {
+    for warning in warnings {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        // RFC 7234, 299: miscellaneous persistent warning.
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            answer.headers_mut().append(http::header::WARNING, value);
+        }
+    }
+}
+
 /// A failure as `Status` (meta/v1).
 pub(crate) fn status(failure: &Failure) -> Value {
     let about = &failure.about;

@@ -22,6 +22,8 @@ const VERBS: [&str; 8] = [
 ];
 /// What can be done with a part of an object.
 const PART_VERBS: [&str; 3] = ["get", "patch", "update"];
+/// Verbs of what is only asked.
+const ASKED: [&str; 1] = ["create"];
 /// What clients of aggregated discovery accept.
 const AGGREGATED: &str = "as=APIGroupDiscoveryList";
 
@@ -76,6 +78,15 @@ fn api_group(group: &str, version: &str) -> Value {
     json!({ "name": group, "versions": [version], "preferredVersion": version })
 }
 
+fn verbs(kind: &Kind) -> &'static [&'static str] {
+    if kind.is_question { &ASKED } else { &VERBS }
+}
+
+/// Whether accounts of this kind are given tokens.
+fn has_tokens(kind: &Kind) -> bool {
+    kind.group.is_empty() && kind.plural == "serviceaccounts"
+}
+
 fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
     let groups = groups(kinds);
     let kinds = groups.get(&(group.to_owned(), version.to_owned()))?;
@@ -86,7 +97,7 @@ fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
             "singularName": kind.singular,
             "namespaced": kind.is_namespaced,
             "kind": kind.kind,
-            "verbs": VERBS,
+            "verbs": verbs(kind),
             "shortNames": kind.short,
             "categories": kind.categories,
         }));
@@ -104,6 +115,17 @@ fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
             }
             list.push(entry);
         }
+    }
+    if kinds.iter().any(|kind| has_tokens(kind)) {
+        list.push(json!({
+            "name": "serviceaccounts/token",
+            "singularName": "",
+            "namespaced": true,
+            "group": "authentication.k8s.io",
+            "version": "v1",
+            "kind": "TokenRequest",
+            "verbs": ASKED,
+        }));
     }
     let version = kinds.first()?.api_version();
     Some(json!({
@@ -160,7 +182,7 @@ fn resource(kind: &Kind) -> Value {
         "singularResource": kind.singular,
         "responseKind": response_kind,
         "scope": if kind.is_namespaced { "Namespaced" } else { "Cluster" },
-        "verbs": VERBS,
+        "verbs": verbs(kind),
         "shortNames": kind.short,
         "categories": kind.categories,
     });
@@ -177,6 +199,15 @@ fn resource(kind: &Kind) -> Value {
         .collect();
     if !parts.is_empty() {
         value["subresources"] = parts.into();
+    }
+    if has_tokens(kind) {
+        value["subresources"] = json!([{
+            "subresource": "token",
+            "responseKind": {
+                "group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest",
+            },
+            "verbs": ASKED,
+        }]);
     }
     value
 }

@@ -9,10 +9,11 @@ use weft_control::{Failure, Reason};
 
 use crate::answer::{self, Answer};
 use crate::gate::Question;
+use crate::objects::Asked;
 use crate::query::Query;
 use crate::serve::Server;
 use crate::target::Target;
-use crate::{body, discovery, objects, openapi};
+use crate::{body, discovery, gate, impersonation, objects, openapi, reviews};
 
 /// What anybody may ask without saying who they are.
 const OPEN: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
@@ -49,31 +50,37 @@ async fn try_dispatch(
     {
         return Ok(open(path));
     }
-    let subject = server.gate.who(certificates, &head.headers)?;
+    let gate = &*server.gate;
+    let subject = gate.who(certificates, &head.headers).await?;
+    let subject = impersonation::subject(gate, subject, &head.headers)?;
     let Some(target) = Target::of(&server.store.kinds(), path) else {
         let question = Question::Path {
             verb: head.method.as_str().to_ascii_lowercase(),
             path: path.to_owned(),
         };
-        server.gate.may(&subject, &question)?;
+        gate::may(gate, &subject, &question)?;
         return about_kinds(server, head);
     };
     let query = Query::of(&head.uri);
     let verb = objects::verb(&head.method, &target, &query)?;
     let question = Question::Object {
-        verb,
+        verb: verb.to_owned(),
         group: target.kind.group.to_string(),
         resource: target.kind.plural.to_string(),
         subresource: target.subresource.clone(),
         namespace: target.namespace.clone(),
         name: target.name.clone(),
     };
-    server.gate.may(&subject, &question)?;
+    gate::may(gate, &subject, &question)?;
     let body = match head.method {
         Method::GET | Method::HEAD => bytes::Bytes::new(),
         _ => body::read(body).await?,
     };
-    objects::answer(&server.store, head, &target, verb, body).await
+    let asked = Asked::new(server, head, &target, &query, subject);
+    if target.kind.is_question {
+        return reviews::answer(&asked, &body).await;
+    }
+    asked.answer(verb, &body).await
 }
 
 /// Discovery and schemas.

@@ -1,10 +1,13 @@
 //! Who asks, and whether they may: decided elsewhere, asked here, once for each request.
 
 use std::fmt;
+use std::pin::Pin;
 
 use http::HeaderMap;
 use rustls::pki_types::CertificateDer;
-use weft_control::Failure;
+use weft_control::{Failure, Kind, Object, Reason};
+use weft_identity::jwt::Holder;
+use weft_identity::rbac::Rule;
 use weft_identity::subject::Subject;
 
 /// What is asked for.
@@ -13,7 +16,7 @@ pub enum Question {
     /// Something with objects.
     Object {
         /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`
-        verb: &'static str,
+        verb: String,
         /// API group; empty for the core's.
         group: String,
         /// `pods`
@@ -63,21 +66,84 @@ impl fmt::Display for Question {
     }
 }
 
-/// Decides. Every request but those for health and version passes both questions.
-pub trait Gate: Send + Sync + std::fmt::Debug {
+/// What is answered once something was looked up.
+pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// Decides. Every request but those for health and version passes the first two questions.
+pub trait Gate: Send + Sync + fmt::Debug {
     /// Who it is, by certificates the TLS layer has verified, or by what the head says.
     ///
     /// # Errors
     /// Nobody that is known: 401.
-    fn who(
-        &self,
-        certificates: &[CertificateDer<'static>],
-        head: &HeaderMap,
-    ) -> Result<Subject, Failure>;
+    fn who<'a>(
+        &'a self,
+        certificates: &'a [CertificateDer<'static>],
+        head: &'a HeaderMap,
+    ) -> Answering<'a, Subject>;
 
-    /// Whether they may.
+    /// Whether somebody may, and why; the reason is empty where there is none to tell.
+    fn decide(&self, user: &str, groups: &[String], question: &Question) -> (bool, String);
+
+    /// Whether an object may become another: nobody gives rights they do not have.
     ///
     /// # Errors
-    /// They may not: 403, with the reason.
-    fn may(&self, subject: &Subject, question: &Question) -> Result<(), Failure>;
+    /// It may not: 403, with the reason.
+    fn may_write(
+        &self,
+        subject: &Subject,
+        kind: &Kind,
+        old: Option<&Object>,
+        new: &Object,
+    ) -> Result<(), Failure>;
+
+    /// What somebody may do in a namespace.
+    fn rules(&self, subject: &Subject, namespace: &str) -> Vec<Rule>;
+
+    /// Whose a bearer token is, and for which of these audiences it is meant.
+    ///
+    /// # Errors
+    /// Nobody's, or another audience's: why.
+    fn holder<'a>(
+        &'a self,
+        token: &'a str,
+        audiences: &'a [String],
+    ) -> Answering<'a, (Subject, Vec<String>)>;
+
+    /// Makes a bearer token: its text.
+    ///
+    /// # Errors
+    /// Times or audiences cannot be.
+    fn token(
+        &self,
+        holder: &Holder,
+        audiences: &[String],
+        life_s: i64,
+        now_s: i64,
+    ) -> Result<String, Failure>;
+
+    /// Whom tokens are for unless somebody says otherwise.
+    fn audience(&self) -> &str;
+}
+
+/// Whether somebody may.
+///
+/// # Errors
+/// They may not: 403.
+pub(crate) fn may(gate: &dyn Gate, subject: &Subject, question: &Question) -> Result<(), Failure> {
+    if gate.decide(&subject.user, &subject.groups, question).0 {
+        return Ok(());
+    }
+    let user = &subject.user;
+    let what = question.to_string();
+    let message = format!("User {user:?} cannot {what}");
+    let failure = Failure::new(Reason::Forbidden, message);
+    Err(match question {
+        Question::Path { .. } => failure,
+        Question::Object {
+            group,
+            resource,
+            name,
+            ..
+        } => failure.about(group, resource, name),
+    })
 }

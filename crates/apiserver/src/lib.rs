@@ -13,14 +13,17 @@ mod body;
 mod discovery;
 mod dispatch;
 mod gate;
+mod impersonation;
 mod objects;
 mod openapi;
 mod query;
+mod reviews;
 mod serve;
 mod table;
 mod target;
+mod tokens;
 mod watching;
 mod writes;
 
-pub use gate::{Gate, Question};
+pub use gate::{Answering, Gate, Question};
 pub use serve::{Server, serve};

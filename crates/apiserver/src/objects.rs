@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
@@ -13,12 +12,16 @@ use tokio::time::Instant;
 use weft_control::selector::{Fields, Labels};
 use weft_control::store::{self, Change, ChangeKind, ListOptions};
 use weft_control::{Failure, Kind, Object, Reason, Store};
+use weft_identity::subject::Subject;
 use weft_keyspace::{Item, Revision};
 
 use crate::answer::{self, Answer};
+use crate::gate::Gate;
 use crate::query::Query;
+use crate::serve::Server;
 use crate::table::{self, Beside};
 use crate::target::Target;
+use crate::tokens;
 use crate::watching::Feed;
 
 /// How long a watch lasts that does not say how long.
@@ -86,11 +89,14 @@ pub(crate) fn verb(
     query: &Query,
 ) -> Result<&'static str, Failure> {
     let is_all = target.name.is_empty();
+    if target.kind.is_question && (*method != Method::POST || !is_all) {
+        return Err(no_method(target));
+    }
     Ok(match *method {
         Method::GET | Method::HEAD if query.flag("watch")? => "watch",
         Method::GET | Method::HEAD if is_all => "list",
         Method::GET | Method::HEAD => "get",
-        Method::POST if is_all => "create",
+        Method::POST if is_all || target.subresource == "token" => "create",
         Method::PUT if !is_all => "update",
         Method::PATCH if !is_all => "patch",
         Method::DELETE if is_all => "deletecollection",
@@ -108,58 +114,73 @@ fn no_method(target: &Target) -> Failure {
     )
 }
 
-/// Does what is asked.
-pub(crate) async fn answer(
-    store: &Store,
-    head: &Parts,
-    target: &Target,
-    verb: &str,
-    body: Bytes,
-) -> Result<Answer, Failure> {
-    let query = Query::of(&head.uri);
-    let asked = Asked {
-        store,
-        head,
-        target,
-        query: &query,
-        shape: Shape::of(&target.kind, &head.headers, &query),
-    };
-    if !target.subresource.is_empty() {
-        let known = match &*target.subresource {
-            "status" => target.kind.has_status,
-            "scale" => target.kind.scale.is_some(),
-            _ => false,
-        };
-        if !known {
-            let message = "the server could not find the requested resource";
-            return Err(Failure::new(Reason::NotFound, message));
-        }
-        if !matches!(verb, "get" | "update" | "patch") {
-            return Err(no_method(target));
-        }
-    }
-    match verb {
-        "get" => asked.get().await,
-        "list" => asked.list().await,
-        "watch" => asked.watch().await,
-        "create" => asked.create(&body).await,
-        "update" => asked.update(&body).await,
-        "patch" => asked.patch(&body).await,
-        "delete" => asked.delete(&body).await,
-        _ => asked.delete_all(&body).await,
-    }
-}
-
-/// A request about objects.
+/// A request about objects, of somebody who may.
 pub(crate) struct Asked<'a> {
     pub(crate) store: &'a Store,
+    pub(crate) gate: &'a Arc<dyn Gate>,
+    pub(crate) subject: Subject,
     pub(crate) head: &'a Parts,
     pub(crate) target: &'a Target,
     pub(crate) query: &'a Query,
     pub(crate) shape: Shape,
 }
 
+impl<'a> Asked<'a> {
+    pub(crate) fn new(
+        server: &'a Server,
+        head: &'a Parts,
+        target: &'a Target,
+        query: &'a Query,
+        subject: Subject,
+    ) -> Asked<'a> {
+        Asked {
+            store: &server.store,
+            gate: &server.gate,
+            subject,
+            head,
+            target,
+            query,
+            shape: Shape::of(&target.kind, &head.headers, query),
+        }
+    }
+}
+
 impl Asked<'_> {
+    /// Does what is asked.
+    pub(crate) async fn answer(&self, verb: &str, body: &[u8]) -> Result<Answer, Failure> {
+        let target = self.target;
+        if target.is_of("", "serviceaccounts") && target.subresource == "token" {
+            return match verb {
+                "create" => tokens::answer(self, body).await,
+                _ => Err(no_method(target)),
+            };
+        }
+        if !target.subresource.is_empty() {
+            let known = match &*target.subresource {
+                "status" => target.kind.has_status,
+                "scale" => target.kind.scale.is_some(),
+                _ => false,
+            };
+            if !known {
+                let message = "the server could not find the requested resource";
+                return Err(Failure::new(Reason::NotFound, message));
+            }
+            if !matches!(verb, "get" | "update" | "patch") {
+                return Err(no_method(target));
+            }
+        }
+        match verb {
+            "get" => self.get().await,
+            "list" => self.list().await,
+            "watch" => self.watch().await,
+            "create" => self.create(body).await,
+            "update" => self.update(body).await,
+            "patch" => self.patch(body).await,
+            "delete" => self.delete(body).await,
+            _ => self.delete_all(body).await,
+        }
+    }
+
     async fn get(&self) -> Result<Answer, Failure> {
         let Target {
             kind,
@@ -275,11 +296,21 @@ impl Asked<'_> {
         let feed = Feed {
             changes,
             shape: self.shape.clone(),
-            until: Instant::now() + time,
+            until: Instant::now() + time.min(self.left()),
             bookmarks,
             first,
         };
         Ok(feed.answer())
+    }
+
+    /// How long whoever asks is known to be who they are. A watch is not longer.
+    fn left(&self) -> Duration {
+        let left = self
+            .subject
+            .expires_s
+            .saturating_sub(Timestamp::now().as_second());
+        Duration::from_secs(u64::try_from(left).unwrap_or(0))
+            .min(Duration::from_secs(LONGEST_WATCH))
     }
 }
 

@@ -135,6 +135,10 @@ fn add_paths(kind: &Kind, schema: &str, paths: &mut Map<String, Value>) {
             .map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
         json!(parameters)
     };
+    if kind.is_question {
+        paths.insert(all, json!({ "post": of("post", writes()) }));
+        return;
+    }
     paths.insert(
         all.clone(),
         json!({ "get": of("list", json!([])), "post": of("post", writes()) }),

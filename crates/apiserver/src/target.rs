@@ -17,6 +17,11 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Whether it is about objects of this group and plural.
+    pub(crate) fn is_of(&self, group: &str, plural: &str) -> bool {
+        self.kind.group == group && self.kind.plural == plural
+    }
+
     /// Nothing: the path is about no object, or none of a kind there is.
     pub(crate) fn of(kinds: &Kinds, path: &str) -> Option<Target> {
         let mut parts = path.strip_prefix('/')?.split('/');

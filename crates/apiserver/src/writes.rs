@@ -1,18 +1,20 @@
 //! Requests that change objects.
 
-use http::header::HeaderValue;
+use std::sync::Arc;
+
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 use weft_control::decode::Decoded;
 use weft_control::schema::{self, Schema};
 use weft_control::store::{
-    self, DeleteOptions, Deleted, Patch, ScaleChange, WriteOptions, scale_schema,
+    self, Admit, DeleteOptions, Deleted, Patch, ScaleChange, WriteOptions, scale_schema,
 };
-use weft_control::{Cause, Failure, Object, Reason};
+use weft_control::{Cause, Failure, Kind, Object, Reason};
 use weft_keyspace::Item;
 
 use crate::answer::{self, Answer};
 use crate::body;
+use crate::gate::{self, Question};
 use crate::objects::{Asked, plain_list};
 use crate::target::Target;
 
@@ -180,6 +182,28 @@ impl Asked<'_> {
             },
             manager: self.manager()?,
             is_forced: false,
+            admit: Some(self.admit()),
+        })
+    }
+
+    /// What the gate says to an object that would be stored.
+    fn admit(&self) -> Admit {
+        let (gate, subject) = (Arc::clone(self.gate), self.subject.clone());
+        let kind = Arc::clone(&self.target.kind);
+        // What is applied is a patch, until it is known that nothing is there.
+        let create = (self.head.method == http::Method::PATCH).then(|| Question::Object {
+            verb: "create".to_owned(),
+            group: kind.group.to_string(),
+            resource: kind.plural.to_string(),
+            subresource: String::new(),
+            namespace: self.target.namespace.clone(),
+            name: self.target.name.clone(),
+        });
+        Admit::by(move |old, new| {
+            if let (None, Some(create)) = (old, &create) {
+                gate::may(&*gate, &subject, create)?;
+            }
+            gate.may_write(&subject, &kind, old, new)
         })
     }
 
@@ -246,10 +270,31 @@ impl Asked<'_> {
             true => ("autoscaling/v1".to_owned(), "Scale"),
             false => (kind.api_version(), &*kind.kind),
         };
+        self.read_as(&api_version, name, self.schema(), decoded)
+    }
+
+    /// The object of another kind than the target's.
+    pub(crate) fn object_of(
+        &self,
+        kind: &Kind,
+        body: &[u8],
+    ) -> Result<(Object, Vec<String>), Failure> {
+        let decoded = body::document(&self.head.headers, kind.schema(), body)?;
+        self.read_as(&kind.api_version(), &kind.kind, kind.schema(), decoded)
+    }
+
+    fn read_as(
+        &self,
+        api_version: &str,
+        name: &str,
+        schema: &Schema,
+        decoded: Decoded,
+    ) -> Result<(Object, Vec<String>), Failure> {
+        let kind = &self.target.kind;
         let Value::Object(mut map) = decoded.value else {
             return Err(Failure::bad_request("the body is no object"));
         };
-        for (field, expected) in [("apiVersion", api_version), ("kind", name.to_owned())] {
+        for (field, expected) in [("apiVersion", api_version), ("kind", name)] {
             match map.get(field).and_then(Value::as_str) {
                 Some(found) if found == expected => {}
                 None if !map.contains_key(field) => {
@@ -263,7 +308,7 @@ impl Asked<'_> {
                 }
             }
         }
-        let findings = schema::check(self.schema(), &mut map);
+        let findings = schema::check(schema, &mut map);
         let unknown = findings
             .unknown
             .iter()
@@ -305,13 +350,7 @@ impl Asked<'_> {
                 kind.resource()
             )
         });
-        for warning in warnings.into_iter().chain(unused) {
-            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
-            // RFC 7234, 299: miscellaneous persistent warning.
-            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
-                answer.headers_mut().append(header::WARNING, value);
-            }
-        }
+        answer::warn(&mut answer, warnings.into_iter().chain(unused));
         Ok(answer)
     }
 }

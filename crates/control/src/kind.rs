@@ -62,6 +62,8 @@ pub struct Kind {
     pub is_carried_out: bool,
     /// Whether its definition is being deleted: no more are made.
     pub is_ending: bool,
+    /// Whether its objects are questions: made, answered, and kept nowhere.
+    pub is_question: bool,
     /// Compiled when it is first needed.
     pub schema: OnceLock<Schema>,
 }
@@ -299,6 +301,7 @@ impl Kind {
             grace_s: |_| 0,
             is_carried_out: false,
             is_ending: false,
+            is_question: false,
             schema: OnceLock::new(),
         }
     }

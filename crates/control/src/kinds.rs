@@ -31,6 +31,7 @@ mod rbac;
 mod replica_set;
 mod resource_quota;
 mod rules;
+mod review;
 mod rules_net;
 mod service;
 mod service_account;
@@ -51,9 +52,11 @@ use self::spot::Spot;
 use crate::kind::{Document, Kind};
 use crate::object::Object;
 
+pub use review::token_request;
+
 /// All of them.
 pub(crate) fn all() -> Vec<Kind> {
-    vec![
+    let mut all = vec![
         autoscaler::kind(),
         config_map::kind(),
         controller_revision::kind(),
@@ -89,7 +92,9 @@ pub(crate) fn all() -> Vec<Kind> {
         service_account::kind(),
         stateful_set::kind(),
         storage_class::kind(),
-    ]
+    ];
+    all.extend(review::kinds());
+    all
 }
 
 /// The JSON schema of a type.

@@ -2,6 +2,8 @@
 //!
 //! Grammar: `a=b,c!=d,e in (f,g),h notin (i),j,!k` (Kubernetes, "Labels and Selectors").
 
+use serde_json::Value;
+
 use crate::names;
 
 /// What labels must be like; all requirements hold.
@@ -41,6 +43,42 @@ impl Labels {
             rest = after.trim_start();
         }
         Ok(Labels(requirements))
+    }
+
+    /// Reads a `LabelSelector`: `matchLabels` and `matchExpressions`. An empty one means all.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn of(selector: &Value) -> Result<Labels, String> {
+        let text = |value: &Value| {
+            let text = value.as_str().unwrap_or_default();
+            // What would be punctuation in a selector's text is no value of a label.
+            names::label_value(text).map(|()| text.to_owned())
+        };
+        let mut parts = Vec::new();
+        for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
+            names::label_key(key)?;
+            parts.push(format!("{key}={}", text(value)?));
+        }
+        for one in selector["matchExpressions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let key = one["key"].as_str().unwrap_or_default();
+            names::label_key(key)?;
+            let values = one["values"].as_array().into_iter().flatten();
+            let values: Vec<String> = values.map(text).collect::<Result<_, _>>()?;
+            let values = values.join(",");
+            parts.push(match one["operator"].as_str().unwrap_or_default() {
+                "In" => format!("{key} in ({values})"),
+                "NotIn" => format!("{key} notin ({values})"),
+                "Exists" => key.to_owned(),
+                "DoesNotExist" => format!("!{key}"),
+                other => return Err(format!("{other:?} is no operator of a label selector")),
+            });
+        }
+        Labels::parse(&parts.join(","))
     }
 
     /// Whether an object with these labels is meant.
@@ -161,6 +199,8 @@ impl Fields {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
@@ -199,6 +239,34 @@ mod tests {
         }
         for wrong in ["a=b c", "=a", "a in (b", "-", "a=-", "!"] {
             assert!(Labels::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_selector_object_is_what_its_text_would_be() {
+        for (object, text) in [
+            (json!({}), ""),
+            (json!({ "matchLabels": { "a": "b" } }), "a=b"),
+            (
+                json!({ "matchLabels": { "a": "" }, "matchExpressions": [
+                    { "key": "c", "operator": "In", "values": ["d", "e"] },
+                    { "key": "f", "operator": "NotIn", "values": ["g"] },
+                    { "key": "h", "operator": "Exists" },
+                    { "key": "i", "operator": "DoesNotExist" },
+                ] }),
+                "a=,c in (d,e),f notin (g),h,!i",
+            ),
+        ] {
+            assert_eq!(Labels::of(&object), Labels::parse(text), "{text}");
+        }
+        for wrong in [
+            json!({ "matchLabels": { "a": "b,c" } }),
+            json!({ "matchLabels": { "!a": "b" } }),
+            json!({ "matchLabels": { "a": 1 , "": "x" } }),
+            json!({ "matchExpressions": [{ "key": "a", "operator": "Near" }] }),
+            json!({ "matchExpressions": [{ "key": "a", "operator": "In", "values": ["b)"] }] }),
+        ] {
+            assert!(Labels::of(&wrong).is_err(), "{wrong}");
         }
     }
 

@@ -28,8 +28,8 @@ pub use patch::Patch;
 pub use record::{wire, wire_at};
 pub use scale::{ScaleChange, scale_schema};
 pub use watch::{Change, ChangeKind, Changes};
-pub use write::WriteOptions;
 pub(crate) use write::now;
+pub use write::{Admit, WriteOptions};
 
 /// The objects of a cluster. Cheap to clone.
 #[derive(Clone, Debug)]

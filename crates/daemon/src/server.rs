@@ -8,24 +8,32 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use http::HeaderMap;
-use rustls::pki_types::CertificateDer;
 use serde_json::json;
 use tokio::net::TcpListener;
-use weft_apiserver::{Gate, Question, Server};
+use weft_apiserver::Server;
 use weft_control::store::WriteOptions;
-use weft_control::{Failure, Kinds, Object, Reason, Store};
-use weft_identity::authority::{Authority, Grant, Trust};
-use weft_identity::rbac::{self, Rules, Target};
+use weft_control::{Kinds, Object, Reason, Store};
+use weft_identity::authority::{Authority, Grant};
 use weft_identity::rotation::{self, Serving};
-use weft_identity::subject::Subject;
 use weft_stdx::clock::unix_s;
+
+mod accounts;
+mod defaults;
+mod door;
+mod roles;
+mod rules;
+
+use accounts::Accounts;
+use door::Door;
+use rules::Follower;
 
 /// Namespaces that are always there.
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 /// How long a server's certificate is good for: it is renewed long before.
 const SERVER_CERTIFICATE_S: i64 = 90 * 24 * 3600;
 
+/// In whose name tokens are made, and whom they are for.
+pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// Where the authority is, in the data directory.
 pub const AUTHORITY: &str = "server/authority";
 /// Where the keyspace is.
@@ -39,6 +47,8 @@ pub(crate) struct Control {
     authority: Authority,
     serving: Arc<Serving>,
     names: Vec<String>,
+    follower: Follower,
+    accounts: Accounts,
 }
 
 impl Control {
@@ -52,6 +62,13 @@ impl Control {
         })?;
         let store = Store::new(Arc::new(keyspace), Kinds::built_in());
         make_namespaces(&store).await?;
+        let accounts = Accounts::new(&store).context("there is no kind of service accounts")?;
+        accounts
+            .ensure()
+            .await
+            .context("make the namespaces' service accounts")?;
+        let follower = Follower::new(&store).context("there are no kinds of roles and bindings")?;
+        let rules = follower.begin().await.context("read roles and bindings")?;
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("listen at {listen}; --listen names another address"))?;
@@ -63,11 +80,8 @@ impl Control {
             rotation::server_config(&trust, Arc::clone(&serving), unix_s).context("set up TLS")?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let server = Server {
-            store,
-            gate: Arc::new(Door {
-                trust,
-                rules: Rules::new(rbac::roles(), rbac::bindings()),
-            }),
+            store: store.clone(),
+            gate: Arc::new(Door::new(trust, authority.tokens(ISSUER), rules, store)),
             tls: Arc::new(tls),
         };
         Ok(Control {
@@ -76,6 +90,8 @@ impl Control {
             authority,
             serving,
             names,
+            follower,
+            accounts,
         })
     }
 
@@ -89,6 +105,8 @@ impl Control {
                 served.context("serve the Kubernetes API")
             }
             renewed = renewing => renewed,
+            never = self.follower.follow() => match never {},
+            never = self.accounts.follow() => match never {},
         }
     }
 }
@@ -152,65 +170,5 @@ async fn renew(authority: &Authority, serving: &Serving, names: &[String]) -> Re
         serving
             .swap(&certificate(authority, names)?)
             .context("use the server's new certificate")?;
-    }
-}
-
-/// Who comes in, and how far.
-#[derive(Debug)]
-struct Door {
-    trust: Trust,
-    /// The built-in roles.
-    rules: Rules,
-}
-
-impl Gate for Door {
-    fn who(
-        &self,
-        certificates: &[CertificateDer<'static>],
-        _head: &HeaderMap,
-    ) -> Result<Subject, Failure> {
-        let Some(certificate) = certificates.first() else {
-            return Err(Failure::new(Reason::Unauthorized, "Unauthorized"));
-        };
-        self.trust
-            .subject(certificate, unix_s())
-            .map_err(|error| Failure::new(Reason::Unauthorized, error.to_string()))
-    }
-
-    fn may(&self, subject: &Subject, question: &Question) -> Result<(), Failure> {
-        let (verb, target) = match question {
-            Question::Path { verb, path } => (verb.as_str(), Target::Path(path)),
-            Question::Object {
-                verb,
-                group,
-                resource,
-                subresource,
-                namespace,
-                name,
-            } => {
-                let target = Target::Resource {
-                    group,
-                    resource,
-                    subresource,
-                    namespace: Some(namespace.as_str()).filter(|text| !text.is_empty()),
-                    name: Some(name.as_str()).filter(|text| !text.is_empty()),
-                    on_node: None,
-                };
-                (*verb, target)
-            }
-        };
-        let request = rbac::Request {
-            user: &subject.user,
-            groups: &subject.groups,
-            verb,
-            target,
-        };
-        if rbac::decide(&self.rules, &request).is_allowed() {
-            return Ok(());
-        }
-        let user = &subject.user;
-        let what = question.to_string();
-        let message = format!("User {user:?} cannot {what}");
-        Err(Failure::new(Reason::Forbidden, message))
     }
 }

@@ -1,6 +1,7 @@
 //! `weft kubeconfig`: what kubectl needs to talk to this machine's server.
 //!
-//! Root only: it reads the authority's key and makes a certificate, without asking the server.
+//! Root only: it reads the authority's keys and makes a certificate or a token, without asking the
+//! server.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -10,17 +11,19 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use weft_cli::settings::{Flags, Settings};
+use weft_daemon::server::{AUTHORITY, ISSUER};
 use weft_identity::authority::{Authority, Grant};
+use weft_identity::jwt::Holder;
 use weft_identity::kubeconfig::{Credentials, Kubeconfig};
 use weft_stdx::clock::unix_s;
 use weft_stdx::file::{Durability, replace};
 
-/// How long the certificate is good for.
+/// How long the certificate or token is good for.
 const LIFE_S: i64 = 365 * 24 * 3600;
 
 /// Print a kubeconfig for this machine's server.
 ///
-/// It holds a new certificate, good for a year. Needs root.
+/// It holds a new certificate or token, good for a year. Needs root.
 #[derive(Debug, Parser)]
 #[command(name = "weft kubeconfig")]
 struct Args {
@@ -30,6 +33,9 @@ struct Args {
     /// A group of the user
     #[arg(long = "group", default_value = "system:masters")]
     groups: Vec<String>,
+    /// Prove who it is by a bearer token instead of a certificate
+    #[arg(long)]
+    token: bool,
     /// The server's address, as kubectl reaches it
     #[arg(long, value_name = "URL")]
     server: Option<String>,
@@ -69,16 +75,11 @@ fn run(args: Args) -> anyhow::Result<()> {
         ..Flags::default()
     };
     let settings = Settings::resolve(&flags, &|name| std::env::var_os(name))?;
-    let directory = settings.data_dir.value.join(weft_daemon::server::AUTHORITY);
+    let directory = settings.data_dir.value.join(AUTHORITY);
     let authority = Authority::open(&directory).context(
         "open the certificate authority of this machine's server; `weft server` makes it at its \
          first start",
     )?;
-    let grant = Grant::User {
-        user: args.user.clone(),
-        groups: args.groups,
-    };
-    let pair = authority.issue(&grant, LIFE_S, unix_s())?;
     let server = args.server.unwrap_or_else(|| {
         let listen = settings.listen.value;
         let host = match listen.ip() {
@@ -88,13 +89,24 @@ fn run(args: Args) -> anyhow::Result<()> {
         };
         format!("https://{host}:{}", listen.port())
     });
+    let (user, groups) = (args.user.clone(), args.groups);
+    let (pair, token);
+    let credentials = if args.token {
+        let holder = Holder::User { user, groups };
+        let (signer, _) = authority.tokens(ISSUER);
+        token = signer.sign(&holder, &[ISSUER.to_owned()], LIFE_S, unix_s())?;
+        Credentials::Token(&token)
+    } else {
+        pair = authority.issue(&Grant::User { user, groups }, LIFE_S, unix_s())?;
+        Credentials::Certificate(&pair)
+    };
     let kubeconfig = Kubeconfig {
         cluster: "weft",
         server: &server,
         root_pem: authority.root_pem(),
         user: &args.user,
         namespace: None,
-        credentials: Credentials::Certificate(&pair),
+        credentials,
     };
     let text = kubeconfig.to_yaml()?;
     match args.output {

@@ -6,6 +6,7 @@
 //!                     └─────────────────────────────────┘ that names no version, too
 //! ```
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -35,9 +36,40 @@ pub struct WriteOptions {
     pub manager: String,
     /// Whether an application takes fields from others.
     pub is_forced: bool,
+    /// Asked once it is known what would be stored.
+    pub admit: Option<Admit>,
+}
+
+type Ask = dyn Fn(Option<&Object>, &Object) -> Result<(), Failure> + Send + Sync;
+
+/// Whether an object may become what it would become: the last question before it is stored, so
+/// that no kind of patch goes around it.
+#[derive(Clone)]
+pub struct Admit(Arc<Ask>);
+
+impl Admit {
+    /// Asks this, of the object as it was, if it was, and as it would be.
+    pub fn by(
+        ask: impl Fn(Option<&Object>, &Object) -> Result<(), Failure> + Send + Sync + 'static,
+    ) -> Admit {
+        Admit(Arc::new(ask))
+    }
+}
+
+impl fmt::Debug for Admit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Admit")
+    }
 }
 
 impl WriteOptions {
+    fn admitted(&self, old: Option<&Object>, new: &Object) -> Result<(), Failure> {
+        match &self.admit {
+            Some(Admit(ask)) => ask(old, new),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn is_status(&self) -> bool {
         self.subresource == "status"
     }
@@ -95,6 +127,7 @@ impl Store {
             }
             let name = object.meta().name().to_owned();
             check(kind, &object, None)?;
+            options.admitted(None, &object)?;
             let mut guards = vec![Guard {
                 key: place::key(kind, namespace, &name).into(),
                 expect: Expect::Absent,
@@ -241,6 +274,7 @@ impl Store {
                 managed::update(kind, Some(&old), &mut new, options);
             }
             check(kind, &new, Some(&old))?;
+            options.admitted(Some(&old), &new)?;
             if is_same(&old, &new) {
                 return Ok(item);
             }

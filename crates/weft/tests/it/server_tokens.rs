@@ -1,0 +1,190 @@
+//! `weft server`: bearer tokens of service accounts and users, with kubectl and curl.
+#![allow(clippy::unwrap_used)]
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use weft_testkit::{Ran, Weft, peer, until};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+const SOON: Duration = Duration::from_secs(30);
+
+fn server() -> Option<Weft> {
+    peer("kubectl")?;
+    Weft::server(BINARY)
+}
+
+fn kubectl(weft: &Weft, line: &str) -> Ran {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    weft.kubectl(&words, "").unwrap()
+}
+
+/// Code and body of what `curl` gets with this token alone.
+fn get(weft: &Weft, token: &str, path: &str) -> (String, Value) {
+    let mut curl = Command::new(peer("curl").unwrap());
+    curl.args(["--silent", "--insecure", "--write-out", "\n%{http_code}"]);
+    curl.args(["--header", &format!("Authorization: Bearer {token}")]);
+    curl.arg(format!("https://{}{path}", weft.address()));
+    let said = String::from_utf8(curl.output().unwrap().stdout).unwrap();
+    let (body, code) = said.rsplit_once('\n').unwrap();
+    (
+        code.to_owned(),
+        serde_json::from_str(body).unwrap_or_default(),
+    )
+}
+
+fn token(weft: &Weft, line: &str) -> String {
+    kubectl(weft, &format!("create token {line}"))
+        .ok()
+        .to_owned()
+}
+
+const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+#[test]
+fn a_service_account_comes_in_by_its_token() {
+    let Some(weft) = server() else { return };
+    kubectl(&weft, "create serviceaccount robot").ok();
+    let robot = token(&weft, "robot");
+    let (code, refused) = get(&weft, &robot, CONFIG_MAPS);
+    assert_eq!(code, "403", "{refused}");
+    let message = refused["message"].as_str().unwrap();
+    assert!(
+        message.contains("system:serviceaccount:default:robot"),
+        "{message}"
+    );
+    kubectl(
+        &weft,
+        "create rolebinding robots --clusterrole=view --serviceaccount=default:robot",
+    )
+    .ok();
+    until(SOON, "the robot sees", || {
+        get(&weft, &robot, CONFIG_MAPS).0 == "200"
+    });
+    // For a part of what it says it would be forged.
+    let (head, rest) = robot.split_once('.').unwrap();
+    let (claims, signature) = rest.split_once('.').unwrap();
+    let other = token(&weft, "default");
+    let others = other.split('.').nth(1).unwrap();
+    for forged in [
+        format!("{head}.{others}.{signature}"),
+        format!("{head}.{claims}."),
+        format!("{head}.{claims}"),
+        // {"alg":"none"}
+        format!("eyJhbGciOiJub25lIn0.{claims}."),
+        "abcdef.0123456789abcdef".to_owned(),
+        "x".repeat(20_000),
+    ] {
+        let (code, _) = get(&weft, &forged, CONFIG_MAPS);
+        assert_eq!(code, "401", "{forged}");
+    }
+    // It is no token for here.
+    let elsewhere = token(&weft, "robot --audience=elsewhere");
+    assert_eq!(get(&weft, &elsewhere, CONFIG_MAPS).0, "401");
+    // It ends with the account, also where there is a new one of that name.
+    kubectl(&weft, "delete serviceaccount robot").ok();
+    assert_eq!(get(&weft, &robot, CONFIG_MAPS).0, "401");
+    kubectl(&weft, "create serviceaccount robot").ok();
+    assert_eq!(get(&weft, &robot, CONFIG_MAPS).0, "401");
+}
+
+#[test]
+fn a_token_has_a_time_and_an_object() {
+    let Some(weft) = server() else { return };
+    kubectl(&weft, "create token default --duration=1m")
+        .fails_saying(&["may not specify a duration less than"]);
+    kubectl(&weft, "create token nobody").fails_saying(&["not found"]);
+    let request = json!({
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": { "expirationSeconds": 700, "audiences": ["a", "b"] },
+    });
+    let path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    let args = ["create", "--raw", path, "-f", "-"];
+    let made = weft.kubectl(&args, &request.to_string()).unwrap();
+    let made: Value = serde_json::from_str(made.ok()).unwrap();
+    assert_eq!(made["spec"]["expirationSeconds"], 700);
+    let review = |audiences: Value| -> Value {
+        let object = json!({
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+            "spec": { "token": made["status"]["token"], "audiences": audiences },
+        });
+        let args = ["create", "--validate=false", "-f", "-", "-o", "json"];
+        let said = weft.kubectl(&args, &object.to_string()).unwrap();
+        serde_json::from_str(said.ok()).unwrap()
+    };
+    let found = review(json!(["b", "c"]));
+    assert_eq!(found["status"]["authenticated"], true, "{found}");
+    assert_eq!(found["status"]["audiences"], json!(["b"]));
+    let user = &found["status"]["user"]["username"];
+    assert_eq!(user, "system:serviceaccount:default:default");
+    let found = review(json!([]));
+    assert_eq!(found["status"]["authenticated"], false, "{found}");
+    kubectl(&weft, &format!("get --raw {path}")).fails_saying(&["MethodNotAllowed"]);
+    // Nothing that a token could be bound to under this name.
+    let bound = json!({
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": { "audiences": [], "boundObjectRef": { "kind": "Node", "name": "none" } },
+    });
+    weft.kubectl(&args, &bound.to_string())
+        .unwrap()
+        .fails_saying(&["not found"]);
+}
+
+#[test]
+fn a_token_ends_with_the_node_it_is_bound_to() {
+    let Some(weft) = server() else { return };
+    let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1" } });
+    weft.kubectl(&["apply", "-f", "-"], &node.to_string())
+        .unwrap()
+        .ok();
+    let bound = token(
+        &weft,
+        "default --bound-object-kind=Node --bound-object-name=n1",
+    );
+    assert_eq!(get(&weft, &bound, "/apis").0, "200");
+    kubectl(&weft, "delete node n1").ok();
+    assert_eq!(get(&weft, &bound, "/apis").0, "401");
+}
+
+#[test]
+fn each_namespace_has_an_account() {
+    let Some(weft) = server() else { return };
+    for namespace in ["default", "kube-system"] {
+        kubectl(&weft, &format!("get serviceaccount default -n {namespace}")).ok();
+    }
+    kubectl(&weft, "create namespace later").ok();
+    until(SOON, "the account of a later namespace", || {
+        kubectl(&weft, "get serviceaccount default -n later").code == 0
+    });
+}
+
+#[test]
+fn a_user_comes_in_by_a_token_in_a_kubeconfig() {
+    let Some(weft) = server() else { return };
+    let path = weft.scratch().join("token.yaml");
+    let address = format!("https://{}", weft.address());
+    let mut command = Command::new(BINARY);
+    command.args([
+        "kubeconfig",
+        "--token",
+        "--user",
+        "ann",
+        "--group",
+        "people",
+    ]);
+    command.args(["--server", &address, "--data-dir"]);
+    command.arg(weft.data_dir()).arg("--output").arg(&path);
+    command.env_remove("WEFT_CONFIG");
+    assert!(command.status().unwrap().success());
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("token: ") && !text.contains("client-key"),
+        "{text}"
+    );
+    let who = format!(
+        "--kubeconfig {} auth whoami -o jsonpath={{.status.userInfo.username}}",
+        path.display()
+    );
+    assert_eq!(kubectl(&weft, &who).ok(), "ann");
+}
