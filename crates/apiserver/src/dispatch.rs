@@ -1,5 +1,7 @@
 //! One request, from its head to an answer. The only place that asks the gate.
 
+use std::net::IpAddr;
+
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -8,6 +10,7 @@ use serde_json::json;
 use weft_control::{Failure, Reason};
 
 use crate::answer::{self, Answer};
+use crate::auditing::Note;
 use crate::gate::Question;
 use crate::objects::Asked;
 use crate::query::Query;
@@ -22,18 +25,24 @@ const OPEN: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
 pub(crate) async fn dispatch(
     server: &Server,
     certificates: &[CertificateDer<'static>],
+    source: IpAddr,
     request: Request<Incoming>,
 ) -> Answer {
     let (head, body) = request.into_parts();
-    match try_dispatch(server, certificates, &head, body).await {
-        Ok(answer) => answer,
-        Err(failure) => {
-            if failure.reason == Reason::InternalError {
-                tracing::error!(path = head.uri.path(), %failure, "a request failed");
-            }
-            answer::failure(&failure)
+    let mut note = Note::default();
+    let done = try_dispatch(server, certificates, &head, body, &mut note).await;
+    let failed = done.as_ref().err().cloned();
+    let answer = done.unwrap_or_else(|failure| {
+        if failure.reason == Reason::InternalError {
+            tracing::error!(path = head.uri.path(), %failure, "a request failed");
         }
+        answer::failure(&failure)
+    });
+    let code = answer.status().as_u16();
+    if let Some(entry) = note.entry(&head, source, code, failed.as_ref()) {
+        server.audit.record(entry);
     }
+    answer
 }
 
 async fn try_dispatch(
@@ -41,6 +50,7 @@ async fn try_dispatch(
     certificates: &[CertificateDer<'static>],
     head: &Parts,
     body: Incoming,
+    note: &mut Note,
 ) -> Result<Answer, Failure> {
     let path = head.uri.path();
     if OPEN.contains(&path)
@@ -52,13 +62,16 @@ async fn try_dispatch(
     }
     let gate = &*server.gate;
     let subject = gate.who(certificates, &head.headers).await?;
+    note.asker(&subject);
     let subject = impersonation::subject(gate, subject, &head.headers)?;
+    note.asks_as(&subject);
     let Some(target) = Target::of(&server.store.kinds(), path) else {
         let question = Question::Path {
             verb: head.method.as_str().to_ascii_lowercase(),
             path: path.to_owned(),
         };
-        gate::may(gate, &subject, &question)?;
+        note.question(&question);
+        note.allowed(&gate::may(gate, &subject, &question)?);
         return about_kinds(server, head);
     };
     let query = Query::of(&head.uri);
@@ -71,7 +84,8 @@ async fn try_dispatch(
         namespace: target.namespace.clone(),
         name: target.name.clone(),
     };
-    gate::may(gate, &subject, &question)?;
+    note.question(&question);
+    note.allowed(&gate::may(gate, &subject, &question)?);
     let body = match head.method {
         Method::GET | Method::HEAD => bytes::Bytes::new(),
         _ => body::read(body).await?,

@@ -125,13 +125,18 @@ pub trait Gate: Send + Sync + fmt::Debug {
     fn audience(&self) -> &str;
 }
 
-/// Whether somebody may.
+/// Why somebody may.
 ///
 /// # Errors
 /// They may not: 403.
-pub(crate) fn may(gate: &dyn Gate, subject: &Subject, question: &Question) -> Result<(), Failure> {
-    if gate.decide(&subject.user, &subject.groups, question).0 {
-        return Ok(());
+pub(crate) fn may(
+    gate: &dyn Gate,
+    subject: &Subject,
+    question: &Question,
+) -> Result<String, Failure> {
+    let (allowed, why) = gate.decide(&subject.user, &subject.groups, question);
+    if allowed {
+        return Ok(why);
     }
     let user = &subject.user;
     let what = question.to_string();

@@ -9,6 +9,7 @@
 //! ```
 
 mod answer;
+mod auditing;
 mod body;
 mod discovery;
 mod dispatch;

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use weft_control::Store;
+use weft_identity::audit::Audit;
 
 use crate::dispatch::dispatch;
 use crate::gate::Gate;
@@ -46,6 +47,8 @@ pub struct Server {
     pub store: Store,
     /// Who may do what.
     pub gate: Arc<dyn Gate>,
+    /// Who did what.
+    pub audit: Arc<Audit>,
     /// Certificates, and which clients' are taken. Asked for each connection: it may change.
     pub tls: Arc<rustls::ServerConfig>,
 }
@@ -117,7 +120,11 @@ async fn connection(
         .collect();
     let answer = service_fn(move |request| {
         let (server, certificates) = (server.clone(), Arc::clone(&certificates));
-        async move { Ok::<_, std::convert::Infallible>(dispatch(&server, &certificates, request).await) }
+        async move {
+            Ok::<_, std::convert::Infallible>(
+                dispatch(&server, &certificates, from.ip(), request).await,
+            )
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder

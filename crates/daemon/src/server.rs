@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use weft_apiserver::Server;
 use weft_control::store::WriteOptions;
 use weft_control::{Kinds, Object, Reason, Store};
+use weft_identity::audit::{Audit, Limits};
 use weft_identity::authority::{Authority, Grant};
 use weft_identity::rotation::{self, Serving};
 use weft_stdx::clock::unix_s;
@@ -36,6 +37,8 @@ const SERVER_CERTIFICATE_S: i64 = 90 * 24 * 3600;
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// Where the authority is, in the data directory.
 pub const AUTHORITY: &str = "server/authority";
+/// Where it is written who did what.
+const AUDIT: &str = "server/audit.log";
 /// Where the keyspace is.
 const KEYSPACE: &str = "server/keyspace.redb";
 
@@ -69,6 +72,9 @@ impl Control {
             .context("make the namespaces' service accounts")?;
         let follower = Follower::new(&store).context("there are no kinds of roles and bindings")?;
         let rules = follower.begin().await.context("read roles and bindings")?;
+        let audit = data_dir.join(AUDIT);
+        let audit = Audit::open(&audit, Limits::default())
+            .with_context(|| format!("open the audit log {}", audit.display()))?;
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("listen at {listen}; --listen names another address"))?;
@@ -82,6 +88,7 @@ impl Control {
         let server = Server {
             store: store.clone(),
             gate: Arc::new(Door::new(trust, authority.tokens(ISSUER), rules, store)),
+            audit: Arc::new(audit),
             tls: Arc::new(tls),
         };
         Ok(Control {

@@ -322,3 +322,68 @@ fn somebody_may_ask_as_somebody_else() {
     kubectl_as(&weft, "ann", "--as=root get cm").fails_saying(&["cannot impersonate"]);
     kubectl(&weft, "--as=eve --as-uid=1 get cm").fails_saying(&["impersonate-uid"]);
 }
+
+#[test]
+fn who_did_what_is_written() {
+    let Some(mut weft) = server() else { return };
+    kubectl(&weft, "create cm noted --from-literal=password=hunter2").ok();
+    kubectl(&weft, "get cm noted").ok();
+    kubectl_as(&weft, "ann", "get cm noted").fails_saying(&["Forbidden"]);
+    kubectl(&weft, "--as=eve --as-group=system:masters delete cm noted").ok();
+    let mut curl = std::process::Command::new(peer("curl").unwrap());
+    curl.args([
+        "--silent",
+        "--insecure",
+        "--header",
+        "Authorization: Bearer abc.def.ghi",
+    ]);
+    curl.arg(format!("https://{}/api/v1/pods?secret=1", weft.address()));
+    assert!(curl.output().unwrap().status.success());
+    // What is queued is written at the end.
+    weft.stop_daemon().code(0);
+    let text = std::fs::read_to_string(weft.data_dir().join("server/audit.log")).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let path = "/api/v1/namespaces/default/configmaps/noted";
+    let about = |verb: &str, outcome: &str| {
+        let mut found = lines
+            .iter()
+            .filter(|line| line["verb"] == verb && line["outcome"] == outcome);
+        let first = found
+            .next()
+            .unwrap_or_else(|| panic!("{verb} {outcome}: {text}"));
+        assert!(found.next().is_none(), "{verb} {outcome}: {text}");
+        first
+    };
+    let made = about("create", "allowed");
+    assert_eq!(
+        (&made["user"], &made["code"]),
+        (&json!("admin"), &json!(201))
+    );
+    assert_eq!(made["object"], "/api/v1/namespaces/default/configmaps");
+    let denied = about("get", "denied");
+    assert_eq!(
+        (&denied["user"], &denied["object"]),
+        (&json!("ann"), &json!(path))
+    );
+    let gone = about("delete", "allowed");
+    assert_eq!(
+        (&gone["user"], &gone["object"]),
+        (&json!("admin"), &json!(path))
+    );
+    assert!(
+        gone["reason"].as_str().unwrap().starts_with("as \"eve\""),
+        "{gone}"
+    );
+    let stranger = about("get", "unauthenticated");
+    assert_eq!(
+        (&stranger["object"], &stranger["code"]),
+        (&json!("/api/v1/pods"), &json!(401))
+    );
+    for secret in ["hunter2", "abc.def.ghi", "secret=1"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    weft.start_daemon();
+}
