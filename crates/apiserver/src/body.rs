@@ -14,6 +14,9 @@ use weft_control::{Failure, Reason, protobuf};
 
 /// Largest body, as the Kubernetes API server's.
 const LARGEST: usize = 3 << 20;
+/// Most bytes that are taken of a body nobody wants, and how long that may take.
+const DISCARDED: usize = 1 << 20;
+const DISCARDING: Duration = Duration::from_secs(2);
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -21,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// It is too large, too slow, or broken off.
-pub(crate) async fn read(body: Incoming) -> Result<Bytes, Failure> {
+pub(crate) async fn read(body: &mut Incoming) -> Result<Bytes, Failure> {
     let read = Limited::new(body, LARGEST).collect();
     let read = tokio::time::timeout(PATIENCE, read).await.map_err(|_| {
         let seconds = PATIENCE.as_secs();
@@ -38,6 +41,23 @@ pub(crate) async fn read(body: Incoming) -> Result<Bytes, Failure> {
         )),
         Err(error) => Err(Failure::bad_request(format!("read the body: {error}"))),
     }
+}
+
+/// Takes what is left of a body that nobody wanted, if it is little: many clients do not look at
+/// an answer while they are not done with asking.
+pub(crate) async fn discard(body: &mut Incoming) {
+    let rest = async {
+        let mut left = DISCARDED;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(length) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    };
+    // Whoever takes longer has been told anyway.
+    let _ = tokio::time::timeout(DISCARDING, rest).await;
 }
 
 /// The media type of a body, without parameters.

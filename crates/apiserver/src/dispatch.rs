@@ -28,9 +28,10 @@ pub(crate) async fn dispatch(
     source: IpAddr,
     request: Request<Incoming>,
 ) -> Answer {
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     let mut note = Note::default();
-    let done = try_dispatch(server, certificates, &head, body, &mut note).await;
+    let done = try_dispatch(server, certificates, &head, &mut body, &mut note).await;
+    body::discard(&mut body).await;
     let failed = done.as_ref().err().cloned();
     let answer = done.unwrap_or_else(|failure| {
         if failure.reason == Reason::InternalError {
@@ -49,7 +50,7 @@ async fn try_dispatch(
     server: &Server,
     certificates: &[CertificateDer<'static>],
     head: &Parts,
-    body: Incoming,
+    body: &mut Incoming,
     note: &mut Note,
 ) -> Result<Answer, Failure> {
     let path = head.uri.path();

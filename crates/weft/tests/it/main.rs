@@ -36,6 +36,7 @@ mod security;
 mod server;
 mod server_access;
 mod server_apply;
+mod server_door;
 mod server_input;
 mod server_kinds;
 mod server_workloads;
