@@ -1,4 +1,4 @@
-//! What the audit log is told of a request.
+//! What the audit log and the metrics are told of a request.
 //!
 //! Owns: which requests are worth a line: all that change something, all that were refused, and
 //! reading secrets. What else is read is most of the traffic, and is left out.
@@ -14,6 +14,7 @@ use weft_identity::audit::{Entry, Outcome};
 use weft_identity::subject::Subject;
 
 use crate::gate::Question;
+use crate::metrics::Label;
 
 /// What is known of a request so far.
 #[derive(Debug, Default)]
@@ -22,7 +23,8 @@ pub(crate) struct Note {
     groups: Vec<String>,
     verb: String,
     why: String,
-    is_secret: bool,
+    group: String,
+    resource: String,
 }
 
 impl Note {
@@ -51,7 +53,8 @@ impl Note {
                 ..
             } => {
                 self.verb.clone_from(verb);
-                self.is_secret = group.is_empty() && resource == "secrets";
+                self.group.clone_from(group);
+                self.resource.clone_from(resource);
             }
         }
     }
@@ -59,6 +62,16 @@ impl Note {
     /// They may.
     pub(crate) fn allowed(&mut self, why: &str) {
         self.why.push_str(why);
+    }
+
+    /// As it is counted. The kind is one there is, or none.
+    pub(crate) fn label(&self, code: u16) -> Label {
+        Label {
+            verb: self.verb.clone(),
+            group: self.group.clone(),
+            resource: self.resource.clone(),
+            code,
+        }
     }
 
     /// The line, if it is worth one; `failed` is why it was not done.
@@ -74,10 +87,11 @@ impl Note {
             Some(Reason::Forbidden) => Outcome::Denied,
             _ => Outcome::Allowed,
         };
+        let is_secret = self.group.is_empty() && self.resource == "secrets";
         let reads = matches!(&*self.verb, "get" | "head" | "list" | "watch");
         // Who comes in without having to say who they are changes nothing.
         let is_open = self.user.is_empty() && outcome == Outcome::Allowed;
-        if is_open || (reads && !self.is_secret && outcome == Outcome::Allowed) {
+        if is_open || (reads && !is_secret && outcome == Outcome::Allowed) {
             return None;
         }
         if let (Some(failure), true) = (failed, outcome != Outcome::Allowed) {

@@ -1,6 +1,7 @@
 //! One request, from its head to an answer. The only place that asks the gate.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
@@ -16,7 +17,7 @@ use crate::objects::Asked;
 use crate::query::Query;
 use crate::serve::Server;
 use crate::target::Target;
-use crate::{body, discovery, gate, impersonation, objects, openapi, reviews};
+use crate::{body, discovery, gate, impersonation, metrics, objects, openapi, reviews};
 
 /// What anybody may ask without saying who they are.
 const OPEN: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
@@ -29,6 +30,7 @@ pub(crate) async fn dispatch(
     request: Request<Incoming>,
 ) -> Answer {
     let (head, mut body) = request.into_parts();
+    let began = Instant::now();
     let mut note = Note::default();
     let done = try_dispatch(server, certificates, &head, &mut body, &mut note).await;
     body::discard(&mut body).await;
@@ -40,6 +42,7 @@ pub(crate) async fn dispatch(
         answer::failure(&failure)
     });
     let code = answer.status().as_u16();
+    server.metrics.answered(note.label(code), began.elapsed());
     if let Some(entry) = note.entry(&head, source, code, failed.as_ref()) {
         server.audit.record(entry);
     }
@@ -73,6 +76,9 @@ async fn try_dispatch(
         };
         note.question(&question);
         note.allowed(&gate::may(gate, &subject, &question)?);
+        if path == "/metrics" && head.method == Method::GET {
+            return metrics::answer(server).await;
+        }
         return about_kinds(server, head);
     };
     let query = Query::of(&head.uri);

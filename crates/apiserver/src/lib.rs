@@ -15,6 +15,7 @@ mod discovery;
 mod dispatch;
 mod gate;
 mod impersonation;
+mod metrics;
 mod objects;
 mod openapi;
 mod query;
@@ -27,4 +28,5 @@ mod watching;
 mod writes;
 
 pub use gate::{Answering, Gate, Question};
+pub use metrics::Metrics;
 pub use serve::{Server, serve};

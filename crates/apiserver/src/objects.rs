@@ -17,6 +17,7 @@ use weft_keyspace::{Item, Revision};
 
 use crate::answer::{self, Answer};
 use crate::gate::Gate;
+use crate::metrics::{Metrics, Open};
 use crate::query::Query;
 use crate::serve::Server;
 use crate::table::{self, Beside};
@@ -118,6 +119,7 @@ fn no_method(target: &Target) -> Failure {
 pub(crate) struct Asked<'a> {
     pub(crate) store: &'a Store,
     pub(crate) gate: &'a Arc<dyn Gate>,
+    metrics: &'a Arc<Metrics>,
     pub(crate) subject: Subject,
     pub(crate) head: &'a Parts,
     pub(crate) target: &'a Target,
@@ -136,6 +138,7 @@ impl<'a> Asked<'a> {
         Asked {
             store: &server.store,
             gate: &server.gate,
+            metrics: &server.metrics,
             subject,
             head,
             target,
@@ -298,6 +301,7 @@ impl Asked<'_> {
             shape: self.shape.clone(),
             until: Instant::now() + time.min(self.left()),
             bookmarks,
+            _open: Open::watch(self.metrics),
             first,
         };
         Ok(feed.answer())

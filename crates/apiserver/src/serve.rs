@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use weft_identity::audit::Audit;
 
 use crate::dispatch::dispatch;
 use crate::gate::Gate;
+use crate::metrics::{Metrics, Open};
 
 /// Connections served at once.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -49,6 +51,10 @@ pub struct Server {
     pub gate: Arc<dyn Gate>,
     /// Who did what.
     pub audit: Arc<Audit>,
+    /// How it is doing.
+    pub metrics: Arc<Metrics>,
+    /// The keyspace's file, for its size.
+    pub keyspace_file: Arc<Path>,
     /// Certificates, and which clients' are taken. Asked for each connection: it may change.
     pub tls: Arc<rustls::ServerConfig>,
 }
@@ -101,6 +107,7 @@ async fn connection(
     from: SocketAddr,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let _open = Open::connection(&server.metrics);
     // A watch's events are small and waited for.
     let _ = stream.set_nodelay(true);
     let acceptor = TlsAcceptor::from(Arc::clone(&server.tls));

@@ -13,6 +13,7 @@ use weft_control::store::{self, Change, Changes};
 use weft_control::{Failure, Object};
 
 use crate::answer::{self, Answer};
+use crate::metrics::Open;
 use crate::objects::Shape;
 
 /// How often a client learns up to where it has seen all, while nothing happens.
@@ -27,6 +28,8 @@ pub(crate) struct Feed {
     pub(crate) until: Instant,
     /// Whether bookmarks are wanted.
     pub(crate) bookmarks: bool,
+    /// It is counted as long as it is there.
+    pub(crate) _open: Open,
     /// What is sent first.
     pub(crate) first: VecDeque<Bytes>,
 }

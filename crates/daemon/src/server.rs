@@ -89,6 +89,8 @@ impl Control {
             store: store.clone(),
             gate: Arc::new(Door::new(trust, authority.tokens(ISSUER), rules, store)),
             audit: Arc::new(audit),
+            metrics: Arc::default(),
+            keyspace_file: data_dir.join(KEYSPACE).into(),
             tls: Arc::new(tls),
         };
         Ok(Control {

@@ -315,3 +315,50 @@ fn a_watch_ends_with_the_proof_of_who_asked() {
         "{text}"
     );
 }
+
+#[test]
+fn the_server_counts_what_it_does() {
+    let Some(weft) = server() else { return };
+    let proof = |name: &str, groups: &[&str]| {
+        let pair = authority(&weft).issue(&user(name, groups), HOUR, unix_s());
+        store(&weft, name, &pair.unwrap())
+    };
+    let (ann, scraper) = (proof("ann", &[]), proof("scraper", &["system:monitoring"]));
+    let fetch = |proof: &Path| {
+        let mut curl = Command::new(peer("curl").unwrap());
+        curl.args(["--silent", "--insecure", "--cert"]);
+        curl.arg(proof).arg("--key").arg(proof);
+        curl.arg(format!("https://{}/metrics", weft.address()));
+        String::from_utf8(curl.output().unwrap().stdout).unwrap()
+    };
+    weft.kubectl(&["create", "cm", "a"], "").unwrap().ok();
+    let found = fetch(&scraper);
+    let made = "apiserver_request_total{verb=\"create\",group=\"\",resource=\"configmaps\",code=\"201\"} 1";
+    assert!(found.lines().any(|line| line == made), "{found}");
+    for name in [
+        "weft_keyspace_revision",
+        "weft_keyspace_bytes",
+        "process_open_fds",
+        "process_resident_memory_bytes",
+    ] {
+        let value = found
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        assert!(value.is_some_and(|value| value > 0), "{name}: {found}");
+    }
+    let refused: Value = serde_json::from_str(&fetch(&ann)).unwrap();
+    assert_eq!(refused["reason"], "Forbidden");
+    let watching = weft
+        .kubectl_in_background(&["get", "cm", "--watch"])
+        .unwrap();
+    let open = |count: u32| {
+        until(SOON, &format!("{count} watches"), || {
+            fetch(&scraper)
+                .lines()
+                .any(|line| line == format!("weft_apiserver_watches {count}"))
+        });
+    };
+    open(1);
+    drop(watching);
+    open(0);
+}
