@@ -205,6 +205,15 @@ fn nobody_gives_what_they_do_not_have() {
     }
     let found = kubectl(&weft, "get role reads -o jsonpath={.rules[*].verbs}");
     assert_eq!(found.ok(), r#"["get"]"#);
+    let wide = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": { "name": "reads", "namespace": "default" },
+        "rules": [{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }],
+    });
+    let line = "apply --server-side --force-conflicts -f -";
+    kubectl_as_with(&weft, "bob", line, &wide.to_string()).fails_saying(&["Forbidden"]);
+    let new = wide.to_string().replace("reads", "new");
+    kubectl_as_with(&weft, "bob", line, &new).fails_saying(&["Forbidden"]);
     // What does not touch rights is not asked about: bob may not, but the role stays as it is.
     kubectl(&weft, "create role secret --verb=get --resource=nodes").ok();
     let mark = r#"{"metadata":{"finalizers":["a.b/c"]}}"#;
@@ -386,4 +395,25 @@ fn who_did_what_is_written() {
         assert!(!text.contains(secret), "{text}");
     }
     weft.start_daemon();
+}
+
+#[test]
+fn what_is_applied_and_not_there_is_made() {
+    let Some(weft) = server() else { return };
+    let line = "create role patcher --verb=get,patch --resource=configmaps";
+    kubectl(&weft, line).ok();
+    kubectl(
+        &weft,
+        "create rolebinding patcher --role=patcher --user=ann",
+    )
+    .ok();
+    can_soon(&weft, "ann", "patch cm", "yes");
+    let object = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" }, "data": { "b": "c" },
+    });
+    let line = "apply --server-side -f -";
+    kubectl_as_with(&weft, "ann", line, &object.to_string())
+        .fails_saying(&["Forbidden", "cannot create"]);
+    kubectl(&weft, "create cm a").ok();
+    kubectl_as_with(&weft, "ann", line, &object.to_string()).ok();
 }
