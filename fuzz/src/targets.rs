@@ -20,7 +20,7 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-const HERE: [Target; 12] = [
+const HERE: [Target; 14] = [
     Target {
         name: "reference",
         run: reference,
@@ -70,6 +70,16 @@ const HERE: [Target; 12] = [
         name: "log-line",
         run: log_line,
         seeds: log_seeds,
+    },
+    Target {
+        name: "jsonpath",
+        run: weft_cli::fuzz::jsonpath,
+        seeds: weft_cli::fuzz::jsonpath_seeds,
+    },
+    Target {
+        name: "yaml-texts",
+        run: weft_cli::fuzz::yaml_text,
+        seeds: weft_cli::fuzz::yaml_seeds,
     },
     Target {
         name: "keyspace-records",

@@ -44,7 +44,16 @@ pub mod version;
 pub mod volume;
 pub mod wait;
 
+use std::ffi::OsString;
+
+use crate::objects::verbs;
 use crate::tree::Entry;
+
+/// The tree that a command line means: where a verb is kubectl's as well as docker's, what follows
+/// it decides.
+pub fn entries(args: &[OsString]) -> &'static [Entry] {
+    verbs::meant(args).unwrap_or(ENTRIES)
+}
 
 /// The top of the tree.
 pub const ENTRIES: &[Entry] = &[
@@ -89,4 +98,16 @@ pub const ENTRIES: &[Entry] = &[
     system::NOUN,
     system::INFO,
     version::VERB,
+    verbs::get::VERB,
+    verbs::describe::VERB,
+    verbs::apply::VERB,
+    verbs::edit::VERB,
+    verbs::patch::VERB,
+    verbs::delete::VERB,
+    verbs::mark::LABEL,
+    verbs::mark::ANNOTATE,
+    verbs::explain::VERB,
+    verbs::resources::RESOURCES,
+    verbs::resources::VERSIONS,
+    verbs::auth::NOUN,
 ];

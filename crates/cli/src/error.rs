@@ -25,6 +25,8 @@ pub struct CliError {
     message: String,
     hints: Vec<String>,
     exit: u8,
+    /// It begins with who says it; nothing goes before it.
+    is_whole: bool,
 }
 
 impl CliError {
@@ -34,6 +36,7 @@ impl CliError {
             message: message.into(),
             hints: Vec::new(),
             exit: EXIT_FAILED,
+            is_whole: false,
         }
     }
 
@@ -59,6 +62,13 @@ impl CliError {
         self
     }
 
+    /// The message is another program's line, as people know it from there.
+    #[must_use]
+    pub fn in_servers_words(mut self) -> CliError {
+        self.is_whole = true;
+        self
+    }
+
     /// Sets the exit code.
     #[must_use]
     pub fn exit(mut self, exit: u8) -> CliError {
@@ -81,7 +91,8 @@ impl CliError {
         if self.message.is_empty() {
             return String::new();
         }
-        let mut text = format!("weft: {}\n", self.message);
+        let who = if self.is_whole { "" } else { "weft: " };
+        let mut text = format!("{who}{}\n", self.message);
         for hint in &self.hints {
             text.push_str("hint: ");
             text.push_str(hint);

@@ -160,6 +160,17 @@ impl Settings {
         })
     }
 
+    /// Where a server with these settings is reached on its own machine.
+    pub fn api_server(&self) -> String {
+        let listen = self.listen.value;
+        let host = match listen.ip() {
+            ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+            ip if ip.is_ipv6() => format!("[{ip}]"),
+            ip => ip.to_string(),
+        };
+        format!("https://{host}:{}", listen.port())
+    }
+
     /// Whether the engine's socket is the one of `run_dir`, so that starting an engine would help.
     pub fn is_own_engine(&self) -> bool {
         self.host.origin == Origin::Default

@@ -299,7 +299,7 @@ fn complain(error: &clap::Error, args: &[OsString], printer: Printer) -> Outcome
 /// The words of `args` that are commands, for messages.
 fn command_name(args: &[OsString]) -> String {
     let mut name = String::from("weft");
-    let mut entries = crate::commands::ENTRIES;
+    let mut entries = crate::commands::entries(args);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let Some(text) = arg.to_str() else { break };
@@ -351,6 +351,16 @@ mod tests {
         root.build();
         let mut text = String::new();
         help("weft", &mut root, &mut text);
+        for entry in crate::objects::verbs::AMBIGUOUS {
+            let mut root = super::root(&[entry]).term_width(100);
+            root.build();
+            for sub in root
+                .get_subcommands_mut()
+                .filter(|sub| sub.get_name() == entry.name)
+            {
+                help(&format!("weft {} (objects)", entry.name), sub, &mut text);
+            }
+        }
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/help.txt");
         if std::env::var_os("WEFT_UPDATE_TESTDATA").is_some() {
             std::fs::write(path, &text).unwrap();
@@ -365,6 +375,9 @@ mod tests {
     #[test]
     fn definitions_agree_with_themselves() {
         root(ENTRIES).debug_assert();
+        for entry in crate::objects::verbs::AMBIGUOUS {
+            root(&[entry]).debug_assert();
+        }
     }
 
     #[test]

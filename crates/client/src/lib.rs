@@ -1,8 +1,10 @@
-//! Typed client of the engine's Docker API over its unix socket.
+//! Clients of weft's own faces: the engine's Docker API over its unix socket, typed, and the
+//! server's Kubernetes API over TLS (`cluster`).
 //!
-//! Owns: requests as values, the connection, streams, the multiplexed format.
+//! Owns: requests as values, connections, streams, the multiplexed format, kubeconfig.
 //! Never: talks to the terminal, reads the environment, or decides what an error means to a person.
 
+pub mod cluster;
 mod containers;
 mod error;
 mod exec;
@@ -26,3 +28,4 @@ pub use streams::{Attach, Logs};
 pub use transport::{Client, Explain, Upload};
 
 pub use bytes::Bytes;
+pub use http::Method;

@@ -110,12 +110,24 @@ impl Request {
         self.header("content-type", "application/json")
     }
 
+    /// Sets a body of a media type.
+    #[must_use]
+    pub fn body(mut self, media: &str, body: impl Into<Bytes>) -> Request {
+        self.body = Some(body.into());
+        self.header("content-type", media)
+    }
+
     /// The same request as a command line for a shell.
     ///
     /// `$NAME` in the path stays as it is, so that several lines can build on each other.
     pub fn curl(&self, socket: &Path) -> String {
-        let mut line = String::from("curl -sS --unix-socket ");
-        line.push_str(&quote(&socket.to_string_lossy()));
+        let socket = quote(&socket.to_string_lossy());
+        self.curl_to(&format!("--unix-socket {socket}"), "http://weft")
+    }
+
+    /// The same with `options`, ready for a shell, to what is served at `base`.
+    pub(crate) fn curl_to(&self, options: &str, base: &str) -> String {
+        let mut line = format!("curl -sS {options}");
         if self.method != Method::GET {
             line.push_str(" -X ");
             line.push_str(self.method.as_str());
@@ -125,15 +137,19 @@ impl Request {
             line.push_str(&quote(&format!("{name}: {value}")));
         }
         if let Some(body) = &self.body {
-            line.push_str(" -d ");
+            line.push_str(if body.contains(&b'\n') {
+                " --data-binary "
+            } else {
+                " -d "
+            });
             line.push_str(&quote(&String::from_utf8_lossy(body)));
         }
         let target = self.target.replace("%24ID", "$ID");
         if target.contains("$ID") {
-            line.push_str(&format!(" \"http://weft{target}\""));
+            line.push_str(&format!(" \"{base}{target}\""));
         } else {
             line.push(' ');
-            line.push_str(&quote(&format!("http://weft{target}")));
+            line.push_str(&quote(&format!("{base}{target}")));
         }
         line
     }
@@ -177,7 +193,7 @@ fn escape(text: &str, slashes: bool, out: &mut String) {
 }
 
 /// Quotes for a POSIX shell when needed.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let plain = !text.is_empty()
         && text
             .bytes()

@@ -72,6 +72,7 @@ pub struct JsonLines<T> {
     bytes: Bytestream,
     pending: BytesMut,
     ended: bool,
+    line_bytes_max: usize,
     value: PhantomData<fn() -> T>,
 }
 
@@ -82,8 +83,16 @@ impl<T: DeserializeOwned> JsonLines<T> {
             bytes,
             pending: BytesMut::new(),
             ended: false,
+            line_bytes_max: LINE_BYTES_MAX,
             value: PhantomData,
         }
+    }
+
+    /// The same with lines of another length.
+    #[must_use]
+    pub(crate) fn lines_up_to(mut self, line_bytes_max: usize) -> JsonLines<T> {
+        self.line_bytes_max = line_bytes_max;
+        self
     }
 
     /// The next value, or `None` at the end.
@@ -107,10 +116,11 @@ impl<T: DeserializeOwned> JsonLines<T> {
                 Some(piece) => self.pending.extend_from_slice(&piece),
                 None => self.ended = true,
             }
-            if self.pending.len() > LINE_BYTES_MAX && !self.pending.contains(&b'\n') {
+            let line_bytes_max = self.line_bytes_max;
+            if self.pending.len() > line_bytes_max && !self.pending.contains(&b'\n') {
                 return Err(ClientError::Protocol {
                     what: self.bytes.what.clone(),
-                    why: format!("a line of the answer is longer than {LINE_BYTES_MAX} bytes"),
+                    why: format!("a line of the answer is longer than {line_bytes_max} bytes"),
                 });
             }
         }

@@ -14,7 +14,7 @@ use weft_apiserver::Server;
 use weft_control::store::WriteOptions;
 use weft_control::{Kinds, Object, Reason, Store};
 use weft_identity::audit::{Audit, Limits};
-use weft_identity::authority::{Authority, Grant};
+use weft_identity::authority::{self, Authority, Grant};
 use weft_identity::rotation::{self, Serving};
 use weft_stdx::clock::unix_s;
 
@@ -35,8 +35,6 @@ const SERVER_CERTIFICATE_S: i64 = 90 * 24 * 3600;
 
 /// In whose name tokens are made, and whom they are for.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
-/// Where the authority is, in the data directory.
-pub const AUTHORITY: &str = "server/authority";
 /// Where it is written who did what.
 const AUDIT: &str = "server/audit.log";
 /// Where the keyspace is.
@@ -57,7 +55,7 @@ pub(crate) struct Control {
 impl Control {
     /// Opens what is in `data_dir`, made on the first start, and listens.
     pub(crate) async fn open(data_dir: &Path, listen: SocketAddr) -> Result<Control> {
-        let authority = Authority::open_or_create(&data_dir.join(AUTHORITY), unix_s())
+        let authority = Authority::open_or_create(&data_dir.join(authority::DIRECTORY), unix_s())
             .context("open the certificate authority")?;
         let path = data_dir.join(KEYSPACE);
         let keyspace = tokio::task::block_in_place(|| {

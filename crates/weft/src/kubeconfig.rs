@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use weft_cli::settings::{Flags, Settings};
-use weft_daemon::server::{AUTHORITY, ISSUER};
-use weft_identity::authority::{Authority, Grant};
+use weft_daemon::server::ISSUER;
+use weft_identity::authority::{Authority, DIRECTORY, Grant};
 use weft_identity::jwt::Holder;
 use weft_identity::kubeconfig::{Credentials, Kubeconfig};
 use weft_stdx::clock::unix_s;
@@ -75,20 +75,12 @@ fn run(args: Args) -> anyhow::Result<()> {
         ..Flags::default()
     };
     let settings = Settings::resolve(&flags, &|name| std::env::var_os(name))?;
-    let directory = settings.data_dir.value.join(AUTHORITY);
+    let directory = settings.data_dir.value.join(DIRECTORY);
     let authority = Authority::open(&directory).context(
         "open the certificate authority of this machine's server; `weft server` makes it at its \
          first start",
     )?;
-    let server = args.server.unwrap_or_else(|| {
-        let listen = settings.listen.value;
-        let host = match listen.ip() {
-            ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
-            ip if ip.is_ipv6() => format!("[{ip}]"),
-            ip => ip.to_string(),
-        };
-        format!("https://{host}:{}", listen.port())
-    });
+    let server = args.server.unwrap_or_else(|| settings.api_server());
     let (user, groups) = (args.user.clone(), args.groups);
     let (pair, token);
     let credentials = if args.token {

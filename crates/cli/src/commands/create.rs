@@ -23,7 +23,12 @@ pub const VERB: Entry = Entry {
 
 /// Flags of `create`.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "weft create [OPTIONS] IMAGE [COMMAND] [ARG]...")]
+#[command(
+    override_usage = "weft create [OPTIONS] IMAGE [COMMAND] [ARG]...",
+    after_help = "Objects of a server: `weft create -f FILE` and `weft create TYPE NAME`, with TYPE namespace, configmap, \
+                  secret, serviceaccount, token, role, clusterrole, rolebinding, clusterrolebinding, deployment, job, cronjob \
+                  or service. An image of such a name is meant by `weft container create`."
+)]
 pub struct Args {
     #[command(flatten)]
     flags: ContainerFlags,

@@ -31,6 +31,8 @@ use crate::jwt;
 use crate::subject::Kind;
 use files::Signer;
 
+/// Where a server keeps its authority, in its data directory.
+pub const DIRECTORY: &str = "server/authority";
 /// How long a root and its issuers are good for: ten years.
 pub const AUTHORITY_LIFE_S: i64 = 3653 * DAY_S;
 /// How long a signed certificate is good for unless somebody says less.

@@ -1,0 +1,17 @@
+//! The objects of a weft server: kubectl's verbs, flags and output over the Kubernetes API.
+//!
+//! Owns: the way in, what a command line chooses, manifests, forms of output, the verbs.
+//! Never: touched by commands about containers; nothing here is made before its verb is named.
+
+mod choose;
+mod columns;
+mod connect;
+mod form;
+pub mod jsonpath;
+mod local;
+mod manifest;
+mod refusal;
+mod rows;
+pub mod verbs;
+mod write;
+pub mod yaml;

@@ -1,0 +1,216 @@
+//! `-o`: the forms in which objects are shown.
+//!
+//! Owns the names of the forms and how whole objects look in them. Tables are in `rows`.
+
+use serde_json::{Map, Value, json};
+
+use super::columns::Columns;
+use super::jsonpath::Template;
+use super::yaml;
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// What `-o` says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Form {
+    /// The server's table; with all its columns.
+    Table {
+        wide: bool,
+    },
+    /// `configmap/x`
+    Name,
+    Json,
+    Yaml,
+    JsonPath(Template),
+    Columns(Columns),
+}
+
+impl Form {
+    /// Reads the value of `-o`.
+    pub fn parse(text: Option<&str>) -> Result<Form, CliError> {
+        let Some(text) = text.filter(|text| !text.is_empty()) else {
+            return Ok(Form::Table { wide: false });
+        };
+        let (name, rest) = text
+            .split_once('=')
+            .map_or((text, None), |(name, rest)| (name, Some(rest)));
+        let template = |text: &str| {
+            let read = Template::parse(text);
+            read.map(Form::JsonPath)
+                .map_err(|error| CliError::because("read -o", &error))
+        };
+        match (name, rest) {
+            ("wide", None) => Ok(Form::Table { wide: true }),
+            ("name", None) => Ok(Form::Name),
+            ("json", None) => Ok(Form::Json),
+            ("yaml", None) => Ok(Form::Yaml),
+            ("jsonpath", Some(rest)) => template(rest),
+            ("jsonpath-file", Some(path)) => template(&file(path)?),
+            ("custom-columns", Some(rest)) => Columns::parse(rest).map(Form::Columns),
+            ("custom-columns-file", Some(path)) => Columns::of_file(&file(path)?).map(Form::Columns),
+            ("jsonpath" | "custom-columns" | "jsonpath-file" | "custom-columns-file", None) => Err(
+                CliError::new(format!("-o {name} needs what to show: -o {name}=…")),
+            ),
+            _ => Err(CliError::new(format!("unable to match a printer suitable for the output format {text:?}"))
+                .hint("weft has json, yaml, name, wide, jsonpath=, jsonpath-file=, custom-columns= and custom-columns-file=")),
+        }
+    }
+
+    /// Whether the server makes what is shown.
+    pub fn is_table(&self) -> bool {
+        matches!(self, Form::Table { .. })
+    }
+
+    /// One object, or a list that is shown as one.
+    pub fn whole(&self, value: &Value) -> Result<String, CliError> {
+        Ok(match self {
+            Form::Json => json_text(value),
+            Form::Yaml => yaml::document(value),
+            Form::JsonPath(template) => template
+                .render(value)
+                .map_err(|error| CliError::because("show the answer", &error))?,
+            Form::Columns(columns) => columns.render(&items(value), true)?,
+            Form::Name | Form::Table { .. } => {
+                let names: Vec<String> =
+                    items(value).iter().map(|item| label(item) + "\n").collect();
+                names.concat()
+            }
+        })
+    }
+
+    /// What became of an object: in this form, or `configmap/x created`.
+    pub fn outcome(&self, printer: Printer, object: &Value, word: &str) -> Result<(), CliError> {
+        match self {
+            Form::Table { .. } => printer.line(&format!("{} {word}", label(object))),
+            form => printer.data(&form.whole(&without_managers(object.clone()))?),
+        }
+    }
+}
+
+fn file(path: &str) -> Result<String, CliError> {
+    std::fs::read_to_string(path).map_err(|error| CliError::because(format!("read {path}"), &error))
+}
+
+/// The objects of a list, or the one.
+pub fn items(value: &Value) -> Vec<&Value> {
+    match value["items"].as_array() {
+        Some(items)
+            if value["kind"]
+                .as_str()
+                .is_some_and(|kind| kind.ends_with("List")) =>
+        {
+            items.iter().collect()
+        }
+        _ => vec![value],
+    }
+}
+
+/// `configmap/x`, `deployment.apps/x`
+pub fn label(object: &Value) -> String {
+    let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    match object["apiVersion"]
+        .as_str()
+        .and_then(|text| text.split_once('/'))
+    {
+        Some((group, _)) => format!("{kind}.{group}/{name}"),
+        None => format!("{kind}/{name}"),
+    }
+}
+
+/// Several objects as one.
+pub fn list(objects: Vec<Value>) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "List",
+        "metadata": { "resourceVersion": "" },
+        "items": objects,
+    })
+}
+
+/// An object without who manages its fields, which only few want to see.
+pub fn without_managers(mut object: Value) -> Value {
+    if let Some(meta) = object["metadata"].as_object_mut() {
+        meta.remove("managedFields");
+    }
+    object
+}
+
+/// JSON with four spaces and sorted keys, as kubectl prints it.
+pub fn json_text(value: &Value) -> String {
+    let mut out = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
+    let written = serde::Serialize::serialize(&sorted(value), &mut serializer);
+    written.expect("JSON is written to memory");
+    let text = String::from_utf8(out).expect("JSON is UTF-8");
+    escape_html(&text) + "\n"
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort();
+            let entries = keys.into_iter().map(|key| (key.clone(), sorted(&map[key])));
+            Value::Object(entries.collect::<Map<_, _>>())
+        }
+        Value::Array(list) => list.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+/// JSON as Go writes it: fit to stand in HTML.
+pub fn escape_html(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_kubectls_and_others_are_refused_by_name() {
+        let object = json!({ "kind": "Deployment", "apiVersion": "apps/v1",
+            "metadata": { "name": "a" }, "note": "<b>" });
+        for (text, shown) in [
+            ("name", "deployment.apps/a\n"),
+            ("jsonpath={.metadata.name}", "a"),
+            (
+                "custom-columns=N:.metadata.name,X:.nope",
+                "N     X\na     <none>\n",
+            ),
+        ] {
+            assert_eq!(
+                Form::parse(Some(text)).unwrap().whole(&object).unwrap(),
+                shown
+            );
+        }
+        let json = Form::Json.whole(&json!({ "b": "<b>", "a": [] })).unwrap();
+        assert_eq!(
+            json,
+            "{\n    \"a\": [],\n    \"b\": \"\\u003cb\\u003e\"\n}\n"
+        );
+        for text in [
+            "go-template={{.}}",
+            "xml",
+            "jsonpath",
+            "jsonpath={.a",
+            "custom-columns=",
+            "name=x",
+        ] {
+            assert!(Form::parse(Some(text)).is_err(), "{text}");
+        }
+        assert_eq!(Form::parse(None).unwrap(), Form::Table { wide: false });
+    }
+}

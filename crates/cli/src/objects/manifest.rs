@@ -1,0 +1,284 @@
+//! Manifests: files, directories and standard input, of YAML or JSON, into objects.
+//!
+//! Owns the splitting of documents and lists. Never: checks what the server checks.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::choose::Target;
+use super::connect::Api;
+use crate::error::CliError;
+
+/// Largest file, in bytes: more than the server takes for one object, for files of many.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+/// Directories in one another.
+const DEPTH_MAX: usize = 64;
+
+/// Where manifests are.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Sources {
+    /// File or directory of manifests; - is standard input
+    #[arg(short, long = "filename", value_name = "FILE")]
+    pub filename: Vec<PathBuf>,
+    /// Directories below directories, too
+    #[arg(short = 'R', long)]
+    recursive: bool,
+    /// kubectl's; weft has no kustomize
+    #[arg(short = 'k', long, hide = true, value_name = "DIR")]
+    kustomize: Option<PathBuf>,
+}
+
+impl Sources {
+    /// Whether none is named.
+    pub fn is_empty(&self) -> bool {
+        self.filename.is_empty() && self.kustomize.is_none()
+    }
+
+    /// They are the only way to say what is meant.
+    pub fn required(&self) -> Result<(), CliError> {
+        match self.is_empty() {
+            true => Err(CliError::usage("must specify -f")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// An object somebody wrote.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// Where, for messages.
+    pub place: String,
+    /// The object.
+    pub object: Value,
+}
+
+/// Reads all that `sources` name.
+pub async fn read(sources: &Sources) -> Result<Vec<Manifest>, CliError> {
+    if sources.kustomize.is_some() {
+        return Err(
+            CliError::usage("-k is kubectl's, and weft has no kustomize")
+                .hint("`kubectl kustomize DIR | weft apply -f -` does it"),
+        );
+    }
+    let mut manifests = Vec::new();
+    for path in &sources.filename {
+        let text = path.to_string_lossy();
+        if text == "-" {
+            let input = tokio::task::spawn_blocking(|| bounded(std::io::stdin(), "standard input"));
+            let input = input.await.expect("reading does not panic")?;
+            objects("STDIN", &input, &mut manifests)?;
+        } else if text.starts_with("http://") || text.starts_with("https://") {
+            return Err(CliError::usage(format!(
+                "{text}: weft reads no manifests from elsewhere by itself"
+            ))
+            .hint(format!("`curl -fsSL {text} | weft … -f -` does it")));
+        } else {
+            for path in files(path, sources.recursive, 0)? {
+                let place = path.to_string_lossy().into_owned();
+                let file = std::fs::File::open(&path);
+                let file =
+                    file.map_err(|error| CliError::because(format!("read {place}"), &error))?;
+                objects(&place, &bounded(file, &place)?, &mut manifests)?;
+            }
+        }
+    }
+    match manifests.is_empty() {
+        true => Err(CliError::new("no objects passed")),
+        false => Ok(manifests),
+    }
+}
+
+fn bounded(from: impl std::io::Read, place: &str) -> Result<String, CliError> {
+    let mut text = String::new();
+    let read = from.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
+    read.map_err(|error| CliError::because(format!("read {place}"), &error))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(CliError::new(format!(
+            "read {place}: it has more than {FILE_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(text)
+}
+
+/// The file, or those of a directory that look like manifests, by name.
+fn files(path: &Path, recursive: bool, depth: usize) -> Result<Vec<PathBuf>, CliError> {
+    let because = |error| CliError::because(format!("read {}", path.display()), &error);
+    if !std::fs::metadata(path).map_err(because)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(because)? {
+        entries.push(entry.map_err(because)?.path());
+    }
+    entries.sort();
+    let mut found = Vec::new();
+    for entry in entries {
+        if entry.is_dir() {
+            if recursive && depth < DEPTH_MAX {
+                found.extend(files(&entry, recursive, depth + 1)?);
+            }
+        } else if entry
+            .extension()
+            .is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known))
+        {
+            found.push(entry);
+        }
+    }
+    Ok(found)
+}
+
+/// Splits `text` into objects.
+fn objects(place: &str, text: &str, out: &mut Vec<Manifest>) -> Result<(), CliError> {
+    let wrong =
+        |why: &dyn std::fmt::Display| CliError::new(format!("error parsing {place}: {why}"));
+    let mut values: Vec<Value> = Vec::new();
+    if text.trim_start().starts_with('{') {
+        for value in serde_json::Deserializer::from_str(text).into_iter() {
+            values.push(value.map_err(|error| wrong(&error))?);
+        }
+    } else {
+        for document in documents(text) {
+            let value: Value = serde_saphyr::from_str(&document).map_err(|error| wrong(&error))?;
+            values.push(value);
+        }
+    }
+    for value in values {
+        match value {
+            Value::Null => {}
+            value if is_list(&value) => {
+                for item in value["items"].as_array().into_iter().flatten() {
+                    out.push(checked(place, item.clone())?);
+                }
+            }
+            value => out.push(checked(place, value)?),
+        }
+    }
+    Ok(())
+}
+
+fn is_list(value: &Value) -> bool {
+    let kind = value["kind"].as_str().unwrap_or_default();
+    kind.ends_with("List") && value["items"].is_array()
+}
+
+fn checked(place: &str, object: Value) -> Result<Manifest, CliError> {
+    let missing = ["apiVersion", "kind"].into_iter().find(|key| {
+        object
+            .get(key)
+            .and_then(Value::as_str)
+            .is_none_or(str::is_empty)
+    });
+    match missing {
+        Some(key) => Err(CliError::new(format!(
+            "error validating {place:?}: {key} not set"
+        ))),
+        None => Ok(Manifest {
+            place: place.to_owned(),
+            object,
+        }),
+    }
+}
+
+/// YAML documents; those with nothing but comments are none.
+fn documents(text: &str) -> Vec<String> {
+    let mut all = vec![String::new()];
+    for line in text.lines() {
+        let is_end = line == "---"
+            || line
+                .strip_prefix("---")
+                .is_some_and(|rest| rest.starts_with([' ', '\t']));
+        if is_end {
+            // What follows on the same line belongs to the next document.
+            all.push(line[3..].trim_start().to_owned() + "\n");
+        } else if let Some(last) = all.last_mut() {
+            last.push_str(line);
+            last.push('\n');
+        }
+    }
+    let says_something = |document: &String| {
+        document
+            .lines()
+            .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+    };
+    all.retain(says_something);
+    all
+}
+
+impl Manifest {
+    /// What it is of and where it goes.
+    pub async fn target(&self, api: &Api) -> Result<Target, CliError> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (version, kind) = (text(&self.object["apiVersion"]), text(&self.object["kind"]));
+        let found = api.kinds().await?.of_object(&version, &kind);
+        let Some(found) = found else {
+            let place = &self.place;
+            return Err(CliError::new(format!(
+                "unable to recognize {place:?}: no matches for kind {kind:?} in version {version:?}"
+            ))
+            .hint(
+                "ensure CRDs are installed first; `weft api-resources` lists the types there are",
+            ));
+        };
+        let own = text(&self.object["metadata"]["namespace"]);
+        if found.is_namespaced && api.is_namespace_given && !own.is_empty() && own != api.namespace
+        {
+            return Err(CliError::new(format!(
+                "the namespace from the provided object \"{own}\" does not match the namespace \"{}\". You must pass '--namespace={own}' to perform this operation.",
+                api.namespace
+            )));
+        }
+        let namespace = match own.is_empty() {
+            true => api.namespace.clone(),
+            false => own,
+        };
+        let name = text(&self.object["metadata"]["name"]);
+        Ok(Target {
+            kind: found.clone(),
+            namespace: found.is_namespaced.then_some(namespace),
+            name: (!name.is_empty()).then_some(name),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Result<Vec<String>, CliError> {
+        let mut out = Vec::new();
+        objects("x.yaml", text, &mut out)?;
+        let name = |one: &Manifest| one.object["metadata"]["name"].as_str().unwrap().to_owned();
+        Ok(out.iter().map(name).collect())
+    }
+
+    #[test]
+    fn documents_and_lists_come_apart() {
+        let one =
+            |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\n");
+        let text = format!(
+            "# only a comment\n---\n{}---\n---\n{}--- # two\n{}",
+            one("a"),
+            one("b"),
+            one("c")
+        );
+        assert_eq!(names(&text).unwrap(), ["a", "b", "c"]);
+        let json = r#"{"apiVersion":"v1","kind":"A","metadata":{"name":"a"}}"#;
+        assert_eq!(names(&format!("{json}\n{json}\n")).unwrap(), ["a", "a"]);
+        let list = format!(r#"{{"apiVersion":"v1","kind":"List","items":[{json}]}}"#);
+        assert_eq!(names(&list).unwrap(), ["a"]);
+        assert!(names("").unwrap().is_empty());
+        for wrong in [
+            "a: [",
+            "kind: A",
+            "apiVersion: v1",
+            "- a",
+            "just text",
+            "{\"kind\"",
+        ] {
+            assert!(names(wrong).is_err(), "{wrong}");
+        }
+    }
+}

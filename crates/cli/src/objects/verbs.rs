@@ -1,0 +1,135 @@
+//! The verbs, one file each, and which words mean them rather than a command about containers.
+//!
+//! `create`, `wait` and `diff` are both: `docs/design/0007-cli-verbs.md` has the rule.
+
+pub mod apply;
+pub mod auth;
+pub mod create;
+pub mod delete;
+pub mod describe;
+pub mod diff;
+pub mod edit;
+pub mod explain;
+pub mod get;
+pub mod mark;
+pub mod patch;
+pub mod resources;
+pub mod wait;
+
+use std::ffi::OsString;
+
+use crate::tree::Entry;
+
+/// What docker has, too, when objects are meant.
+const CREATE_FILES: &[Entry] = &[create::FILES];
+const CREATE_KINDS: &[Entry] = &[create::KINDS];
+const WAIT: &[Entry] = &[wait::VERB];
+const DIFF: &[Entry] = &[diff::VERB];
+
+/// Those of them that a test has to see, too.
+#[cfg(test)]
+pub const AMBIGUOUS: [Entry; 4] = [create::FILES, create::KINDS, wait::VERB, diff::VERB];
+
+/// The verb on objects that a command line means although docker has one of that name.
+pub fn meant(args: &[OsString]) -> Option<&'static [Entry]> {
+    let mut words = args.iter().filter_map(|arg| arg.to_str());
+    let verb = loop {
+        match words.next()? {
+            "--config" | "--data-dir" | "--run-dir" | "--host" | "-H" => drop(words.next()),
+            option if option.starts_with('-') => {}
+            verb => break verb,
+        }
+    };
+    let rest: Vec<&str> = words.take_while(|word| *word != "--").collect();
+    let names = |word: &str, option: &str| {
+        word == option
+            || word
+                .strip_prefix(option)
+                .is_some_and(|rest| rest.starts_with('='))
+    };
+    let is_file = |word: &str| {
+        names(word, "--filename") || (word.starts_with("-f") && !word.starts_with("--"))
+    };
+    match verb {
+        "wait" => rest.iter().any(|word| names(word, "--for")).then_some(WAIT),
+        "diff" => rest.iter().any(|word| is_file(word)).then_some(DIFF),
+        "create" => {
+            let kind = rest.first()?;
+            let is_kind = |entry: &Entry| entry.name == *kind || entry.aliases.contains(kind);
+            if create::GENERATORS.iter().any(is_kind) {
+                return Some(CREATE_KINDS);
+            }
+            let mut rest = rest.into_iter();
+            while let Some(word) = rest.next().filter(|word| word.starts_with('-')) {
+                if is_file(word) {
+                    return Some(CREATE_FILES);
+                }
+                if takes_value(word) {
+                    rest.next();
+                }
+            }
+            None
+        }
+        _ => None,
+    }
+}
+
+/// Options of `create -f` that docker's `create` has not, and whose value is the next word.
+fn takes_value(word: &str) -> bool {
+    const THEIRS: [&str; 15] = [
+        "-n",
+        "--namespace",
+        "-o",
+        "--output",
+        "--kubeconfig",
+        "--context",
+        "--cluster",
+        "-s",
+        "--server",
+        "--token",
+        "--field-manager",
+        "--request-timeout",
+        "--certificate-authority",
+        "--client-certificate",
+        "--client-key",
+    ];
+    THEIRS.contains(&word) || ["--config", "--data-dir", "--run-dir", "--host"].contains(&word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_a_verb_says_whose_it_is() {
+        for (line, meant) in [
+            ("create -f x.yaml", Some(CREATE_FILES)),
+            ("create --filename=x.yaml", Some(CREATE_FILES)),
+            ("create -n shop --dry-run=client -f -", Some(CREATE_FILES)),
+            (
+                "--data-dir /x --curl create --save-config -fx",
+                Some(CREATE_FILES),
+            ),
+            ("create configmap x", Some(CREATE_KINDS)),
+            ("create ns x", Some(CREATE_KINDS)),
+            ("create secret generic x", Some(CREATE_KINDS)),
+            ("create busybox", None),
+            ("create busybox ls -f x", None),
+            ("create --name job busybox", None),
+            ("create --name x -it job", None),
+            ("create docker.io/library/secret", None),
+            ("create", None),
+            ("container create secret", None),
+            ("wait box", None),
+            ("wait --for=delete cm/x", Some(WAIT)),
+            ("wait cm/x --for condition=Ready", Some(WAIT)),
+            ("diff box", None),
+            ("diff -f x", Some(DIFF)),
+            ("run busybox diff -f x", None),
+        ] {
+            let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let about = |all: &[Entry]| all[0].about;
+            assert_eq!(super::meant(&args).map(about), meant.map(about), "{line}");
+        }
+    }
+}

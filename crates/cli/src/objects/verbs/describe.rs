@@ -1,0 +1,154 @@
+//! `weft describe`: an object in words, its events at the end.
+//!
+//! Owns what is told of every kind from its fields alone, and what is told differently of
+//! configmaps and secrets. A secret's values are never shown.
+
+mod fields;
+
+use serde_json::Value;
+use weft_client::Request;
+use weft_client::cluster::ApiError;
+
+use crate::error::CliError;
+use crate::objects::choose::{Selectors, Target, targets};
+use crate::objects::connect::{Api, Connect};
+use crate::objects::form::{items, without_managers};
+use crate::objects::manifest::Sources;
+use crate::objects::write::Tally;
+use crate::session::Session;
+use crate::tree::{Entry, Outcome, verb};
+
+/// The command.
+pub const VERB: Entry = verb!(
+    "describe",
+    Args,
+    "Tell all of an object and what happened to it: weft describe TYPE NAME"
+);
+
+/// Flags of `describe`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Kinds and names, or how names begin
+    #[arg(value_name = "TYPE")]
+    words: Vec<String>,
+    #[command(flatten)]
+    sources: Sources,
+    #[command(flatten)]
+    selectors: Selectors,
+    /// In all namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// What happened to it
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    show_events: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+impl Args {
+    /// Describes objects.
+    pub async fn run(self, session: &Session) -> Outcome {
+        let api = Api::open(&self.connect, session)?;
+        let chosen = targets(&api, &self.words, &self.sources, self.all_namespaces).await?;
+        if chosen.is_empty() {
+            return Err(CliError::usage(
+                "you must specify the type of object to describe",
+            ));
+        }
+        let mut tally = Tally::new(api.printer);
+        let mut texts = Vec::new();
+        for target in &chosen {
+            match self.objects(&api, target).await {
+                Ok(objects) => {
+                    for object in objects {
+                        let events = match self.show_events {
+                            true => events(&api, &object).await?,
+                            false => Vec::new(),
+                        };
+                        texts.push(fields::text(
+                            &object,
+                            self.show_events.then_some(&events[..]),
+                        ));
+                    }
+                }
+                Err(ApiError::NotSent) => {}
+                Err(error) => tally.failed(error.into()),
+            }
+        }
+        if texts.is_empty() && tally.code() == 0 && !api.cluster.is_explaining() {
+            api.printer.talk(&match self.all_namespaces {
+                true => "No resources found".to_owned(),
+                false => format!("No resources found in {} namespace.", api.namespace),
+            });
+        }
+        api.printer.data(&texts.join("\n\n"))?;
+        Ok(tally.code())
+    }
+
+    /// The object of this name, those whose names begin so, or all.
+    async fn objects(&self, api: &Api, target: &Target) -> Result<Vec<Value>, ApiError> {
+        let whole = |mut object: Value| {
+            object["kind"] = target.kind.kind.as_str().into();
+            object["apiVersion"] = target.kind.api_version().into();
+            without_managers(object)
+        };
+        if target.name.is_none() {
+            let list = api.send(&self.selectors.on(target.get())).await?.json()?;
+            return Ok(items(&list).into_iter().cloned().map(whole).collect());
+        }
+        let missing = match api.send(&target.get()).await {
+            Ok(answer) => return Ok(vec![whole(answer.json()?)]),
+            Err(error) if error.is_not_found() => error,
+            Err(error) => return Err(error),
+        };
+        let mut all = target.clone();
+        let start = all.name.take().unwrap_or_default();
+        let list = api.send(&all.get()).await?.json()?;
+        let begins = |object: &&Value| {
+            object["metadata"]["name"]
+                .as_str()
+                .is_some_and(|name| name.starts_with(&start))
+        };
+        let found: Vec<Value> = items(&list)
+            .into_iter()
+            .filter(begins)
+            .cloned()
+            .map(whole)
+            .collect();
+        match found.is_empty() {
+            true => Err(missing),
+            false => Ok(found),
+        }
+    }
+}
+
+/// What happened to an object, oldest first.
+async fn events(api: &Api, object: &Value) -> Result<Vec<Value>, CliError> {
+    let meta = &object["metadata"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut selector = format!(
+        "involvedObject.name={},involvedObject.uid={}",
+        text(&meta["name"]),
+        text(&meta["uid"])
+    );
+    let namespace = text(&meta["namespace"]);
+    if !namespace.is_empty() {
+        selector.push_str(&format!(",involvedObject.namespace={namespace}"));
+    }
+    let path = match namespace.as_str() {
+        "" => vec!["api", "v1", "events"],
+        namespace => vec!["api", "v1", "namespaces", namespace, "events"],
+    };
+    let request = Request::get("list events", &path).query("fieldSelector", &selector);
+    let list = match api.ask(&request.query("limit", "500")).await {
+        Ok(answer) => answer.json()?,
+        // Who may not see events still sees the object.
+        Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 403) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut events: Vec<Value> = items(&list).into_iter().cloned().collect();
+    events.sort_by_cached_key(|event| text(&event["lastTimestamp"]));
+    Ok(events)
+}

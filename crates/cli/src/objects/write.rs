@@ -1,0 +1,133 @@
+//! What the verbs that change objects have in common: dry runs, field managers, validation.
+
+use serde_json::Value;
+use weft_client::Request;
+use weft_client::cluster::ApiError;
+
+use super::form::Form;
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// Who we are among those who manage fields.
+const MANAGER: &str = "weft";
+
+/// Whether it is only tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum DryRun {
+    /// It is done.
+    #[default]
+    None,
+    /// Nothing is sent.
+    Client,
+    /// The server tries it and keeps nothing.
+    Server,
+}
+
+/// Flags of a change.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Change {
+    /// Only try it: client sends nothing, server has the server try it
+    #[arg(long, value_name = "WHERE", value_enum, default_value = "none", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    pub dry_run: DryRun,
+    /// Who is to have changed these fields
+    #[arg(long, value_name = "NAME", default_value = MANAGER)]
+    pub field_manager: String,
+    /// Show the object: name, json, yaml, jsonpath=TEMPLATE, custom-columns=NAME:PATH,...
+    #[arg(short, long, value_name = "FORM")]
+    pub output: Option<String>,
+}
+
+/// Flags of a change by manifest.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Validation {
+    /// Fields that are unknown or given twice: strict (refuse), warn, ignore
+    #[arg(long, value_name = "HOW", default_value = "strict", num_args = 0..=1, require_equals = true, default_missing_value = "strict",
+        value_parser = ["strict", "warn", "ignore", "true", "false"])]
+    validate: String,
+}
+
+impl Validation {
+    /// `request` with it.
+    pub fn on(&self, request: Request) -> Request {
+        request.query(
+            "fieldValidation",
+            match self.validate.as_str() {
+                "warn" => "Warn",
+                "ignore" | "false" => "Ignore",
+                _ => "Strict",
+            },
+        )
+    }
+}
+
+impl Change {
+    /// How the object is shown.
+    pub fn form(&self) -> Result<Form, CliError> {
+        Form::parse(self.output.as_deref())
+    }
+
+    /// `request` with manager and dry run.
+    pub fn on(&self, request: Request) -> Request {
+        let request = request.query("fieldManager", &self.field_manager);
+        match self.dry_run {
+            DryRun::Server => request.query("dryRun", "All"),
+            _ => request,
+        }
+    }
+
+    /// Tells what became of `object`.
+    pub fn tell(&self, printer: Printer, object: &Value, word: &str) -> Result<(), CliError> {
+        self.form()?.outcome(printer, object, &self.word(word))
+    }
+
+    /// `created (server dry run)`
+    pub fn word(&self, word: &str) -> String {
+        match self.dry_run {
+            DryRun::None => word.to_owned(),
+            DryRun::Client => format!("{word} (dry run)"),
+            DryRun::Server => format!("{word} (server dry run)"),
+        }
+    }
+}
+
+/// Goes on after failures; what the command ends with.
+#[derive(Debug)]
+pub struct Tally {
+    printer: Printer,
+    code: u8,
+}
+
+impl Tally {
+    /// Nothing has failed so far.
+    pub fn new(printer: Printer) -> Tally {
+        Tally { printer, code: 0 }
+    }
+
+    /// Counts and shows a failure.
+    pub fn failed(&mut self, error: CliError) {
+        if error.code() != 0 {
+            self.printer.error(&error);
+            self.code = 1;
+        }
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+}
+
+/// The object there is, if there is one.
+pub fn found(answer: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether two versions of an object are the same one.
+pub fn is_same(before: &Value, after: &Value) -> bool {
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    version(before) == version(after)
+}

@@ -1,0 +1,15 @@
+//! A client of the Kubernetes API: where it is, who one is, requests, answers, watches.
+//!
+//! Owns: kubeconfig, TLS towards the server, its refusals, and which kinds it has.
+//! Never: reads the environment, prints, or knows a kind by itself.
+
+mod curl;
+pub mod discovery;
+mod error;
+pub mod kubeconfig;
+mod tls;
+mod transport;
+
+pub use error::{ApiError, Refusal};
+pub use kubeconfig::Access;
+pub use transport::{Answer, Cluster, Events};
