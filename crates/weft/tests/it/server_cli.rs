@@ -28,6 +28,11 @@ apiVersion: v1
 kind: ConfigMap
 metadata: { name: other, labels: { app: db } }
 data: { a10: x, a9: x, b: \"1:30\" }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: single, annotations: { note: \"two\\nlines\" } }
+data: { only: one }
 ";
 
 /// A server with two configmaps.
@@ -117,8 +122,8 @@ fn get_shows_what_kubectl_shows() {
         "get cm nope",
         "get cm settings nope -o name",
         "get cm -n nowhere",
-        "describe cm settings",
-        "describe cm",
+        // Of several keys kubectl tells in no order.
+        "describe cm single",
         "describe ns default",
         "describe cm nope",
         "api-versions",
@@ -210,7 +215,9 @@ fn a_watch_goes_on_and_says_what_happened() {
     table.says("MODIFIED   other ");
     kubectl(&weft, "delete cm other").ok();
     table.says("DELETED   ");
-    names.says("configmap/other\nconfigmap/settings\nconfigmap/other\nconfigmap/other\n");
+    names.says(
+        "configmap/other\nconfigmap/settings\nconfigmap/single\nconfigmap/other\nconfigmap/other\n",
+    );
 }
 
 #[test]

@@ -133,25 +133,30 @@ impl Args {
             }
             std::fs::write(sides[1].join(&file), yaml::document(&merged)).map_err(because)?;
         }
-        let other = std::env::var("KUBECTL_EXTERNAL_DIFF").unwrap_or_default();
-        let mut words = other.split_whitespace();
-        let mut command = match words.next() {
-            Some(program) => {
-                let mut command = Command::new(program);
-                command.args(words);
-                command
-            }
-            None => {
-                let mut command = Command::new("diff");
-                command.args(["-u", "-N"]);
-                command
-            }
-        };
+        let mut command = program();
         let ended = command.args(&sides).status();
         let ended = ended.map_err(|error| CliError::because("start `diff`", &error).exit(2))?;
         Ok(ended
             .code()
             .and_then(|code| u8::try_from(code).ok())
             .unwrap_or(2))
+    }
+}
+
+/// `diff`, or what $KUBECTL_EXTERNAL_DIFF names.
+fn program() -> Command {
+    let other = std::env::var("KUBECTL_EXTERNAL_DIFF").unwrap_or_default();
+    let mut words = other.split_whitespace();
+    match words.next() {
+        Some(program) => {
+            let mut command = Command::new(program);
+            command.args(words);
+            command
+        }
+        None => {
+            let mut command = Command::new("diff");
+            command.args(["-u", "-N"]);
+            command
+        }
     }
 }

@@ -72,6 +72,13 @@ impl Args {
             &fields[..]
         };
         let book = book(&api, &kind).await?;
+        let text = self.text(&book, &kind, fields)?;
+        api.printer.data(&text)?;
+        Ok(0)
+    }
+
+    /// What is told of a field of `kind`.
+    fn text(&self, book: &Book, kind: &Resource, fields: &[&str]) -> Result<String, CliError> {
         let mut text = String::new();
         if !kind.group.is_empty() {
             text.push_str(&format!("GROUP:      {}\n", kind.group));
@@ -81,7 +88,7 @@ impl Args {
             kind.kind, kind.version
         ));
         let schema = book
-            .of_kind(&kind)
+            .of_kind(kind)
             .ok_or_else(|| CliError::new(format!("the server has no schema of {}", kind.kind)))?;
         let mut here = schema;
         for (at, field) in fields.iter().enumerate() {
@@ -115,8 +122,7 @@ impl Args {
             book.fields(here, 2, self.recursive, 0, &mut text);
         }
         text.push('\n');
-        api.printer.data(&text)?;
-        Ok(0)
+        Ok(text)
     }
 }
 

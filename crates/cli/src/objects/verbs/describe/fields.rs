@@ -8,6 +8,8 @@ use crate::objects::rows::Layout;
 
 /// Column of the values of labels and annotations.
 const COLUMN: usize = 14;
+/// Longest annotation on one line.
+const LONG: usize = 140;
 
 /// All of an object, and its events if they were looked for.
 pub(super) fn text(object: &Value, events: Option<&[Value]>) -> String {
@@ -59,13 +61,33 @@ fn pairs(map: &Value, between: &str, hides: bool) -> String {
         .into_iter()
         .flatten()
         .filter(|(key, _)| !(hides && *key == HIDDEN))
-        .map(|(key, value)| format!("{key}{between}{}", value.as_str().unwrap_or_default()))
+        .map(|(key, value)| {
+            let value = value.as_str().unwrap_or_default();
+            let is_long = key.len() + value.len() + 2 > LONG || value.contains('\n');
+            match hides && is_long {
+                false => format!("{key}{between}{value}"),
+                true => long(key, value),
+            }
+        })
         .collect();
     entries.sort();
     match entries.is_empty() {
         true => "<none>".to_owned(),
         false => entries.join(&format!("\n{:COLUMN$}", "")),
     }
+}
+
+/// An annotation of several lines, or of a long one, which is cut.
+fn long(key: &str, value: &str) -> String {
+    let mut text = format!("{key}:");
+    for line in value.split('\n') {
+        let cut = match line.chars().count() > LONG - 2 {
+            true => line.chars().take(LONG - 2).collect::<String>() + "...",
+            false => line.to_owned(),
+        };
+        text.push_str(&format!("\n{:COLUMN$}  {cut}", ""));
+    }
+    text
 }
 
 fn config_map(object: &Value, out: &mut String) {
