@@ -31,7 +31,7 @@ pub(super) fn text(object: &Value, events: Option<&[Value]>) -> String {
     );
     match object["kind"].as_str() {
         Some("ConfigMap") => config_map(object, &mut out),
-        // kubectl tells no events of these two.
+        // kubectl tells no events of these two; of quotas, which no server of weft's has, it would.
         Some("Secret") => {
             secret(object, &mut out);
             return out;
@@ -42,7 +42,6 @@ pub(super) fn text(object: &Value, events: Option<&[Value]>) -> String {
                 "Status",
                 object["status"]["phase"].as_str().unwrap_or_default(),
             );
-            out.push_str("\nNo resource quota.\n\nNo LimitRange resource.\n");
             return out;
         }
         _ => generic(object, &mut out),
