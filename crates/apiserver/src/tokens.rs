@@ -78,7 +78,8 @@ async fn bound(asked: &Asked<'_>, reference: &Value) -> Result<Option<Bound>, Fa
         "Node" => (BoundKind::Node, "nodes"),
         _ => return Err(unbound(kind)),
     };
-    let found = asked.store.kinds().find("", "v1", plural);
+    let kinds = asked.store.kinds();
+    let found = kinds.find("", "v1", plural);
     let found = found.ok_or_else(|| unbound(kind))?;
     let namespace = if found.is_namespaced {
         asked.target.namespace.as_str()

@@ -31,23 +31,50 @@ enum Done {
     NotYet,
 }
 
-/// Runs all controllers, for ever.
-pub async fn run(store: &Store) -> Infallible {
-    let mut definitions = definitions::Definitions::new(store);
-    let definitions = definitions.run();
-    let namespaces = namespaces::run(store);
-    let (never, _) = tokio::join!(definitions, namespaces);
-    never
+/// All controllers.
+#[derive(Debug)]
+pub struct Controllers {
+    store: Store,
+    definitions: definitions::Definitions,
 }
 
-/// Calls `reconcile` with all objects of `kind` at first, and again when one has changed.
-async fn keep(
-    store: &Store,
-    kind: &Arc<Kind>,
-    mut reconcile: impl AsyncFnMut(&[Arc<Item>]) -> Result<Done, Failure>,
-) -> Infallible {
+impl Controllers {
+    /// Serves the kinds that are defined already.
+    ///
+    /// # Errors
+    /// The definitions cannot be read.
+    pub async fn begin(store: &Store) -> Result<Controllers, Failure> {
+        let mut definitions = definitions::Definitions::new(store);
+        definitions.serve().await?;
+        Ok(Controllers {
+            store: store.clone(),
+            definitions,
+        })
+    }
+
+    /// Runs all, for ever.
+    pub async fn run(&mut self) -> Infallible {
+        let namespaces = namespaces::run(&self.store);
+        tokio::select! {
+            never = self.definitions.run() => never,
+            never = namespaces => never,
+        }
+    }
+}
+
+/// What one controller does.
+trait Reconcile: Send {
+    /// Does what is left to be done, with all objects of its kind.
+    fn reconcile<'a>(
+        &'a mut self,
+        items: &'a [Arc<Item>],
+    ) -> impl Future<Output = Result<Done, Failure>> + Send + 'a;
+}
+
+/// Reconciles all objects of `kind` at first, and again when one has changed.
+async fn keep(store: &Store, kind: &Arc<Kind>, controller: &mut impl Reconcile) -> Infallible {
     loop {
-        let Err(error) = try_keep(store, kind, &mut reconcile).await;
+        let Err(error) = try_keep(store, kind, controller).await;
         tracing::warn!(kind = %kind.resource(), %error, "a controller failed, and begins anew");
         tokio::time::sleep(PAUSE).await;
     }
@@ -56,7 +83,7 @@ async fn keep(
 async fn try_keep(
     store: &Store,
     kind: &Arc<Kind>,
-    reconcile: &mut impl AsyncFnMut(&[Arc<Item>]) -> Result<Done, Failure>,
+    controller: &mut impl Reconcile,
 ) -> Result<Infallible, Failure> {
     let all = ListOptions::default();
     let mut listed = store.list(kind, "", &all).await?;
@@ -64,8 +91,7 @@ async fn try_keep(
         .watch(kind, "", listed.revision, ListOptions::default())
         .await?;
     loop {
-        let done = reconcile(&listed.items).await?;
-        match done {
+        match controller.reconcile(&listed.items).await? {
             Done::All => drop(changes.next().await?),
             Done::NotYet => {
                 if let Ok(changed) = tokio::time::timeout(AGAIN, changes.next()).await {

@@ -8,10 +8,10 @@
 //!   bytes ─► decode ─► schema: every mistake by its path ─► the kind's defaults and rules ─► commit
 //! ```
 
-pub mod controllers;
-mod custom;
 pub mod age;
+pub mod controllers;
 pub mod cron;
+mod custom;
 pub mod decode;
 pub mod failure;
 mod fields;

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use tokio::net::TcpListener;
 use weft_apiserver::Server;
+use weft_control::controllers::Controllers;
 use weft_control::store::WriteOptions;
 use weft_control::{Kinds, Object, Reason, Store};
 use weft_identity::audit::{Audit, Limits};
@@ -50,6 +51,7 @@ pub(crate) struct Control {
     names: Vec<String>,
     follower: Follower,
     accounts: Accounts,
+    controllers: Controllers,
 }
 
 impl Control {
@@ -62,6 +64,9 @@ impl Control {
             weft_keyspace::embedded(&path, weft_keyspace::Options::default())
         })?;
         let store = Store::new(Arc::new(keyspace), Kinds::built_in());
+        let controllers = Controllers::begin(&store)
+            .await
+            .context("read the definitions of kinds")?;
         make_namespaces(&store).await?;
         let accounts = Accounts::new(&store).context("there is no kind of service accounts")?;
         accounts
@@ -99,11 +104,12 @@ impl Control {
             names,
             follower,
             accounts,
+            controllers,
         })
     }
 
     /// Serves until `shutdown` completes.
-    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+    pub(crate) async fn serve(mut self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let address = self.listener.local_addr().context("read the own address")?;
         tracing::info!(%address, "serving the Kubernetes API");
         let renewing = renew(&self.authority, &self.serving, &self.names);
@@ -114,6 +120,7 @@ impl Control {
             renewed = renewing => renewed,
             never = self.follower.follow() => match never {},
             never = self.accounts.follow() => match never {},
+            never = self.controllers.run() => match never {},
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use weft_keyspace::Item;
 
-use super::{Done, keep};
+use super::{Done, Reconcile, keep};
 use crate::failure::{Failure, Reason};
 use crate::kind::{Kind, Kinds};
 use crate::kinds::definition;
@@ -25,10 +25,13 @@ const NAME: &str = "definition-controller";
 /// What holds a definition until its objects are gone.
 const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
+/// A definition, the kind it is of, and why that is not served.
+type Defined = (Object, Option<Arc<Kind>>, Option<String>);
+
 /// What is known of the definitions.
 #[derive(Debug)]
-pub(super) struct Definitions<'a> {
-    store: &'a Store,
+pub(super) struct Definitions {
+    store: Store,
     /// The kinds that nobody defined.
     built_in: Kinds,
     /// Kinds made before, by their definition's identity and what it said: their schemas are
@@ -36,30 +39,41 @@ pub(super) struct Definitions<'a> {
     made: BTreeMap<String, Arc<Kind>>,
 }
 
-impl<'a> Definitions<'a> {
-    pub(super) fn new(store: &'a Store) -> Definitions<'a> {
+impl Definitions {
+    pub(super) fn new(store: &Store) -> Definitions {
         Definitions {
-            store,
+            store: store.clone(),
             built_in: Kinds::clone(&store.kinds()),
             made: BTreeMap::new(),
         }
     }
 
-    pub(super) async fn run(&mut self) -> Infallible {
-        let kind = self
-            .built_in
-            .find(definition::GROUP, "v1", definition::PLURAL);
-        let Some(kind) = kind.cloned() else {
-            return std::future::pending().await;
-        };
-        let store = self.store;
-        keep(store, &kind, async |items: &[Arc<Item>]| {
-            self.reconcile(&kind, items).await
-        })
-        .await
+    fn own_kind(&self) -> Option<Arc<Kind>> {
+        let built_in = &self.built_in;
+        built_in
+            .find(definition::GROUP, "v1", definition::PLURAL)
+            .cloned()
     }
 
-    async fn reconcile(&mut self, kind: &Kind, items: &[Arc<Item>]) -> Result<Done, Failure> {
+    /// Serves what is defined now.
+    pub(super) async fn serve(&mut self) -> Result<(), Failure> {
+        let Some(kind) = self.own_kind() else {
+            return Ok(());
+        };
+        let listed = self.store.list(&kind, "", &ListOptions::default()).await?;
+        self.choose(&listed.items).map(drop)
+    }
+
+    pub(super) async fn run(&mut self) -> Infallible {
+        let Some(kind) = self.own_kind() else {
+            return std::future::pending().await;
+        };
+        let store = &self.store.clone();
+        keep(store, &kind, self).await
+    }
+
+    /// Serves the kinds whose names are free, and gives what became of each definition.
+    fn choose(&mut self, items: &[Arc<Item>]) -> Result<Vec<Defined>, Failure> {
         let mut items: Vec<&Arc<Item>> = items.iter().collect();
         // Who came first keeps the name.
         items.sort_by_key(|item| item.created);
@@ -68,30 +82,19 @@ impl<'a> Definitions<'a> {
         let mut found = Vec::new();
         for item in items {
             let definition = store::object(item)?;
-            let defined = self.kind_of(&definition, &mut made);
-            let trouble = defined.as_ref().map_or_else(
+            let kind = self.kind_of(&definition, &mut made);
+            let trouble = kind.as_ref().map_or_else(
                 || Some("it does not say what the kind is".to_owned()),
-                |defined| taken(&kinds, defined),
+                |kind| taken(&kinds, kind),
             );
-            if let (Some(defined), None) = (&defined, &trouble) {
-                kinds.share(Arc::clone(defined));
+            if let (Some(kind), None) = (&kind, &trouble) {
+                kinds.share(Arc::clone(kind));
             }
-            found.push((definition, defined, trouble));
+            found.push((definition, kind, trouble));
         }
         self.made = made;
         self.store.set_kinds(kinds);
-        let mut done = Done::All;
-        for (definition, defined, trouble) in found {
-            if definition.meta().is_deleting() {
-                let served = defined.filter(|_| trouble.is_none());
-                if self.end(kind, &definition, served).await? == Done::NotYet {
-                    done = Done::NotYet;
-                }
-            } else {
-                self.tell(kind, definition, trouble).await?;
-            }
-        }
-        Ok(done)
+        Ok(found)
     }
 
     fn kind_of(
@@ -193,6 +196,27 @@ impl<'a> Definitions<'a> {
             Err(failure) if matches!(failure.reason, Reason::Conflict | Reason::NotFound) => Ok(()),
             other => other.map(drop),
         }
+    }
+}
+
+impl Reconcile for Definitions {
+    async fn reconcile(&mut self, items: &[Arc<Item>]) -> Result<Done, Failure> {
+        let Some(kind) = self.own_kind() else {
+            return Ok(Done::All);
+        };
+        let found = self.choose(items)?;
+        let mut done = Done::All;
+        for (definition, defined, trouble) in found {
+            if definition.meta().is_deleting() {
+                let served = defined.filter(|_| trouble.is_none());
+                if self.end(&kind, &definition, served).await? == Done::NotYet {
+                    done = Done::NotYet;
+                }
+            } else {
+                self.tell(&kind, definition, trouble).await?;
+            }
+        }
+        Ok(done)
     }
 }
 

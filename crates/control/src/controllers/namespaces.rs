@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use weft_keyspace::Item;
 
-use super::{Done, keep};
+use super::{Done, Reconcile, keep};
 use crate::Store;
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
@@ -16,31 +16,43 @@ use crate::store::{self, DeleteOptions, ListOptions, WriteOptions};
 /// Who it is, as owner of fields.
 const NAME: &str = "namespace-controller";
 
+/// The controller.
+struct Namespaces<'a> {
+    store: &'a Store,
+    kind: &'a Kind,
+}
+
 pub(super) async fn run(store: &Store) -> Infallible {
     let kinds = store.kinds();
-    let Some(namespaces) = kinds.find("", "v1", "namespaces") else {
+    let Some(kind) = kinds.find("", "v1", "namespaces") else {
         return std::future::pending().await;
     };
-    keep(store, namespaces, async |items: &[Arc<Item>]| {
+    keep(store, kind, &mut Namespaces { store, kind }).await
+}
+
+impl Reconcile for Namespaces<'_> {
+    async fn reconcile(&mut self, items: &[Arc<Item>]) -> Result<Done, Failure> {
         let mut done = Done::All;
         for item in items {
             let namespace = store::object(item)?;
-            if namespace.meta().is_deleting()
-                && end(store, namespaces, &namespace).await? == Done::NotYet
-            {
+            let is_ending = namespace.meta().is_deleting();
+            if is_ending && end(self.store, self.kind, &namespace).await? == Done::NotYet {
                 done = Done::NotYet;
             }
         }
         Ok(done)
-    })
-    .await
+    }
 }
 
 /// Empties a namespace, and lets it go when it is empty.
 async fn end(store: &Store, kind: &Kind, namespace: &Object) -> Result<Done, Failure> {
     let name = namespace.meta().name();
     let mut left = Vec::new();
-    for kind in store.kinds().iter().filter(|kind| kind.is_namespaced) {
+    for kind in store
+        .kinds()
+        .iter()
+        .filter(|kind| kind.is_namespaced && !kind.is_question)
+    {
         let all = ListOptions::default();
         store
             .delete_all(kind, name, &all, &DeleteOptions::default())

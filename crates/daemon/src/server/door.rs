@@ -85,7 +85,8 @@ impl Door {
         namespace: &str,
         name: &str,
     ) -> Result<Option<String>, Failure> {
-        let Some(kind) = self.store.kinds().find("", "v1", plural) else {
+        let kinds = self.store.kinds();
+        let Some(kind) = kinds.find("", "v1", plural) else {
             return Ok(None);
         };
         match self.store.get(kind, namespace, name).await {
