@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use weft_control::decode::Decoded;
 use weft_control::schema::{self, Schema};
 use weft_control::store::{
-    self, Admit, DeleteOptions, Deleted, Patch, ScaleChange, WriteOptions, scale_schema,
+    self, Admit, DeleteOptions, Deleted, Patch, Propagation, ScaleChange, WriteOptions,
+    scale_schema,
 };
 use weft_control::{Cause, Failure, Kind, Object, Reason};
 use weft_keyspace::Item;
@@ -229,24 +230,43 @@ impl Asked<'_> {
             .collect())
     }
 
+    /// What the query and the body say; the body counts more.
     fn delete_options(&self, body: &[u8]) -> Result<DeleteOptions, Failure> {
         let mut options = DeleteOptions {
             is_dry_run: self.query.is_dry_run()?,
+            propagation: Propagation::of(self.query.text("propagationPolicy"))?,
+            grace_s: self
+                .query
+                .number("gracePeriodSeconds")?
+                .map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX)),
             ..DeleteOptions::default()
         };
         if body.is_empty() {
             return Ok(options);
         }
-        let value = body::document(&self.head.headers, DeleteOptions::schema(), body)?.value;
-        let text = |name: &str| {
-            value
-                .pointer(name)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
+        let head = &self.head.headers;
+        let value = body::document(head, DeleteOptions::schema(), body)?.value;
+        let Value::Object(mut said) = value else {
+            return Err(Failure::bad_request("the body is no object"));
         };
-        options.uid = text("/preconditions/uid");
-        options.version = text("/preconditions/resourceVersion");
-        let dry_run = value.get("dryRun").and_then(Value::as_array);
+        let findings = schema::check(DeleteOptions::schema(), &mut said);
+        if let Some(mistake) = findings.mistakes.first() {
+            return Err(Failure::bad_request(format!("DeleteOptions: {mistake}")));
+        }
+        let said = Object(said);
+        let text = |path: &[&str]| said.text(path).map(str::to_owned);
+        options.uid = text(&["preconditions", "uid"]);
+        options.version = text(&["preconditions", "resourceVersion"]);
+        if let Some(policy) = said.text(&["propagationPolicy"]) {
+            options.propagation = Propagation::of(policy)?;
+        }
+        if said.at(&["orphanDependents"]) == Some(&Value::Bool(true)) {
+            options.propagation = Propagation::Orphan;
+        }
+        if let Some(seconds) = said.at(&["gracePeriodSeconds"]).and_then(Value::as_i64) {
+            options.grace_s = Some(seconds);
+        }
+        let dry_run = said.at(&["dryRun"]).and_then(Value::as_array);
         options.is_dry_run |= dry_run.is_some_and(|list| list.iter().any(|one| one == "All"));
         Ok(options)
     }

@@ -5,6 +5,7 @@
 
 mod definitions;
 mod namespaces;
+mod owners;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ impl Controllers {
         tokio::select! {
             never = self.definitions.run() => never,
             never = namespaces => never,
+            never = owners::run(&self.store) => never,
         }
     }
 }

@@ -346,6 +346,17 @@ impl Kinds {
         found.filter(|kind| kind.version == version)
     }
 
+    /// The kind of this name, in whatever version it is served.
+    pub(crate) fn at(&self, group: &str, plural: &str) -> Option<&Arc<Kind>> {
+        self.all.get(&(group.to_owned(), plural.to_owned()))
+    }
+
+    /// The kind that objects call so.
+    pub(crate) fn called(&self, api_version: &str, kind: &str) -> Option<&Arc<Kind>> {
+        self.iter()
+            .find(|one| one.kind == kind && one.api_version() == api_version)
+    }
+
     /// All, by group and plural.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
         self.all.values()

@@ -22,11 +22,12 @@ use crate::failure::{Failure, Reason};
 use crate::kind::{Kind, Kinds};
 use crate::object::Object;
 
-pub use delete::{DeleteOptions, Deleted};
+pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use list::{ListOptions, Listed};
 pub use patch::Patch;
 pub use record::{wire, wire_at};
 pub use scale::{ScaleChange, scale_schema};
+pub(crate) use watch::Happened;
 pub use watch::{Change, ChangeKind, Changes};
 pub(crate) use write::now;
 pub use write::{Admit, WriteOptions};

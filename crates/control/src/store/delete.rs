@@ -7,10 +7,11 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 use weft_keyspace::{CommitError, Expect, Guard, Item};
 
-use super::write::{is_held, now, unwritten};
+use super::write::{is_held, later, unwritten};
 use super::{ListOptions, Store, WriteOptions, conflict, not_found};
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
+use crate::object::Object;
 use crate::schema::Schema;
 
 /// Namespaces that stay.
@@ -27,6 +28,48 @@ pub struct DeleteOptions {
     pub version: Option<String>,
     /// Only say what would be.
     pub is_dry_run: bool,
+    /// How many seconds it is given, if not as many as its kind gives.
+    pub grace_s: Option<i64>,
+    /// What becomes of what it owns.
+    pub propagation: Propagation,
+}
+
+/// What becomes of what a deleted object owns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Propagation {
+    /// It goes afterwards.
+    #[default]
+    Background,
+    /// It goes first.
+    Foreground,
+    /// It stays, and has one owner less.
+    Orphan,
+}
+
+impl Propagation {
+    /// The finalizer that says so.
+    pub(crate) fn finalizer(self) -> Option<&'static str> {
+        match self {
+            Propagation::Background => None,
+            Propagation::Foreground => Some("foregroundDeletion"),
+            Propagation::Orphan => Some("orphan"),
+        }
+    }
+
+    /// As requests say it.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn of(text: &str) -> Result<Propagation, Failure> {
+        match text {
+            "" | "Background" => Ok(Propagation::Background),
+            "Foreground" => Ok(Propagation::Foreground),
+            "Orphan" => Ok(Propagation::Orphan),
+            other => Err(Failure::bad_request(format!(
+                "propagationPolicy: {other:?} is not supported: Background, Foreground and Orphan are"
+            ))),
+        }
+    }
 }
 
 impl DeleteOptions {
@@ -59,12 +102,6 @@ impl Store {
         name: &str,
         options: &DeleteOptions,
     ) -> Result<Deleted, Failure> {
-        let is_namespace = kind.group.is_empty() && kind.plural == "namespaces";
-        if is_namespace && KEPT.contains(&name) {
-            let message =
-                format!("namespaces {name:?} is forbidden: this namespace may not be deleted");
-            return Err(Failure::new(Reason::Forbidden, message).about("", "namespaces", name));
-        }
         for _ in 0..TRIES {
             let item = self.get(kind, namespace, name).await?;
             match self.delete_item(kind, namespace, &item, options).await? {
@@ -89,6 +126,12 @@ impl Store {
     ) -> Result<Option<Deleted>, Failure> {
         let object = super::object(item)?;
         let name = object.meta().name();
+        let is_namespace = kind.group.is_empty() && kind.plural == "namespaces";
+        if is_namespace && KEPT.contains(&name) {
+            let message =
+                format!("namespaces {name:?} is forbidden: this namespace may not be deleted");
+            return Err(Failure::new(Reason::Forbidden, message).about("", "namespaces", name));
+        }
         let found = [
             ("UID", &options.uid, object.meta().text("uid")),
             (
@@ -110,24 +153,20 @@ impl Store {
             is_dry_run: options.is_dry_run,
             ..WriteOptions::default()
         };
-        let done = if is_held(&object) {
-            if object.meta().is_deleting() {
+        let marked = marked(kind, &object, options);
+        let guards = vec![is_still(item)];
+        let done = match marked {
+            Some(marked) if marked == object => {
                 return Ok(Some(Deleted::Marked(Arc::clone(item))));
             }
-            let mut marked = object.clone();
-            marked.set_meta("deletionTimestamp", Some(now().into()));
-            marked.set_meta("deletionGracePeriodSeconds", Some(Value::from(0)));
-            if marked.at(&["spec", "finalizers"]).is_some() {
-                marked.0["status"]["phase"] = "Terminating".into();
+            Some(marked) => {
+                let put = self.put(kind, namespace, &marked, guards, &write).await;
+                put.map(Deleted::Marked)
             }
-            let guards = vec![is_still(item)];
-            let put = self.put(kind, namespace, &marked, guards, &write).await;
-            put.map(Deleted::Marked)
-        } else {
-            let taken = self
-                .take(item.key.clone(), vec![is_still(item)], &write)
-                .await;
-            taken.map(Deleted::Gone)
+            None => {
+                let taken = self.take(item.key.clone(), guards, &write).await;
+                taken.map(Deleted::Gone)
+            }
         };
         match done {
             Ok(deleted) => Ok(Some(deleted)),
@@ -183,6 +222,38 @@ impl Store {
             "it is changed all the time; try again",
         ))
     }
+}
+
+/// The object with the mark of its deletion; nothing: it goes at once.
+fn marked(kind: &Kind, object: &Object, options: &DeleteOptions) -> Option<Object> {
+    let mut marked = object.clone();
+    if let Some(finalizer) = options.propagation.finalizer() {
+        let mut all: Vec<&str> = object.meta().finalizers().collect();
+        if !all.contains(&finalizer) {
+            all.push(finalizer);
+            marked.set_meta("finalizers", Some(all.into()));
+        }
+    }
+    // Only kinds that are ended by somebody are given time.
+    let given = (kind.grace_s)(object);
+    let grace = match options.grace_s {
+        Some(seconds) if given > 0 => seconds.max(0),
+        _ => given,
+    };
+    if !is_held(&marked) && grace == 0 {
+        return None;
+    }
+    let before = object.at(&["metadata", "deletionGracePeriodSeconds"]);
+    let before = before.and_then(Value::as_i64);
+    // It may be made shorter, never longer.
+    if !object.meta().is_deleting() || before.is_some_and(|before| grace < before) {
+        marked.set_meta("deletionTimestamp", Some(later(grace).into()));
+        marked.set_meta("deletionGracePeriodSeconds", Some(grace.into()));
+    }
+    if marked.at(&["spec", "finalizers"]).is_some() {
+        marked.0["status"]["phase"] = "Terminating".into();
+    }
+    Some(marked)
 }
 
 fn is_still(item: &Item) -> Guard {

@@ -3,8 +3,17 @@
 
 use crate::kind::Kind;
 
+/// What all keys of objects begin with.
+pub(super) const ALL: &str = "objects/";
 /// The core's group has no name.
 const CORE: &str = "core";
+
+/// Group and plural of the kind a key's object is of.
+pub(super) fn kind_of(key: &[u8]) -> Option<(&str, &str)> {
+    let mut steps = std::str::from_utf8(key).ok()?.strip_prefix(ALL)?.split('/');
+    let group = steps.next()?;
+    Some((if group == CORE { "" } else { group }, steps.next()?))
+}
 
 /// An object's key.
 pub(super) fn key(kind: &Kind, namespace: &str, name: &str) -> String {

@@ -73,12 +73,53 @@ impl Store {
         })
     }
 
+    /// Everything that happens to objects of all kinds after `after`.
+    ///
+    /// # Errors
+    /// That is too long ago.
+    pub(crate) async fn watch_all(&self, after: Revision) -> Result<Happenings, Failure> {
+        let span = Span::prefix(place::ALL);
+        let watch = self.keyspace.watch(span, after).await.map_err(gone)?;
+        Ok(Happenings {
+            watch,
+            store: self.clone(),
+        })
+    }
+
     /// The newest revision.
     ///
     /// # Errors
     /// The store does not answer.
     pub async fn revision(&self) -> Result<Revision, Failure> {
         self.keyspace.revision().await.map_err(super::unreadable)
+    }
+}
+
+/// A watch of all kinds.
+#[derive(Debug)]
+pub(crate) struct Happenings {
+    watch: Watch,
+    store: Store,
+}
+
+/// Something that happened to an object of this kind.
+pub(crate) type Happened = (Arc<Kind>, Arc<Event>);
+
+impl Happenings {
+    /// What comes next, of kinds that are served.
+    ///
+    /// # Errors
+    /// The watcher is too slow, or the store is closed.
+    pub(crate) async fn next(&mut self) -> Result<Vec<Happened>, Failure> {
+        let Batch::Events(events) = self.watch.receive().await.map_err(gone)? else {
+            return Ok(Vec::new());
+        };
+        let kinds = self.store.kinds();
+        let known = events.into_iter().filter_map(|event| {
+            let (group, plural) = place::kind_of(&event.item.key)?;
+            Some((Arc::clone(kinds.at(group, plural)?), event))
+        });
+        Ok(known.collect())
     }
 }
 

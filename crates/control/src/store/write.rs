@@ -282,7 +282,9 @@ impl Store {
                 key: item.key.clone(),
                 expect: Expect::Modified(item.modified),
             }];
-            let done = if new.meta().is_deleting() && !is_held(&new) {
+            let grace = new.at(&["metadata", "deletionGracePeriodSeconds"]);
+            let is_given_time = grace.and_then(Value::as_i64).unwrap_or(0) > 0;
+            let done = if new.meta().is_deleting() && !is_held(&new) && !is_given_time {
                 self.take(item.key.clone(), guards, options).await
             } else {
                 self.put(kind, namespace, &new, guards, options).await
@@ -542,8 +544,14 @@ fn begin(kind: &Kind, object: &mut Object) {
 
 /// Now, as objects have it.
 pub(crate) fn now() -> String {
-    let seconds = weft_stdx::clock::unix_ns() / 1_000_000_000;
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |now| now.to_string())
+    later(0)
+}
+
+/// In so many seconds, as objects have it.
+pub(super) fn later(seconds: i64) -> String {
+    let now = weft_stdx::clock::unix_ns() / 1_000_000_000;
+    jiff::Timestamp::from_second(now.saturating_add(seconds))
+        .map_or_else(|_| String::new(), |time| time.to_string())
 }
 
 /// What a new version has from the old one, whatever was sent.

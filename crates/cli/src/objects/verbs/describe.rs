@@ -4,6 +4,7 @@
 //! configmaps and secrets. A secret's values are never shown.
 
 mod fields;
+mod namespace;
 
 use serde_json::Value;
 use weft_client::Request;
@@ -65,10 +66,13 @@ impl Args {
                             true => events(&api, &object).await?,
                             false => Vec::new(),
                         };
-                        texts.push(fields::text(
-                            &object,
-                            self.show_events.then_some(&events[..]),
-                        ));
+                        let events = self.show_events.then_some(&events[..]);
+                        let mut text = fields::text(&object, events);
+                        if object["kind"] == "Namespace" {
+                            let name = object["metadata"]["name"].as_str();
+                            text += &namespace::text(&api, name.unwrap_or_default()).await?;
+                        }
+                        texts.push(text);
                     }
                 }
                 Err(ApiError::NotSent) => {}

@@ -31,7 +31,7 @@ pub(super) fn text(object: &Value, events: Option<&[Value]>) -> String {
     );
     match object["kind"].as_str() {
         Some("ConfigMap") => config_map(object, &mut out),
-        // kubectl tells no events of these two; of quotas, which no server of weft's has, it would.
+        // kubectl tells no events of these two.
         Some("Secret") => {
             secret(object, &mut out);
             return out;
