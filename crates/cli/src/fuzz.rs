@@ -1,7 +1,7 @@
 //! Readers of foreign text, for the fuzz targets.
 
-use crate::objects::jsonpath::Template;
 use crate::objects::yaml;
+use weft_stdx::jsonpath::Template;
 
 /// Reads a JSONPath template and uses it on an object.
 pub fn jsonpath(input: &[u8]) {

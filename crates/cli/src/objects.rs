@@ -7,7 +7,6 @@ mod choose;
 mod columns;
 mod connect;
 mod form;
-pub mod jsonpath;
 mod local;
 mod manifest;
 mod refusal;

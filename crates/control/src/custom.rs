@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
+use weft_stdx::jsonpath::Template;
 
 use crate::kind::{Cell, Column, Document, Kind, Scale, Text};
 use crate::names;
@@ -25,13 +26,16 @@ pub(crate) fn simple(text: &str) -> Option<Vec<Text>> {
     all.then(|| names.iter().map(|&name| name.to_owned().into()).collect())
 }
 
-/// The cell at a path.
+/// The cell at a path, as `.status.conditions[?(@.type=="Ready")].status`.
 ///
 /// # Errors
 /// It is none.
 pub(crate) fn path(text: &str) -> Result<Cell, String> {
-    let found = simple(text).map(Cell::At);
-    found.ok_or_else(|| "should be a path of fields, as .spec.replicas".to_owned())
+    if !text.starts_with(['.', '[']) {
+        return Err("should begin with a dot, as .spec.replicas".to_owned());
+    }
+    let template = Template::relaxed(text).map_err(|error| error.to_string())?;
+    Ok(Cell::At(Arc::new(template)))
 }
 
 /// The kind a definition defines; nothing, if it does not stand there.

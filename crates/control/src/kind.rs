@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
+use weft_stdx::jsonpath::Template;
 
 use crate::failure::Cause;
 use crate::names;
@@ -128,8 +129,8 @@ pub struct Column {
 pub enum Cell {
     /// By code.
     Made(fn(&Object) -> Value),
-    /// What is at the path, names from the outermost on.
-    At(Vec<Text>),
+    /// What is first at a path.
+    At(Arc<Template>),
 }
 
 impl Column {
@@ -186,8 +187,9 @@ impl Column {
         match &self.cell {
             Cell::Made(make) => make(object),
             Cell::At(path) => {
-                let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
-                object.at(&path).cloned().unwrap_or_default()
+                let whole = Value::Object(object.0.clone());
+                let found = path.find(&whole).unwrap_or_default();
+                found.into_iter().next().cloned().unwrap_or_default()
             }
         }
     }

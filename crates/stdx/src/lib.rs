@@ -1,11 +1,12 @@
 //! What std lacks: atomic file replacement, removal of trees, a file's facts, names that are safe as
-//! file names, pools, the clock, random ids.
+//! file names, pools, the clock, random ids, paths into JSON.
 //! Knows nothing about containers.
 
 pub mod clock;
 pub mod facts;
 pub mod file;
 pub mod id;
+pub mod jsonpath;
 pub mod name;
 pub mod pool;
 pub mod trash;

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::jsonpath::Template;
 use super::rows::Layout;
 use crate::error::CliError;
+use weft_stdx::jsonpath::Template;
 
 /// Headings and where their cells are.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,10 +5,10 @@
 use serde_json::{Map, Value, json};
 
 use super::columns::Columns;
-use super::jsonpath::Template;
 use super::yaml;
 use crate::error::CliError;
 use crate::printer::Printer;
+use weft_stdx::jsonpath::{Template, escape_html};
 
 /// What `-o` says.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,20 +158,6 @@ fn sorted(value: &Value) -> Value {
         Value::Array(list) => list.iter().map(sorted).collect(),
         other => other.clone(),
     }
-}
-
-/// JSON as Go writes it: fit to stand in HTML.
-pub fn escape_html(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::jsonpath::Template;
 use crate::error::CliError;
+use weft_stdx::jsonpath::Template;
 
 /// Narrowest column with its gap.
 const MIN: usize = 6;

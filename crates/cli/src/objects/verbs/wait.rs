@@ -11,11 +11,11 @@ use crate::error::CliError;
 use crate::objects::choose::{Selectors, Target, targets};
 use crate::objects::connect::{Api, Connect, WATCH_PAUSE, duration};
 use crate::objects::form::{items, label};
-use crate::objects::jsonpath::{Template, plain};
 use crate::objects::manifest::Sources;
 use crate::objects::write::Tally;
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
+use weft_stdx::jsonpath::{Template, plain};
 
 /// The command, as far as it is about objects.
 pub const VERB: Entry = verb!(

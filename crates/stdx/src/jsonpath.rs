@@ -132,9 +132,23 @@ pub fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "<nil>".to_owned(),
-        Value::Array(_) | Value::Object(_) => super::form::escape_html(&value.to_string()),
+        Value::Array(_) | Value::Object(_) => escape_html(&value.to_string()),
         other => other.to_string(),
     }
+}
+
+/// JSON as Go writes it: fit to stand in HTML.
+pub fn escape_html(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
