@@ -379,3 +379,64 @@ fn edit_saves_what_was_changed_and_keeps_what_was_refused() {
     );
     edit("false").fails_saying(&["the editor", "failed"]);
 }
+
+#[test]
+fn applying_makes_changes_fights_and_differs() {
+    let Some(weft) = server() else { return };
+    let file =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: fourth }\ndata: { a: x, b: w }\n";
+    let apply = ["apply", "-f", "-"];
+    let ran = cli_with_input(&weft, &apply, file);
+    assert_eq!(ran.ok(), "configmap/fourth created");
+    let ran = cli_with_input(&weft, &apply, file);
+    assert_eq!(ran.ok(), "configmap/fourth unchanged");
+    let other = file.replace("a: x, b: w", "a: z");
+    let ran = cli_with_input(&weft, &["diff", "-f", "-"], &other);
+    assert_eq!(ran.code, 1, "{ran}");
+    assert!(
+        ran.stdout.contains("-  a: x") && ran.stdout.contains("+  a: z"),
+        "{ran}"
+    );
+    let ran = cli_with_input(&weft, &["diff", "-f", "-"], file);
+    assert_eq!(ran.ok(), "");
+    let ran = cli_with_input(&weft, &apply, &other);
+    assert_eq!(ran.ok(), "configmap/fourth configured");
+    let data = kubectl(&weft, "get cm fourth -o jsonpath={.data}");
+    assert_eq!(data.ok(), r#"{"a":"z"}"#);
+    kubectl(
+        &weft,
+        r#"patch cm fourth --type=merge -p {"data":{"a":"own"}}"#,
+    )
+    .ok();
+    cli_with_input(&weft, &apply, &other).fails_saying(&[
+        "Apply failed with 1 conflict",
+        "kubectl-patch",
+        ".data.a",
+        "--force-conflicts",
+    ]);
+    let force = ["apply", "-f", "-", "--force-conflicts"];
+    cli_with_input(&weft, &force, &other).ok();
+    let data = kubectl(&weft, "get cm fourth -o jsonpath={.data}");
+    assert_eq!(data.ok(), r#"{"a":"z"}"#);
+}
+
+#[test]
+fn auth_says_who_one_is_and_what_one_may() {
+    let Some(weft) = server() else { return };
+    for line in [
+        "auth can-i get pods",
+        "auth can-i create deployments.apps --subresource=scale",
+        "auth whoami",
+    ] {
+        let (ours, theirs) = (cli(&weft, line), kubectl(&weft, line));
+        assert_eq!(ours.ok(), theirs.ok(), "{line}");
+    }
+    let guest = weft.kubeconfig("guest", "guests");
+    let guest = guest.to_str().unwrap();
+    let words = ["auth", "can-i", "get", "pods", "--kubeconfig", guest];
+    let (ours, theirs) = (weft.weft(&words), weft.kubectl(&words, "").unwrap());
+    assert_eq!((ours.code, &*ours.stdout), (theirs.code, &*theirs.stdout));
+    let words = ["auth", "can-i", "--list", "--kubeconfig", guest];
+    let ours = weft.weft(&words);
+    assert!(ours.ok().contains("selfsubjectaccessreviews"), "{ours}");
+}
