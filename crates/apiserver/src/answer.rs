@@ -60,9 +60,22 @@ pub(crate) fn failure(failure: &Failure) -> Answer {
     )
 }
 
+/// Most bytes of all warnings of an answer, and of one: clients bound a head, too.
+const WARNINGS_MAX: usize = 4 << 10;
+const WARNING_MAX: usize = 256;
+
 /// Adds warnings, for `kubectl` to show.
 pub(crate) fn warn(answer: &mut Answer, warnings: impl IntoIterator<Item = String>) {
-    for warning in warnings {
+    let mut left = WARNINGS_MAX;
+    for mut warning in warnings {
+        if warning.len() > WARNING_MAX {
+            warning.truncate(warning.floor_char_boundary(WARNING_MAX));
+            warning.push_str("...");
+        }
+        let Some(rest) = left.checked_sub(warning.len()) else {
+            return;
+        };
+        left = rest;
         let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
         // RFC 7234, 299: miscellaneous persistent warning.
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {

@@ -125,7 +125,10 @@ async fn connection(
         .iter()
         .map(|one| one.clone().into_owned())
         .collect();
+    let is_h2 = session.alpn_protocol() == Some(b"h2");
+    let (began, mut has_begun) = watch::channel(false);
     let answer = service_fn(move |request| {
+        began.send_if_modified(|begun| !std::mem::replace(begun, true));
         let (server, certificates) = (server.clone(), Arc::clone(&certificates));
         async move {
             Ok::<_, std::convert::Infallible>(
@@ -134,6 +137,11 @@ async fn connection(
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());
+    // What was agreed on: nobody is waited for to show by their first bytes what they speak.
+    builder = match is_h2 {
+        true => builder.http2_only(),
+        false => builder.http1_only(),
+    };
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -150,6 +158,8 @@ async fn connection(
     let mut served = std::pin::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
+        // HTTP/2 has no limit of its own for who never asks.
+        () = idles(&mut has_begun) => return,
         _ = stopped.changed() => {
             served.as_mut().graceful_shutdown();
             served.await
@@ -157,5 +167,13 @@ async fn connection(
     };
     if let Err(error) = ended {
         tracing::debug!(%from, %error, "a connection broke");
+    }
+}
+
+/// Ends when no request has begun within the time for a head.
+async fn idles(has_begun: &mut watch::Receiver<bool>) {
+    let begun = has_begun.wait_for(|begun| *begun);
+    if tokio::time::timeout(HEAD, begun).await.is_ok() {
+        std::future::pending::<()>().await;
     }
 }

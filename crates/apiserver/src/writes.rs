@@ -60,10 +60,19 @@ impl Asked<'_> {
             name,
             ..
         } = self.target;
-        let patch = match body::media(&self.head.headers) {
-            "application/json-patch+json" => Patch::json(body::json(body)?.value)?,
-            "application/strategic-merge-patch+json" => Patch::Strategic(body::json(body)?.value),
-            "application/merge-patch+json" => Patch::Merge(body::json(body)?.value),
+        let media = body::media(&self.head.headers);
+        let (patch, duplicates) = match media {
+            "application/json-patch+json"
+            | "application/strategic-merge-patch+json"
+            | "application/merge-patch+json" => {
+                let Decoded { value, duplicates } = body::json(body)?;
+                let patch = match media {
+                    "application/json-patch+json" => Patch::json(value)?,
+                    "application/merge-patch+json" => Patch::Merge(value),
+                    _ => Patch::Strategic(value),
+                };
+                (patch, duplicates)
+            }
             APPLY if !self.is_scale() => return self.apply(body).await,
             other => {
                 let message = format!(
@@ -74,15 +83,15 @@ impl Asked<'_> {
                 return Err(Failure::new(Reason::UnsupportedMediaType, message));
             }
         };
+        let mut warnings = self.odd(&[], &duplicates, name)?;
         if self.is_scale() {
             return self.change_scale(ScaleChange::Patch(patch)).await;
         }
         let options = self.write_options()?;
-        let item = self
-            .store
-            .patch(kind, namespace, name, &patch, &options)
-            .await?;
-        self.written(StatusCode::OK, &item, Vec::new())
+        let patched = self.store.patch(kind, namespace, name, &patch, &options);
+        let (item, unknown) = patched.await?;
+        warnings.extend(self.odd(&unknown, &[], name)?);
+        self.written(StatusCode::OK, &item, warnings)
     }
 
     /// Server-side apply.
@@ -183,6 +192,7 @@ impl Asked<'_> {
             },
             manager: self.manager()?,
             is_forced: false,
+            is_strict: self.query.text("fieldValidation") == "Strict",
             admit: Some(self.admit()),
         })
     }
@@ -310,7 +320,6 @@ impl Asked<'_> {
         schema: &Schema,
         decoded: Decoded,
     ) -> Result<(Object, Vec<String>), Failure> {
-        let kind = &self.target.kind;
         let Value::Object(mut map) = decoded.value else {
             return Err(Failure::bad_request("the body is no object"));
         };
@@ -329,27 +338,26 @@ impl Asked<'_> {
             }
         }
         let findings = schema::check(schema, &mut map);
-        let unknown = findings
-            .unknown
-            .iter()
-            .map(|path| format!("unknown field {path:?}"));
-        let twice = decoded
-            .duplicates
-            .iter()
-            .map(|path| format!("duplicate field {path:?}"));
-        let odd: Vec<String> = unknown.chain(twice).collect();
         let object = Object(map);
+        let odd = self.odd(&findings.unknown, &decoded.duplicates, object.meta().name())?;
+        Ok((object, odd))
+    }
+
+    /// What to warn of where fields are not known or stand there twice.
+    fn odd(
+        &self,
+        unknown: &[String],
+        duplicates: &[String],
+        name: &str,
+    ) -> Result<Vec<String>, Failure> {
+        let kind = &self.target.kind;
         match self.query.text("fieldValidation") {
-            "Strict" if !odd.is_empty() => {
-                let message = format!("strict decoding error: {}", odd.join(", "));
-                Err(Failure::bad_request(message).about(
-                    &kind.group,
-                    &kind.kind,
-                    object.meta().name(),
-                ))
+            "Strict" if unknown.len() + duplicates.len() > 0 => {
+                let message = schema::strict(unknown, duplicates);
+                Err(Failure::bad_request(message).about(&kind.group, &kind.kind, name))
             }
-            "Strict" | "Ignore" => Ok((object, Vec::new())),
-            "" | "Warn" => Ok((object, odd)),
+            "Strict" | "Ignore" => Ok(Vec::new()),
+            "" | "Warn" => Ok(schema::odd(unknown, duplicates)),
             other => Err(Failure::bad_request(format!(
                 "fieldValidation: {other:?} is not supported: Ignore, Warn and Strict are"
             ))),

@@ -8,12 +8,14 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::schema::MISTAKES_MAX;
+
 /// A document, and the paths of fields that stand there more than once.
 #[derive(Debug)]
 pub struct Decoded {
     /// What it says.
     pub value: Value,
-    /// `spec.replicas`.
+    /// `spec.replicas`; the first of them.
     pub duplicates: Vec<String>,
 }
 
@@ -120,11 +122,11 @@ impl<'de> Visitor<'de> for Any<'_> {
                 "."
             };
             let read = || {
-                if map.contains_key(&name) {
-                    self.duplicates
-                        .borrow_mut()
-                        .push(self.path.borrow().clone());
+                let mut duplicates = self.duplicates.borrow_mut();
+                if map.contains_key(&name) && duplicates.len() < MISTAKES_MAX {
+                    duplicates.push(self.path.borrow().clone());
                 }
+                drop(duplicates);
                 fields.next_value_seed(self)
             };
             let value = self.below(format_args!("{dot}{name}"), read)?;

@@ -9,8 +9,10 @@ mod compile;
 mod lists;
 mod rules;
 
-pub use check::{Findings, check};
+pub(crate) use check::MISTAKES_MAX;
+pub use check::{Findings, check, odd, strict};
 pub use compile::Schema;
+pub use lists::patch_strategy;
 pub(crate) use rules::pattern;
 
 use std::collections::BTreeMap;

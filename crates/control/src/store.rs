@@ -6,6 +6,7 @@
 mod delete;
 mod list;
 mod managed;
+mod meta;
 mod patch;
 mod place;
 mod record;

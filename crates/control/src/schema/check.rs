@@ -6,7 +6,7 @@ use super::{Node, Rest, Schema, Shape};
 use crate::failure::Cause;
 
 /// Most mistakes told of one object.
-pub(super) const MISTAKES_MAX: usize = 64;
+pub(crate) const MISTAKES_MAX: usize = 64;
 
 /// What a check finds.
 #[derive(Debug, Default)]
@@ -15,6 +15,21 @@ pub struct Findings {
     pub mistakes: Vec<Cause>,
     /// Paths of fields the schema does not know; they are taken out.
     pub unknown: Vec<String>,
+}
+
+/// What is said of fields that are not known, or stand there twice.
+pub fn odd(unknown: &[String], duplicates: &[String]) -> Vec<String> {
+    let unknown = unknown.iter().map(|path| format!("unknown field {path:?}"));
+    let twice = duplicates
+        .iter()
+        .map(|path| format!("duplicate field {path:?}"));
+    unknown.chain(twice).collect()
+}
+
+/// Why an object with such fields is refused, where none is wanted.
+pub fn strict(unknown: &[String], duplicates: &[String]) -> String {
+    let odd = odd(unknown, duplicates).join(", ");
+    format!("strict decoding error: {odd}")
 }
 
 /// Checks `object`, without its type and metadata's meaning; unknown fields are taken out, and so

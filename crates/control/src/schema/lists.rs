@@ -81,6 +81,13 @@ const ATOMIC_MAPS: [(&str, &str); 3] = [
     ("ServiceSpec", "selector"),
 ];
 
+/// Fields of which a patch names what stays: one of several forms takes another's place.
+const RETAINING: [(&str, &str); 3] = [
+    ("DeploymentSpec", "strategy"),
+    ("PodSpec", "resourceClaims"),
+    ("PodSpec", "volumes"),
+];
+
 fn own(definition: &str) -> &str {
     definition.rsplit('.').next().unwrap_or(definition)
 }
@@ -93,6 +100,24 @@ pub(super) fn is_atomic(definition: &str) -> bool {
 /// Whether the map in the field `name` of the definition `owner` has one owner.
 pub(super) fn is_atomic_map(owner: &str, name: &str) -> bool {
     ATOMIC_MAPS.contains(&(own(owner), name))
+}
+
+/// What clients that make strategic merge patches are told of the field `name` of the definition
+/// `owner`: its strategy, if it has one, and its merge key.
+pub fn patch_strategy(owner: &str, name: &str) -> (Option<&'static str>, Option<Box<str>>) {
+    let retains = RETAINING.contains(&(own(owner), name));
+    let (merges, key) = match merge(owner, name) {
+        Merge::Replace => (false, None),
+        Merge::Set => (true, None),
+        Merge::By(keys) => (true, keys.first().map(|key| key.name.clone())),
+    };
+    let strategy = match (merges, retains) {
+        (true, true) => Some("merge,retainKeys"),
+        (true, false) => Some("merge"),
+        (false, true) => Some("retainKeys"),
+        (false, false) => None,
+    };
+    (strategy, key)
 }
 
 /// How the field `name` of the definition `owner` merges.

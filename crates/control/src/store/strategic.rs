@@ -4,6 +4,8 @@
 //! `$patch` (`replace`, `delete`, `merge`), `$retainKeys`, `$deleteFromPrimitiveList/FIELD`,
 //! `$setElementOrder/FIELD`.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -65,7 +67,8 @@ impl<'a> Walk<'a> {
         patch: &Map<String, Value>,
     ) -> Result<(), Failure> {
         if let Some(retained) = patch.get(RETAIN).and_then(Value::as_array) {
-            target.retain(|name, _| retained.iter().any(|one| one == name));
+            let retained: HashSet<_> = retained.iter().filter_map(Value::as_str).collect();
+            target.retain(|name, _| retained.contains(name.as_str()));
         }
         for (name, value) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
             if value.is_null() {
@@ -98,7 +101,8 @@ impl<'a> Walk<'a> {
             };
             if let Some(name) = name.strip_prefix(REMOVE) {
                 if let Some(Value::Array(list)) = target.get_mut(name) {
-                    list.retain(|one| !values.contains(one));
+                    let gone: HashSet<&Value> = values.iter().collect();
+                    list.retain(|one| !gone.contains(one));
                 }
             } else if let Some(name) = name.strip_prefix(ORDER) {
                 let below = node.and_then(|node| self.schema.field(node, name));
@@ -121,11 +125,9 @@ impl<'a> Walk<'a> {
         patch: &[Value],
     ) -> Result<(), Failure> {
         let Merge::By(keys) = merge else {
-            for value in patch {
-                if !old.contains(value) {
-                    old.push(value.clone());
-                }
-            }
+            let mut known: HashSet<Value> = old.iter().cloned().collect();
+            let new = patch.iter().filter(|value| known.insert((*value).clone()));
+            old.extend(new.cloned());
             return Ok(());
         };
         let key = &*keys[0].name;
@@ -139,35 +141,57 @@ impl<'a> Walk<'a> {
             *old = patch.iter().filter(is_directive).cloned().collect();
             return Ok(());
         }
+        // What is deleted leaves a gap until all is done, so that places stay.
+        let mut slots: Vec<Option<Value>> = old.drain(..).map(Some).collect();
+        let mut places: HashMap<Value, usize> = HashMap::new();
+        for (at, one) in slots.iter().flatten().enumerate() {
+            if let Some(name) = one.get(key) {
+                places.entry(name.clone()).or_insert(at);
+            }
+        }
         for value in patch {
             let Some(name) = value.get(key) else {
                 let message = format!("map: {value} does not contain declared merge key: {key}");
                 return Err(Failure::bad_request(message));
             };
-            let at = old.iter().position(|one| one.get(key) == Some(name));
-            match (directive(value).as_deref(), at) {
-                (Some("delete"), Some(at)) => drop(old.remove(at)),
+            let slot = places.get(name).and_then(|at| slots.get_mut(*at));
+            match (directive(value).as_deref(), slot) {
+                (Some("delete"), Some(slot)) => {
+                    *slot = None;
+                    places.remove(name);
+                }
                 (Some("delete"), None) => {}
-                (_, Some(at)) => self.value(Some(item), &mut old[at], value)?,
+                (_, Some(slot)) => {
+                    self.value(Some(item), slot.get_or_insert(Value::Null), value)?;
+                }
                 (_, None) => {
                     let mut new = Value::Null;
                     self.value(Some(item), &mut new, value)?;
-                    old.push(new);
+                    places.insert(name.clone(), slots.len());
+                    slots.push(Some(new));
                 }
             }
         }
+        old.extend(slots.into_iter().flatten());
         Ok(())
     }
 }
 
 /// Those that `wanted` names come in its order, at the places they have; others stay.
 fn order(list: &mut [Value], wanted: &[Value], merge: &Merge) {
-    let rank = |value: &Value| {
-        wanted.iter().position(|one| match merge {
-            Merge::By(keys) => one.get(&*keys[0].name) == value.get(&*keys[0].name),
-            Merge::Set | Merge::Replace => one == value,
-        })
-    };
+    fn name<'v>(value: &'v Value, merge: &Merge) -> Option<&'v Value> {
+        match merge {
+            Merge::By(keys) => value.get(&*keys[0].name),
+            Merge::Set | Merge::Replace => Some(value),
+        }
+    }
+    let mut ranks: HashMap<&Value, usize> = HashMap::new();
+    for (rank, one) in wanted.iter().enumerate() {
+        if let Some(name) = name(one, merge) {
+            ranks.entry(name).or_insert(rank);
+        }
+    }
+    let rank = |value: &Value| ranks.get(name(value, merge)?).copied();
     let places: Vec<usize> = (0..list.len())
         .filter(|at| rank(&list[*at]).is_some())
         .collect();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use weft_keyspace::{Change, Commit, CommitError, Committed, Expect, Guard, Item};
 
-use super::{Patch, Store, conflict, invalid, managed, not_found, place, record};
+use super::{Patch, Store, conflict, invalid, managed, meta, not_found, place, record};
 use crate::failure::{Cause, Failure, Reason};
 use crate::kind::Kind;
 use crate::object::Object;
@@ -24,6 +24,8 @@ const TRIES: usize = 20;
 const LARGEST: usize = 1536 * 1024;
 /// Random letters of a generated name.
 const GENERATED: usize = 5;
+/// Longest beginning of one: names of many kinds end up in labels, which have 63 bytes.
+const PREFIX_MAX: usize = 63 - GENERATED;
 
 /// How a change is to be made.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +38,8 @@ pub struct WriteOptions {
     pub manager: String,
     /// Whether an application takes fields from others.
     pub is_forced: bool,
+    /// Whether a patch that brings unknown fields is refused; else they are left out.
+    pub is_strict: bool,
     /// Asked once it is known what would be stored.
     pub admit: Option<Admit>,
 }
@@ -172,7 +176,8 @@ impl Store {
             .await
     }
 
-    /// Changes the object that is there.
+    /// Changes the object that is there. Gives the paths of unknown fields, too, which the patch
+    /// brought and which were left out.
     ///
     /// # Errors
     /// The patch does not fit, or its result is invalid.
@@ -183,10 +188,21 @@ impl Store {
         name: &str,
         patch: &Patch,
         options: &WriteOptions,
-    ) -> Result<Arc<Item>, Failure> {
-        let change = |old: &Object| patch.apply(kind.schema(), old);
-        self.change(kind, namespace, name, options, Way::Update, change)
-            .await
+    ) -> Result<(Arc<Item>, Vec<String>), Failure> {
+        let mut unknown = Vec::new();
+        let change = |old: &Object| {
+            let mut new = patch.apply(kind.schema(), old)?;
+            // Mistakes are told later, with all others.
+            unknown = schema::check(kind.schema(), &mut new.0).unknown;
+            if options.is_strict && !unknown.is_empty() {
+                let message = schema::strict(&unknown, &[]);
+                return Err(Failure::bad_request(message).about(&kind.group, &kind.kind, name));
+            }
+            Ok(new)
+        };
+        let changed = self.change(kind, namespace, name, options, Way::Update, change);
+        let item = changed.await?;
+        Ok((item, unknown))
     }
 
     /// Applies a configuration, and says whether that made the object.
@@ -259,7 +275,7 @@ impl Store {
         name: &str,
         options: &WriteOptions,
         way: Way,
-        change: impl Fn(&Object) -> Result<Object, Failure>,
+        mut change: impl FnMut(&Object) -> Result<Object, Failure>,
     ) -> Result<Arc<Item>, Failure> {
         for _ in 0..TRIES {
             let item = self.get(kind, namespace, name).await?;
@@ -514,8 +530,9 @@ fn place_in(kind: &Kind, namespace: &str, object: &mut Object) -> Result<(), Fai
 }
 
 fn generate_name(object: &mut Object) {
-    let prefix = object.meta().text("generateName").to_owned();
+    let mut prefix = object.meta().text("generateName").to_owned();
     if !prefix.is_empty() {
+        prefix.truncate(prefix.floor_char_boundary(PREFIX_MAX));
         let random = weft_stdx::id::letters(GENERATED);
         object.set_meta("name", Some(format!("{prefix}{random}").into()));
     }
@@ -632,25 +649,8 @@ fn check(kind: &Kind, object: &Object, old: Option<&Object>) -> Result<(), Failu
     let mut causes = Vec::new();
     let mut checked = object.clone();
     causes.extend(schema::check(kind.schema(), &mut checked.0).mistakes);
-    if name.is_empty() {
-        causes.push(Cause::required(
-            "metadata.name",
-            "name or generateName is required",
-        ));
-    } else if let (None, Err(why)) = (old, (kind.check_name)(&name)) {
-        causes.push(Cause::invalid("metadata.name", &name, why));
-    }
-    for (field, is_label) in [("labels", true), ("annotations", false)] {
-        let path = format!("metadata.{field}");
-        for (key, value) in object.meta().map(field) {
-            if let Err(why) = crate::names::label_key(key) {
-                causes.push(Cause::invalid(&path, key, why));
-            }
-            if let (true, Err(why)) = (is_label, crate::names::label_value(value)) {
-                causes.push(Cause::invalid(&path, value, why));
-            }
-        }
-    }
+    causes.extend(meta::mistakes(kind, object, old));
+    causes.truncate(schema::MISTAKES_MAX);
     if causes.is_empty() {
         causes = (kind.validate)(object, old);
     }
