@@ -1,6 +1,7 @@
 //! Installs the Debian packages a lane needs, by name, saying so.
 //!
-//! Owns apt-get. Never starts a daemon of a package: while it installs, `policy-rc.d` says no.
+//! Owns apt-get, and programs beside those that are installed: they are unpacked into the user's
+//! cache. Never starts a daemon of a package: while it installs, `policy-rc.d` says no.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -28,6 +29,28 @@ pub const TEST: &[Need] = &[
     ("skopeo", "skopeo"),
     ("strace", "strace"),
 ];
+
+/// A program that is unpacked into the user's cache, for another version may be installed.
+pub struct Beside {
+    /// What tests call it.
+    name: &'static str,
+    package: &'static str,
+    /// Where it is in the package.
+    path: &'static str,
+    /// How what its `version` command says begins.
+    version: (&'static [&'static str], &'static str),
+}
+
+/// The kubectl of Debian 12: what old clients ask for differs.
+pub const OLD_KUBECTL: Beside = Beside {
+    name: "kubectl-1.20",
+    package: "kubernetes-client",
+    path: "usr/bin/kubectl",
+    version: (
+        &["version", "--client", "--short"],
+        "Client Version: v1.20.",
+    ),
+};
 
 /// What `cargo xtask vm` needs.
 pub const VM: &[Need] = &[
@@ -83,6 +106,65 @@ pub fn download(package: &str, dir: &Path) -> Result<()> {
         bail!("apt-get download {package} failed: {status}; does `apt-get update` work?");
     }
     Ok(())
+}
+
+/// Unpacks a program into the user's cache, where `weft_testkit::peer` finds it. Where Debian has
+/// another version, says so: the tests that need it skip aloud.
+pub fn beside(wanted: &Beside) -> Result<()> {
+    let Some(dir) = peers() else {
+        println!(
+            "neither XDG_CACHE_HOME nor HOME says where to put {}",
+            wanted.name
+        );
+        return Ok(());
+    };
+    let program = dir.join(wanted.name);
+    if program.is_file() {
+        return Ok(());
+    }
+    fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+    let work = tempfile::tempdir_in(&dir).context("create a directory to unpack in")?;
+    println!(
+        "unpacking the Debian package {} (it is not installed)",
+        wanted.package
+    );
+    if download(wanted.package, work.path()).is_err() {
+        // The lists of a fresh machine are old, or none.
+        apt(&["update", "--quiet=2"])?;
+        download(wanted.package, work.path())?;
+    }
+    let is_package = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "deb");
+    let mut files = fs::read_dir(work.path())?
+        .flatten()
+        .map(|entry| entry.path());
+    let package = files.find(is_package).context("the package is there")?;
+    let status = Command::new("dpkg-deb")
+        .arg("-x")
+        .args([&package, work.path()])
+        .status()
+        .context("start dpkg-deb")?;
+    if !status.success() {
+        bail!("dpkg-deb could not unpack {}", package.display());
+    }
+    let unpacked = work.path().join(wanted.path);
+    let (ask, begin) = wanted.version;
+    let said = Command::new(&unpacked).args(ask).output();
+    let said = said.with_context(|| format!("start {}", unpacked.display()))?;
+    if !String::from_utf8_lossy(&said.stdout).starts_with(begin) {
+        println!(
+            "Debian's {} here is another version than {}",
+            wanted.package, wanted.name
+        );
+        return Ok(());
+    }
+    fs::rename(&unpacked, &program).with_context(|| format!("put {} in place", program.display()))
+}
+
+/// Where programs of no package that is installed are.
+fn peers() -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cache")))?;
+    Some(cache.join("weft/peers"))
 }
 
 /// The packages `package` depends on, as apt knows them; brings the lists up to date if need be.

@@ -20,6 +20,7 @@ const FUZZ_SECONDS: u32 = 30;
 /// of what is sampled otherwise.
 pub fn run(root: &Path, long: bool) -> Result<bool> {
     packages::ensure(packages::TEST)?;
+    packages::beside(&packages::OLD_KUBECTL)?;
     components()?;
     let before = residue::read()?;
     let mut total = checks(root)?;

@@ -1,4 +1,8 @@
-//! OpenAPI v3: which kinds there are, what they hold, and that writes know `fieldValidation`.
+//! OpenAPI v3: which kinds there are, what they hold, and that writes know `fieldValidation`. What
+//! is left to v2 is in `v2`.
+
+mod v2;
+mod wire;
 
 use std::collections::BTreeMap;
 
@@ -8,8 +12,14 @@ use weft_control::{Kind, Kinds};
 
 use crate::answer::{self, Answer};
 
-/// Answers `/openapi/v3` and what is below; nothing for another path.
+/// What a write may say behind the question mark.
+const WRITE_PARAMETERS: [&str; 3] = ["dryRun", "fieldManager", "fieldValidation"];
+
+/// Answers `/openapi/v3` and what is below, and `/openapi/v2`; nothing for another path.
 pub(crate) fn answer(kinds: &Kinds, path: &str) -> Option<Answer> {
+    if path == "/openapi/v2" {
+        return Some(v2::answer(kinds));
+    }
     let rest = path.strip_prefix("/openapi/v3")?.trim_matches('/');
     let groups = groups(kinds);
     let value = match rest {
@@ -79,14 +89,29 @@ fn add_schemas(kind: &Kind, schemas: &mut Map<String, Value>) -> String {
         let gvk = json!([{ "group": kind.group, "version": kind.version, "kind": kind.kind }]);
         own.insert("x-kubernetes-group-version-kind".to_owned(), gvk);
     }
+    let name = component(kind);
+    schemas.insert(name.clone(), own);
+    name
+}
+
+/// What the kind's own schema is called.
+fn component(kind: &Kind) -> String {
     let group = if kind.group.is_empty() {
         "core"
     } else {
         &kind.group
     };
-    let name = format!("io.k8s.api.{group}.{}.{}", kind.version, kind.kind);
-    schemas.insert(name.clone(), own);
-    name
+    format!("io.k8s.api.{group}.{}.{}", kind.version, kind.kind)
+}
+
+/// The path of all of a kind.
+fn all_path(kind: &Kind) -> String {
+    let within = if kind.is_namespaced {
+        "/namespaces/{namespace}"
+    } else {
+        ""
+    };
+    format!("/{}{within}/{}", root(kind), kind.plural)
 }
 
 /// References to `$defs` become references to the document's components, the way Go's
@@ -109,12 +134,7 @@ fn point_elsewhere(value: &mut Value) {
 }
 
 fn add_paths(kind: &Kind, schema: &str, paths: &mut Map<String, Value>) {
-    let within = if kind.is_namespaced {
-        "/namespaces/{namespace}"
-    } else {
-        ""
-    };
-    let all = format!("/{}{within}/{}", root(kind), kind.plural);
+    let all = all_path(kind);
     let gvk = json!({ "group": kind.group, "version": kind.version, "kind": kind.kind });
     let of = |action: &str, parameters: Value| {
         json!({
@@ -130,8 +150,7 @@ fn add_paths(kind: &Kind, schema: &str, paths: &mut Map<String, Value>) {
         })
     };
     let writes = || {
-        let names = ["dryRun", "fieldManager", "fieldValidation"];
-        let parameters = names
+        let parameters = WRITE_PARAMETERS
             .map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
         json!(parameters)
     };

@@ -57,8 +57,17 @@ fn find(name: &str) -> Option<PathBuf> {
     let dirs = path
         .split(':')
         .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"]);
-    dirs.map(|dir| Path::new(dir).join(name))
+    dirs.map(PathBuf::from)
+        .chain(unpacked())
+        .map(|dir| dir.join(name))
         .find(|candidate| candidate.is_file())
+}
+
+/// Where `cargo xtask test` puts programs beside those that are installed (`kubectl-1.20`).
+fn unpacked() -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cache")))?;
+    Some(cache.join("weft/peers"))
 }
 
 #[cfg(test)]

@@ -46,11 +46,18 @@ impl Weft {
     /// installed.
     #[track_caller]
     pub fn kubectl_command(&self, args: &[&str]) -> Option<Command> {
-        let mut command = Command::new(peer::peer("kubectl")?);
+        self.kubectl_of("kubectl", args)
+    }
+
+    /// The same with another kubectl: `kubectl-1.20`.
+    #[track_caller]
+    pub fn kubectl_of(&self, program: &str, args: &[&str]) -> Option<Command> {
+        let mut command = Command::new(peer::peer(program)?);
         command
             .env("KUBECONFIG", self.kubeconfig("admin", "system:masters"))
-            // Its cache of what the server offers is kept by the server's address.
-            .env("HOME", self.scratch())
+            // Its cache of what the server offers is kept by the server's address, and in a form
+            // of its version.
+            .env("HOME", self.scratch().join(program))
             .args(args);
         Some(command)
     }

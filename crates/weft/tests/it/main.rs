@@ -37,6 +37,7 @@ mod server;
 mod server_access;
 mod server_apply;
 mod server_cli;
+mod server_clients;
 mod server_delete;
 mod server_door;
 mod server_input;
