@@ -3,12 +3,13 @@
 //! Owns the disk, and what is to be done when it fails. Nothing is answered before it is decided.
 //!
 //! ```text
-//!   take all that waits ──► stage ──► append, sync ──► publish ──► answer
-//!                                          └─ failed ──► rollback ──► open again, rewind ──► answer
+//!   gather what waits ──► stage ──► append, sync ──► publish ──► answer
+//!                                        └─ failed ──► rollback ──► open again, rewind ──► answer
 //! ```
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -18,7 +19,7 @@ use crate::disk::{BaseChange, Disk, DiskError, LeaseChange, record};
 use crate::error::CommitError;
 use crate::item::Revision;
 use crate::local::{Answer, Request, Shared, wake};
-use crate::queue::{Queue, Waiting};
+use crate::queue::{self, Queue, Waiting};
 use crate::state::State;
 
 /// Bytes of records after which another row begins.
@@ -37,6 +38,8 @@ pub(crate) struct Writer {
     /// Until where history is to be folded, and who waits for that.
     target: Revision,
     compactions: Vec<(Revision, Reply)>,
+    /// How long the last append took.
+    durable: Duration,
 }
 
 impl Writer {
@@ -47,6 +50,7 @@ impl Writer {
             disk: Some(disk),
             target: Revision(0),
             compactions: Vec::new(),
+            durable: Duration::ZERO,
         }
     }
 
@@ -59,7 +63,7 @@ impl Writer {
         let _open = Open(&shared, queue);
         loop {
             let folding = self.target > shared.read().history.compacted();
-            let Some(waiting) = queue.take(!folding) else {
+            let Some(waiting) = queue.take(!folding, queue::patience(self.durable)) else {
                 break;
             };
             self.batch(waiting);
@@ -94,10 +98,12 @@ impl Writer {
         if held.is_empty() {
             return;
         }
+        let began = std::time::Instant::now();
         let written = match self.disk() {
             Ok(disk) => disk.append(&chunks, &leases),
             Err(error) => Err(error),
         };
+        self.durable = began.elapsed();
         match written {
             Ok(()) => {
                 let mut state = self.shared.write();
