@@ -24,6 +24,13 @@ pub struct ListOptions {
     pub at: Option<Revision>,
 }
 
+impl ListOptions {
+    /// Whether it is to be seen what an object holds.
+    fn selects(&self) -> bool {
+        !self.labels.is_empty() || self.fields != Fields::default()
+    }
+}
+
 /// A list, or a piece of one.
 #[derive(Clone, Debug)]
 pub struct Listed {
@@ -67,7 +74,7 @@ impl Store {
         if let Some(start) = start {
             span.start = start.into();
         }
-        let selects = !options.labels.is_empty() || options.fields != Fields::default();
+        let selects = options.selects();
         let limit = (options.limit > 0 && !selects).then_some(options.limit);
         let range = Range { span, at, limit };
         let mut found = self.keyspace.range(range).await.map_err(unreadable)?;
@@ -103,8 +110,11 @@ impl Store {
     }
 }
 
-/// Whether the selectors mean this object.
+/// Whether the selectors mean this object; without any, it is not even read.
 pub(super) fn is_meant(kind: &Kind, item: &Item, options: &ListOptions) -> Result<bool, Failure> {
+    if !options.selects() {
+        return Ok(true);
+    }
     let object = record::read(item)?;
     let meta = object.meta();
     Ok(options.labels.matches(|name| meta.label(name))
