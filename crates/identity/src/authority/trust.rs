@@ -4,7 +4,8 @@
 //! name's; a name that does not fit the kind is refused.
 //! Never: has a key that signs.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
@@ -19,12 +20,25 @@ use crate::subject::{self, Kind, NameError, Subject};
 
 /// Largest client certificate that is read.
 pub const LARGEST_CERTIFICATE: usize = 16 * 1024;
+/// Most certificates whose holders are remembered.
+const REMEMBERED: usize = 512;
 
 /// The issuers of one authority.
 #[derive(Clone, Debug)]
 pub struct Trust {
     issuers: Vec<(Kind, CertificateDer<'static>, Arc<dyn ClientCertVerifier>)>,
     provider: Arc<CryptoProvider>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// Who holds certificates that were verified, by their bytes: each request shows one, and a
+/// signature takes longer to verify than most requests. The issuers do not change; the time does.
+type Known = HashMap<Vec<u8>, Holder>;
+
+#[derive(Debug)]
+struct Holder {
+    begins_s: i64,
+    subject: Subject,
 }
 
 /// Why a certificate does not say who somebody is.
@@ -72,7 +86,11 @@ impl Trust {
             (*kind, signer.der.clone(), verifier)
         };
         let issuers = issuers.map(one).collect();
-        Trust { issuers, provider }
+        Trust {
+            issuers,
+            provider,
+            known: Arc::default(),
+        }
     }
 
     /// Who holds the key of the certificate in `der`.
@@ -85,13 +103,35 @@ impl Trust {
         if der.len() > LARGEST_CERTIFICATE {
             return Err(RefusedCertificate::Unreadable);
         }
+        if let Some(subject) = self.remembered(der, now_s) {
+            return Ok(subject);
+        }
         let kind = self.kind(der, now_s)?;
         let (rest, certificate) =
             X509Certificate::from_der(der).map_err(|_| RefusedCertificate::Unreadable)?;
         if !rest.is_empty() {
             return Err(RefusedCertificate::Unreadable);
         }
-        read(kind, &certificate)
+        let subject = read(kind, &certificate)?;
+        let begins_s = certificate.validity().not_before.timestamp();
+        let holder = Holder {
+            begins_s,
+            subject: subject.clone(),
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(der.to_vec(), holder);
+        Ok(subject)
+    }
+
+    /// The holder, if the certificate was verified before and its time is now.
+    fn remembered(&self, der: &[u8], now_s: i64) -> Option<Subject> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let holder = known.get(der)?;
+        let is_now = (holder.begins_s..=holder.subject.expires_s).contains(&now_s);
+        is_now.then(|| holder.subject.clone())
     }
 
     /// For a handshake: asks for a certificate, takes none as well, and refuses bad ones.
@@ -214,6 +254,46 @@ mod tests {
     fn server(names: &[&str]) -> Grant {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         Grant::Server { names }
+    }
+
+    #[test]
+    fn a_certificate_that_is_remembered_is_good_for_no_longer() {
+        let authority = authority();
+        let trust = authority.trust();
+        let certificate = certified(&authority, &user("alice", &[]));
+        let der = &certificate.chain[0];
+        let alice = trust.subject(der, NOW).unwrap();
+        let count = || trust.known.lock().unwrap().len();
+        assert_eq!((trust.subject(der, NOW), count()), (Ok(alice), 1));
+        assert_eq!(
+            trust.subject(der, NOW + LIFE + 1),
+            Err(RefusedCertificate::Expired)
+        );
+        assert_eq!(
+            trust.subject(der, NOW - LIFE),
+            Err(RefusedCertificate::NotYetValid)
+        );
+        let mut other = der.to_vec();
+        *other.last_mut().unwrap() ^= 1;
+        assert!(trust.subject(&other, NOW).is_err());
+        assert_eq!(count(), 1, "what is refused is not remembered");
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_no_more() {
+        let authority = authority();
+        let trust = authority.trust();
+        let certificate = certified(&authority, &user("alice", &[]));
+        for number in 0..REMEMBERED {
+            let holder = Holder {
+                begins_s: 0,
+                subject: Subject::node("a", NOW).unwrap(),
+            };
+            let mut known = trust.known.lock().unwrap();
+            known.insert(number.to_le_bytes().to_vec(), holder);
+        }
+        trust.subject(&certificate.chain[0], NOW).unwrap();
+        assert_eq!(trust.known.lock().unwrap().len(), 1);
     }
 
     #[test]
