@@ -1,22 +1,26 @@
-//! Building weft for the checks and races that run it from outside.
+//! Building weft, and what is measured beside it, for the checks and races that run them from
+//! outside.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Builds weft, with cargo's `flags`, and says where it is.
-pub fn build(root: &Path, flags: &[&str]) -> Result<PathBuf> {
+/// Builds these packages, with cargo's `flags`, and says where their binaries are.
+pub fn build<const N: usize>(
+    root: &Path,
+    packages: [&str; N],
+    flags: &[&str],
+) -> Result<[PathBuf; N]> {
     let args = [
         "build",
         "--locked",
-        "--package",
-        "weft",
         "--message-format",
         "json-render-diagnostics",
     ];
     let output = Command::new("cargo")
         .args(args)
+        .args(packages.iter().flat_map(|package| ["--package", package]))
         .args(flags)
         .current_dir(root)
         .stderr(Stdio::inherit())
@@ -26,11 +30,39 @@ pub fn build(root: &Path, flags: &[&str]) -> Result<PathBuf> {
         bail!("cargo build failed");
     }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut executables = text
+    let mut found = Vec::new();
+    for package in packages {
+        let path = executable(&text, package);
+        found.push(path.with_context(|| format!("cargo does not name the binary of {package}"))?);
+    }
+    found
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("a binary is missing"))
+}
+
+/// The binary called `name` in cargo's messages.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    messages
         .lines()
-        .filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
-    let path = executables
-        .next_back()
-        .context("cargo names the binary it built")?;
-    Ok(PathBuf::from(path))
+        .filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next())
+        .map(PathBuf::from)
+        .find(|path| path.file_name().is_some_and(|own| own == name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binaries_are_found_by_their_name() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":null}\n\
+                        {\"executable\":\"/t/weft-bench\",\"fresh\":true}\n\
+                        {\"executable\":\"/t/weft\",\"fresh\":true}\n";
+        assert_eq!(executable(messages, "weft"), Some("/t/weft".into()));
+        assert_eq!(
+            executable(messages, "weft-bench"),
+            Some("/t/weft-bench".into())
+        );
+        assert_eq!(executable(messages, "xtask"), None);
+    }
 }

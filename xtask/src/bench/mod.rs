@@ -12,6 +12,7 @@ mod pull;
 mod runtimes;
 mod stats;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,20 +28,24 @@ const PEERS: &[Need] = &[
     ("docker", "docker.io"),
     ("docker-registry", "docker-registry"),
     ("dockerd", "docker.io"),
+    ("etcd", "etcd-server"),
     ("ip", "iproute2"),
     ("mkfs.ext4", "e2fsprogs"),
     ("iptables", "iptables"),
     ("podman", "podman"),
     ("runc", "runc"),
     ("skopeo", "skopeo"),
+    ("strace", "strace"),
 ];
 
-const PHASES: &[&str] = &["engines", "runtimes", "pull", "memory", "crowd"];
+const PHASES: &[&str] = &[
+    "engines", "runtimes", "pull", "memory", "crowd", "keyspace", "api",
+];
 
 /// Builds weft for release and runs the phases named, or all.
 pub fn command(root: &Path, args: &[&str]) -> Result<bool> {
-    if let ["--inside", phase, weft] = args {
-        inside(phase, Path::new(weft))?;
+    if let ["--inside", phase, weft, load] = args {
+        inside(phase, Path::new(weft), Path::new(load))?;
         return Ok(true);
     }
     if !rustix::process::geteuid().is_root() {
@@ -48,7 +53,7 @@ pub fn command(root: &Path, args: &[&str]) -> Result<bool> {
     }
     packages::ensure(PEERS)?;
     println!("building weft for release");
-    let weft = crate::binary::build(root, &["--release"])?;
+    let [weft, load] = crate::binary::build(root, ["weft", "weft-bench"], &["--release"])?;
     versions(&weft);
     let own = std::env::current_exe().context("find this program")?;
     for phase in PHASES
@@ -59,7 +64,8 @@ pub fn command(root: &Path, args: &[&str]) -> Result<bool> {
         unshare
             .args(["--net", "--mount", "--propagation", "private"])
             .arg(&own);
-        unshare.args(["bench", "--inside", phase]).arg(&weft);
+        unshare.args(["bench", "--inside", phase]);
+        unshare.arg(&weft).arg(&load);
         let status = unshare.status().context("start unshare")?;
         if !status.success() {
             println!("| {phase} | did not finish: {status} |");
@@ -82,16 +88,17 @@ fn disk(dir: &Path) -> Result<PathBuf> {
     Ok(image)
 }
 
-fn call(program: &str, args: &[&str], at: &Path) -> Result<()> {
-    let status = Command::new(program).args(args).arg(at).status();
-    let status = status.with_context(|| format!("start {program}"))?;
+fn call<P: AsRef<OsStr>>(program: P, args: &[impl AsRef<OsStr>], at: &Path) -> Result<()> {
+    let name = program.as_ref().display();
+    let status = Command::new(&program).args(args).arg(at).status();
+    let status = status.with_context(|| format!("start {name}"))?;
     if !status.success() {
-        bail!("{program} {}: {status}", at.display());
+        bail!("{name} {}: {status}", at.display());
     }
     Ok(())
 }
 
-fn inside(phase: &str, weft: &Path) -> Result<()> {
+fn inside(phase: &str, weft: &Path, load: &Path) -> Result<()> {
     let up = Command::new("ip")
         .args(["link", "set", "lo", "up"])
         .status()
@@ -112,6 +119,9 @@ fn inside(phase: &str, weft: &Path) -> Result<()> {
         "pull" => pull::run(weft, &dir),
         "memory" => memory::run(weft, &dir),
         "crowd" => crowd::run(weft, &dir),
+        // A load that has to be fast is a program of its own: `bench/`.
+        "keyspace" => call(load, &[Path::new("keyspace")], &dir),
+        "api" => call(load, &[Path::new("api"), weft], &dir),
         other => bail!("no phase {other:?}; there are {}", PHASES.join(", ")),
     };
     call("umount", &["--lazy"], &run)?;
@@ -131,7 +141,15 @@ fn versions(weft: &Path) {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     println!("kernel {}", release.trim());
     println!("weft: {}", first(&weft.display().to_string(), "--version"));
-    for peer in ["dockerd", "podman", "crun", "runc", "containerd", "skopeo"] {
+    for peer in [
+        "dockerd",
+        "podman",
+        "crun",
+        "runc",
+        "containerd",
+        "skopeo",
+        "etcd",
+    ] {
         println!("{peer}: {}", first(peer, "--version"));
     }
     println!();

@@ -43,7 +43,7 @@ pub fn run(root: &Path) -> Result<Tally> {
     packages::ensure(packages::VM)?;
     let dir = directory(root)?;
     let kernel = kernel::ensure(&dir)?;
-    let weft = crate::binary::build(root, &[])?;
+    let [weft] = crate::binary::build(root, ["weft"], &[])?;
     let initramfs = kernel::initramfs(&kernel, &dir)?;
     let disk = disk::make(&dir, &weft)?;
     let mut total = Tally::default();
