@@ -5,6 +5,7 @@ mod config_map;
 mod controller_revision;
 mod cron_job;
 mod daemon_set;
+mod data;
 pub(crate) mod definition;
 mod deployment;
 mod disruption_budget;
@@ -33,6 +34,7 @@ mod resource_quota;
 mod review;
 mod rules;
 mod rules_net;
+mod secret;
 mod service;
 mod service_account;
 mod spot;
@@ -88,6 +90,7 @@ pub(crate) fn all() -> Vec<Kind> {
         rbac::role_binding(),
         replica_set::kind(),
         resource_quota::kind(),
+        secret::kind(),
         service::kind(),
         service_account::kind(),
         stateful_set::kind(),

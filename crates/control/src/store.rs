@@ -11,6 +11,7 @@ mod patch;
 mod place;
 mod record;
 mod scale;
+mod sealed;
 mod strategic;
 mod watch;
 mod write;
@@ -28,6 +29,7 @@ pub use list::{ListOptions, Listed};
 pub use patch::Patch;
 pub use record::{wire, wire_at};
 pub use scale::{ScaleChange, scale_schema};
+pub use sealed::Seal;
 pub(crate) use watch::Happened;
 pub use watch::{Change, ChangeKind, Changes};
 pub(crate) use write::now;
@@ -38,6 +40,7 @@ pub use write::{Admit, WriteOptions};
 pub struct Store {
     keyspace: Arc<dyn Keyspace>,
     kinds: Arc<RwLock<Arc<Kinds>>>,
+    vault: sealed::Vault,
 }
 
 impl Store {
@@ -46,6 +49,7 @@ impl Store {
         Store {
             keyspace,
             kinds: Arc::new(RwLock::new(Arc::new(kinds))),
+            vault: sealed::Vault::default(),
         }
     }
 
@@ -85,7 +89,8 @@ impl Store {
             limit: Some(1),
         };
         let found = self.keyspace.range(range).await.map_err(unreadable)?;
-        Ok(found.items.into_iter().next())
+        let item = found.items.first();
+        item.map(|item| self.vault.open(kind, item)).transpose()
     }
 }
 

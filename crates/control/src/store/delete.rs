@@ -164,7 +164,7 @@ impl Store {
                 put.map(Deleted::Marked)
             }
             None => {
-                let taken = self.take(item.key.clone(), guards, &write).await;
+                let taken = self.take(kind, item.key.clone(), guards, &write).await;
                 taken.map(Deleted::Gone)
             }
         };

@@ -78,6 +78,7 @@ impl Store {
         let limit = (options.limit > 0 && !selects).then_some(options.limit);
         let range = Range { span, at, limit };
         let mut found = self.keyspace.range(range).await.map_err(unreadable)?;
+        found.items = self.vault.open_all(kind, found.items)?;
         let mut left = found.left;
         if selects {
             let mut kept = Vec::new();

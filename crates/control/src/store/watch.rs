@@ -7,6 +7,7 @@ use std::sync::Arc;
 use weft_keyspace::{Batch, Event, EventKind, Item, Revision, Span, Watch, WatchError};
 
 use super::list::is_meant;
+use super::sealed::Vault;
 use super::{ListOptions, Store, place};
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
@@ -50,6 +51,7 @@ pub struct Changes {
     watch: Watch,
     kind: Arc<Kind>,
     options: ListOptions,
+    vault: Vault,
 }
 
 impl Store {
@@ -70,6 +72,7 @@ impl Store {
             watch,
             kind: Arc::clone(kind),
             options,
+            vault: self.vault.clone(),
         })
     }
 
@@ -146,11 +149,12 @@ impl Changes {
 
     fn change(&self, event: &Event) -> Result<Option<Change>, Failure> {
         let is_meant = |item: &Item| is_meant(&self.kind, item, &self.options);
+        let item = self.open(&event.item)?;
         let was = match &event.previous {
-            Some(previous) => is_meant(previous)?,
-            None => event.kind != EventKind::Created && is_meant(&event.item)?,
+            Some(previous) => is_meant(&*self.open(previous)?)?,
+            None => event.kind != EventKind::Created && is_meant(&item)?,
         };
-        let is = event.kind != EventKind::Deleted && is_meant(&event.item)?;
+        let is = event.kind != EventKind::Deleted && is_meant(&item)?;
         let kind = match (was, is) {
             (false, false) => return Ok(None),
             (false, true) => ChangeKind::Added,
@@ -159,9 +163,17 @@ impl Changes {
         };
         Ok(Some(Change {
             kind,
-            item: Arc::clone(&event.item),
+            item,
             revision: event.revision,
         }))
+    }
+
+    /// What was may be sealed with a key that is gone; what is, is not: it can be listed.
+    fn open(&self, item: &Arc<Item>) -> Result<Arc<Item>, Failure> {
+        self.vault.open(&self.kind, item).map_err(|why| Failure {
+            reason: Reason::Expired,
+            ..why
+        })
     }
 }
 

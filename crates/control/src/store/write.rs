@@ -301,7 +301,7 @@ impl Store {
             let grace = new.at(&["metadata", "deletionGracePeriodSeconds"]);
             let is_given_time = grace.and_then(Value::as_i64).unwrap_or(0) > 0;
             let done = if new.meta().is_deleting() && !is_held(&new) && !is_given_time {
-                self.take(item.key.clone(), guards, options).await
+                self.take(kind, item.key.clone(), guards, options).await
             } else {
                 self.put(kind, namespace, &new, guards, options).await
             };
@@ -338,39 +338,54 @@ impl Store {
             value,
             lease: None,
         };
-        self.make(change, guards, options).await
+        self.make(kind, change, guards, options).await
     }
 
     /// The object goes; what is answered is its last version.
     pub(super) async fn take(
         &self,
+        kind: &Kind,
         key: bytes::Bytes,
         guards: Vec<Guard>,
         options: &WriteOptions,
     ) -> Result<Arc<Item>, CommitError> {
-        self.make(Change::Delete { key }, guards, options).await
+        self.make(kind, Change::Delete { key }, guards, options)
+            .await
     }
 
     async fn make(
         &self,
+        kind: &Kind,
         change: Change,
         guards: Vec<Guard>,
         options: &WriteOptions,
     ) -> Result<Arc<Item>, CommitError> {
         if options.is_dry_run {
-            return self.rehearse(change, guards).await;
+            return self.rehearse(kind, change, guards).await;
         }
+        let (change, _held) = self.vault.close(kind, change).await?;
         let commit = Commit {
             guards,
             changes: vec![change],
         };
         let Committed { items, .. } = self.keyspace.commit(commit).await?;
         let item = items.into_iter().next().flatten();
-        item.ok_or_else(|| CommitError::Invalid("nothing was there to be deleted".to_owned()))
+        let gone = || CommitError::Invalid("nothing was there to be deleted".to_owned());
+        self.opened(kind, &item.ok_or_else(gone)?)
+    }
+
+    fn opened(&self, kind: &Kind, item: &Arc<Item>) -> Result<Arc<Item>, CommitError> {
+        let opened = self.vault.open(kind, item);
+        opened.map_err(|why| CommitError::Closed(why.message.into()))
     }
 
     /// What a commit would answer; only its guards are committed.
-    async fn rehearse(&self, change: Change, guards: Vec<Guard>) -> Result<Arc<Item>, CommitError> {
+    async fn rehearse(
+        &self,
+        kind: &Kind,
+        change: Change,
+        guards: Vec<Guard>,
+    ) -> Result<Arc<Item>, CommitError> {
         let commit = Commit {
             guards,
             changes: Vec::new(),
@@ -396,7 +411,7 @@ impl Store {
                     |error: weft_keyspace::ReadError| CommitError::Closed(error.to_string().into());
                 let found = self.keyspace.range(range).await.map_err(closed)?;
                 let gone = || CommitError::Invalid("nothing is there to be deleted".to_owned());
-                found.items.into_iter().next().ok_or_else(gone)
+                self.opened(kind, found.items.first().ok_or_else(gone)?)
             }
         }
     }

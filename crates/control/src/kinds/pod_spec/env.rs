@@ -1,6 +1,6 @@
 //! Rules for environment variables and for what takes values from elsewhere.
 
-use super::super::config_map::check_key;
+use super::super::data::check_key;
 use super::super::rules::{Mistakes, Spot};
 use crate::names;
 

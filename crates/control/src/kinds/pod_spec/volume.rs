@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::config_map::check_key;
+use super::super::data::check_key;
 use super::super::rules::{Mistakes, Spot};
 use super::env::{FILE_FIELDS, field, resource};
 use super::security::{descending, no_way_up};
