@@ -1,7 +1,9 @@
 //! A keyspace as one stream of bytes, to keep elsewhere and restore from.
 //!
 //! Owns the stream's form. It holds what is, not what was: a restored keyspace goes on from the
-//! snapshot's revision, and older ones are compacted in it.
+//! snapshot's revision, or from a later one, and older ones are compacted in it. Whoever knows
+//! revisions that were handed out after the snapshot has to be told that they are gone: restore
+//! beyond all of them.
 //!
 //! ```text
 //!   magic, format u32, revision u64
@@ -55,7 +57,7 @@ pub enum RestoreError {
 /// What a snapshot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The revision it is of.
+    /// The revision it is of; of a restored keyspace, the one it goes on from.
     pub revision: Revision,
     /// How many keys.
     pub items: u64,
@@ -116,11 +118,16 @@ pub(crate) fn write(
     })
 }
 
-/// Makes a keyspace in `path` of a snapshot. Blocks.
+/// Makes a keyspace in `path` of a snapshot, which goes on from what `begin` makes of its revision, if
+/// that is later. Blocks.
 ///
 /// # Errors
 /// [`RestoreError`]; there is then nothing in `path`, or what was there before.
-pub fn restore(from: impl Read, path: &Path) -> Result<Snapshot, RestoreError> {
+pub fn restore(
+    from: impl Read,
+    path: &Path,
+    begin: impl FnOnce(Revision) -> Revision,
+) -> Result<Snapshot, RestoreError> {
     let exists = path.try_exists().map_err(|source| OpenError::Io {
         path: path.into(),
         source,
@@ -129,7 +136,8 @@ pub fn restore(from: impl Read, path: &Path) -> Result<Snapshot, RestoreError> {
         return Err(RestoreError::Exists(path.into()));
     }
     let mut reader = Reader::new(from)?;
-    open::create(path, reader.revision, |disk| {
+    let begins = reader.revision.max(begin(reader.revision));
+    open::create(path, begins, |disk| {
         let failed = |error: crate::disk::DiskError| RestoreError::Write(error.to_string());
         let (mut items, mut leases, mut bytes) = (Vec::new(), Vec::new(), 0);
         while let Some(frame) = reader.next()? {
@@ -152,7 +160,10 @@ pub fn restore(from: impl Read, path: &Path) -> Result<Snapshot, RestoreError> {
         }
         disk.fill(&items, &leases).map_err(failed)
     })?;
-    Ok(reader.snapshot())
+    Ok(Snapshot {
+        revision: begins,
+        ..reader.snapshot()
+    })
 }
 
 /// Reads a whole snapshot without keeping it: is it one?

@@ -248,7 +248,7 @@ async fn run(steps: &[Step]) {
                 let mut copy = Vec::new();
                 disk.snapshot(&mut copy).unwrap();
                 path = dir.path().join((number + 1).to_string());
-                weft_keyspace::restore(&copy[..], &path).unwrap();
+                weft_keyspace::restore(&copy[..], &path, |taken| taken).unwrap();
                 disk = open(&path);
                 model.compact(model.newest);
             }

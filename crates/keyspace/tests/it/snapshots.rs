@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use weft_keyspace::{
     Change, Commit, Keyspace as _, Local, Options, Range, ReadError, RestoreError, Revision, Span,
-    memory, restore, verify,
+    WatchError, memory, restore, verify,
 };
 
 async fn put(keyspace: &Local, key: String, lease: Option<weft_keyspace::LeaseId>) -> Revision {
@@ -40,7 +40,7 @@ async fn a_restored_keyspace_goes_on_from_the_snapshot() {
     assert_eq!(verify(&bytes[..]).unwrap(), taken);
     put(&keyspace, "later".into(), None).await;
 
-    assert_eq!(restore(&bytes[..], &path).unwrap(), taken);
+    assert_eq!(restore(&bytes[..], &path, |taken| taken).unwrap(), taken);
     let restored = weft_keyspace::embedded(&path, Options::default()).unwrap();
     let found = restored.range(everything(None)).await.unwrap();
     let then = keyspace.range(everything(Some(taken.revision))).await;
@@ -55,7 +55,7 @@ async fn a_restored_keyspace_goes_on_from_the_snapshot() {
     );
     assert_eq!(put(&restored, "new".into(), None).await, Revision(102));
     // What is there is not replaced, and nothing is left beside it.
-    let again = restore(&bytes[..], &path);
+    let again = restore(&bytes[..], &path, |taken| taken);
     assert!(matches!(again, Err(RestoreError::Exists(_))), "{again:?}");
     drop(restored);
     let again = weft_keyspace::embedded(&path, Options::default()).unwrap();
@@ -82,7 +82,7 @@ async fn a_spoilt_snapshot_restores_nothing() {
     let longer = [&bytes[..], b"x"].concat();
     for bad in [&longer[..], &bytes[..bytes.len() - 1], b"", b"not one"] {
         let path = dir.path().join("restored");
-        let refused = restore(bad, &path);
+        let refused = restore(bad, &path, |taken| taken);
         assert!(matches!(refused, Err(RestoreError::Damaged(_))));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
@@ -126,4 +126,41 @@ async fn a_snapshot_is_of_one_moment_whatever_goes_on() {
         assert_eq!(verify(&bytes[..]).unwrap(), said);
         assert_eq!(said.items, 2 * said.revision.0);
     }
+}
+
+/// What was handed out after the snapshot is gone, and whoever knows of it is told so: not that it
+/// is still to come.
+#[tokio::test]
+async fn beyond_what_was_handed_out_nothing_is_still_to_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("restored");
+    let keyspace = memory(Options::default());
+    put(&keyspace, "a".into(), None).await;
+    let mut bytes = Vec::new();
+    keyspace.snapshot(&mut bytes).unwrap();
+    let later = put(&keyspace, "lost".into(), None).await;
+    let least = Revision(1_000_000);
+    let begun = restore(&bytes[..], &path, |_| least).unwrap();
+    assert_eq!((begun.revision, begun.items), (least, 1));
+    let open = || weft_keyspace::embedded(&path, Options::default()).unwrap();
+    let restored = open();
+    for known in [Revision(1), later, Revision(least.0 - 1)] {
+        let watched = restored.watch(Span::prefix(""), known).await;
+        assert!(matches!(watched, Err(WatchError::Compacted { .. })));
+        let read = restored.range(everything(Some(known))).await;
+        assert!(matches!(read, Err(ReadError::Compacted { .. })));
+    }
+    let mut watch = restored.watch(Span::prefix(""), least).await.unwrap();
+    assert_eq!(put(&restored, "a".into(), None).await.0, least.0 + 1);
+    watch.receive().await.unwrap();
+    let found = restored.range(everything(None)).await.unwrap();
+    let item = &found.items[0];
+    assert_eq!((item.created.0, item.modified.0), (1, least.0 + 1));
+    // It is as sound as any when it is opened again, and a snapshot of it, too.
+    drop((watch, restored));
+    let again = open();
+    assert_eq!(again.revision().await.unwrap().0, least.0 + 1);
+    let mut bytes = Vec::new();
+    let taken = again.snapshot(&mut bytes).unwrap();
+    assert_eq!(verify(&bytes[..]).unwrap(), taken);
 }
