@@ -20,7 +20,7 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-const HERE: [Target; 14] = [
+const HERE: [Target; 15] = [
     Target {
         name: "reference",
         run: reference,
@@ -90,6 +90,11 @@ const HERE: [Target; 14] = [
         name: "keyspace-snapshot",
         run: weft_keyspace::fuzz::snapshot,
         seeds: weft_keyspace::fuzz::snapshot_seeds,
+    },
+    Target {
+        name: "parts",
+        run: weft_stdx::parts::fuzz,
+        seeds: weft_stdx::parts::fuzz_seeds,
     },
 ];
 

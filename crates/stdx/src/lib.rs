@@ -1,5 +1,5 @@
 //! What std lacks: atomic file replacement, removal of trees, a file's facts, names that are safe as
-//! file names, pools, the clock, random ids, paths into JSON.
+//! file names, streams of parts, pools, the clock, random ids, paths into JSON.
 //! Knows nothing about containers.
 
 pub mod clock;
@@ -8,6 +8,7 @@ pub mod file;
 pub mod id;
 pub mod jsonpath;
 pub mod name;
+pub mod parts;
 pub mod pool;
 pub mod trash;
 pub mod tree;
