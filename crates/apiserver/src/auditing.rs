@@ -1,7 +1,7 @@
 //! What the audit log and the metrics are told of a request.
 //!
 //! Owns: which requests are worth a line: all that change something, all that were refused, and
-//! reading secrets. What else is read is most of the traffic, and is left out.
+//! reading secrets, also as part of a backup. What else is read is most of the traffic, and is left out.
 //! Never: sees a body, a header but the client's name, or what stands behind the question mark.
 
 use std::net::IpAddr;
@@ -15,6 +15,7 @@ use weft_identity::subject::Subject;
 
 use crate::gate::Question;
 use crate::metrics::Label;
+use crate::upkeep::Task;
 
 /// What is known of a request so far.
 #[derive(Debug, Default)]
@@ -87,7 +88,8 @@ impl Note {
             Some(Reason::Forbidden) => Outcome::Denied,
             _ => Outcome::Allowed,
         };
-        let is_secret = self.group.is_empty() && self.resource == "secrets";
+        let is_secret = (self.group.is_empty() && self.resource == "secrets")
+            || Task::of(&head.method, head.uri.path()) == Some(Task::Backup);
         let reads = matches!(&*self.verb, "get" | "head" | "list" | "watch");
         // Who comes in without having to say who they are changes nothing.
         let is_open = self.user.is_empty() && outcome == Outcome::Allowed;

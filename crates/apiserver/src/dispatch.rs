@@ -17,6 +17,7 @@ use crate::objects::Asked;
 use crate::query::Query;
 use crate::serve::Server;
 use crate::target::Target;
+use crate::upkeep::Task;
 use crate::{body, discovery, gate, impersonation, metrics, objects, openapi, reviews};
 
 /// What anybody may ask without saying who they are.
@@ -78,6 +79,9 @@ async fn try_dispatch(
         note.allowed(&gate::may(gate, &subject, &question)?);
         if path == "/metrics" && head.method == Method::GET {
             return metrics::answer(server).await;
+        }
+        if let Some(task) = Task::of(&head.method, path) {
+            return task.answer(server).await;
         }
         return about_kinds(server, head);
     };

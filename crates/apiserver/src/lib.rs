@@ -24,9 +24,11 @@ mod serve;
 mod table;
 mod target;
 mod tokens;
+mod upkeep;
 mod watching;
 mod writes;
 
 pub use gate::{Answering, Gate, Question};
 pub use metrics::Metrics;
 pub use serve::{Server, serve};
+pub use upkeep::Upkeep;

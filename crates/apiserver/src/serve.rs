@@ -24,6 +24,7 @@ use weft_identity::audit::Audit;
 use crate::dispatch::dispatch;
 use crate::gate::Gate;
 use crate::metrics::{Metrics, Open};
+use crate::upkeep::Upkeep;
 
 /// Connections served at once.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -49,6 +50,8 @@ pub struct Server {
     pub store: Store,
     /// Who may do what.
     pub gate: Arc<dyn Gate>,
+    /// What is done to it as a whole.
+    pub upkeep: Arc<dyn Upkeep>,
     /// Who did what.
     pub audit: Arc<Audit>,
     /// How it is doing.

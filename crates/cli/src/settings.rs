@@ -22,6 +22,8 @@ const DEFAULT_DATA_DIR: &str = "/var/lib/weft";
 const DEFAULT_RUN_DIR: &str = "/run/weft";
 const DEFAULT_DETACH_KEYS: &str = "ctrl-p,ctrl-q";
 const DEFAULT_LISTEN: &str = "127.0.0.1:6443";
+/// Below the data directory.
+const DEFAULT_SECRETS_KEY: &str = "server/secrets.key";
 /// Largest configuration file read, in bytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
@@ -71,6 +73,8 @@ pub struct Flags {
     pub host: Option<String>,
     /// `--listen`
     pub listen: Option<String>,
+    /// `--secrets-key`
+    pub secrets_key: Option<PathBuf>,
 }
 
 /// The effective settings.
@@ -88,6 +92,8 @@ pub struct Settings {
     pub detach_keys: Setting<String>,
     /// Where a server serves the Kubernetes API.
     pub listen: Setting<SocketAddr>,
+    /// The file with the key that a server seals secrets with.
+    pub secrets_key: Setting<PathBuf>,
     /// Registries with settings of their own; the file only.
     pub registries: BTreeMap<String, Registry>,
 }
@@ -137,6 +143,12 @@ impl Settings {
             path(file.listen.map(PathBuf::from)),
             || PathBuf::from(DEFAULT_LISTEN),
         );
+        let secrets_key = layer(
+            ("--secrets-key", flags.secrets_key.clone()),
+            ("WEFT_SECRETS_KEY", env),
+            path(file.secrets_key),
+            || data_dir.value.join(DEFAULT_SECRETS_KEY),
+        );
         Ok(Settings {
             config: Setting {
                 value: found.then(|| config.value.clone()),
@@ -156,6 +168,7 @@ impl Settings {
                 value: socket_address(&listen.value, &listen.origin)?,
                 origin: listen.origin,
             },
+            secrets_key,
             registries: file.registries,
         })
     }
@@ -295,6 +308,7 @@ mod tests {
         assert_eq!(all.host.value, Path::new("/file-run/engine.sock"));
         assert_eq!(all.host.origin, Origin::Default);
         assert_eq!(all.detach_keys.value, "ctrl-x");
+        assert_eq!(all.secrets_key.value, Path::new("/flag/server/secrets.key"));
         assert!(all.is_own_engine());
     }
 

@@ -118,6 +118,8 @@ Also:
   engine      Run the engine in the foreground; other commands start it by themselves
   server      Run the engine and a control plane that kubectl can talk to
   kubeconfig  Print a kubeconfig for this machine's server
+  system restore
+              Make a server of a backup, where none runs
   oci         Run containers from OCI bundles, with runc's names and flags
 
 `weft COMMAND --help` tells more about a command.";
@@ -193,6 +195,7 @@ pub fn run(entries: &'static [Entry], args: &[OsString], printer: Printer) -> Ou
         run_dir: matches.get_one::<String>("run-dir").map(Into::into),
         host: matches.get_one::<String>("host").cloned(),
         listen: None,
+        secrets_key: None,
     };
     let settings = Settings::resolve(&flags, &|name| std::env::var_os(name))?;
     let session = Session::new(settings, printer, matches.get_flag("curl"));

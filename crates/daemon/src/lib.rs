@@ -10,7 +10,6 @@ mod socket;
 
 use std::fs::File;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -30,8 +29,8 @@ pub struct Config {
     pub run_dir: PathBuf,
     /// Registries with their own rules.
     pub registries: weft_engine::RegistryConfig,
-    /// Where to serve the Kubernetes API; nothing: this is an engine only.
-    pub listen: Option<SocketAddr>,
+    /// The control plane; nothing: this is an engine only.
+    pub server: Option<server::Config>,
 }
 
 /// Runs the daemon until SIGTERM or SIGINT. With `ready_stdin`, standard input is a pipe that gets
@@ -75,8 +74,8 @@ async fn serve(config: Config, open_files: Option<u64>, ready: Option<OwnedFd>) 
         registries: config.registries,
     })
     .await?;
-    let control = match config.listen {
-        Some(listen) => Some(server::Control::open(&config.data_dir, listen).await?),
+    let control = match &config.server {
+        Some(server) => Some(server::Control::open(&config.data_dir, server).await?),
         None => None,
     };
     let path = config.run_dir.join("engine.sock");

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -17,17 +17,26 @@ use weft_control::{Kinds, Object, Reason, Store};
 use weft_identity::audit::{Audit, Limits};
 use weft_identity::authority::{self, Authority, Grant};
 use weft_identity::rotation::{self, Serving};
+use weft_keyspace::Local;
 use weft_stdx::clock::unix_s;
 
 mod accounts;
+mod backup;
 mod defaults;
 mod door;
+mod restore;
 mod roles;
 mod rules;
+mod secrets;
+mod upkeep;
 
 use accounts::Accounts;
+pub use backup::About;
 use door::Door;
+pub use restore::{Checked, Restored, check, check_backup, restore};
 use rules::Follower;
+use secrets::Sealer;
+use upkeep::Keeper;
 
 /// Namespaces that are always there.
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -40,6 +49,15 @@ pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 const AUDIT: &str = "server/audit.log";
 /// Where the keyspace is.
 const KEYSPACE: &str = "server/keyspace.redb";
+
+/// What a server needs to know besides what its engine does.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to serve the Kubernetes API.
+    pub listen: SocketAddr,
+    /// The file with the key that secrets are sealed with.
+    pub secrets_key: PathBuf,
+}
 
 /// A control plane that is ready to be served.
 #[derive(Debug)]
@@ -56,14 +74,16 @@ pub(crate) struct Control {
 
 impl Control {
     /// Opens what is in `data_dir`, made on the first start, and listens.
-    pub(crate) async fn open(data_dir: &Path, listen: SocketAddr) -> Result<Control> {
+    pub(crate) async fn open(data_dir: &Path, config: &Config) -> Result<Control> {
+        let listen = config.listen;
         let authority = Authority::open_or_create(&data_dir.join(authority::DIRECTORY), unix_s())
             .context("open the certificate authority")?;
         let path = data_dir.join(KEYSPACE);
         let keyspace = tokio::task::block_in_place(|| {
             weft_keyspace::embedded(&path, weft_keyspace::Options::default())
         })?;
-        let store = Store::new(Arc::new(keyspace), Kinds::built_in());
+        let keyspace = Arc::new(keyspace);
+        let (store, sealer) = sealed(Arc::<Local>::clone(&keyspace), &config.secrets_key).await?;
         let controllers = Controllers::begin(&store)
             .await
             .context("read the definitions of kinds")?;
@@ -90,6 +110,7 @@ impl Control {
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let server = Server {
             store: store.clone(),
+            upkeep: Arc::new(Keeper::new(keyspace, store.clone(), sealer, data_dir)),
             gate: Arc::new(Door::new(trust, authority.tokens(ISSUER), rules, store)),
             audit: Arc::new(audit),
             metrics: Arc::default(),
@@ -123,6 +144,18 @@ impl Control {
             never = self.controllers.run() => match never {},
         }
     }
+}
+
+/// The objects in `keyspace`, with the key that some of them are sealed with.
+async fn sealed(keyspace: Arc<Local>, key: &Path) -> Result<(Store, Arc<Sealer>)> {
+    let store = Store::new(keyspace, Kinds::built_in());
+    let count = store.sealed().await.context("look for what is sealed")?;
+    let sealer = tokio::task::block_in_place(|| Sealer::open(key, count))?;
+    let sealer = Arc::new(sealer);
+    let store = store.with_seal(Arc::<Sealer>::clone(&sealer));
+    secrets::check(&store, key).await?;
+    sealer.settle(&store).await?;
+    Ok((store, sealer))
 }
 
 async fn make_namespaces(store: &Store) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The engine: what it is made of, and how it opens. The verbs are in the files beside.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
@@ -105,7 +105,7 @@ impl Engine {
                 EngineError::internal(format!("make the directory {}", dir.display()), e)
             })?;
         }
-        let lock = lock(&paths)?;
+        let lock = hold(&config.data_dir)?;
         let trash = Trash::new(&paths.trash());
         let part = |what: &'static str| {
             move |e: Box<dyn std::error::Error + Send + Sync>| {
@@ -225,8 +225,15 @@ impl Engine {
     }
 }
 
-fn lock(paths: &Paths) -> Result<File> {
-    let path = paths.lock();
+/// Its lock, in the data directory.
+const LOCK: &str = "engine.lock";
+
+/// Keeps every engine from a data directory, as long as the file is open.
+///
+/// # Errors
+/// One runs on it.
+pub fn hold(data_dir: &Path) -> Result<File> {
+    let path = data_dir.join(LOCK);
     let shown = path.display().to_string();
     let file = File::create(&path)
         .map_err(|e| EngineError::internal(format!("open the lock {shown}"), e))?;

@@ -44,7 +44,7 @@ mod user;
 mod view;
 mod volumes;
 
-pub use engine::{Config, Engine};
+pub use engine::{Config, Engine, hold};
 pub use error::{EngineError, ErrorCode, Result};
 pub use events::Event;
 pub use files::{CopyIn, PathFacts};

@@ -38,10 +38,6 @@ impl Paths {
         self.data.join("trash")
     }
 
-    pub fn lock(&self) -> PathBuf {
-        self.data.join("engine.lock")
-    }
-
     pub fn containers(&self) -> PathBuf {
         self.data.join("containers")
     }

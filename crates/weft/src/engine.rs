@@ -26,6 +26,10 @@ struct ServerArgs {
     /// Where the Kubernetes API is served [default: 127.0.0.1:6443]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+    /// File with the key that secrets are sealed with [default: server/secrets.key in the data
+    /// directory, made at the first start]
+    #[arg(long, value_name = "FILE")]
+    secrets_key: Option<PathBuf>,
     #[command(flatten)]
     common: Args,
 }
@@ -49,14 +53,18 @@ struct Args {
 /// `weft engine`
 pub fn main(args: Vec<OsString>) -> ExitCode {
     start("weft engine", args, |args: EngineArgs| {
-        run(args.common, None, false)
+        run(args.common, None)
     })
 }
 
 /// `weft server`
 pub fn server(args: Vec<OsString>) -> ExitCode {
     start("weft server", args, |args: ServerArgs| {
-        run(args.common, args.listen, true)
+        let server = Server {
+            listen: args.listen,
+            secrets_key: args.secrets_key,
+        };
+        run(args.common, Some(server))
     })
 }
 
@@ -82,13 +90,23 @@ fn start<T: Parser>(
     }
 }
 
-fn run(args: Args, listen: Option<String>, is_server: bool) -> anyhow::Result<()> {
+/// Flags of a server alone.
+#[derive(Default)]
+struct Server {
+    listen: Option<String>,
+    secrets_key: Option<PathBuf>,
+}
+
+fn run(args: Args, server: Option<Server>) -> anyhow::Result<()> {
+    let is_server = server.is_some();
+    let server = server.unwrap_or_default();
     let flags = Flags {
         config: args.config,
         data_dir: args.data_dir,
         run_dir: args.run_dir,
         host: None,
-        listen,
+        listen: server.listen,
+        secrets_key: server.secrets_key,
     };
     let settings = Settings::resolve(&flags, &|name| std::env::var_os(name))?;
     let registries = settings
@@ -110,7 +128,14 @@ fn run(args: Args, listen: Option<String>, is_server: bool) -> anyhow::Result<()
             registries,
             ..weft_daemon::RegistryConfig::default()
         },
-        listen: is_server.then_some(settings.listen.value),
+        server: is_server
+            .then(|| {
+                anyhow::Ok(weft_daemon::server::Config {
+                    listen: settings.listen.value,
+                    secrets_key: std::path::absolute(&settings.secrets_key.value)?,
+                })
+            })
+            .transpose()?,
     };
     weft_daemon::run(config, args.ready_stdin)
 }

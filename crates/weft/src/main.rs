@@ -5,6 +5,7 @@
 mod demo;
 mod engine;
 mod kubeconfig;
+mod system;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         "engine" => engine::main(rest()),
         "server" => engine::server(rest()),
         "kubeconfig" => kubeconfig::main(rest()),
+        "system" if system::is_ours(args.get(at + 1)) => system::main(rest(), at),
         "demo" => demo::main(rest()),
         _ => weft_cli::main(args),
     }

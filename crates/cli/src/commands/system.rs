@@ -4,13 +4,18 @@ use weft_api::docker::SystemInfo;
 
 use super::{disk, events, prune};
 use crate::error::CliError;
+use crate::objects::verbs::upkeep;
 use crate::render::{table, template, units};
 use crate::session::Session;
 use crate::settings::Origin;
 use crate::tree::{Entry, Outcome, noun, verb};
 
 /// The noun.
-pub const NOUN: Entry = noun!("system", ENTRIES, "Commands about the engine as a whole");
+pub const NOUN: Entry = noun!(
+    "system",
+    ENTRIES,
+    "Commands about the engine or the server as a whole"
+);
 
 const ENTRIES: &[Entry] = &[
     verb!(
@@ -22,6 +27,9 @@ const ENTRIES: &[Entry] = &[
     events::VERB,
     INFO,
     verb!("prune", prune::SystemArgs, "Remove all that is unused"),
+    upkeep::BACKUP_VERB,
+    upkeep::CHECK,
+    upkeep::ROTATE_KEY,
 ];
 
 /// Flags of `system config`.
@@ -50,6 +58,7 @@ impl ConfigArgs {
             ("data_dir", &settings.data_dir),
             ("run_dir", &settings.run_dir),
             ("host", &settings.host),
+            ("secrets_key", &settings.secrets_key),
         ] {
             row(key, setting.value.display().to_string(), &setting.origin);
         }

@@ -30,6 +30,7 @@ pub(super) struct File {
     pub host: Option<String>,
     pub detach_keys: Option<String>,
     pub listen: Option<String>,
+    pub secrets_key: Option<PathBuf>,
     #[serde(default)]
     pub registries: BTreeMap<String, Registry>,
 }

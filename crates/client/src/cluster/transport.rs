@@ -178,6 +178,15 @@ impl Cluster {
     /// # Errors
     /// See [`ApiError`].
     pub async fn watch(&self, request: &Request) -> Result<Events, ApiError> {
+        let bytes = self.bytes(request).await?;
+        Ok(Events(JsonLines::new(bytes).lines_up_to(OBJECT_BYTES_MAX)))
+    }
+
+    /// Sends `request`, whose answer is bytes that come as they are made.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn bytes(&self, request: &Request) -> Result<Bytestream, ApiError> {
         if let Some(explain) = &self.explain {
             explain(request);
             return Err(ApiError::NotSent);
@@ -192,8 +201,8 @@ impl Cluster {
             let refusal = Refusal::of(status.as_u16(), &bytes);
             return Err(ApiError::Refused(Box::new(refusal)));
         }
-        let bytes = Bytestream::new(request.what.clone(), response.into_body());
-        Ok(Events(JsonLines::new(bytes).lines_up_to(OBJECT_BYTES_MAX)))
+        let what = request.what.clone();
+        Ok(Bytestream::new(what, response.into_body()))
     }
 
     async fn exchange(
