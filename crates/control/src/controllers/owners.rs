@@ -60,7 +60,7 @@ async fn try_run(store: &Store) -> Result<Infallible, Failure> {
     let mut happenings = store.watch_all(seen).await?;
     loop {
         for happened in happenings.next().await? {
-            owners.take(&happened).await?;
+            owners.take(happened).await?;
         }
     }
 }
@@ -89,13 +89,13 @@ fn id(kind: &Kind, object: &Object) -> Id {
 }
 
 /// Whether an object may be anybody's, or wait for something.
-fn is_of_interest(kind: &Kind, item: &Item) -> bool {
+fn is_of_interest(item: &Item) -> bool {
     let has = |needle: &[u8]| {
         item.value
             .windows(needle.len())
             .any(|found| found == needle)
     };
-    kind.is_sealed || MENTIONS.iter().any(|needle| has(needle))
+    MENTIONS.iter().any(|needle| has(needle))
 }
 
 impl Owners<'_> {
@@ -105,11 +105,7 @@ impl Owners<'_> {
         let mut found = Vec::new();
         for kind in self.store.kinds().iter().filter(|kind| !kind.is_question) {
             let listed = self.store.list(kind, "", &ListOptions::default()).await?;
-            for item in listed
-                .items
-                .iter()
-                .filter(|item| is_of_interest(kind, item))
-            {
+            for item in listed.items.iter().filter(|item| is_of_interest(item)) {
                 let object = store::object(item)?;
                 self.note(kind, &object);
                 found.push((Arc::clone(kind), object));
@@ -124,12 +120,18 @@ impl Owners<'_> {
         Ok(seen)
     }
 
-    async fn take(&mut self, (kind, event): &Happened) -> Result<(), Failure> {
-        if event.kind == EventKind::Deleted {
+    async fn take(&mut self, happened: Happened) -> Result<(), Failure> {
+        let Happened {
+            kind,
+            what,
+            item,
+            previous,
+        } = &happened;
+        if *what == EventKind::Deleted {
             if self.dependents.is_empty() {
                 return Ok(());
             }
-            let object = store::object(&event.item)?;
+            let object = store::object(item)?;
             self.forget(kind, &object);
             for dependent in self.take_dependents(object.meta().text("uid")) {
                 self.look_after_id(&dependent).await?;
@@ -140,19 +142,16 @@ impl Owners<'_> {
             }
             return Ok(());
         }
-        if let Some(previous) = event
-            .previous
-            .as_ref()
-            .filter(|item| is_of_interest(kind, item))
-        {
+        let previous = previous.as_ref().filter(|item| is_of_interest(item));
+        if let Some(previous) = previous {
             self.forget(kind, &store::object(previous)?);
         }
-        if !is_of_interest(kind, &event.item) {
+        if !is_of_interest(item) {
             return Ok(());
         }
-        let object = store::object(&event.item)?;
+        let object = store::object(item)?;
         self.note(kind, &object);
-        if event.kind == EventKind::Created && references(&object).next().is_some() {
+        if *what == EventKind::Created && references(&object).next().is_some() {
             self.look_after(kind, &id(kind, &object)).await?;
         }
         self.go_on(kind, &object).await

@@ -105,8 +105,16 @@ pub(crate) struct Happenings {
     store: Store,
 }
 
-/// Something that happened to an object of this kind.
-pub(crate) type Happened = (Arc<Kind>, Arc<Event>);
+/// Something that happened to an object.
+#[derive(Debug)]
+pub(crate) struct Happened {
+    pub(crate) kind: Arc<Kind>,
+    pub(crate) what: EventKind,
+    /// As it is; as it was last, if it is gone.
+    pub(crate) item: Arc<Item>,
+    /// As it was before.
+    pub(crate) previous: Option<Arc<Item>>,
+}
 
 impl Happenings {
     /// What comes next, of kinds that are served.
@@ -117,12 +125,22 @@ impl Happenings {
         let Batch::Events(events) = self.watch.receive().await.map_err(gone)? else {
             return Ok(Vec::new());
         };
-        let kinds = self.store.kinds();
-        let known = events.into_iter().filter_map(|event| {
-            let (group, plural) = place::kind_of(&event.item.key)?;
-            Some((Arc::clone(kinds.at(group, plural)?), event))
-        });
-        Ok(known.collect())
+        let (kinds, vault) = (self.store.kinds(), &self.store.vault);
+        let mut happened = Vec::with_capacity(events.len());
+        for event in events {
+            let place = place::kind_of(&event.item.key);
+            let Some(kind) = place.and_then(|(group, plural)| kinds.at(group, plural)) else {
+                continue;
+            };
+            let open = |item: &Arc<Item>| vault.open(kind, item);
+            happened.push(Happened {
+                kind: Arc::clone(kind),
+                what: event.kind,
+                item: open(&event.item)?,
+                previous: event.previous.as_ref().map(open).transpose()?,
+            });
+        }
+        Ok(happened)
     }
 }
 
