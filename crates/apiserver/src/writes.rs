@@ -21,6 +21,7 @@ use crate::target::Target;
 
 /// Longest name of a field manager.
 const MANAGER_MAX: usize = 128;
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
 
 impl Asked<'_> {
@@ -62,9 +63,15 @@ impl Asked<'_> {
         } = self.target;
         let media = body::media(&self.head.headers);
         let (patch, duplicates) = match media {
-            "application/json-patch+json"
-            | "application/strategic-merge-patch+json"
-            | "application/merge-patch+json" => {
+            STRATEGIC if kind.is_custom() && !self.is_scale() => {
+                let message = format!(
+                    "the body of the request was in an unknown format - accepted media types \
+                     include: application/json-patch+json, application/merge-patch+json, {APPLY}; \
+                     how lists of a kind that is defined merge is not known, so not {STRATEGIC}"
+                );
+                return Err(Failure::new(Reason::UnsupportedMediaType, message));
+            }
+            "application/json-patch+json" | STRATEGIC | "application/merge-patch+json" => {
                 let Decoded { value, duplicates } = body::json(body)?;
                 let patch = match media {
                     "application/json-patch+json" => Patch::json(value)?,

@@ -1,12 +1,15 @@
 //! Namespace: a place for other objects.
 
 use k8s_openapi::api::core::v1::Namespace;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{document, text};
 use crate::kind::{Column, Kind, texts};
 use crate::names;
 use crate::object::Object;
+
+/// What holds a namespace until it is empty.
+const HELD: &str = "kubernetes";
 
 pub(super) fn kind() -> Kind {
     Kind {
@@ -32,6 +35,7 @@ pub(super) fn kind() -> Kind {
 }
 
 fn default(object: &mut Object) {
+    let is_deleting = object.meta().is_deleting();
     let name = object.meta().name().to_owned();
     let labels = object
         .meta_mut()
@@ -40,10 +44,13 @@ fn default(object: &mut Object) {
     if let Some(labels) = labels.as_object_mut() {
         labels.insert("kubernetes.io/metadata.name".into(), name.into());
     }
-    object
-        .0
-        .entry("spec")
-        .or_insert_with(|| json!({ "finalizers": ["kubernetes"] }));
+    // It holds the namespace until all in it is gone, so nobody leaves it out before that.
+    let spec = object.0.entry("spec").or_insert_with(|| json!({}));
+    let held = spec.get("finalizers").and_then(Value::as_array);
+    let is_held = held.is_some_and(|held| held.iter().any(|one| one == HELD));
+    if let (false, Some(spec)) = (is_deleting || is_held, spec.as_object_mut()) {
+        spec.insert("finalizers".to_owned(), json!([HELD]));
+    }
     object
         .0
         .entry("status")

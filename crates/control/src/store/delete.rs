@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 use weft_keyspace::{CommitError, Expect, Guard, Item};
 
-use super::write::{is_held, later, unwritten};
+use super::write::{held_by_spec, is_held, later, unwritten};
 use super::{ListOptions, Store, WriteOptions, conflict, not_found};
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
@@ -250,7 +250,7 @@ fn marked(kind: &Kind, object: &Object, options: &DeleteOptions) -> Option<Objec
         marked.set_meta("deletionTimestamp", Some(later(grace).into()));
         marked.set_meta("deletionGracePeriodSeconds", Some(grace.into()));
     }
-    if marked.at(&["spec", "finalizers"]).is_some() {
+    if held_by_spec(&marked).is_some() {
         marked.0["status"]["phase"] = "Terminating".into();
     }
     Some(marked)

@@ -116,6 +116,11 @@ impl Store {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(Failure::bad_request(message));
         }
+        if kind.is_ending {
+            let message = "create not allowed while custom resource definition is terminating";
+            let failure = Failure::new(Reason::MethodNotAllowed, message);
+            return Err(failure.about(&kind.group, &kind.plural, object.meta().name()));
+        }
         let generate = object.meta().name().is_empty();
         place_in(kind, namespace, &mut object)?;
         for attempt in 1.. {
@@ -429,16 +434,13 @@ impl Store {
     ) -> Result<(), Failure> {
         let options = WriteOptions {
             manager: manager.to_owned(),
+            subresource: "finalize",
             ..WriteOptions::default()
         };
         let change = |old: &Object| {
             let mut new = old.clone();
-            match new
-                .0
-                .get_mut("spec")
-                .and_then(|spec| spec.get_mut("finalizers"))
-            {
-                Some(list) => *list = finalizers.into(),
+            match held_by_spec(old) {
+                Some(_) => new.0["spec"]["finalizers"] = finalizers.into(),
                 None => new.set_meta("finalizers", Some(finalizers.into())),
             }
             Ok(new)
@@ -491,8 +493,15 @@ fn namespace_ends(kind: &Kind, namespace: &str, name: &str) -> Failure {
 /// Whether something has to be done before an object that is being deleted is gone. A namespace
 /// says so in its spec, too.
 pub(super) fn is_held(object: &Object) -> bool {
-    let of_spec = object.at(&["spec", "finalizers"]).and_then(Value::as_array);
+    let of_spec = held_by_spec(object).and_then(Value::as_array);
     object.meta().finalizers().next().is_some() || of_spec.is_some_and(|list| !list.is_empty())
+}
+
+/// What a namespace says in its spec. A field of that name means nothing in other kinds.
+pub(super) fn held_by_spec(object: &Object) -> Option<&Value> {
+    let is = |field: &str, value: &str| object.text(&[field]) == Some(value);
+    let is_namespace = is("kind", "Namespace") && is("apiVersion", "v1");
+    object.at(&["spec", "finalizers"]).filter(|_| is_namespace)
 }
 
 fn namespace_gone(namespace: &str) -> Failure {
@@ -633,6 +642,12 @@ fn continue_from(
     for field in kept {
         let value = old.at(&["metadata", field]).cloned();
         new.set_meta(field, value);
+    }
+    if let (Some(held), false) = (held_by_spec(old), options.subresource == "finalize") {
+        let spec = new.0.entry("spec").or_insert_with(|| Map::new().into());
+        if let Some(spec) = spec.as_object_mut() {
+            spec.insert("finalizers".to_owned(), held.clone());
+        }
     }
     kind.complete(new);
     let spec = |object: &Object| {

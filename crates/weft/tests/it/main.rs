@@ -39,6 +39,7 @@ mod server_apply;
 mod server_backup;
 mod server_cli;
 mod server_clients;
+mod server_definitions;
 mod server_delete;
 mod server_door;
 mod server_input;
