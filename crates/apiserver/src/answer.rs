@@ -4,12 +4,12 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 use serde_json::{Value, json};
-use weft_control::Failure;
+use weft_control::{Failure, Reason};
 
 /// A body of an answer.
 pub(crate) type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
@@ -54,10 +54,13 @@ pub(crate) fn stream(
 /// A failure.
 pub(crate) fn failure(failure: &Failure) -> Answer {
     let code = StatusCode::from_u16(failure.reason.code());
-    json(
-        code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        &status(failure),
-    )
+    let code = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = json(code, &status(failure));
+    if failure.reason == Reason::TooManyRequests {
+        let second = HeaderValue::from_static("1");
+        answer.headers_mut().insert(RETRY_AFTER, second);
+    }
+    answer
 }
 
 /// Most bytes of all warnings of an answer, and of one: clients bound a head, too.

@@ -24,6 +24,15 @@ const VERBS: [&str; 8] = [
 const PART_VERBS: [&str; 3] = ["get", "patch", "update"];
 /// Verbs of what is only asked.
 const ASKED: [&str; 1] = ["create"];
+/// Verbs of what is never changed.
+const FIXED: [&str; 6] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "watch",
+];
 /// What clients of aggregated discovery accept.
 const AGGREGATED: &str = "as=APIGroupDiscoveryList";
 
@@ -79,7 +88,11 @@ fn api_group(group: &str, version: &str) -> Value {
 }
 
 fn verbs(kind: &Kind) -> &'static [&'static str] {
-    if kind.is_question { &ASKED } else { &VERBS }
+    match kind {
+        kind if kind.is_question => &ASKED,
+        kind if kind.is_fixed => &FIXED,
+        _ => &VERBS,
+    }
 }
 
 /// Whether accounts of this kind are given tokens.

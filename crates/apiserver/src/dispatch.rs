@@ -18,7 +18,9 @@ use crate::query::Query;
 use crate::serve::Server;
 use crate::target::Target;
 use crate::upkeep::Task;
-use crate::{body, discovery, gate, impersonation, metrics, objects, openapi, reviews};
+use crate::{
+    body, certificates, discovery, gate, impersonation, metrics, objects, openapi, reviews,
+};
 
 /// What anybody may ask without saying who they are.
 const OPEN: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
@@ -33,7 +35,8 @@ pub(crate) async fn dispatch(
     let (head, mut body) = request.into_parts();
     let began = Instant::now();
     let mut note = Note::default();
-    let done = try_dispatch(server, certificates, &head, &mut body, &mut note).await;
+    let request = (&head, &mut body);
+    let done = try_dispatch(server, certificates, source, request, &mut note).await;
     body::discard(&mut body).await;
     let failed = done.as_ref().err().cloned();
     let answer = done.unwrap_or_else(|failure| {
@@ -53,8 +56,8 @@ pub(crate) async fn dispatch(
 async fn try_dispatch(
     server: &Server,
     certificates: &[CertificateDer<'static>],
-    head: &Parts,
-    body: &mut Incoming,
+    source: IpAddr,
+    (head, body): (&Parts, &mut Incoming),
     note: &mut Note,
 ) -> Result<Answer, Failure> {
     let path = head.uri.path();
@@ -66,11 +69,17 @@ async fn try_dispatch(
         return Ok(open(path));
     }
     let gate = &*server.gate;
-    let subject = gate.who(certificates, &head.headers).await?;
-    note.asker(&subject);
-    let subject = impersonation::subject(gate, subject, &head.headers)?;
+    let target = Target::of(&server.store.kinds(), path);
+    let token = certificates::token(head, certificates, target.as_ref());
+    if let (Some(token), Some(target)) = (token, &target) {
+        let request = (head, body);
+        return certificates::exchange(server, request, source, (target, &token), note).await;
+    }
+    let asker = gate.who(certificates, &head.headers).await?;
+    note.asker(&asker);
+    let subject = impersonation::subject(gate, asker.clone(), &head.headers)?;
     note.asks_as(&subject);
-    let Some(target) = Target::of(&server.store.kinds(), path) else {
+    let Some(target) = target else {
         let question = Question::Path {
             verb: head.method.as_str().to_ascii_lowercase(),
             path: path.to_owned(),
@@ -102,6 +111,9 @@ async fn try_dispatch(
         _ => body::read(body).await?,
     };
     let asked = Asked::new(server, head, &target, &query, subject);
+    if target.is_of(certificates::KIND.0, certificates::KIND.1) {
+        return certificates::renew(&asked, &asker, !certificates.is_empty(), &body);
+    }
     if target.kind.is_question {
         return reviews::answer(&asked, &body).await;
     }

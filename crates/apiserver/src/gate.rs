@@ -6,6 +6,7 @@ use std::pin::Pin;
 use http::HeaderMap;
 use rustls::pki_types::CertificateDer;
 use weft_control::{Failure, Kind, Object, Reason};
+use weft_identity::authority::{Certificate, Grant, IssueError};
 use weft_identity::jwt::Holder;
 use weft_identity::rbac::Rule;
 use weft_identity::subject::Subject;
@@ -120,6 +121,18 @@ pub trait Gate: Send + Sync + fmt::Debug {
         life_s: i64,
         now_s: i64,
     ) -> Result<String, Failure>;
+
+    /// Makes a certificate for the key of a request: it, and what the server's is checked with.
+    ///
+    /// # Errors
+    /// The request is not good, or asks for another name than is granted.
+    fn certify(
+        &self,
+        csr_pem: &str,
+        grant: &Grant,
+        life_s: i64,
+        now_s: i64,
+    ) -> Result<(Certificate, String), IssueError>;
 
     /// Whom tokens are for unless somebody says otherwise.
     fn audience(&self) -> &str;

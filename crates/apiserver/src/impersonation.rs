@@ -13,6 +13,11 @@ const PREFIX: &str = "impersonate-";
 const USER: &str = "impersonate-user";
 const GROUP: &str = "impersonate-group";
 
+/// Whether somebody asks as somebody else.
+pub(crate) fn is_asked(head: &HeaderMap) -> bool {
+    head.keys().any(|name| name.as_str().starts_with(PREFIX))
+}
+
 /// Whom a request is to be decided for.
 ///
 /// # Errors
@@ -56,7 +61,8 @@ pub(crate) fn subject(
     Ok(other)
 }
 
-fn asked_as(resource: &str, namespace: &str, name: &str) -> Question {
+/// The right to ask as somebody.
+pub(crate) fn asked_as(resource: &str, namespace: &str, name: &str) -> Question {
     Question::Object {
         verb: "impersonate".to_owned(),
         group: String::new(),

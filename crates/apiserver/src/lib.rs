@@ -11,10 +11,13 @@
 mod answer;
 mod auditing;
 mod body;
+mod bootstrap;
+mod certificates;
 mod discovery;
 mod dispatch;
 mod gate;
 mod impersonation;
+mod limit;
 mod metrics;
 mod objects;
 mod openapi;
@@ -29,6 +32,7 @@ mod watching;
 mod writes;
 
 pub use gate::{Answering, Gate, Question};
+pub use limit::Limiter;
 pub use metrics::Metrics;
 pub use serve::{Server, serve};
 pub use upkeep::Upkeep;

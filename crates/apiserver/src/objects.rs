@@ -16,6 +16,7 @@ use weft_identity::subject::Subject;
 use weft_keyspace::{Item, Revision};
 
 use crate::answer::{self, Answer};
+use crate::bootstrap;
 use crate::gate::Gate;
 use crate::metrics::{Metrics, Open};
 use crate::query::Query;
@@ -98,6 +99,7 @@ pub(crate) fn verb(
         Method::GET | Method::HEAD if is_all => "list",
         Method::GET | Method::HEAD => "get",
         Method::POST if is_all || target.subresource == "token" => "create",
+        Method::PUT | Method::PATCH if target.kind.is_fixed => return Err(no_method(target)),
         Method::PUT if !is_all => "update",
         Method::PATCH if !is_all => "patch",
         Method::DELETE if is_all => "deletecollection",
@@ -176,6 +178,9 @@ impl Asked<'_> {
             "get" => self.get().await,
             "list" => self.list().await,
             "watch" => self.watch().await,
+            "create" if target.is_of(bootstrap::KIND.0, bootstrap::KIND.1) => {
+                bootstrap::create(self, body).await
+            }
             "create" => self.create(body).await,
             "update" => self.update(body).await,
             "patch" => self.patch(body).await,

@@ -23,6 +23,7 @@ use weft_identity::audit::Audit;
 
 use crate::dispatch::dispatch;
 use crate::gate::Gate;
+use crate::limit::Limiter;
 use crate::metrics::{Metrics, Open};
 use crate::upkeep::Upkeep;
 
@@ -54,6 +55,8 @@ pub struct Server {
     pub upkeep: Arc<dyn Upkeep>,
     /// Who did what.
     pub audit: Arc<Audit>,
+    /// How often strangers have tried to exchange bootstrap tokens.
+    pub exchanges: Arc<Limiter>,
     /// How it is doing.
     pub metrics: Arc<Metrics>,
     /// The keyspace's file, for its size.

@@ -189,7 +189,7 @@ impl Asked<'_> {
         Ok(plain_list(kind, &meta, &gone))
     }
 
-    fn write_options(&self) -> Result<WriteOptions, Failure> {
+    pub(crate) fn write_options(&self) -> Result<WriteOptions, Failure> {
         Ok(WriteOptions {
             is_dry_run: self.query.is_dry_run()?,
             subresource: match &*self.target.subresource {

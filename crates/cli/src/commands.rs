@@ -110,4 +110,5 @@ pub const ENTRIES: &[Entry] = &[
     verbs::resources::RESOURCES,
     verbs::resources::VERSIONS,
     verbs::auth::NOUN,
+    verbs::token::NOUN,
 ];

@@ -65,6 +65,8 @@ pub struct Kind {
     pub is_ending: bool,
     /// Whether its objects are questions: made, answered, and kept nowhere.
     pub is_question: bool,
+    /// Whether nobody outside changes its objects: they are made, read and deleted.
+    pub is_fixed: bool,
     /// Compiled when it is first needed.
     pub schema: OnceLock<Schema>,
 }
@@ -304,6 +306,7 @@ impl Kind {
             is_carried_out: false,
             is_ending: false,
             is_question: false,
+            is_fixed: false,
             schema: OnceLock::new(),
         }
     }

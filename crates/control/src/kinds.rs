@@ -54,6 +54,7 @@ use self::spot::Spot;
 use crate::kind::{Document, Kind};
 use crate::object::Object;
 
+pub use nanocloud::bootstrap_token_record;
 pub use review::token_request;
 
 /// All of them.
@@ -76,7 +77,9 @@ pub(crate) fn all() -> Vec<Kind> {
         lease::kind(),
         limit_range::kind(),
         namespace::kind(),
+        nanocloud::bootstrap_token(),
         nanocloud::bundle(),
+        nanocloud::certificate(),
         nanocloud::device(),
         network_policy::kind(),
         node::kind(),

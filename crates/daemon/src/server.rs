@@ -64,7 +64,7 @@ pub struct Config {
 pub(crate) struct Control {
     server: Server,
     listener: TcpListener,
-    authority: Authority,
+    authority: Arc<Authority>,
     serving: Arc<Serving>,
     names: Vec<String>,
     follower: Follower,
@@ -78,6 +78,7 @@ impl Control {
         let listen = config.listen;
         let authority = Authority::open_or_create(&data_dir.join(authority::DIRECTORY), unix_s())
             .context("open the certificate authority")?;
+        let authority = Arc::new(authority);
         let path = data_dir.join(KEYSPACE);
         let keyspace = tokio::task::block_in_place(|| {
             weft_keyspace::embedded(&path, weft_keyspace::Options::default())
@@ -111,8 +112,9 @@ impl Control {
         let server = Server {
             store: store.clone(),
             upkeep: Arc::new(Keeper::new(keyspace, store.clone(), sealer, data_dir)),
-            gate: Arc::new(Door::new(trust, authority.tokens(ISSUER), rules, store)),
+            gate: Arc::new(Door::new(Arc::clone(&authority), rules, store)),
             audit: Arc::new(audit),
+            exchanges: Arc::default(),
             metrics: Arc::default(),
             keyspace_file: data_dir.join(KEYSPACE).into(),
             tls: Arc::new(tls),

@@ -12,6 +12,9 @@ const MIN: usize = 6;
 /// Gap after a column.
 const GAP: usize = 3;
 
+/// What asks a server for tables.
+pub const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+
 /// What is shown beside the server's columns.
 #[derive(Debug, Clone, Default)]
 pub struct Look {

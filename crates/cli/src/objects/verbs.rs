@@ -14,6 +14,7 @@ pub mod get;
 pub mod mark;
 pub mod patch;
 pub mod resources;
+pub mod token;
 pub mod upkeep;
 pub mod wait;
 

@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use serde_json::{Map, Value};
 use weft_apiserver::{Answering, Gate, Question};
 use weft_control::{Failure, Kind, Object, Reason, Store, store};
-use weft_identity::authority::Trust;
+use weft_identity::authority::{Authority, Certificate, Grant, IssueError, Trust};
 use weft_identity::jwt::{Bound, BoundKind, Holder, JwtError, Living, Signer, Verifier};
 use weft_identity::rbac::{self, Rule, Target};
 use weft_identity::subject::Subject;
@@ -27,6 +27,7 @@ const MOST_AUDIENCES: usize = 16;
 /// The gate of this server.
 #[derive(Debug)]
 pub(super) struct Door {
+    authority: Arc<Authority>,
     trust: Trust,
     signer: Signer,
     verifier: Verifier,
@@ -35,14 +36,11 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) fn new(
-        trust: Trust,
-        (signer, verifier): (Signer, Verifier),
-        rules: Arc<Current>,
-        store: Store,
-    ) -> Door {
+    pub(super) fn new(authority: Arc<Authority>, rules: Arc<Current>, store: Store) -> Door {
+        let (signer, verifier) = authority.tokens(ISSUER);
         Door {
-            trust,
+            trust: authority.trust(),
+            authority,
             signer,
             verifier,
             rules,
@@ -231,6 +229,17 @@ impl Gate for Door {
             JwtError::Sign(why) => Failure::internal(why),
             error => Failure::bad_request(error.to_string()),
         })
+    }
+
+    fn certify(
+        &self,
+        csr_pem: &str,
+        grant: &Grant,
+        life_s: i64,
+        now_s: i64,
+    ) -> Result<(Certificate, String), IssueError> {
+        let made = self.authority.sign(csr_pem, grant, life_s, now_s)?;
+        Ok((made, self.authority.root_pem().to_owned()))
     }
 
     fn audience(&self) -> &str {

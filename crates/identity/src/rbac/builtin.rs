@@ -103,6 +103,7 @@ pub fn roles() -> Vec<Role> {
             vec![paths(&[PUBLIC, &["/metrics"]].concat())],
         ),
         role("system:basic-user", basic()),
+        role("system:certificate-renewal", renewal()),
         node::role(),
     ]
 }
@@ -121,6 +122,7 @@ pub fn bindings() -> Vec<Binding> {
     vec![
         bind("cluster-admin", &[MASTERS]),
         bind("system:basic-user", &[AUTHENTICATED]),
+        bind("system:certificate-renewal", &[AUTHENTICATED]),
         bind("system:discovery", &[AUTHENTICATED]),
         bind("system:monitoring", &["system:monitoring"]),
         bind(
@@ -170,6 +172,11 @@ fn basic() -> Vec<Rule> {
             &["create"],
         ),
     ]
+}
+
+/// Another certificate for who one is.
+fn renewal() -> Vec<Rule> {
+    vec![rule("nanocloud.io", &["certificates"], &["create"])]
 }
 
 fn role(name: &str, rules: Vec<Rule>) -> Role {

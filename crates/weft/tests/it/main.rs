@@ -38,6 +38,7 @@ mod server_access;
 mod server_apply;
 mod server_backup;
 mod server_bodies;
+mod server_bootstrap;
 mod server_cli;
 mod server_clients;
 mod server_definitions;

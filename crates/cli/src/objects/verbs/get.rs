@@ -11,7 +11,7 @@ use crate::objects::choose::{Selectors, Target, targets};
 use crate::objects::connect::{Api, Connect};
 use crate::objects::form::{self, Form};
 use crate::objects::manifest::Sources;
-use crate::objects::rows::{self, Heading, Layout, Look};
+use crate::objects::rows::{self, Heading, Layout, Look, TABLE};
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
 
@@ -21,9 +21,6 @@ pub const VERB: Entry = verb!(
     Args,
     "Show objects of a server: weft get TYPE [NAME...]"
 );
-
-/// What asks for tables.
-const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 
 /// Flags of `get`.
 #[derive(Debug, clap::Args)]

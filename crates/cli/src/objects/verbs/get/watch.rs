@@ -10,12 +10,12 @@ use serde_json::Value;
 use weft_client::Request;
 use weft_client::cluster::{ApiError, Events};
 
-use super::{Args, TABLE};
+use super::Args;
 use crate::error::CliError;
 use crate::objects::choose::Target;
 use crate::objects::connect::{Api, WATCH_PAUSE};
 use crate::objects::form::{self, Form};
-use crate::objects::rows::{Heading, Layout, Look};
+use crate::objects::rows::{Heading, Layout, Look, TABLE};
 use crate::tree::Outcome;
 
 /// What has been printed so far.
