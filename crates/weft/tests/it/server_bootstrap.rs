@@ -158,7 +158,11 @@ fn a_token_buys_a_certificate_for_kubectl() {
     let who: Value = serde_json::from_str(who.ok()).unwrap();
     assert_eq!(who["username"], "ann");
     assert_eq!(who["groups"], json!(["devs", "system:authenticated"]));
-    for refused in ["create configmap a", "get bootstraptokens", "get clusterroles"] {
+    for refused in [
+        "create configmap a",
+        "get bootstraptokens",
+        "get clusterroles",
+    ] {
         ann(refused).fails_saying(&["User \"ann\" cannot"]);
     }
     // It is used up, and says so to who has it.

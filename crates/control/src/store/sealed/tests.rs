@@ -132,7 +132,7 @@ async fn nothing_but_what_is_sealed_is_stored() {
     let options = WriteOptions::default();
     let patch = Patch::Merge(json!({ "stringData": { "other": SHOWN[0] } }));
     let patched = store.patch(secrets, "default", "s", &patch, &options);
-    let patched = patched.await.unwrap();
+    let (patched, _) = patched.await.unwrap();
     assert_eq!(object(&patched).unwrap().0["data"]["other"], SHOWN[1]);
     let mut again = secret("s");
     again.set_meta("labels", None);
