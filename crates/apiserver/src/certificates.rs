@@ -83,7 +83,7 @@ pub(crate) async fn exchange(
     }
     let body = body::read(body).await?;
     let query = Query::of(&head.uri);
-    let asked = Asked::new(server, head, target, &query, bearer);
+    let asked = Asked::new(server, (&[], head), target, &query, bearer);
     // What is wrong with the request does not cost a use.
     let answer = signed(&asked, &body, &grant, CERTIFICATE_LIFE_S)?;
     bootstrap::spend(&server.store, token).await?;
@@ -94,12 +94,7 @@ pub(crate) async fn exchange(
 ///
 /// # Errors
 /// They have no certificates, or the request is not good.
-pub(crate) fn renew(
-    asked: &Asked<'_>,
-    asker: &Subject,
-    has_certificate: bool,
-    body: &[u8],
-) -> Result<Answer, Failure> {
+pub(crate) fn renew(asked: &Asked<'_>, asker: &Subject, body: &[u8]) -> Result<Answer, Failure> {
     let forbidden = |message: &str| Err(Failure::new(Reason::Forbidden, message));
     if impersonation::is_asked(&asked.head.headers) {
         return forbidden("a certificate is for who asks, not for whom they ask as");
@@ -121,9 +116,9 @@ pub(crate) fn renew(
     };
     let left = asker.expires_s - Timestamp::now().as_second();
     // A bearer token may be as short as somebody meant it to be, and is not made longer.
-    let life_s = match has_certificate {
-        true => CERTIFICATE_LIFE_S,
-        false => CERTIFICATE_LIFE_S.min(left),
+    let life_s = match asked.certificates {
+        [] => CERTIFICATE_LIFE_S.min(left),
+        _ => CERTIFICATE_LIFE_S,
     };
     signed(asked, body, &grant, life_s)
 }

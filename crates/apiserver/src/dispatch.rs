@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use rustls::pki_types::CertificateDer;
 use serde_json::json;
 use weft_control::{Failure, Reason};
+use weft_identity::audit::Outcome;
 
 use crate::answer::{self, Answer};
 use crate::auditing::Note;
@@ -19,7 +20,7 @@ use crate::serve::Server;
 use crate::target::Target;
 use crate::upkeep::Task;
 use crate::{
-    body, certificates, discovery, gate, impersonation, metrics, objects, openapi, reviews,
+    body, certificates, discovery, gate, impersonation, issuer, metrics, objects, openapi, reviews,
 };
 
 /// What anybody may ask without saying who they are.
@@ -48,7 +49,10 @@ pub(crate) async fn dispatch(
     let code = answer.status().as_u16();
     server.metrics.answered(note.label(code), began.elapsed());
     if let Some(entry) = note.entry(&head, source, code, failed.as_ref()) {
-        server.audit.record(entry);
+        match entry.outcome {
+            Outcome::Unauthenticated => server.strangers.record(entry),
+            _ => server.audit.record(entry),
+        }
     }
     answer
 }
@@ -110,9 +114,9 @@ async fn try_dispatch(
         Method::GET | Method::HEAD => bytes::Bytes::new(),
         _ => body::read(body).await?,
     };
-    let asked = Asked::new(server, head, &target, &query, subject);
+    let asked = Asked::new(server, (certificates, head), &target, &query, subject);
     if target.is_of(certificates::KIND.0, certificates::KIND.1) {
-        return certificates::renew(&asked, &asker, !certificates.is_empty(), &body);
+        return certificates::renew(&asked, &asker, &body);
     }
     if target.kind.is_question {
         return reviews::answer(&asked, &body).await;
@@ -120,7 +124,7 @@ async fn try_dispatch(
     asked.answer(verb, &body).await
 }
 
-/// Discovery and schemas.
+/// Discovery, schemas, and who makes tokens.
 fn about_kinds(server: &Server, head: &Parts) -> Result<Answer, Failure> {
     let path = head.uri.path();
     let accept = head.headers.get(http::header::ACCEPT);
@@ -129,8 +133,9 @@ fn about_kinds(server: &Server, head: &Parts) -> Result<Answer, Failure> {
         .unwrap_or_default();
     if head.method == Method::GET {
         let kinds = server.store.kinds();
-        let found =
-            discovery::answer(&kinds, path, accept).or_else(|| openapi::answer(&kinds, path));
+        let found = discovery::answer(&kinds, path, accept)
+            .or_else(|| openapi::answer(&kinds, path))
+            .or_else(|| issuer::answer(&*server.gate, path));
         if let Some(answer) = found {
             return Ok(answer);
         }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use http::HeaderMap;
 use rustls::pki_types::CertificateDer;
+use serde_json::Value;
 use weft_control::{Failure, Kind, Object, Reason};
 use weft_identity::authority::{Certificate, Grant, IssueError};
 use weft_identity::jwt::Holder;
@@ -70,6 +71,15 @@ impl fmt::Display for Question {
 /// What is answered once something was looked up.
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
+/// Completes when a proof is void although its time is not over.
+pub struct Ending(pub Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl fmt::Debug for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ending")
+    }
+}
+
 /// Decides. Every request but those for health and version passes the first two questions.
 pub trait Gate: Send + Sync + fmt::Debug {
     /// Who it is, by certificates the TLS layer has verified, or by what the head says.
@@ -81,6 +91,16 @@ pub trait Gate: Send + Sync + fmt::Debug {
         certificates: &'a [CertificateDer<'static>],
         head: &'a HeaderMap,
     ) -> Answering<'a, Subject>;
+
+    /// What a proof ends with besides its time; nothing, if only time ends it.
+    ///
+    /// # Errors
+    /// It has ended: 401.
+    fn ending<'a>(
+        &'a self,
+        certificates: &'a [CertificateDer<'static>],
+        head: &'a HeaderMap,
+    ) -> Answering<'a, Option<Ending>>;
 
     /// Whether somebody may, and why; the reason is empty where there is none to tell.
     fn decide(&self, user: &str, groups: &[String], question: &Question) -> (bool, String);
@@ -136,6 +156,9 @@ pub trait Gate: Send + Sync + fmt::Debug {
 
     /// Whom tokens are for unless somebody says otherwise.
     fn audience(&self) -> &str;
+
+    /// In whose name tokens are made, and the keys that read them (RFC 7517).
+    fn issuer(&self) -> (&str, Value);
 }
 
 /// Why somebody may.

@@ -17,6 +17,7 @@ mod discovery;
 mod dispatch;
 mod gate;
 mod impersonation;
+mod issuer;
 mod limit;
 mod metrics;
 mod objects;
@@ -31,7 +32,7 @@ mod upkeep;
 mod watching;
 mod writes;
 
-pub use gate::{Answering, Gate, Question};
+pub use gate::{Answering, Ending, Gate, Question};
 pub use limit::Limiter;
 pub use metrics::Metrics;
 pub use serve::{Server, serve};

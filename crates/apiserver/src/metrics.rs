@@ -147,7 +147,7 @@ pub(crate) async fn answer(server: &Server) -> Result<Answer, Failure> {
     let mut out = String::with_capacity(16 << 10);
     let metrics = &server.metrics;
     metrics.requests(&mut out);
-    let audit = server.audit.count();
+    let (audit, strangers) = (server.audit.count(), server.strangers.count());
     let gauge = |which: &AtomicI64| which.load(Ordering::Relaxed).to_string();
     let mut numbers = vec![
         (
@@ -171,14 +171,14 @@ pub(crate) async fn answer(server: &Server) -> Result<Answer, Failure> {
         (
             "weft_audit_lines_total",
             "counter",
-            "Lines of the audit log since the start.",
-            audit.written.to_string(),
+            "Lines of the audit logs since the start.",
+            (audit.written + strangers.written).to_string(),
         ),
         (
             "weft_audit_dropped_total",
             "counter",
-            "Requests the audit log has lost.",
-            audit.dropped.to_string(),
+            "Requests the audit logs have lost.",
+            (audit.dropped + strangers.dropped).to_string(),
         ),
     ];
     if let Ok(data) = std::fs::metadata(&server.keyspace_file) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use weft_control::selector::{Fields, Labels};
@@ -123,6 +124,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) gate: &'a Arc<dyn Gate>,
     metrics: &'a Arc<Metrics>,
     pub(crate) subject: Subject,
+    pub(crate) certificates: &'a [CertificateDer<'static>],
     pub(crate) head: &'a Parts,
     pub(crate) target: &'a Target,
     pub(crate) query: &'a Query,
@@ -132,7 +134,7 @@ pub(crate) struct Asked<'a> {
 impl<'a> Asked<'a> {
     pub(crate) fn new(
         server: &'a Server,
-        head: &'a Parts,
+        (certificates, head): (&'a [CertificateDer<'static>], &'a Parts),
         target: &'a Target,
         query: &'a Query,
         subject: Subject,
@@ -142,6 +144,7 @@ impl<'a> Asked<'a> {
             gate: &server.gate,
             metrics: &server.metrics,
             subject,
+            certificates,
             head,
             target,
             query,
@@ -267,6 +270,8 @@ impl Asked<'_> {
 
     async fn watch(&self) -> Result<Answer, Failure> {
         let options = self.list_options()?;
+        let ending = self.gate.ending(self.certificates, &self.head.headers);
+        let ending = ending.await?;
         let Target {
             kind, namespace, ..
         } = self.target;
@@ -306,6 +311,7 @@ impl Asked<'_> {
             shape: self.shape.clone(),
             until: Instant::now() + time.min(self.left()),
             bookmarks,
+            ending,
             _open: Open::watch(self.metrics),
             first,
         };

@@ -55,6 +55,8 @@ pub struct Server {
     pub upkeep: Arc<dyn Upkeep>,
     /// Who did what.
     pub audit: Arc<Audit>,
+    /// What was asked by nobody that is known: apart, so that it does not push out the other.
+    pub strangers: Arc<Audit>,
     /// How often strangers have tried to exchange bootstrap tokens.
     pub exchanges: Arc<Limiter>,
     /// How it is doing.

@@ -10,9 +10,10 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use weft_control::store::{self, Change, Changes};
-use weft_control::{Failure, Object};
+use weft_control::{Failure, Object, Reason};
 
 use crate::answer::{self, Answer};
+use crate::gate::Ending;
 use crate::metrics::Open;
 use crate::objects::Shape;
 
@@ -26,6 +27,8 @@ pub(crate) struct Feed {
     pub(crate) shape: Shape,
     /// When it ends.
     pub(crate) until: Instant,
+    /// When whoever asked is not who they were any more.
+    pub(crate) ending: Option<Ending>,
     /// Whether bookmarks are wanted.
     pub(crate) bookmarks: bool,
     /// It is counted as long as it is there.
@@ -67,6 +70,10 @@ impl Feed {
                     Ok(changes) => return Some(self.lines(&changes)),
                     Err(error) => return Some(Err(error)),
                 },
+                () = ended(&mut self.ending) => {
+                    let why = "what was shown to prove who asks is void by now";
+                    return Some(Err(Failure::new(Reason::Unauthorized, why)));
+                }
                 () = tokio::time::sleep_until(wake) => {
                     if wake == self.until {
                         return None;
@@ -85,6 +92,13 @@ impl Feed {
             lines.extend_from_slice(&self.shape.event(change)?);
         }
         Ok(lines.into())
+    }
+}
+
+async fn ended(ending: &mut Option<Ending>) {
+    match ending {
+        Some(Ending(ending)) => ending.await,
+        None => std::future::pending().await,
     }
 }
 

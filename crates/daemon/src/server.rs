@@ -47,6 +47,12 @@ const SERVER_CERTIFICATE_S: i64 = 90 * 24 * 3600;
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// Where it is written who did what.
 const AUDIT: &str = "server/audit.log";
+/// The same of those who were let in nowhere, and how much of it is kept.
+const STRANGERS: &str = "server/audit-unauthenticated.log";
+const STRANGERS_KEPT: Limits = Limits {
+    file_bytes: 5 << 20,
+    files: 2,
+};
 /// Where the keyspace is.
 const KEYSPACE: &str = "server/keyspace.redb";
 
@@ -96,9 +102,8 @@ impl Control {
             .context("make the namespaces' service accounts")?;
         let follower = Follower::new(&store).context("there are no kinds of roles and bindings")?;
         let rules = follower.begin().await.context("read roles and bindings")?;
-        let audit = data_dir.join(AUDIT);
-        let audit = Audit::open(&audit, Limits::default())
-            .with_context(|| format!("open the audit log {}", audit.display()))?;
+        let audit = audit_of(&data_dir.join(AUDIT), Limits::default())?;
+        let strangers = audit_of(&data_dir.join(STRANGERS), STRANGERS_KEPT)?;
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("listen at {listen}; --listen names another address"))?;
@@ -114,6 +119,7 @@ impl Control {
             upkeep: Arc::new(Keeper::new(keyspace, store.clone(), sealer, data_dir)),
             gate: Arc::new(Door::new(Arc::clone(&authority), rules, store)),
             audit: Arc::new(audit),
+            strangers: Arc::new(strangers),
             exchanges: Arc::default(),
             metrics: Arc::default(),
             keyspace_file: data_dir.join(KEYSPACE).into(),
@@ -158,6 +164,10 @@ async fn sealed(keyspace: Arc<Local>, key: &Path) -> Result<(Store, Arc<Sealer>)
     secrets::check(&store, key).await?;
     sealer.settle(&store).await?;
     Ok((store, sealer))
+}
+
+fn audit_of(path: &Path, limits: Limits) -> Result<Audit> {
+    Audit::open(path, limits).with_context(|| format!("open the audit log {}", path.display()))
 }
 
 async fn make_namespaces(store: &Store) -> Result<()> {

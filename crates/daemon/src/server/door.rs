@@ -9,7 +9,9 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use rustls::pki_types::CertificateDer;
 use serde_json::{Map, Value};
-use weft_apiserver::{Answering, Gate, Question};
+use weft_apiserver::{Answering, Ending, Gate, Question};
+use weft_control::selector::Fields;
+use weft_control::store::{ChangeKind, Changes, ListOptions};
 use weft_control::{Failure, Kind, Object, Reason, Store, store};
 use weft_identity::authority::{Authority, Certificate, Grant, IssueError, Trust};
 use weft_identity::jwt::{Bound, BoundKind, Holder, JwtError, Living, Signer, Verifier};
@@ -61,12 +63,9 @@ impl Door {
         } = &read.holder
         {
             account = self.uid("serviceaccounts", namespace, name).await?;
-            if let Some(Bound { kind, name, .. }) = bound {
-                other = match kind {
-                    BoundKind::Pod => self.uid("pods", namespace, name).await?,
-                    BoundKind::Secret => self.uid("secrets", namespace, name).await?,
-                    BoundKind::Node => self.uid("nodes", "", name).await?,
-                };
+            if let Some(bound) = bound {
+                let (plural, namespace) = place(bound, namespace);
+                other = self.uid(plural, namespace, &bound.name).await?;
             }
         }
         let living = Living {
@@ -93,6 +92,55 @@ impl Door {
             Err(failure) => Err(failure),
         }
     }
+
+    /// What happens to an object from now on.
+    async fn gone(
+        &self,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Changes>, Failure> {
+        let kinds = self.store.kinds();
+        let Some(kind) = kinds.find("", "v1", plural) else {
+            return Ok(None);
+        };
+        let named = Fields::parse(&format!("metadata.name={name}"), |_| true);
+        let only = ListOptions {
+            fields: named.map_err(Failure::bad_request)?,
+            ..ListOptions::default()
+        };
+        let now = self.store.revision().await?;
+        self.store.watch(kind, namespace, now, only).await.map(Some)
+    }
+}
+
+/// Completes when what is watched is deleted, or cannot be watched any longer.
+async fn deleted(changes: Option<Changes>) {
+    let Some(mut changes) = changes else {
+        return std::future::pending().await;
+    };
+    while let Ok(changes) = changes.next().await {
+        let mut kinds = changes.iter().map(|change| change.kind);
+        if kinds.any(|kind| kind == ChangeKind::Deleted) {
+            return;
+        }
+    }
+}
+
+/// Kind and namespace of what a token is bound to.
+fn place<'a>(bound: &Bound, namespace: &'a str) -> (&'static str, &'a str) {
+    match bound.kind {
+        BoundKind::Pod => ("pods", namespace),
+        BoundKind::Secret => ("secrets", namespace),
+        BoundKind::Node => ("nodes", ""),
+    }
+}
+
+fn bearer_token(head: &HeaderMap) -> Option<&str> {
+    let text = head.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then_some(token.trim())
 }
 
 impl Gate for Door {
@@ -103,18 +151,57 @@ impl Gate for Door {
     ) -> Answering<'a, Subject> {
         Box::pin(async move {
             if let Some(certificate) = certificates.first() {
-                return self.trust.subject(certificate, unix_s()).map_err(unknown);
-            }
-            let token = head
-                .get(AUTHORIZATION)
-                .and_then(|value| value.to_str().ok());
-            let token = token.and_then(|text| text.split_once(' '));
-            match token {
-                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                    self.bearer(token.trim(), ISSUER).await
+                let subject = self.trust.subject(certificate, unix_s()).map_err(unknown)?;
+                // Pods have them for each other. Here they ask with their account's token, which
+                // ends with the account.
+                if subject.kind == weft_identity::Kind::Workload {
+                    let why =
+                        "a workload's certificate is not for the API: use its account's token";
+                    return Err(unknown(why));
                 }
-                _ => Err(unknown("Unauthorized")),
+                return Ok(subject);
             }
+            match bearer_token(head) {
+                Some(token) => self.bearer(token, ISSUER).await,
+                None => Err(unknown("Unauthorized")),
+            }
+        })
+    }
+
+    fn ending<'a>(
+        &'a self,
+        certificates: &'a [CertificateDer<'static>],
+        head: &'a HeaderMap,
+    ) -> Answering<'a, Option<Ending>> {
+        Box::pin(async move {
+            let token = bearer_token(head).filter(|_| certificates.is_empty());
+            let Some(token) = token else { return Ok(None) };
+            let read = self.verifier.read(token, ISSUER, unix_s());
+            let Holder::Account {
+                namespace,
+                name,
+                bound,
+                ..
+            } = read.map_err(unknown)?.holder
+            else {
+                return Ok(None);
+            };
+            let account = self.gone("serviceaccounts", &namespace, &name).await?;
+            let other = match &bound {
+                Some(bound) => {
+                    let (plural, namespace) = place(bound, &namespace);
+                    self.gone(plural, namespace, &bound.name).await?
+                }
+                None => None,
+            };
+            // What went before it was looked after is seen here.
+            self.bearer(token, ISSUER).await?;
+            Ok(Some(Ending(Box::pin(async move {
+                tokio::select! {
+                    () = deleted(account) => {}
+                    () = deleted(other) => {}
+                }
+            }))))
         })
     }
 
@@ -244,6 +331,10 @@ impl Gate for Door {
 
     fn audience(&self) -> &str {
         ISSUER
+    }
+
+    fn issuer(&self) -> (&str, Value) {
+        (ISSUER, self.verifier.key_set())
     }
 }
 

@@ -4,13 +4,15 @@
 //! Never: knows whether an account still exists. A token becomes a [`Subject`] when the caller
 //! has said which uids its account and the object it is bound to have now.
 
+mod keys;
 mod wire;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation};
 use rcgen::{KeyPair, PublicKeyData};
 use sha2::{Digest, Sha256};
 
 use crate::subject::{NameError, Subject, account_of};
+use keys::Known;
 use wire::{Claims, Kubernetes, Object};
 
 /// Largest token that is read.
@@ -136,7 +138,7 @@ pub struct Signer {
 /// Reads tokens.
 #[derive(Clone)]
 pub struct Verifier {
-    keys: Vec<(String, DecodingKey)>,
+    keys: Vec<Known>,
     issuer: String,
 }
 
@@ -162,7 +164,7 @@ pub(crate) fn signer_and_verifier(key: &KeyPair, issuer: &str) -> (Signer, Verif
         issuer: issuer.to_owned(),
     };
     let verifier = Verifier {
-        keys: vec![(key_id, DecodingKey::from_ec_der(public))],
+        keys: vec![Known::new(key_id, public)],
         issuer: issuer.to_owned(),
     };
     (signer, verifier)
@@ -298,15 +300,15 @@ impl Verifier {
         if header.alg != Algorithm::ES256 {
             return Err(JwtError::Algorithm);
         }
-        let known = |(id, _): &&(String, DecodingKey)| Some(id) == header.kid.as_ref();
-        let (_, key) = self.keys.iter().find(known).ok_or(JwtError::UnknownKey)?;
+        let known = |known: &&Known| Some(&known.id) == header.kid.as_ref();
+        let known = self.keys.iter().find(known).ok_or(JwtError::UnknownKey)?;
         // The library asks the system for the time; what it would check is checked by `read`.
         let mut validation = Validation::new(Algorithm::ES256);
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let data = jsonwebtoken::decode::<Claims>(token, key, &validation);
+        let data = jsonwebtoken::decode::<Claims>(token, &known.key, &validation);
         let data = data.map_err(|error| match error.kind() {
             ErrorKind::InvalidSignature => JwtError::Forged,
             _ => JwtError::Malformed,

@@ -4,7 +4,7 @@
 //! namespace.
 
 use super::{Binding, GROUP, Role, RoleRef, Rule, Who, node};
-use crate::subject::{AUTHENTICATED, MASTERS, UNAUTHENTICATED};
+use crate::subject::{ACCOUNTS, AUTHENTICATED, MASTERS, UNAUTHENTICATED};
 
 const READ: &[&str] = &["get", "list", "watch"];
 const WRITE: &[&str] = &["create", "delete", "deletecollection", "patch", "update"];
@@ -74,6 +74,12 @@ const SEEN: &[(&str, &[&str])] = &[
 ];
 
 const PUBLIC: &[&str] = &["/healthz", "/livez", "/readyz", "/version", "/version/"];
+const ISSUER: &[&str] = &[
+    "/.well-known/openid-configuration",
+    "/.well-known/openid-configuration/",
+    "/openid/v1/jwks",
+    "/openid/v1/jwks/",
+];
 const DISCOVERY: &[&str] = &[
     "/api",
     "/api/*",
@@ -104,6 +110,10 @@ pub fn roles() -> Vec<Role> {
         ),
         role("system:basic-user", basic()),
         role("system:certificate-renewal", renewal()),
+        role(
+            "system:service-account-issuer-discovery",
+            vec![paths(ISSUER)],
+        ),
         node::role(),
     ]
 }
@@ -124,6 +134,7 @@ pub fn bindings() -> Vec<Binding> {
         bind("system:basic-user", &[AUTHENTICATED]),
         bind("system:certificate-renewal", &[AUTHENTICATED]),
         bind("system:discovery", &[AUTHENTICATED]),
+        bind("system:service-account-issuer-discovery", &[ACCOUNTS]),
         bind("system:monitoring", &["system:monitoring"]),
         bind(
             "system:public-info-viewer",

@@ -166,10 +166,6 @@ fn every_route_is_open_to_whom_the_rules_say() {
     let node = Grant::Node {
         name: "n1".to_owned(),
     };
-    let workload = Grant::Workload {
-        namespace: "default".to_owned(),
-        account: "default".to_owned(),
-    };
     let authority = authority(&weft);
     for (name, grant) in [
         ("nobody", user("nobody", &[])),
@@ -178,7 +174,6 @@ fn every_route_is_open_to_whom_the_rules_say() {
         ("admin", user("admin", &[])),
         ("master", user("master", &["system:masters"])),
         ("node", node),
-        ("workload", workload),
     ] {
         let pair = authority.issue(&grant, HOUR, unix_s()).unwrap();
         let proof = store(&weft, name, &pair);
@@ -255,6 +250,10 @@ fn a_proof_that_is_none_is_refused() {
     let server = Grant::Server {
         names: vec!["localhost".to_owned()],
     };
+    let workload = Grant::Workload {
+        namespace: "default".to_owned(),
+        account: "default".to_owned(),
+    };
     let now = unix_s();
     let path = || Route {
         method: "GET",
@@ -282,6 +281,8 @@ fn a_proof_that_is_none_is_refused() {
             stranger.issue(&master, HOUR, now),
             &["000", "401"],
         ),
+        // It is genuine, and its account is there; it is for other pods to see.
+        ("workload", authority.issue(&workload, HOUR, now), &["401"]),
         (
             "server",
             authority.issue(&server, HOUR, now),

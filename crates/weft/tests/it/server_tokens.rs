@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use weft_testkit::{Ran, Weft, peer, until};
+use weft_testkit::{Background, Ran, Weft, peer, until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_weft");
 const SOON: Duration = Duration::from_secs(30);
@@ -145,6 +145,81 @@ fn a_token_ends_with_the_node_it_is_bound_to() {
     assert_eq!(get(&weft, &bound, "/apis").0, "200");
     kubectl(&weft, "delete node n1").ok();
     assert_eq!(get(&weft, &bound, "/apis").0, "401");
+}
+
+#[test]
+fn a_watch_ends_with_the_account_of_who_asked() {
+    let Some(weft) = server() else { return };
+    let watch = |token: &str| {
+        let mut curl = Command::new(peer("curl").unwrap());
+        curl.args(["--silent", "--insecure", "--no-buffer"]);
+        curl.args(["--header", &format!("Authorization: Bearer {token}")]);
+        curl.arg(format!(
+            "https://{}{CONFIG_MAPS}?watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan",
+            weft.address()
+        ));
+        Background::start(curl)
+    };
+    let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1" } });
+    weft.kubectl(&["apply", "-f", "-"], &node.to_string())
+        .unwrap()
+        .ok();
+    for account in ["robot", "other"] {
+        kubectl(&weft, &format!("create serviceaccount {account}")).ok();
+        kubectl(
+            &weft,
+            &format!(
+                "create rolebinding {account} --clusterrole=view --serviceaccount=default:{account}"
+            ),
+        )
+        .ok();
+    }
+    let (robot, other) = (token(&weft, "robot"), token(&weft, "other"));
+    let bound = token(
+        &weft,
+        "other --bound-object-kind=Node --bound-object-name=n1",
+    );
+    for token in [&robot, &other] {
+        until(SOON, "rights", || get(&weft, token, CONFIG_MAPS).0 == "200");
+    }
+    let (robots, mut others, bounds) = (watch(&robot), watch(&other), watch(&bound));
+    for watching in [&robots, &others, &bounds] {
+        watching.says("initial-events-end");
+    }
+    kubectl(&weft, "delete serviceaccount robot").ok();
+    kubectl(&weft, "delete node n1").ok();
+    for ended in [robots, bounds] {
+        let said = ended.finish(SOON);
+        let last = said.ok().lines().last().unwrap().to_owned();
+        let last: Value = serde_json::from_str(&last).unwrap();
+        assert_eq!(
+            (&last["type"], &last["object"]["code"]),
+            (&json!("ERROR"), &json!(401))
+        );
+    }
+    // Nobody else's.
+    kubectl(&weft, "create configmap later").ok();
+    others.says("later");
+    assert!(others.running());
+}
+
+#[test]
+fn others_learn_how_to_read_tokens() {
+    let Some(weft) = server() else { return };
+    let robot = token(&weft, "default");
+    let (config, keys) = ("/.well-known/openid-configuration", "/openid/v1/jwks");
+    let (code, told) = get(&weft, &robot, config);
+    assert_eq!(code, "200", "{told}");
+    let issuer = told["issuer"].as_str().unwrap();
+    assert_eq!(told["jwks_uri"], format!("{issuer}{keys}"));
+    let raw = kubectl(&weft, &format!("get --raw {keys}"));
+    let raw: Value = serde_json::from_str(raw.ok()).unwrap();
+    assert_eq!(get(&weft, &robot, keys).1, raw);
+    let (kind, curve) = (&raw["keys"][0]["kty"], &raw["keys"][0]["crv"]);
+    assert_eq!((kind, curve), (&json!("EC"), &json!("P-256")));
+    for path in [config, keys] {
+        kubectl(&weft, &format!("--as=ann get --raw {path}")).fails_saying(&["orbidden"]);
+    }
 }
 
 #[test]
