@@ -137,7 +137,7 @@ fn no_header_chooses_the_algorithm() {
         assert_eq!(verifier.read(&token, API, NOW), Err(JwtError::Algorithm));
     }
     // Signed with the public key as an HMAC secret.
-    let (id, _) = &verifier.keys[0];
+    let id = &verifier.keys[0].id;
     let mut header = Header::new(Algorithm::HS256);
     header.kid = Some(id.clone());
     let secret = EncodingKey::from_secret(b"public");
