@@ -73,7 +73,7 @@ mod tests {
         validation.set_audience(&["a"]);
         validation.validate_exp = false;
         for key in &keys.keys {
-            let is_it = key.common.key_id.as_deref() == Some(&kid);
+            let is_it = key.common.key_id.as_deref() == Some(kid.as_str());
             let key = DecodingKey::from_jwk(key).unwrap();
             let read = jsonwebtoken::decode::<Value>(&token, &key, &validation);
             assert_eq!(read.is_ok(), is_it, "{read:?}");
