@@ -14,11 +14,16 @@ use crate::targets::Target;
 /// Their schemas are made once.
 static KINDS: LazyLock<Kinds> = LazyLock::new(Kinds::built_in);
 
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     Target {
         name: "kubernetes-objects",
         run: objects,
         seeds: object_seeds,
+    },
+    Target {
+        name: "kubernetes-heads",
+        run: weft_apiserver::fuzz::head,
+        seeds: head_seeds,
     },
     Target {
         name: "kubernetes-protobuf",
@@ -79,6 +84,16 @@ fn objects(input: &[u8]) {
             assert!(again.unknown.is_empty(), "{:?}", again.unknown);
         }
     }
+}
+
+fn head_seeds() -> Vec<Vec<u8>> {
+    let seeds = [
+        "Impersonate-User: ann\nImpersonate-Group: dev\nImpersonate-Group: system:masters",
+        "Impersonate-User: system:serviceaccount:shop:db\nImpersonate-Group: system:serviceaccounts",
+        "Impersonate-User: system:node:n1\nImpersonate-Group: system:nodes\nImpersonate-Uid: 1",
+        "Impersonate-User: system:anonymous\nAuthorization: Bearer abcdef.0123456789abcdef",
+    ];
+    seeds.map(|seed| seed.as_bytes().to_vec()).to_vec()
 }
 
 fn messages(input: &[u8]) {
@@ -142,9 +157,24 @@ fn object_seeds() -> Vec<Vec<u8>> {
         "strategy": { "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": 0 } },
         "schedule": "* * * * *",
     } });
-    [map, namespace, service, policy, volume, pod, set]
-        .map(|seed| seed.to_string().into_bytes())
-        .to_vec()
+    let certificate =
+        json!({ "metadata": {}, "spec": { "csr": "-----BEGIN CERTIFICATE REQUEST-----" } });
+    let token = json!({ "metadata": { "name": "abcdef" }, "spec": {
+        "user": "a", "groups": ["b"], "uses": 1, "ttlSeconds": 60,
+    }, "status": { "used": 1, "expiresAt": "2030-01-01T00:00:00Z" } });
+    [
+        map,
+        namespace,
+        service,
+        policy,
+        volume,
+        pod,
+        set,
+        certificate,
+        token,
+    ]
+    .map(|seed| seed.to_string().into_bytes())
+    .to_vec()
 }
 
 fn patches(input: &[u8]) {

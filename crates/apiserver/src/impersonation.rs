@@ -27,38 +27,54 @@ pub(crate) fn subject(
     asker: Subject,
     head: &HeaderMap,
 ) -> Result<Subject, Failure> {
-    let named = |name: &&str| name.starts_with(PREFIX);
-    let names: Vec<&str> = head
-        .keys()
-        .map(http::HeaderName::as_str)
-        .filter(named)
-        .collect();
-    if names.is_empty() {
+    let Some(wanted) = Wanted::of(head, asker.expires_s)? else {
         return Ok(asker);
-    }
-    if let Some(other) = names.iter().find(|name| ![USER, GROUP].contains(*name)) {
-        let message = format!("the header {other} is not supported: {USER} and {GROUP} are");
-        return Err(Failure::bad_request(message));
-    }
-    if !names.contains(&USER) {
-        let message = format!("{GROUP} without {USER}: say whose groups they are");
-        return Err(Failure::bad_request(message));
-    }
-    let users = texts(head, USER)?;
-    let [user] = &users[..] else {
-        return Err(Failure::bad_request(format!("{USER} is there twice")));
     };
-    let groups = texts(head, GROUP)?;
-    let other = other(user, &groups, asker.expires_s)?;
-    let question = match subject::account_of(user) {
-        Some((namespace, name)) => asked_as("serviceaccounts", namespace, name),
-        None => asked_as("users", "", user),
-    };
-    gate::may(gate, &asker, &question)?;
-    for group in &groups {
-        gate::may(gate, &asker, &asked_as("groups", "", group))?;
+    for right in &wanted.rights {
+        gate::may(gate, &asker, right)?;
     }
-    Ok(other)
+    Ok(wanted.subject)
+}
+
+/// What the head says, before anybody is asked whether it may.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// Whom they ask as.
+    pub(crate) subject: Subject,
+    /// What they need for that.
+    pub(crate) rights: Vec<Question>,
+}
+
+impl Wanted {
+    /// Nothing: they ask as themselves.
+    pub(crate) fn of(head: &HeaderMap, expires_s: i64) -> Result<Option<Wanted>, Failure> {
+        let named = |name: &&str| name.starts_with(PREFIX);
+        let names = head.keys().map(http::HeaderName::as_str).filter(named);
+        let names: Vec<&str> = names.collect();
+        if names.is_empty() {
+            return Ok(None);
+        }
+        if let Some(other) = names.iter().find(|name| ![USER, GROUP].contains(*name)) {
+            let message = format!("the header {other} is not supported: {USER} and {GROUP} are");
+            return Err(Failure::bad_request(message));
+        }
+        if !names.contains(&USER) {
+            let message = format!("{GROUP} without {USER}: say whose groups they are");
+            return Err(Failure::bad_request(message));
+        }
+        let users = texts(head, USER)?;
+        let [user] = &users[..] else {
+            return Err(Failure::bad_request(format!("{USER} is there twice")));
+        };
+        let groups = texts(head, GROUP)?;
+        let subject = other(user, &groups, expires_s)?;
+        let mut rights = vec![match subject::account_of(user) {
+            Some((namespace, name)) => asked_as("serviceaccounts", namespace, name),
+            None => asked_as("users", "", user),
+        }];
+        rights.extend(groups.iter().map(|group| asked_as("groups", "", group)));
+        Ok(Some(Wanted { subject, rights }))
+    }
 }
 
 /// The right to ask as somebody.
@@ -110,4 +126,130 @@ fn texts(head: &HeaderMap, name: &str) -> Result<Vec<String>, Failure> {
     let all = all.map(|text| text.map(str::to_owned));
     all.collect::<Result<_, _>>()
         .map_err(|_| Failure::bad_request(format!("the header {name} is no text")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+    use weft_identity::subject::{ANONYMOUS, Kind, MASTERS, NODES};
+
+    fn wanted(lines: &[(&str, &str)]) -> Result<Option<Wanted>, Failure> {
+        let mut head = HeaderMap::new();
+        for (name, value) in lines {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            head.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        Wanted::of(&head, 7)
+    }
+
+    const U: &str = "Impersonate-User";
+    const G: &str = "Impersonate-Group";
+
+    #[test]
+    fn whom_and_what_they_need_for_it() {
+        assert!(wanted(&[("User-Agent", "x")]).unwrap().is_none());
+        let account = "system:serviceaccount:shop:db";
+        for (lines, kind, groups, rights) in [
+            (
+                &[(U, "ann")][..],
+                Kind::User,
+                &[AUTHENTICATED][..],
+                &["users//ann"][..],
+            ),
+            (
+                &[(U, "ann"), (G, MASTERS), (G, "dev")],
+                Kind::User,
+                &["dev", MASTERS, AUTHENTICATED],
+                &["users//ann", "groups//system:masters", "groups//dev"],
+            ),
+            // Everybody is in it; the right to say so is needed all the same.
+            (
+                &[(U, "ann"), (G, AUTHENTICATED)],
+                Kind::User,
+                &[AUTHENTICATED],
+                &["users//ann", "groups//system:authenticated"],
+            ),
+            (
+                &[(U, account)],
+                Kind::Workload,
+                &[
+                    "system:serviceaccounts",
+                    "system:serviceaccounts:shop",
+                    AUTHENTICATED,
+                ],
+                &["serviceaccounts/shop/db"],
+            ),
+            (
+                &[(U, "system:node:n1"), (G, NODES)],
+                Kind::Node,
+                &[NODES, AUTHENTICATED],
+                &["users//system:node:n1", "groups//system:nodes"],
+            ),
+            (
+                &[(U, ANONYMOUS)],
+                Kind::Anonymous,
+                &["system:unauthenticated"],
+                &["users//system:anonymous"],
+            ),
+        ] {
+            let found = wanted(lines).unwrap().unwrap();
+            assert_eq!(found.subject.kind, kind, "{lines:?}");
+            assert_eq!(found.subject.groups, groups, "{lines:?}");
+            let is_theirs = found.subject.kind == Kind::Anonymous || found.subject.expires_s == 7;
+            assert!(is_theirs, "{lines:?}");
+            let needed: Vec<String> = found.rights.iter().map(right).collect();
+            assert_eq!(needed, rights, "{lines:?}");
+        }
+    }
+
+    fn right(question: &Question) -> String {
+        match question {
+            Question::Object {
+                verb,
+                resource,
+                namespace,
+                name,
+                ..
+            } if verb == "impersonate" => format!("{resource}/{namespace}/{name}"),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (lines, says) in [
+            (&[(U, "")][..], "empty"),
+            (&[(U, "a"), (U, "b")], "twice"),
+            (&[(G, "dev")], "without impersonate-user"),
+            (&[(U, "a"), (G, "")], "empty"),
+            (&[(U, "a"), (G, NODES)], "kept for nodes"),
+            (&[(U, "a"), (G, "system:unauthenticated")], "kept for"),
+            (&[(U, "system:node:../x")], "no name"),
+            (
+                &[(U, "system:node:n1"), (G, MASTERS)],
+                "is not in the group",
+            ),
+            (
+                &[(U, "system:serviceaccount:shop:db"), (G, "dev")],
+                "is not in the group",
+            ),
+            (&[(U, "system:serviceaccount:shop")], "kept for"),
+            (&[(U, ANONYMOUS), (G, MASTERS)], "is not in the group"),
+            (
+                &[(U, "a"), ("Impersonate-Uid", "1")],
+                "impersonate-uid is not supported",
+            ),
+            (
+                &[(U, "a"), ("Impersonate-Extra-Scopes", "x")],
+                "not supported",
+            ),
+            (&[("Impersonate-", "a")], "not supported"),
+            (&[(U, "\u{e4}")], "is no text"),
+        ] {
+            let refused = wanted(lines).unwrap_err();
+            assert_eq!(refused.reason, Reason::BadRequest, "{lines:?}");
+            assert!(refused.message.contains(says), "{lines:?}: {refused}");
+        }
+    }
 }

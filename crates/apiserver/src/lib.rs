@@ -15,6 +15,7 @@ mod bootstrap;
 mod certificates;
 mod discovery;
 mod dispatch;
+pub mod fuzz;
 mod gate;
 mod impersonation;
 mod issuer;

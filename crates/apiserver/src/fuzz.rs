@@ -1,0 +1,39 @@
+//! Parsers of this crate for the fuzzer, with what must hold of what they take.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use weft_identity::subject::{Kind, MASTERS, NODES};
+
+use crate::bootstrap;
+use crate::gate::Question;
+use crate::impersonation::Wanted;
+
+/// Lines `name: value` of a request's head: who asks as whom, and with which bootstrap token.
+///
+/// # Panics
+/// Somebody would be more than they need the right for.
+pub fn head(input: &[u8]) {
+    let mut head = HeaderMap::new();
+    for line in input.split(|byte| *byte == b'\n') {
+        let Some(at) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
+        let value = line[at + 1..].strip_prefix(b" ").unwrap_or(&line[at + 1..]);
+        let name = HeaderName::from_bytes(&line[..at]);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+            head.append(name, value);
+        }
+    }
+    let _ = bootstrap::shown(&head);
+    let Ok(Some(wanted)) = Wanted::of(&head, 0) else {
+        return;
+    };
+    let subject = &wanted.subject;
+    assert!(!wanted.rights.is_empty());
+    let is_node = subject.groups.iter().any(|group| group == NODES);
+    assert_eq!(is_node, subject.kind == Kind::Node, "{wanted:?}");
+    let is_master = subject.groups.iter().any(|group| group == MASTERS);
+    let has_right = wanted.rights.iter().any(|right| {
+        matches!(right, Question::Object { resource, name, .. } if resource == "groups" && name == MASTERS)
+    });
+    assert_eq!(is_master, has_right, "{wanted:?}");
+}
