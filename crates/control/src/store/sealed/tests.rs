@@ -1,3 +1,5 @@
+//! Sealed objects: what is stored of them, what is read, and other keys.
+
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::{Value, json};
