@@ -162,7 +162,7 @@ mod tests {
                 ),
                 (
                     json!({ "spec": { "uses": "1" } }),
-                    &["spec.uses: Invalid value: \"1\""],
+                    &["spec.uses: Invalid value: string"],
                 ),
                 (
                     json!({ "metadata": { "finalizers": ["a/b"] } }),
