@@ -9,6 +9,9 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
+/// Longest key that stands before its value, in bytes, as go-yaml's.
+const KEY_MAX: usize = 128;
+
 /// A document with its last newline.
 pub fn document(value: &Value) -> String {
     let mut out = String::new();
@@ -41,6 +44,10 @@ fn block(value: &Value, by: usize, out: &mut String) {
             keys.sort_by(|left, right| natural(left, right));
             for key in keys {
                 start(out);
+                if key.len() > KEY_MAX {
+                    long_key(key, &map[key], by, out);
+                    continue;
+                }
                 scalar::key(key, out);
                 out.push(':');
                 after_key(&map[key], by, out);
@@ -64,6 +71,26 @@ fn block(value: &Value, by: usize, out: &mut String) {
             }
         }
         _ => {}
+    }
+}
+
+/// A key on a line of its own: readers do not look further for the colon of another.
+fn long_key(key: &str, value: &Value, by: usize, out: &mut String) {
+    out.push_str("? ");
+    scalar::key(key, out);
+    out.push('\n');
+    indent(by, out);
+    out.push(':');
+    let is_empty = match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => true,
+    };
+    if is_empty {
+        leaf(value, by, by + 2, out);
+    } else {
+        out.push(' ');
+        block(value, by + 2, out);
     }
 }
 
@@ -288,6 +315,20 @@ text: |
                     .unwrap_or_else(|error| panic!("{text:?}: {written}: {error}"));
                 assert_eq!(read, value, "{written}");
             }
+        }
+        // A key a reader would not find the colon of.
+        let key = "k: ".repeat(400);
+        for value in [
+            json!("v"),
+            json!({ "a": [1, { "b": {} }] }),
+            json!([["c"], {}]),
+        ] {
+            let whole = json!({ "a": 1, key.as_str(): value, "z": [{ key.as_str(): value }] });
+            let written = document(&whole);
+            assert!(written.contains("\n? "), "{written}");
+            let read: Value = serde_saphyr::from_str(&written)
+                .unwrap_or_else(|error| panic!("{written}: {error}"));
+            assert_eq!(read, whole, "{written}");
         }
         let long = "word ".repeat(60);
         for text in [
