@@ -66,6 +66,12 @@ impl Attempt<'_> {
                 (strace, self.weft.weft(&["start", "step"]))
             }
         };
+        if ran.code != 0 {
+            until(SOON, "strace tells who was killed", || {
+                let told = fs::read_to_string(&log).unwrap_or_default();
+                told.contains("+++ killed by SIGKILL")
+            });
+        }
         // Asked to end, it may wait for ever for who dies meanwhile; killed, it lets go.
         strace.signal(rustix::process::Signal::KILL);
         let _ = strace.finish(SOON);

@@ -9,6 +9,9 @@ use weft_testkit::{Weft, until};
 
 use crate::{WEFT, idle, weft};
 
+/// Links that are made ahead for containers to come.
+const LINKS_WAITING: usize = 4;
+
 fn device_nodes() -> Vec<String> {
     let describe = |name: &&str| {
         let meta = fs::metadata(format!("/dev/{name}")).expect("the host has it");
@@ -33,10 +36,17 @@ fn removed_containers_leave_no_trace() {
     weft.weft(&["run", "--rm", "busybox", "true"]).code(0);
     let rest = |weft: &Weft| weft.leftovers().len();
     let mut base = 0;
-    until(SOON, "the first one is gone", || {
-        base = rest(&weft);
-        weft.ok(&["ps", "--all", "--quiet"]).is_empty()
-    });
+    until(
+        SOON,
+        "the first one is gone, and links wait for others",
+        || {
+            let is_gone = weft.ok(&["ps", "--all", "--quiet"]).is_empty();
+            let found = weft.leftovers();
+            base = found.len();
+            let waiting = found.iter().filter(|line| line.starts_with("link wv"));
+            is_gone && waiting.count() == LINKS_WAITING
+        },
+    );
     let devices = device_nodes();
     for index in 0..5 {
         idle(&weft, &format!("c{index}"));

@@ -224,8 +224,9 @@ fn scales_and_waits(tour: &Tour) {
     tour.run("delete deploy web").ok();
     // 1.20 waits for what is there when it begins, and says otherwise that it is not.
     let waited = wait.finish(LIMIT);
+    let missing = ["not found", "no matching resources found"];
     assert!(
-        waited.code == 0 || waited.stderr.contains("not found"),
+        waited.code == 0 || missing.iter().any(|told| waited.stderr.contains(told)),
         "{waited}"
     );
 }
