@@ -200,13 +200,14 @@ mod tests {
         assert_eq!(one.len(), 1);
         put(&queue);
         let taker = Arc::clone(&queue);
-        let taking = thread::spawn(move || taker.take(true, HOUR).unwrap().len());
+        let taking = thread::spawn(move || taker.take(true, HOUR).unwrap());
         while queue.line().wanted < 2 {
             assert!(!taking.is_finished(), "it did not wait");
             thread::yield_now();
         }
         put(&queue);
-        assert_eq!(taking.join().unwrap(), 2);
+        // What was taken is dropped, and its sender answered, only now.
+        assert_eq!(taking.join().unwrap().len(), 2);
     }
 
     #[test]
@@ -230,13 +231,13 @@ mod tests {
         assert_eq!(queue.take(true, Duration::ZERO).unwrap().len(), 1);
         put(&queue);
         let taker = Arc::clone(&queue);
-        let taking = thread::spawn(move || taker.take(true, HOUR).unwrap().len());
+        let taking = thread::spawn(move || taker.take(true, HOUR).unwrap());
         while queue.line().wanted < 2 {
             assert!(!taking.is_finished(), "it did not wait");
             thread::yield_now();
         }
         queue.stop();
-        assert_eq!(taking.join().unwrap(), 1);
+        assert_eq!(taking.join().unwrap().len(), 1);
         assert!(queue.take(true, Duration::ZERO).is_none());
     }
 }
