@@ -3,7 +3,7 @@
 //! Owns the disk, and what is to be done when it fails. Nothing is answered before it is decided.
 //!
 //! ```text
-//!   gather what waits ──► stage ──► append, sync ──► publish ──► answer
+//!   gather what waits ──► stage ──► append, fold, sync ──► publish ──► answer
 //!                                        └─ failed ──► rollback ──► open again, rewind ──► answer
 //! ```
 
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::disk::file::Storage;
-use crate::disk::{BaseChange, Disk, DiskError, LeaseChange, record};
+use crate::disk::{Disk, DiskError, Fold, LeaseChange, record};
 use crate::error::CommitError;
 use crate::item::Revision;
 use crate::local::{Answer, Request, Shared, wake};
@@ -24,7 +24,7 @@ use crate::state::State;
 
 /// Bytes of records after which another row begins.
 const CHUNK_BYTES: usize = 64 << 10;
-/// Most that is folded into the base in one transaction: commits come between.
+/// Most that is folded into the base in one transaction: who commits with it waits for it.
 const FOLD_REVISIONS: u64 = 1024;
 const FOLD_BYTES: usize = 4 << 20;
 
@@ -67,7 +67,7 @@ impl Writer {
                 break;
             };
             self.batch(waiting);
-            self.fold();
+            self.answer_compactions();
         }
     }
 
@@ -95,22 +95,22 @@ impl Writer {
             }
             encode(&state)
         };
-        if held.is_empty() {
+        let fold = self.due();
+        if held.is_empty() && fold.is_none() {
             return;
         }
         let began = std::time::Instant::now();
-        let written = match self.disk() {
-            Ok(disk) => disk.append(&chunks, &leases),
-            Err(error) => Err(error),
-        };
+        let written = self.write(&chunks, &leases, fold.as_ref());
         self.durable = began.elapsed();
         match written {
             Ok(()) => {
                 let mut state = self.shared.write();
                 let woken = self.shared.publish(&mut state);
-                let excess = state.history.excess(&self.shared.options);
+                if self.target <= state.history.compacted() {
+                    let excess = state.history.excess(&self.shared.options);
+                    self.target = excess.unwrap_or(self.target);
+                }
                 drop(state);
-                self.target = self.target.max(excess.unwrap_or_default());
                 wake(&woken);
                 for (answer, answered) in held {
                     // Whoever has gone does not want it.
@@ -124,6 +124,43 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Makes it durable; the fold comes along for one sync of both, and must not stand in the way.
+    fn write(
+        &mut self,
+        chunks: &[(Revision, Vec<u8>)],
+        leases: &[LeaseChange],
+        fold: Option<&Fold>,
+    ) -> Result<(), DiskError> {
+        let written = self.try_write(chunks, leases, fold);
+        let Some(fold) = fold else {
+            return written;
+        };
+        let Err(error) = &written else {
+            self.shared.write().compact(fold.to);
+            return written;
+        };
+        // It is not tried again before somebody asks, or more is to be forgotten.
+        self.target = Revision(0);
+        let why: Arc<str> = error.to_string().into();
+        for (_, answer) in self.compactions.drain(..) {
+            let _ = answer.send(Err(CommitError::Full(Arc::clone(&why))));
+        }
+        if chunks.is_empty() && leases.is_empty() {
+            return written;
+        }
+        self.disk = None;
+        self.try_write(chunks, leases, None)
+    }
+
+    fn try_write(
+        &mut self,
+        chunks: &[(Revision, Vec<u8>)],
+        leases: &[LeaseChange],
+        fold: Option<&Fold>,
+    ) -> Result<(), DiskError> {
+        self.disk()?.write(chunks, leases, fold)
     }
 
     /// Takes back what was staged, and finds out whether it is on disk.
@@ -165,26 +202,13 @@ impl Writer {
             .ok_or_else(|| DiskError::Damaged("it is closed".into()))
     }
 
-    /// One step towards the target.
-    fn fold(&mut self) {
-        if self.target > self.shared.read().history.compacted() {
-            let (to, items) = due(&self.shared.read(), self.target);
-            let folded = match self.disk() {
-                Ok(disk) => disk.fold(to, &items),
-                Err(error) => Err(error),
-            };
-            match folded {
-                Ok(()) => self.shared.write().compact(to),
-                Err(error) => {
-                    self.disk = None;
-                    self.target = Revision(0);
-                    let why: Arc<str> = error.to_string().into();
-                    for (_, answer) in self.compactions.drain(..) {
-                        let _ = answer.send(Err(CommitError::Full(Arc::clone(&why))));
-                    }
-                }
-            }
-        }
+    /// The next step towards the target.
+    fn due(&self) -> Option<Fold> {
+        let state = self.shared.read();
+        (self.target > state.history.compacted()).then(|| due(&state, self.target))
+    }
+
+    fn answer_compactions(&mut self) {
         let compacted = self.shared.read().history.compacted();
         let done = |(to, _): &mut (Revision, Reply)| *to <= compacted;
         for (_, answer) in self.compactions.extract_if(.., done) {
@@ -213,7 +237,7 @@ fn encode(state: &State) -> (Vec<(Revision, Vec<u8>)>, Vec<LeaseChange>) {
 }
 
 /// How far to fold in one step, and what has changed until there.
-fn due(state: &State, target: Revision) -> (Revision, Vec<BaseChange>) {
+fn due(state: &State, target: Revision) -> Fold {
     let from = state.history.compacted().0 + 1;
     let mut bytes = 0;
     let mut to = Revision(from - 1);
@@ -231,7 +255,8 @@ fn due(state: &State, target: Revision) -> (Revision, Vec<BaseChange>) {
     for (key, item) in &mut touched {
         *item = state.index.at(key, to).cloned();
     }
-    (to, touched.into_iter().collect())
+    let items = touched.into_iter().collect();
+    Fold { to, items }
 }
 
 /// While the writer runs: if it panics, nobody waits for ever.

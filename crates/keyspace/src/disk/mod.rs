@@ -70,6 +70,13 @@ pub(crate) type LeaseChange = (LeaseId, Option<Duration>);
 /// What a key is at a revision; nothing: gone.
 pub(crate) type BaseChange = (Bytes, Option<Arc<Item>>);
 
+/// A step of compaction: what has changed in the base until the new compacted revision.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    pub(crate) to: Revision,
+    pub(crate) items: Vec<BaseChange>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Disk {
     database: Database,
@@ -105,11 +112,13 @@ impl Disk {
         Ok(Disk { database })
     }
 
-    /// Appends to the log, each chunk under its first revision. Durable when this answers.
-    pub(crate) fn append(
+    /// Appends to the log, each chunk under its first revision, and folds what is to be folded.
+    /// Durable when this answers, all of it or nothing.
+    pub(crate) fn write(
         &self,
         chunks: &[(Revision, Vec<u8>)],
         leases: &[LeaseChange],
+        fold: Option<&Fold>,
     ) -> Result<(), DiskError> {
         let write = self.database.begin_write()?;
         if !chunks.is_empty() {
@@ -119,21 +128,16 @@ impl Disk {
             }
         }
         write_leases(&write, leases)?;
-        Ok(write.commit()?)
-    }
-
-    /// Makes `to` the compacted revision: `items` is what has changed in the base.
-    pub(crate) fn fold(&self, to: Revision, items: &[BaseChange]) -> Result<(), DiskError> {
-        let write = self.database.begin_write()?;
-        {
+        if let Some(Fold { to, items }) = fold {
             write.open_table(META)?.insert(COMPACTED, to.0)?;
             let mut log = write.open_table(LOG)?;
             // The chunk that holds the next revision stays, whatever else is in it.
             let kept = log.range(..=to.0 + 1)?.next_back().transpose()?;
             let kept = kept.map_or(0, |(first, _)| first.value());
             log.retain_in(..kept, |_, _| false)?;
+            drop(log);
+            write_base(&write, items)?;
         }
-        write_base(&write, items)?;
         Ok(write.commit()?)
     }
 
