@@ -10,8 +10,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use memchr::memmem::Finder;
 use serde_json::{Value, json};
 use weft_keyspace::{EventKind, Item, Revision};
 
@@ -27,11 +28,14 @@ const TRIES: usize = 20;
 /// Who it is, as owner of fields.
 const NAME: &str = "garbage-collector";
 /// What is looked for in an object's bytes before it is read.
-const MENTIONS: [&[u8]; 3] = [
-    b"\"ownerReferences\"",
-    b"\"foregroundDeletion\"",
-    b"\"orphan\"",
-];
+static MENTIONS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
+    [
+        "\"ownerReferences\"",
+        "\"foregroundDeletion\"",
+        "\"orphan\"",
+    ]
+    .map(Finder::new)
+});
 
 /// An object: group, plural, namespace, name.
 type Id = (String, String, String, String);
@@ -90,12 +94,7 @@ fn id(kind: &Kind, object: &Object) -> Id {
 
 /// Whether an object may be anybody's, or wait for something.
 fn is_of_interest(item: &Item) -> bool {
-    let has = |needle: &[u8]| {
-        item.value
-            .windows(needle.len())
-            .any(|found| found == needle)
-    };
-    MENTIONS.iter().any(|needle| has(needle))
+    MENTIONS.iter().any(|text| text.find(&item.value).is_some())
 }
 
 impl Owners<'_> {

@@ -1,6 +1,7 @@
 //! A set of fields (`FieldsV1`; sigs.k8s.io/structured-merge-diff, "fieldpath").
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde_json::{Map, Value};
 
@@ -87,8 +88,14 @@ impl Set {
 
     /// Puts `set` at `step`, if there is anything in it.
     pub(crate) fn put(&mut self, step: Step, set: Set) {
-        if !set.is_empty() {
-            self.below.entry(step).or_default().unite(&set);
+        if set.is_empty() {
+            return;
+        }
+        match self.below.entry(step) {
+            Entry::Vacant(free) => {
+                free.insert(set);
+            }
+            Entry::Occupied(mut taken) => taken.get_mut().unite(&set),
         }
     }
 

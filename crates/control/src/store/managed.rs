@@ -72,9 +72,10 @@ impl Entry {
     }
 
     fn is_of(&self, other: &Entry) -> bool {
-        let one = |entry: &Entry| (entry.is_apply, entry.api_version.clone());
-        one(self) == one(other)
-            && (&self.manager, &self.subresource) == (&other.manager, &other.subresource)
+        self.is_apply == other.is_apply
+            && self.manager == other.manager
+            && self.subresource == other.subresource
+            && self.api_version == other.api_version
     }
 
     /// Nothing: it is no entry.

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde_json::Value;
 use weft_keyspace::{Item, Revision};
 
@@ -20,27 +21,51 @@ const METADATA: &[u8] = b"\"metadata\":{";
 
 /// What is stored of `object`.
 pub(super) fn write(kind: &Kind, object: &Object) -> Result<Bytes, Failure> {
-    let mut text = Vec::with_capacity(512);
-    let mut meta = object.0.get("metadata").cloned().unwrap_or_default();
-    if let Some(meta) = meta.as_object_mut() {
-        meta.remove("resourceVersion");
+    let mut text = Vec::with_capacity(1024);
+    text.extend_from_slice(b"{\"kind\":");
+    put(&mut text, &*kind.kind)?;
+    text.extend_from_slice(b",\"apiVersion\":");
+    put(&mut text, &kind.api_version())?;
+    text.push(b',');
+    text.extend_from_slice(METADATA);
+    let meta = object.0.get("metadata").and_then(Value::as_object);
+    let meta = meta.into_iter().flatten();
+    fields(
+        &mut text,
+        meta.filter(|(name, _)| *name != "resourceVersion"),
+    )?;
+    text.push(b'}');
+    let is_head = |name: &str| matches!(name, "kind" | "apiVersion" | "metadata");
+    let mut rest = object
+        .0
+        .iter()
+        .filter(|(name, _)| !is_head(name))
+        .peekable();
+    if rest.peek().is_some() {
+        text.push(b',');
     }
-    let head = [
-        ("kind", Value::from(&*kind.kind)),
-        ("apiVersion", kind.api_version().into()),
-        ("metadata", meta),
-    ];
-    let is_head = |name: &str| head.iter().any(|(known, _)| *known == name);
-    let rest = object.0.iter().filter(|(name, _)| !is_head(name));
-    let rest = rest.map(|(name, value)| (name.as_str(), value));
-    for (name, value) in head.iter().map(|(name, value)| (*name, value)).chain(rest) {
-        text.push(if text.is_empty() { b'{' } else { b',' });
-        serde_json::to_writer(&mut text, name).map_err(Failure::internal)?;
-        text.push(b':');
-        serde_json::to_writer(&mut text, value).map_err(Failure::internal)?;
-    }
+    fields(&mut text, rest)?;
     text.push(b'}');
     Ok(text.into())
+}
+
+fn fields<'a>(
+    text: &mut Vec<u8>,
+    fields: impl Iterator<Item = (&'a String, &'a Value)>,
+) -> Result<(), Failure> {
+    for (index, (name, value)) in fields.enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        put(text, name)?;
+        text.push(b':');
+        put(text, value)?;
+    }
+    Ok(())
+}
+
+fn put(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
+    serde_json::to_writer(text, value).map_err(Failure::internal)
 }
 
 /// The object in an item, without its version; read once.

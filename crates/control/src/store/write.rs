@@ -123,20 +123,11 @@ impl Store {
         }
         let generate = object.meta().name().is_empty();
         place_in(kind, namespace, &mut object)?;
+        // Another name may be taken too: then it begins anew.
+        let given = generate.then(|| object.clone());
+        object = prepare(kind, object, options, way)?;
         for attempt in 1.. {
-            let given = &object;
-            let mut object = object.clone();
-            if generate {
-                generate_name(&mut object);
-            }
-            begin(kind, &mut object);
-            match way {
-                Way::Update => managed::update(kind, None, &mut object, options),
-                Way::Apply => managed::create_applied(kind, given, &mut object, options),
-            }
             let name = object.meta().name().to_owned();
-            check(kind, &object, None)?;
-            options.admitted(None, &object)?;
             let mut guards = vec![Guard {
                 key: place::key(kind, namespace, &name).into(),
                 expect: Expect::Absent,
@@ -147,8 +138,11 @@ impl Store {
                 Err(CommitError::Conflict { key, .. })
                     if attempt < TRIES
                         && *key != *place::key(kind, namespace, &name).as_bytes() => {}
-                Err(CommitError::Conflict { .. }) if generate && attempt < TRIES => {}
                 Err(CommitError::Conflict { .. }) => {
+                    if let Some(given) = given.as_ref().filter(|_| attempt < TRIES) {
+                        object = prepare(kind, given.clone(), options, way)?;
+                        continue;
+                    }
                     let message = format!("{} {name:?} already exists", kind.resource());
                     return Err(Failure::new(Reason::AlreadyExists, message).about(
                         &kind.group,
@@ -294,9 +288,9 @@ impl Store {
             if way == Way::Update {
                 managed::update(kind, Some(&old), &mut new, options);
             }
-            check(kind, &new, Some(&old))?;
+            check(kind, &mut new, Some(&old))?;
             options.admitted(Some(&old), &new)?;
-            if is_same(&old, &new) {
+            if is_same(&old, &new, &["kind", "apiVersion"]) {
                 return Ok(item);
             }
             let guards = vec![Guard {
@@ -562,6 +556,28 @@ fn generate_name(object: &mut Object) {
     }
 }
 
+/// A new object as it is to be stored.
+fn prepare(
+    kind: &Kind,
+    given: Object,
+    options: &WriteOptions,
+    way: Way,
+) -> Result<Object, Failure> {
+    let applied = (way == Way::Apply).then(|| given.clone());
+    let mut object = given;
+    if object.meta().name().is_empty() {
+        generate_name(&mut object);
+    }
+    begin(kind, &mut object);
+    match &applied {
+        None => managed::update(kind, None, &mut object, options),
+        Some(config) => managed::create_applied(kind, config, &mut object, options),
+    }
+    check(kind, &mut object, None)?;
+    options.admitted(None, &object)?;
+    Ok(object)
+}
+
 /// What the server says about a new object.
 fn begin(kind: &Kind, object: &mut Object) {
     for field in [
@@ -650,35 +666,32 @@ fn continue_from(
         }
     }
     kind.complete(new);
-    let spec = |object: &Object| {
-        let fields = object.0.iter();
-        let spec = fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status"));
-        spec.map(|(name, value)| (name.clone(), value.clone()))
-            .collect::<Map<_, _>>()
-    };
     let generation = old.at(&["metadata", "generation"]).and_then(Value::as_i64);
-    if let (Some(generation), true) = (generation, spec(old) != spec(new)) {
+    let is_old = is_same(old, new, &["metadata", "status"]);
+    if let (Some(generation), false) = (generation, is_old) {
         new.set_meta("generation", Some((generation + 1).into()));
     }
     Ok(())
 }
 
-fn is_same(old: &Object, new: &Object) -> bool {
-    let of_type = |name: &str| matches!(name, "kind" | "apiVersion");
-    let fields = |object: &Object| {
-        let mut map = object.0.clone();
-        map.retain(|name, _| !of_type(name));
-        map
-    };
-    fields(old) == fields(new)
+/// Whether the fields are the same, but for these.
+fn is_same(old: &Object, new: &Object, but: &[&str]) -> bool {
+    fn fields<'a>(
+        object: &'a Object,
+        but: &[&str],
+    ) -> impl Iterator<Item = (&'a String, &'a Value)> {
+        object
+            .0
+            .iter()
+            .filter(|(name, _)| !but.contains(&name.as_str()))
+    }
+    fields(old, but).eq(fields(new, but))
 }
 
 /// Everything that is wrong with an object.
-fn check(kind: &Kind, object: &Object, old: Option<&Object>) -> Result<(), Failure> {
+fn check(kind: &Kind, object: &mut Object, old: Option<&Object>) -> Result<(), Failure> {
     let name = object.meta().name().to_owned();
-    let mut causes = Vec::new();
-    let mut checked = object.clone();
-    causes.extend(schema::check(kind.schema(), &mut checked.0).mistakes);
+    let mut causes = schema::check(kind.schema(), &mut object.0).mistakes;
     causes.extend(meta::mistakes(kind, object, old));
     causes.truncate(schema::MISTAKES_MAX);
     if causes.is_empty() {
