@@ -17,6 +17,7 @@ mod discovery;
 mod dispatch;
 pub mod fuzz;
 mod gate;
+mod gather;
 mod impersonation;
 mod issuer;
 mod limit;

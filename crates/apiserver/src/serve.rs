@@ -23,6 +23,7 @@ use weft_identity::audit::Audit;
 
 use crate::dispatch::dispatch;
 use crate::gate::Gate;
+use crate::gather::Gather;
 use crate::limit::Limiter;
 use crate::metrics::{Metrics, Open};
 use crate::upkeep::Upkeep;
@@ -162,7 +163,7 @@ async fn connection(
         .max_header_list_size(HEAD_MAX as u32)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING);
-    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer);
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(Gather::new(stream)), answer);
     let mut served = std::pin::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
