@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use weft_apiserver::Server;
 use weft_control::controllers::Controllers;
 use weft_control::store::WriteOptions;
@@ -138,18 +139,26 @@ impl Control {
     }
 
     /// Serves until `shutdown` completes.
-    pub(crate) async fn serve(mut self, shutdown: impl Future<Output = ()>) -> Result<()> {
+    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let address = self.listener.local_addr().context("read the own address")?;
         tracing::info!(%address, "serving the Kubernetes API");
+        // Each has a task of its own: what one of them has to look through keeps nobody waiting.
+        let mut kept = JoinSet::new();
+        let (follower, accounts) = (self.follower, self.accounts);
+        let mut controllers = self.controllers;
+        kept.spawn(async move { follower.follow().await });
+        kept.spawn(async move { accounts.follow().await });
+        kept.spawn(async move { controllers.run().await });
         let renewing = renew(&self.authority, &self.serving, &self.names);
         tokio::select! {
             served = weft_apiserver::serve(self.server, self.listener, shutdown) => {
                 served.context("serve the Kubernetes API")
             }
             renewed = renewing => renewed,
-            never = self.follower.follow() => match never {},
-            never = self.accounts.follow() => match never {},
-            never = self.controllers.run() => match never {},
+            Some(ended) = kept.join_next() => match ended {
+                Ok(never) => match never {},
+                Err(error) => Err(error).context("keep what is stored in order"),
+            },
         }
     }
 }
