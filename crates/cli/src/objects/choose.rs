@@ -2,10 +2,12 @@
 //!
 //! Owns the grammar `TYPE`, `TYPE NAME…`, `TYPE/NAME…`, `TYPE,TYPE`, categories.
 
+use serde_json::Value;
 use weft_client::Request;
 use weft_client::cluster::discovery::Resource;
 
 use super::connect::{Api, no_kind};
+use super::form::items;
 use super::manifest::{self, Sources};
 use crate::error::CliError;
 
@@ -46,6 +48,16 @@ pub struct Target {
 }
 
 impl Target {
+    /// That of an object that was seen.
+    pub fn of(kind: &Resource, object: &Value) -> Target {
+        let text = |key: &str| object["metadata"][key].as_str().map(str::to_owned);
+        Target {
+            kind: kind.clone(),
+            namespace: text("namespace").filter(|_| kind.is_namespaced),
+            name: text("name"),
+        }
+    }
+
     /// Its path, or that of one of its subresources.
     pub fn path<'a>(&'a self, below: Option<&'a str>) -> Vec<&'a str> {
         self.kind
@@ -64,6 +76,22 @@ impl Target {
     pub fn get(&self) -> Request {
         Request::get(format!("get {}", self.label()), &self.path(None))
     }
+}
+
+/// The objects that are meant by `target`, which may be all of a kind that selectors choose.
+pub async fn each(
+    api: &Api,
+    target: Target,
+    selectors: &Selectors,
+) -> Result<Vec<Target>, CliError> {
+    if target.name.is_some() {
+        return Ok(vec![target]);
+    }
+    let list = api.ask(&selectors.on(target.get())).await?.json()?;
+    let found = items(&list).into_iter();
+    Ok(found
+        .map(|object| Target::of(&target.kind, object))
+        .collect())
 }
 
 /// Which kinds and names `words` name; `sources` may name manifests instead.

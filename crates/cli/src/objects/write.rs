@@ -1,10 +1,14 @@
 //! What the verbs that change objects have in common: dry runs, field managers, validation.
 
 use serde_json::Value;
-use weft_client::Request;
 use weft_client::cluster::ApiError;
+use weft_client::{Method, Request};
 
+use super::choose::Target;
+use super::connect::Api;
 use super::form::Form;
+use super::manifest::Manifest;
+use super::refusal::during;
 use crate::error::CliError;
 use crate::printer::Printer;
 
@@ -90,6 +94,33 @@ impl Change {
     }
 }
 
+/// Has the server apply a manifest; `with` adds to the request.
+pub async fn applied(
+    api: &Api,
+    target: &Target,
+    manifest: &Manifest,
+    is_forced: bool,
+    with: impl FnOnce(Request) -> Request,
+) -> Result<Value, CliError> {
+    let what = format!("apply {}", target.label());
+    let request = Request::new(Method::PATCH, what, &target.path(None));
+    let request = with(request)
+        .query("force", if is_forced { "true" } else { "false" })
+        .body("application/apply-patch+yaml", manifest.object.to_string());
+    let context = format!("error when applying {:?}", manifest.place);
+    let sent = api.send(&request).await;
+    Ok(sent.map_err(|error| during(error, &context))?.json()?)
+}
+
+/// The object that is there, if there is one.
+pub async fn present(api: &Api, target: &Target) -> Result<Option<Value>, ApiError> {
+    match api.ask(&target.get()).await {
+        Ok(answer) => answer.json().map(Some),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Goes on after failures; what the command ends with.
 #[derive(Debug)]
 pub struct Tally {
@@ -114,15 +145,6 @@ impl Tally {
     /// The exit code.
     pub fn code(&self) -> u8 {
         self.code
-    }
-}
-
-/// The object there is, if there is one.
-pub fn found(answer: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
-    match answer {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -2,14 +2,12 @@
 //! server knows which fields are ours.
 
 use serde_json::Value;
-use weft_client::{Method, Request};
 
 use crate::error::CliError;
 use crate::objects::connect::{Api, Connect, duration};
 use crate::objects::manifest::{self, Manifest, Sources};
-use crate::objects::refusal::during;
 use crate::objects::verbs::wait;
-use crate::objects::write::{Change, DryRun, Tally, Validation, found, is_same};
+use crate::objects::write::{Change, DryRun, Tally, Validation, applied, is_same, present};
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
 
@@ -82,30 +80,9 @@ impl Args {
                 .tell(api.printer, &manifest.object, "configured")?;
             return Ok(manifest.object.clone());
         }
-        let before = api
-            .ask(&target.get())
-            .await
-            .and_then(|answer| answer.json());
-        let before = found(before)?;
-        let what = format!("apply {}", target.label());
-        let request = Request::new(Method::PATCH, what, &target.path(None));
-        let request = self.validation.on(self.change.on(request));
-        let request = request
-            .query(
-                "force",
-                if self.force_conflicts {
-                    "true"
-                } else {
-                    "false"
-                },
-            )
-            .body("application/apply-patch+yaml", manifest.object.to_string());
-        let context = format!("error when applying {:?}", manifest.place);
-        let answer = api
-            .send(&request)
-            .await
-            .map_err(|error| during(error, &context))?;
-        let object = answer.json()?;
+        let before = present(api, &target).await?;
+        let with = |request| self.validation.on(self.change.on(request));
+        let object = applied(api, &target, manifest, self.force_conflicts, with).await?;
         let word = match &before {
             None => "created",
             Some(before) if is_same(before, &object) => "unchanged",

@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 use weft_client::Request;
 
 use crate::error::CliError;
-use crate::objects::choose::{Selectors, Target, targets};
+use crate::objects::choose::{Selectors, Target, each, targets};
 use crate::objects::connect::{Api, Connect, duration};
-use crate::objects::form::items;
 use crate::objects::manifest::Sources;
 use crate::objects::verbs::wait;
 use crate::objects::write::{DryRun, Tally};
@@ -122,15 +121,7 @@ impl Args {
             }
             // They may go by themselves meanwhile.
             *ignores = true;
-            let list = api.ask(&self.selectors.on(target.get())).await?.json()?;
-            for item in items(&list) {
-                let text = |key: &str| item["metadata"][key].as_str().map(str::to_owned);
-                chosen.push(Target {
-                    kind: target.kind.clone(),
-                    namespace: text("namespace").filter(|_| target.kind.is_namespaced),
-                    name: text("name"),
-                });
-            }
+            chosen.extend(each(api, target, &self.selectors).await?);
         }
         if chosen.is_empty() {
             api.printer.talk("No resources found");

@@ -2,14 +2,13 @@
 
 use std::process::Command;
 
-use weft_client::{Method, Request};
+use weft_client::Request;
 
 use crate::error::CliError;
 use crate::objects::connect::{Api, Connect};
 use crate::objects::form::without_managers;
 use crate::objects::manifest::{self, Sources};
-use crate::objects::refusal::during;
-use crate::objects::write::found;
+use crate::objects::write::{applied, present};
 use crate::objects::yaml;
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
@@ -91,32 +90,12 @@ impl Args {
                     manifest.place
                 )));
             };
-            let live = found(
-                api.ask(&target.get())
-                    .await
-                    .and_then(|answer| answer.json()),
-            )?;
-            let request = Request::new(
-                Method::PATCH,
-                format!("apply {}", target.label()),
-                &target.path(None),
-            )
-            .query("fieldManager", &self.field_manager)
-            .query("dryRun", "All")
-            .query(
-                "force",
-                if self.force_conflicts {
-                    "true"
-                } else {
-                    "false"
-                },
-            )
-            .body("application/apply-patch+yaml", manifest.object.to_string());
-            let context = format!("error when applying {:?}", manifest.place);
-            let answer = api
-                .send(&request)
-                .await
-                .map_err(|error| during(error, &context))?;
+            let live = present(api, &target).await?;
+            let with = |request: Request| {
+                let request = request.query("fieldManager", &self.field_manager);
+                request.query("dryRun", "All")
+            };
+            let merged = applied(api, &target, &manifest, self.force_conflicts, with).await?;
             let namespace = target.namespace.as_deref().unwrap_or_default();
             let kind = &target.kind;
             // Names of kinds and objects hold no slash: the server took them.
@@ -126,12 +105,15 @@ impl Args {
                 kind.kind
             )
             .replace('/', "_");
-            let merged = without_managers(answer.json()?);
             if let Some(live) = live {
                 let text = yaml::document(&without_managers(live));
                 std::fs::write(sides[0].join(&file), text).map_err(because)?;
             }
-            std::fs::write(sides[1].join(&file), yaml::document(&merged)).map_err(because)?;
+            std::fs::write(
+                sides[1].join(&file),
+                yaml::document(&without_managers(merged)),
+            )
+            .map_err(because)?;
         }
         let mut command = program();
         let ended = command.args(&sides).status();

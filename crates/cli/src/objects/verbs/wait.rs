@@ -8,9 +8,9 @@ use weft_client::Request;
 use weft_client::cluster::ApiError;
 
 use crate::error::CliError;
-use crate::objects::choose::{Selectors, Target, targets};
+use crate::objects::choose::{Selectors, Target, each, targets};
 use crate::objects::connect::{Api, Connect, WATCH_PAUSE, duration};
-use crate::objects::form::{items, label};
+use crate::objects::form::label;
 use crate::objects::manifest::Sources;
 use crate::objects::write::Tally;
 use crate::session::Session;
@@ -143,24 +143,12 @@ impl Args {
         let api = Api::open(&self.connect, session)?;
         let mut chosen = Vec::new();
         for target in targets(&api, &self.words, &self.sources, self.all_namespaces).await? {
-            if target.name.is_some() {
-                chosen.push(target);
-                continue;
-            }
-            if !self.all && self.selectors.is_empty() {
+            if target.name.is_none() && !self.all && self.selectors.is_empty() {
                 return Err(CliError::usage(
                     "resource(s) were provided, but no name was specified",
                 ));
             }
-            let list = api.ask(&self.selectors.on(target.get())).await?.json()?;
-            for item in items(&list) {
-                let text = |key: &str| item["metadata"][key].as_str().map(str::to_owned);
-                chosen.push(Target {
-                    kind: target.kind.clone(),
-                    namespace: text("namespace").filter(|_| target.kind.is_namespaced),
-                    name: text("name"),
-                });
-            }
+            chosen.extend(each(&api, target, &self.selectors).await?);
         }
         if chosen.is_empty() {
             return Err(CliError::new("no matching resources found"));
@@ -216,12 +204,7 @@ pub async fn until_ready(api: &Api, object: &Value, limit: Duration) -> Result<(
         .await?
         .of_object(version.unwrap_or_default(), kind.unwrap_or_default());
     let Some(known) = known else { return Ok(()) };
-    let text = |key: &str| object["metadata"][key].as_str().map(str::to_owned);
-    let target = Target {
-        kind: known.clone(),
-        namespace: text("namespace").filter(|_| known.is_namespaced),
-        name: text("name"),
-    };
+    let target = Target::of(known, object);
     let goal = Goal::Condition(condition.to_owned(), "True".to_owned());
     until(api, &target, Some(limit), |object| goal.is_met(object))
         .await
