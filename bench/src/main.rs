@@ -37,7 +37,11 @@ async fn run() -> Result<()> {
         ["writes", dir, tasks, seconds] => {
             keyspace::writes(Path::new(dir), tasks.parse()?, seconds.parse()?).await
         }
-        ["api", weft, dir] => api::run(Path::new(weft), Path::new(dir)).await,
-        _ => bail!("usage: weft-bench keyspace DIR | writes DIR TASKS SECONDS | api WEFT DIR"),
+        ["api", weft, dir, ref cases @ ..] => {
+            api::run(Path::new(weft), Path::new(dir), cases).await
+        }
+        _ => bail!(
+            "usage: weft-bench keyspace DIR | writes DIR TASKS SECONDS | api WEFT DIR [CASE...]"
+        ),
     }
 }

@@ -12,7 +12,7 @@ mod watches;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::server::Server;
 
@@ -21,19 +21,29 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Objects in it.
 const IDLE_OBJECTS: usize = 100;
 
-/// Runs the phase.
-pub async fn run(weft: &Path, dir: &Path) -> Result<()> {
+/// All cases, in their order.
+const CASES: [&str; 6] = ["idle", "creates", "changes", "watches", "lists", "starts"];
+
+/// Runs the phase, or some of its cases.
+pub async fn run(weft: &Path, dir: &Path, cases: &[&str]) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("### weft server, HTTPS with client certificates, HTTP/2\n");
     println!("Server and load share {cores} processors.\n");
     println!("| | | |");
     println!("|---|---|---|");
-    idle(weft, &dir.join("idle")).await?;
-    creates::run(weft, &dir.join("creates")).await?;
-    watches::changes(weft, &dir.join("changes")).await?;
-    watches::idle(weft, &dir.join("watches")).await?;
-    lists::run(weft, &dir.join("lists")).await?;
-    starts::run(weft, &dir.join("starts")).await?;
+    let cases = if cases.is_empty() { &CASES } else { cases };
+    for case in cases {
+        let dir = dir.join(case);
+        match *case {
+            "idle" => idle(weft, &dir).await?,
+            "creates" => creates::run(weft, &dir).await?,
+            "changes" => watches::changes(weft, &dir).await?,
+            "watches" => watches::idle(weft, &dir).await?,
+            "lists" => lists::run(weft, &dir).await?,
+            "starts" => starts::run(weft, &dir).await?,
+            other => bail!("there is no case {other}: {}", CASES.join(", ")),
+        }
+    }
     println!();
     Ok(())
 }
