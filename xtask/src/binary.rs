@@ -12,16 +12,37 @@ pub fn build<const N: usize>(
     packages: [&str; N],
     flags: &[&str],
 ) -> Result<[PathBuf; N]> {
-    let args = [
+    let named = packages.iter().flat_map(|package| ["--package", package]);
+    let args: Vec<&str> = named.chain(flags.iter().copied()).collect();
+    let messages = messages(root, &args)?;
+    let found: Result<Vec<_>> = packages
+        .map(|name| find(&messages, name))
+        .into_iter()
+        .collect();
+    found?
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("a binary is missing"))
+}
+
+/// Builds one binary with the features the tests have: alone it would have fewer, and all that
+/// depends on them would be compiled a second time.
+pub fn beside_tests(root: &Path, name: &str) -> Result<PathBuf> {
+    // Only where a test is built, too, does cargo count the features tests ask for.
+    let messages = messages(root, &["--workspace", "--bin", name, "--test", "it"])?;
+    find(&messages, name)
+}
+
+/// What cargo says of a build.
+fn messages(root: &Path, args: &[&str]) -> Result<String> {
+    let usual = [
         "build",
         "--locked",
         "--message-format",
         "json-render-diagnostics",
     ];
     let output = Command::new("cargo")
+        .args(usual)
         .args(args)
-        .args(packages.iter().flat_map(|package| ["--package", package]))
-        .args(flags)
         .current_dir(root)
         .stderr(Stdio::inherit())
         .output()
@@ -29,15 +50,11 @@ pub fn build<const N: usize>(
     if !output.status.success() {
         bail!("cargo build failed");
     }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut found = Vec::new();
-    for package in packages {
-        let path = executable(&text, package);
-        found.push(path.with_context(|| format!("cargo does not name the binary of {package}"))?);
-    }
-    found
-        .try_into()
-        .map_err(|_| anyhow::anyhow!("a binary is missing"))
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn find(messages: &str, name: &str) -> Result<PathBuf> {
+    executable(messages, name).with_context(|| format!("cargo does not name the binary of {name}"))
 }
 
 /// The binary called `name` in cargo's messages.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::binary;
 use crate::lane::{self, Outcome};
 
 /// What a run without `--seconds` takes.
@@ -14,7 +15,9 @@ const SECONDS_DEFAULT: &str = "60";
 
 /// Runs it with the arguments given, on the terminal; true when nothing failed.
 pub fn command(root: &Path, args: &[&str]) -> Result<bool> {
-    let mut command = program(root);
+    let mut command = Command::new("cargo");
+    let run = ["run", "--quiet", "--locked", "--package", "weft-fuzz", "--"];
+    command.args(run).current_dir(root);
     let timed = args.iter().any(|arg| arg.starts_with("--"));
     if !timed {
         command.args(["--seconds", SECONDS_DEFAULT]);
@@ -25,14 +28,8 @@ pub fn command(root: &Path, args: &[&str]) -> Result<bool> {
 
 /// A short run as one lane of the tests.
 pub fn lane(root: &Path, seconds: u32) -> Result<Outcome> {
-    let mut command = program(root);
+    let mut command = Command::new(binary::beside_tests(root, "weft-fuzz")?);
     command.args(["--seconds", &seconds.to_string()]);
+    command.current_dir(root);
     lane::run("fuzz", command, Duration::from_secs(600))
-}
-
-fn program(root: &Path) -> Command {
-    let mut command = Command::new("cargo");
-    let args = ["run", "--quiet", "--locked", "--package", "weft-fuzz", "--"];
-    command.args(args).current_dir(root);
-    command
 }

@@ -298,7 +298,12 @@ impl Asked<'_> {
                 listed.revision
             }
         };
-        let changes = self.store.watch(kind, namespace, after, options).await?;
+        let changes = match self.store.watch(kind, namespace, after, options).await {
+            Err(failure) if failure.reason == Reason::Expired => {
+                return Ok(self.shape.expired(&failure));
+            }
+            changes => changes?,
+        };
         let seconds = self
             .query
             .number("timeoutSeconds")?

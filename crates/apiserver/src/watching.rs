@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use weft_control::store::{self, Change, Changes};
@@ -108,6 +109,13 @@ impl Shape {
             Shape::Plain(_) => "application/json;stream=watch",
             Shape::Table(..) => "application/json;as=Table;g=meta.k8s.io;v=v1;stream=watch",
         }
+    }
+
+    /// A watch that ends with its first event: what it asks for is forgotten. Clients look for
+    /// that in an event, and list anew; the same in an answer some try for ever.
+    pub(crate) fn expired(&self, failure: &Failure) -> Answer {
+        let told = line("ERROR", &answer::status(failure));
+        answer::whole(StatusCode::OK, self.watch_media(), told)
     }
 
     /// A change as a line.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::count::Tally;
-use crate::{lane, packages};
+use crate::{binary, lane, packages};
 
 /// A boot with its checks; emulation is slow and the cores are shared.
 const BOOT_MAX: Duration = Duration::from_secs(600);
@@ -43,7 +43,7 @@ pub fn run(root: &Path) -> Result<Tally> {
     packages::ensure(packages::VM)?;
     let dir = directory(root)?;
     let kernel = kernel::ensure(&dir)?;
-    let [weft] = crate::binary::build(root, ["weft"], &[])?;
+    let weft = binary::beside_tests(root, "weft")?;
     let initramfs = kernel::initramfs(&kernel, &dir)?;
     let disk = disk::make(&dir, &weft)?;
     let mut total = Tally::default();

@@ -168,7 +168,7 @@ fn a_restored_server_is_the_one_that_was_backed_up() {
     kubectl(&weft, "get configmap kept").ok();
     kubectl(&weft, "get configmap later").fails_saying(&["not found"]);
     let watch = format!("/api/v1/configmaps?watch=1&resourceVersion={known}");
-    kubectl(&weft, &format!("get --raw {watch}")).fails_saying(&["too old resource version"]);
+    is_too_old(&kubectl(&weft, &format!("get --raw {watch}")));
     let exact = format!("/api/v1/configmaps?resourceVersion={known}&resourceVersionMatch=Exact");
     kubectl(&weft, &format!("get --raw {exact}")).fails_saying(&["too old"]);
     kubectl(&weft, "create configmap after").ok();
@@ -183,7 +183,16 @@ fn a_restored_server_is_the_one_that_was_backed_up() {
     ok(on(&data_dir, &["restore", path, "--force"]));
     weft.start_daemon();
     let watch = format!("/api/v1/configmaps?watch=1&resourceVersion={known}");
-    kubectl(&weft, &format!("get --raw {watch}")).fails_saying(&["too old resource version"]);
+    is_too_old(&kubectl(&weft, &format!("get --raw {watch}")));
+}
+
+/// A watch of what is not known any more is told so in its first event.
+fn is_too_old(watch: &Ran) {
+    let event: Value = serde_json::from_str(watch.ok()).unwrap();
+    assert_eq!(event["type"], "ERROR");
+    assert_eq!(event["object"]["code"], 410);
+    let told = event["object"]["message"].as_str().unwrap();
+    assert!(told.contains("too old resource version"), "{told}");
 }
 
 fn run_bytes(mut command: Command) -> Vec<u8> {

@@ -78,6 +78,11 @@ impl Caller {
         }
     }
 
+    /// How they connect.
+    pub(crate) fn tls(&self) -> ClientConfig {
+        ClientConfig::clone(&self.config)
+    }
+
     /// A connection that says nothing, not even a greeting of TLS.
     pub(crate) fn silence(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
@@ -88,7 +93,7 @@ impl Caller {
 
     /// A connection that has agreed on a protocol.
     pub(crate) fn connect(&self, alpn: &str) -> Line {
-        let mut config = ClientConfig::clone(&self.config);
+        let mut config = self.tls();
         config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
         let name = ServerName::try_from("localhost").unwrap();
         let session = ClientConnection::new(Arc::new(config), name).unwrap();
