@@ -1,0 +1,9 @@
+//! The store of objects, from outside.
+
+#![allow(clippy::unwrap_used)]
+
+mod history;
+mod shaken;
+mod truth;
+mod watcher;
+mod writer;
