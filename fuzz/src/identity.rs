@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use weft_identity::authority::{Authority, Grant, Trust};
+use weft_identity::certificate::read_all;
 use weft_identity::jwt::{Holder, Signer, Verifier};
 use weft_identity::sealed::{Keys, Place};
 use weft_identity::token::Token;
@@ -15,7 +16,12 @@ use weft_identity::token::Token;
 use crate::targets::Target;
 
 /// Requests for certificates, certificates, tokens of both kinds, sealed values.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
+    Target {
+        name: "certificate-files",
+        run: files,
+        seeds: file_seeds,
+    },
     Target {
         name: "csr",
         run: csr,
@@ -151,6 +157,31 @@ fn certificate_seeds() -> Vec<Vec<u8>> {
     };
     let chains = grants.iter().flat_map(issue);
     chains.map(|one| one.to_vec()).collect()
+}
+
+/// Whatever stands in a file, no chain of strangers leads to our root.
+fn files(input: &[u8]) {
+    let Ok(all) = read_all(input) else { return };
+    let roots = read_all(world().authority.root_pem().as_bytes()).expect("it is a certificate");
+    for one in &all {
+        let _ = (one.fits(input), one.standing(NOW));
+        if one.leads_to(&all, &roots) {
+            let is_ours = one.subject == "alice" || one.is_authority;
+            assert!(is_ours || one.subject.starts_with("system:"), "{one:?}");
+        }
+    }
+}
+
+fn file_seeds() -> Vec<Vec<u8>> {
+    let world = world();
+    let pair = world.authority.issue(&alice(), LIFE, NOW);
+    let pair = pair.expect("the grant is good");
+    let chain = &pair.certificate.chain_pem;
+    vec![
+        chain.clone().into_bytes(),
+        format!("{chain}{}", *pair.key_pem).into_bytes(),
+        world.authority.root_pem().as_bytes().to_vec(),
+    ]
 }
 
 fn bootstrap(input: &[u8]) {

@@ -111,4 +111,5 @@ pub const ENTRIES: &[Entry] = &[
     verbs::resources::VERSIONS,
     verbs::auth::NOUN,
     verbs::token::NOUN,
+    verbs::certificate::NOUN,
 ];

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use rustls::pki_types::CertificateDer;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -224,9 +225,12 @@ fn certificate(authority: &Authority, names: &[String]) -> Result<weft_identity:
     let grant = Grant::Server {
         names: names.to_vec(),
     };
-    authority
-        .issue(&grant, SERVER_CERTIFICATE_S, unix_s())
-        .context("make the server's certificate")
+    let made = authority.issue(&grant, SERVER_CERTIFICATE_S, unix_s());
+    let mut pair = made.context("make the server's certificate")?;
+    // The root goes along: who has only its hash finds it there (`weft certificate request`).
+    let root = CertificateDer::from(authority.root_der().to_vec());
+    pair.certificate.chain.push(root);
+    Ok(pair)
 }
 
 /// Gives the server a new certificate in time, for ever.

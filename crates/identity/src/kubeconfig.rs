@@ -26,6 +26,8 @@ pub struct Kubeconfig<'a> {
     pub cluster: &'a str,
     /// `https://` and where it is.
     pub server: &'a str,
+    /// The name its certificate is to have, if not the host.
+    pub server_name: Option<&'a str>,
     /// The root that the server's certificate leads to.
     pub root_pem: &'a str,
     /// The user's name.
@@ -61,6 +63,10 @@ impl Kubeconfig<'_> {
         line(&mut out, &cluster);
         out.push_str("  cluster:\n    server: ");
         line(&mut out, &quoted(self.server));
+        if let Some(name) = self.server_name {
+            out.push_str("    tls-server-name: ");
+            line(&mut out, &quoted(name));
+        }
         out.push_str("    certificate-authority-data: ");
         line(&mut out, &STANDARD.encode(self.root_pem));
         out.push_str("users:\n- name: ");
@@ -117,6 +123,7 @@ mod tests {
         Kubeconfig {
             cluster: "weft",
             server: "https://127.0.0.1:6443",
+            server_name: None,
             root_pem,
             user: "alice",
             namespace: Some("shop"),

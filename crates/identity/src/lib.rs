@@ -12,6 +12,7 @@
 
 pub mod audit;
 pub mod authority;
+pub mod certificate;
 pub mod jwt;
 pub mod kubeconfig;
 pub mod rbac;

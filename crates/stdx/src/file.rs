@@ -2,8 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// How far a replacement has to have gone when the call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,82 @@ pub enum Durability {
     Process,
     /// Survives a power cut: file and directory are synced.
     PowerCut,
+}
+
+/// A file that is being made beside its place, for its owner alone. Dropped, it is gone.
+#[derive(Debug)]
+pub struct Pending {
+    file: File,
+    temporary: PathBuf,
+    place: PathBuf,
+}
+
+impl Pending {
+    /// Begins a file that will be at `place`, an absolute path.
+    ///
+    /// # Errors
+    /// Whatever creating it answers: nothing can be written there.
+    pub fn begin(place: &Path) -> io::Result<Pending> {
+        let mut name = place.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".tmp-{}", crate::id::random_hex(4)));
+        let temporary = place.with_file_name(name);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        let place = place.to_owned();
+        Ok(Pending {
+            file,
+            temporary,
+            place,
+        })
+    }
+
+    /// Gives it the owner and mode of another file.
+    ///
+    /// # Errors
+    /// Whatever changing them answers.
+    pub fn like(&self, other: &fs::Metadata) -> io::Result<()> {
+        let own = self.file.metadata()?;
+        if (own.uid(), own.gid()) != (other.uid(), other.gid()) {
+            std::os::unix::fs::fchown(&self.file, Some(other.uid()), Some(other.gid()))?;
+        }
+        self.file.set_permissions(other.permissions())
+    }
+
+    /// Gives it its place, whole and on disk. What is there is replaced; or, where it is only to
+    /// be made, stays, and this fails.
+    ///
+    /// # Errors
+    /// Whatever syncing and renaming answer; `AlreadyExists` where it is only to be made.
+    pub fn commit(self, is_replacing: bool) -> io::Result<()> {
+        self.file.sync_all()?;
+        match is_replacing {
+            true => fs::rename(&self.temporary, &self.place)?,
+            // A link is made only where there is nothing, on every file system.
+            false => fs::hard_link(&self.temporary, &self.place)?,
+        }
+        let parent = self.place.parent().unwrap_or(Path::new("/"));
+        sync_directory(parent)
+    }
+}
+
+impl Write for Pending {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // The name is ours alone; what has its place does not need it.
+        let _ = fs::remove_file(&self.temporary);
+    }
 }
 
 /// Replaces `path` by `content` (mode 0600): a reader sees the old or the new, never a part.
@@ -123,6 +199,40 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_pending_is_there_when_it_is_whole() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config");
+        let begin = |text: &str| {
+            let mut pending = Pending::begin(&path).unwrap();
+            pending.write_all(text.as_bytes()).unwrap();
+            pending
+        };
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        drop(begin("never"));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        begin("one").commit(false).unwrap();
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap().as_str(), mode()),
+            ("one", 0o600)
+        );
+        let refused = begin("two").commit(false).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one");
+        let three = begin("three");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        three.like(&fs::metadata(&path).unwrap()).unwrap();
+        three.commit(true).unwrap();
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap().as_str(), mode()),
+            ("three", 0o640)
+        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        let nowhere = Pending::begin(&dir.path().join("not/there"));
+        assert_eq!(nowhere.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Weft {
     }
 
     /// The program under test.
-    pub(crate) fn program(&self) -> &Path {
+    pub fn program(&self) -> &Path {
         &self.binary
     }
 

@@ -95,6 +95,7 @@ fn run(args: Args) -> anyhow::Result<()> {
     let kubeconfig = Kubeconfig {
         cluster: "weft",
         server: &server,
+        server_name: None,
         root_pem: authority.root_pem(),
         user: &args.user,
         namespace: None,

@@ -117,14 +117,17 @@ pub struct Api {
 impl Api {
     /// Finds the server; connects with the first request.
     pub fn open(connect: &Connect, session: &Session) -> Result<Api, CliError> {
-        let (files, is_local) = connect.files(session)?;
-        let access = Access::resolve(&files, &connect.overrides()).map_err(|error| {
-            let cli = CliError::from(error);
-            match files.is_empty() {
-                true => cli.hint("`weft kubeconfig`, as root on the server's machine, prints what goes into ~/.kube/config"),
-                false => cli,
-            }
-        })?;
+        let (access, is_local) = connect.access(session)?;
+        Self::of(access, is_local, connect.namespace.is_some(), session)
+    }
+
+    /// The server that `access` leads to.
+    pub fn of(
+        access: Access,
+        is_local: bool,
+        is_namespace_given: bool,
+        session: &Session,
+    ) -> Result<Api, CliError> {
         let namespace = access.namespace.clone();
         let mut cluster = Cluster::new(access.clone())?;
         let printer = session.printer;
@@ -140,7 +143,7 @@ impl Api {
         Ok(Api {
             cluster,
             namespace,
-            is_namespace_given: connect.namespace.is_some(),
+            is_namespace_given,
             printer,
             kinds: OnceCell::new(),
         })
@@ -207,8 +210,40 @@ impl Connect {
         }
     }
 
+    /// The way in that the flags and files name; whether it is this machine's own authority's.
+    pub fn access(&self, session: &Session) -> Result<(Access, bool), CliError> {
+        let (files, is_local) = self.files(session)?;
+        let access = Access::resolve(&files, &self.overrides()).map_err(|error| {
+            let cli = CliError::from(error);
+            match files.is_empty() {
+                true => cli.hint("`weft kubeconfig`, as root on the server's machine, prints what goes into ~/.kube/config"),
+                false => cli,
+            }
+        })?;
+        Ok((access, is_local))
+    }
+
+    /// The way in of somebody who has a token and, perhaps, nothing to tell the server by.
+    pub fn access_with(
+        &self,
+        session: &Session,
+        token: &str,
+        is_anybody: bool,
+    ) -> Result<Access, CliError> {
+        let (files, _) = self.files(session)?;
+        let mut overrides = self.overrides();
+        overrides.token = Some(token.to_owned());
+        overrides.insecure |= is_anybody;
+        Ok(Access::resolve(&files, &overrides)?)
+    }
+
+    /// What `--token` says.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// Kubeconfig files that there are; this machine's own authority where there is none.
-    fn files(&self, session: &Session) -> Result<(Vec<File>, bool), CliError> {
+    pub fn files(&self, session: &Session) -> Result<(Vec<File>, bool), CliError> {
         if let Some(path) = &self.kubeconfig {
             return Ok((vec![read(path)?], false));
         }
@@ -232,7 +267,8 @@ impl Connect {
     }
 }
 
-fn read(path: &std::path::Path) -> Result<File, CliError> {
+/// Reads a kubeconfig.
+pub fn read(path: &std::path::Path) -> Result<File, CliError> {
     use std::io::Read as _;
     let tried = || format!("read kubeconfig {}", path.display());
     let mut text = String::new();

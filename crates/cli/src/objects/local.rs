@@ -42,6 +42,7 @@ pub fn file(settings: &Settings) -> Result<File, CliError> {
     let text = Kubeconfig {
         cluster: "weft",
         server: &server,
+        server_name: None,
         root_pem: authority.root_pem(),
         user,
         namespace: None,

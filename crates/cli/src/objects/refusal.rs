@@ -18,13 +18,36 @@ impl From<ApiError> for CliError {
                     _ => cli,
                 }
             }
-            ApiError::Tls { source, .. } => CliError::because(&error, source).hint(
-                "`weft kubeconfig`, as root on the server's machine, prints a kubeconfig that fits it",
-            ),
-            ApiError::Broken { source, .. } => CliError::because(&error, source),
+            ApiError::Tls { source, .. } => {
+                let cli = CliError::because(&error, source);
+                if is_about_us(&cli) {
+                    return cli.hint(CHECK);
+                }
+                cli.hint("`weft kubeconfig`, as root on the server's machine, prints a kubeconfig that fits it")
+            }
+            ApiError::Broken { source, .. } => {
+                let cli = CliError::because(&error, source);
+                if is_about_us(&cli) {
+                    cli.hint(CHECK)
+                } else {
+                    cli
+                }
+            }
+            ApiError::Credentials { tried, .. } if tried.starts_with("use the client key") => {
+                CliError::new(error.to_string()).hint(CHECK)
+            }
             _ => CliError::new(error.to_string()),
         }
     }
+}
+
+const CHECK: &str =
+    "`weft certificate check` tells what is wrong with the own certificate, if it is that";
+
+/// Whether the server ended the connection with a word of its own: mostly about our certificate,
+/// which is looked at after ours is done with the server's.
+fn is_about_us(cli: &CliError) -> bool {
+    cli.message().contains("received fatal alert")
 }
 
 /// A refusal of something done for `what` (`error when creating "a.yaml"`).

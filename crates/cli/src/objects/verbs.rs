@@ -4,6 +4,7 @@
 
 pub mod apply;
 pub mod auth;
+pub mod certificate;
 pub mod create;
 pub mod delete;
 pub mod describe;

@@ -70,7 +70,11 @@ impl std::fmt::Debug for Material {
 }
 
 impl Material {
-    pub(super) fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    /// The bytes, read now.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, ApiError> {
         match self {
             Material::Inside { bytes, .. } => Ok(bytes.clone()),
             Material::File(path) => std::fs::read(path)
@@ -135,6 +139,19 @@ pub struct Access {
     pub timeout: Option<Duration>,
 }
 
+/// A certificate of a kubeconfig.
+#[derive(Debug)]
+pub struct Held {
+    /// `user`: who asks; `cluster`: what the server is told by.
+    pub of: &'static str,
+    /// The name of that entry.
+    pub name: String,
+    /// The certificates.
+    pub certificate: Material,
+    /// The key of the first of them.
+    pub key: Option<Material>,
+}
+
 /// A kubeconfig that was read.
 #[derive(Debug)]
 pub struct File {
@@ -166,6 +183,36 @@ impl File {
         }
         let path = path.to_owned();
         Ok(File { path, value })
+    }
+
+    /// All certificates it has, whoever they are used by.
+    ///
+    /// # Errors
+    /// One that stands in it is not base64.
+    pub fn certificates(&self) -> Result<Vec<Held>, ApiError> {
+        let mut found = Vec::new();
+        for (list, inner) in [("clusters", "cluster"), ("users", "user")] {
+            for (at, whole) in self.entries(list).enumerate() {
+                let entry = Entry {
+                    file: self,
+                    list,
+                    inner,
+                    at,
+                    value: &whole[inner],
+                };
+                let (certificate, key) = match inner {
+                    "cluster" => (entry.authority()?, None),
+                    _ => (entry.certificate()?, entry.key()?),
+                };
+                found.extend(certificate.map(|certificate| Held {
+                    of: inner,
+                    name: whole["name"].as_str().unwrap_or_default().to_owned(),
+                    certificate,
+                    key,
+                }));
+            }
+        }
+        Ok(found)
     }
 
     fn entries(&self, list: &str) -> impl Iterator<Item = &Value> {
@@ -253,6 +300,18 @@ impl Entry<'_> {
         }))
     }
 
+    fn authority(&self) -> Result<Option<Material>, ApiError> {
+        self.material("certificate-authority-data", "certificate-authority")
+    }
+
+    fn certificate(&self) -> Result<Option<Material>, ApiError> {
+        self.material("client-certificate-data", "client-certificate")
+    }
+
+    fn key(&self) -> Result<Option<Material>, ApiError> {
+        self.material("client-key-data", "client-key")
+    }
+
     fn refuse(&self, keys: &[&str]) -> Result<(), ApiError> {
         let Some(key) = keys.iter().find(|key| self.value.get(**key).is_some()) else {
             return Ok(());
@@ -328,10 +387,9 @@ fn trust(cluster: Option<&Entry<'_>>, flags: &Overrides) -> Result<Trust, ApiErr
     if let Some(path) = &flags.authority {
         return Ok(Trust::Roots(Material::File(path.clone())));
     }
-    let data = "certificate-authority-data";
     match cluster {
         Some(cluster) if cluster.value["insecure-skip-tls-verify"] == true => Ok(Trust::Anybody),
-        Some(cluster) => match cluster.material(data, "certificate-authority")? {
+        Some(cluster) => match cluster.authority()? {
             Some(roots) => Ok(Trust::Roots(roots)),
             None => Err(no_roots()),
         },
@@ -350,17 +408,15 @@ fn proof(user: Option<&Entry<'_>>, flags: &Overrides) -> Result<Proof, ApiError>
     if let Some(token) = &flags.token {
         return Ok(Proof::Token(Zeroizing::new(token.clone()), None));
     }
-    let of = |flag: &Option<PathBuf>, data, file| match (flag, user) {
-        (Some(path), _) => Ok(Some(Material::File(path.clone()))),
-        (None, Some(user)) => user.material(data, file),
-        (None, None) => Ok(None),
+    let file = |flag: &Option<PathBuf>| flag.clone().map(Material::File);
+    let certificate = match (file(&flags.certificate), user) {
+        (None, Some(user)) => user.certificate()?,
+        (flag, _) => flag,
     };
-    let certificate = of(
-        &flags.certificate,
-        "client-certificate-data",
-        "client-certificate",
-    )?;
-    let key = of(&flags.key, "client-key-data", "client-key")?;
+    let key = match (file(&flags.key), user) {
+        (None, Some(user)) => user.key()?,
+        (flag, _) => flag,
+    };
     match (certificate, key) {
         (Some(certificate), Some(key)) => return Ok(Proof::Certificate(certificate, key)),
         (Some(_), None) => return Err(unusable("use a client certificate", &"it has no key")),
@@ -510,6 +566,27 @@ contexts:
         assert_eq!(
             (token.as_str(), *nth, access.namespace.as_str()),
             ("def", 2, "n")
+        );
+    }
+
+    #[test]
+    fn all_certificates_are_found() {
+        let held = file()[0].certificates().unwrap();
+        let told: Vec<String> = held
+            .iter()
+            .map(|held| {
+                format!(
+                    "{} {} {:?} {:?}",
+                    held.of, held.name, held.certificate, held.key
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "cluster one \"/k/ca.crt\" None",
+                "user second client-certificate-data in /k/config Some(client-key-data in /k/config)",
+            ]
         );
     }
 

@@ -13,10 +13,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::error::{ApiError, Refusal};
 use super::kubeconfig::{Access, Proof};
@@ -265,6 +266,32 @@ impl Cluster {
 
     async fn open(&self) -> Result<SendRequest<Full<Bytes>>, ApiError> {
         let server = || self.access.server.clone();
+        let stream = self.shake_hands().await?;
+        let opened = http1::handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = opened.map_err(|source| ApiError::Broken {
+            what: format!("connect to {}", server()),
+            source,
+        })?;
+        // Ends with the connection; its errors reach whoever waits for an answer on it.
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        Ok(sender)
+    }
+
+    /// The certificates that the server shows, its own first. That it holds the key of that one is
+    /// sure; whether it is who it is to be, as far as the access says.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, ApiError> {
+        let stream = self.shake_hands().await?;
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        Ok(shown.iter().map(|one| one.clone().into_owned()).collect())
+    }
+
+    async fn shake_hands(&self) -> Result<TlsStream<TcpStream>, ApiError> {
+        let server = || self.access.server.clone();
         let connect = |source| ApiError::Connect {
             server: server(),
             source,
@@ -286,23 +313,10 @@ impl Cluster {
         })?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         let stream = tokio::time::timeout(limit, connector.connect(name, stream));
-        let stream = stream
-            .await
-            .map_err(late)?
-            .map_err(|source| ApiError::Tls {
-                server: server(),
-                source,
-            })?;
-        let opened = http1::handshake(TokioIo::new(stream)).await;
-        let (sender, connection) = opened.map_err(|source| ApiError::Broken {
-            what: format!("connect to {}", server()),
+        stream.await.map_err(late)?.map_err(|source| ApiError::Tls {
+            server: server(),
             source,
-        })?;
-        // Ends with the connection; its errors reach whoever waits for an answer on it.
-        tokio::spawn(async move {
-            let _ = connection.await;
-        });
-        Ok(sender)
+        })
     }
 
     fn keep(&self, sender: SendRequest<Full<Bytes>>) {

@@ -114,7 +114,7 @@ fn measure(der: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// A certificate in PEM.
-pub(super) fn certificate_pem(der: &[u8]) -> String {
+pub(crate) fn certificate_pem(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
     for line in text.as_bytes().chunks(64) {

@@ -24,7 +24,7 @@ use super::der::set_validity;
 use super::{AUTHORITY_LIFE_S, Authority, ISSUED, SKEW_S};
 use crate::subject::Kind;
 
-const ROOT: &str = "root";
+pub(super) const ROOT: &str = "root";
 /// The key that signs the tokens of service accounts; it has no certificate.
 const ACCOUNTS: &str = "accounts";
 /// Keys whose tokens are read; the first signs.

@@ -11,6 +11,7 @@
 //!         └─ workload   CN = system:serviceaccount:<namespace>:<name>
 //! ```
 
+mod asking;
 mod csr;
 mod der;
 mod files;
@@ -20,9 +21,11 @@ mod trust;
 use std::path::Path;
 
 use rcgen::KeyPair;
-use sha2::{Digest, Sha256};
+use rustls::pki_types::CertificateDer;
 
+pub use asking::{AskError, Asking};
 pub use csr::{CsrError, LARGEST_CSR};
+pub(crate) use der::certificate_pem;
 pub use files::AuthorityError;
 pub use issue::{Certificate, Grant, IssueError, Pair};
 pub use trust::{LARGEST_CERTIFICATE, RefusedCertificate, Trust};
@@ -99,9 +102,25 @@ impl Authority {
         &self.root_der
     }
 
-    /// What those compare the root with who got it over a way they cannot trust: its SHA-256.
-    pub fn root_sha256(&self) -> String {
-        weft_stdx::id::hex(&Sha256::digest(&self.root_der))
+    /// What those compare the root with who got it over a way they cannot trust.
+    ///
+    /// # Panics
+    /// Never: the root was read before.
+    pub fn root_hash(&self) -> String {
+        self.certificates()[0].1.authority_hash()
+    }
+
+    /// The root and the issuers below it, with their names.
+    ///
+    /// # Panics
+    /// Never: they were read before.
+    pub fn certificates(&self) -> Vec<(&'static str, crate::certificate::Certificate)> {
+        let root = (files::ROOT, CertificateDer::from(self.root_der.clone()));
+        let issuers = ISSUED.iter().zip(&self.issuers);
+        let issuers = issuers.map(|(kind, signer)| (kind.name(), signer.der.clone()));
+        let read = |der| crate::certificate::Certificate::of(der).expect("it was read before");
+        let all = std::iter::once(root).chain(issuers);
+        all.map(|(name, der)| (name, read(der))).collect()
     }
 
     /// What verifies the certificates of clients.

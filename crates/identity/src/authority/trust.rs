@@ -49,7 +49,7 @@ pub enum RefusedCertificate {
     Unreadable,
     /// It was good once.
     #[error(
-        "the client certificate has expired: renew it with `weft certificate`, or have a new one made"
+        "the client certificate has expired, and cannot be renewed any more: `weft certificate request` gets a new one for a token of `weft token create`"
     )]
     Expired,
     /// It will be good.

@@ -67,6 +67,7 @@ impl Cluster {
         let config = Kubeconfig {
             cluster: "weft",
             server: &self.url(),
+            server_name: None,
             root_pem,
             user: "alice \"the\" first",
             namespace: Some("shop"),
@@ -195,17 +196,29 @@ fn openssl_finds_nothing_wrong_with_any_certificate() {
     };
     let cluster = Cluster::start();
     let root = cluster.file("root.pem", cluster.authority.root_pem());
-    let print = [
-        "x509",
-        "-noout",
-        "-fingerprint",
-        "-sha256",
+    // As kubeadm's documentation has people find it.
+    let pem = said(&run(
+        text(&openssl),
+        &["x509", "-pubkey", "-noout", "-in", text(&root)],
+    ));
+    let (pem, der) = (
+        cluster.file("root.pub", &pem),
+        root.with_extension("pub.der"),
+    );
+    let to_der = [
+        "pkey",
+        "-pubin",
+        "-outform",
+        "DER",
         "-in",
-        text(&root),
+        text(&pem),
+        "-out",
+        text(&der),
     ];
-    let print = said(&run(text(&openssl), &print)).to_ascii_lowercase();
-    let print = print.trim().replace(':', "");
-    assert!(print.ends_with(&format!("={}", cluster.authority.root_sha256())));
+    said(&run(text(&openssl), &to_der));
+    let print = said(&run(text(&openssl), &["dgst", "-sha256", "-r", text(&der)]));
+    let hash = format!("sha256:{}", print.split(' ').next().unwrap_or_default());
+    assert_eq!(hash, cluster.authority.root_hash());
     let names = vec!["weft.example".to_owned(), "10.96.0.1".to_owned()];
     let grants = [
         (Grant::Server { names }, "sslserver"),

@@ -39,6 +39,7 @@ mod server_apply;
 mod server_backup;
 mod server_bodies;
 mod server_bootstrap;
+mod server_certificate;
 mod server_cli;
 mod server_clients;
 mod server_definitions;

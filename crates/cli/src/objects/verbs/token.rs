@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use weft_client::Request;
+use weft_client::cluster::kubeconfig::Trust;
+use weft_identity::certificate::read_all;
 
 use crate::error::CliError;
 use crate::objects::connect::{Api, Connect, duration};
@@ -111,8 +113,9 @@ impl Create {
         };
         let say = |line: &str| api.printer.talk(line);
         say(&format!(
-            "It buys a certificate for {user}, {times}, until {until}. It is not shown again."
+            "It buys a certificate for {user}, {times}, until {until}. It is not shown again. Whoever has it runs:"
         ));
+        say(&line(api, &word(&status["token"])));
         if self.groups.is_empty() {
             say(&format!(
                 "{user} is in no group: give it a role with `weft create clusterrolebinding NAME --clusterrole=ROLE --user={user}`."
@@ -126,6 +129,30 @@ impl Create {
             ));
         }
     }
+}
+
+/// What is typed where the certificate is wanted.
+fn line(api: &Api, token: &str) -> String {
+    let access = api.cluster.access();
+    let mut line = format!(
+        "  weft certificate request --server {} --token {token}",
+        access.server
+    );
+    match hash(&access.trust) {
+        Some(hash) => line.push_str(&format!(" --ca-hash {hash}")),
+        None => line.push_str(" --certificate-authority FILE"),
+    }
+    line + " KUBECONFIG"
+}
+
+/// What the server's authority is known by; nothing where we do not know it ourselves.
+fn hash(trust: &Trust) -> Option<String> {
+    let Trust::Roots(roots) = trust else {
+        return None;
+    };
+    let roots = read_all(&roots.bytes().ok()?).ok()?;
+    let root = roots.iter().find(|one| one.is_root())?;
+    Some(root.authority_hash())
 }
 
 /// Flags of `list`.

@@ -2,14 +2,12 @@
 //!
 //! Never: what is done where no server runs (`weft system restore`, and `check` there).
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use weft_client::cluster::ApiError;
 use weft_client::{Bytestream, Request};
-use weft_stdx::file::sync_directory;
+use weft_stdx::file::Pending;
 use weft_stdx::parts::{BACKUP, Passing};
 
 use crate::error::CliError;
@@ -61,15 +59,7 @@ impl Backup {
         }
         let file = std::path::absolute(&self.file);
         let file = file.map_err(|error| CliError::because("name the backup", &error))?;
-        let mut name = file.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".tmp-{}", weft_stdx::id::random_hex(4)));
-        let temporary = file.with_file_name(name);
-        let taken = take(&mut bytes, &temporary, &file).await;
-        if taken.is_err() {
-            // The name is ours alone; a part of a backup would only be confusing.
-            let _ = fs::remove_file(&temporary);
-        }
-        let length = taken?;
+        let length = take(&mut bytes, &file).await?;
         session.printer.talk(&format!(
             "{}: {length} bytes; whoever has it is master of the server: keep it as its keys",
             self.file.display()
@@ -78,19 +68,12 @@ impl Backup {
     }
 }
 
-/// Writes a backup beside its place, and gives it its name when it is whole and on disk.
-async fn take(bytes: &mut Bytestream, temporary: &Path, file: &Path) -> Result<u64, CliError> {
+/// Writes a backup beside its place; it has its name when it is whole and on disk.
+async fn take(bytes: &mut Bytestream, file: &Path) -> Result<u64, CliError> {
     let failed = |error| CliError::because(format!("write {}", file.display()), &error);
-    let mut out = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(temporary)
-        .map_err(failed)?;
+    let mut out = Pending::begin(file).map_err(failed)?;
     let length = copy(bytes, &mut out, file).await?;
-    out.sync_all().map_err(failed)?;
-    fs::rename(temporary, file).map_err(failed)?;
-    sync_directory(file.parent().unwrap_or(Path::new("/"))).map_err(failed)?;
+    out.commit(true).map_err(failed)?;
     Ok(length)
 }
 

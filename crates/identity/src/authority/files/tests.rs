@@ -136,5 +136,5 @@ fn what_a_crash_left_unfinished_is_no_authority() {
     assert!(!half.exists());
     assert!(dir.path().join("authority.mine").exists());
     let again = Authority::open(&path).unwrap();
-    assert_eq!(made.root_sha256(), again.root_sha256());
+    assert_eq!(made.root_hash(), again.root_hash());
 }
