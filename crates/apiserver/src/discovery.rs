@@ -1,5 +1,6 @@
 //! Which kinds there are, told as kubectl asks: old (`/api`, `/apis`, each version) and aggregated.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -50,16 +51,15 @@ pub(crate) fn answer(kinds: &Kinds, path: &str, accept: &str) -> Option<Answer> 
         }),
         ["apis"] => {
             let groups = groups(kinds);
-            let named = groups.keys().filter(|(group, _)| !group.is_empty());
+            let named = groups.iter().filter(|(group, _)| !group.is_empty());
             let list: Vec<Value> = named
-                .map(|(group, version)| api_group(group, version))
+                .map(|(group, versions)| api_group(group, versions))
                 .collect();
             json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": list })
         }
         ["apis", group] => {
             let groups = groups(kinds);
-            let (group, version) = groups.keys().find(|(name, _)| name == group)?;
-            let mut value = api_group(group, version);
+            let mut value = api_group(group, groups.get(group)?);
             value["kind"] = "APIGroup".into();
             value["apiVersion"] = "v1".into();
             value
@@ -71,20 +71,61 @@ pub(crate) fn answer(kinds: &Kinds, path: &str, accept: &str) -> Option<Answer> 
     Some(answer::json(StatusCode::OK, &value))
 }
 
-type Groups = BTreeMap<(String, String), Vec<Arc<Kind>>>;
+/// Versions of a group with their kinds, the one to be preferred first.
+type Versions = BTreeMap<Reverse<Rank>, Vec<Arc<Kind>>>;
 
-fn groups(kinds: &Kinds) -> Groups {
-    let mut groups = Groups::new();
+fn groups(kinds: &Kinds) -> BTreeMap<&str, Versions> {
+    let mut groups: BTreeMap<&str, Versions> = BTreeMap::new();
     for kind in kinds.iter() {
-        let key = (kind.group.to_string(), kind.version.to_string());
-        groups.entry(key).or_default().push(Arc::clone(kind));
+        let versions = groups.entry(&kind.group).or_default();
+        let rank = Reverse(Rank::of(&kind.version));
+        versions.entry(rank).or_default().push(Arc::clone(kind));
     }
     groups
 }
 
-fn api_group(group: &str, version: &str) -> Value {
-    let version = json!({ "groupVersion": format!("{group}/{version}"), "version": version });
-    json!({ "name": group, "versions": [version], "preferredVersion": version })
+/// How a version stands among others: `v2`, `v1`, `v2beta1`, `v1alpha1`, then all other names,
+/// those that come first in the alphabet first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// Finished, beta, alpha: 3, 2, 1; another name: 0.
+    maturity: u8,
+    number: u32,
+    step: u32,
+    name: Reverse<String>,
+}
+
+impl Rank {
+    fn of(name: &str) -> Rank {
+        let (maturity, number, step) = Rank::read(name).unwrap_or((0, 0, 0));
+        Rank {
+            maturity,
+            number,
+            step,
+            name: Reverse(name.to_owned()),
+        }
+    }
+
+    fn read(name: &str) -> Option<(u8, u32, u32)> {
+        let rest = name.strip_prefix('v')?;
+        for (word, maturity) in [("beta", 2), ("alpha", 1)] {
+            if let Some((number, step)) = rest.split_once(word) {
+                return Some((maturity, number.parse().ok()?, step.parse().ok()?));
+            }
+        }
+        Some((3, rest.parse().ok()?, 0))
+    }
+}
+
+fn api_group(group: &str, versions: &Versions) -> Value {
+    let versions: Vec<Value> = versions
+        .keys()
+        .map(|Reverse(rank)| {
+            let version = &rank.name.0;
+            json!({ "groupVersion": format!("{group}/{version}"), "version": version })
+        })
+        .collect();
+    json!({ "name": group, "versions": versions, "preferredVersion": versions[0] })
 }
 
 fn verbs(kind: &Kind) -> &'static [&'static str] {
@@ -102,7 +143,7 @@ fn has_tokens(kind: &Kind) -> bool {
 
 fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
     let groups = groups(kinds);
-    let kinds = groups.get(&(group.to_owned(), version.to_owned()))?;
+    let kinds = groups.get(group)?.get(&Reverse(Rank::of(version)))?;
     let mut list = Vec::new();
     for kind in kinds {
         list.push(json!({
@@ -166,16 +207,19 @@ fn all(kinds: &Kinds, wanted: impl Fn(&str) -> bool, accept: &str) -> Answer {
     let groups = groups(kinds);
     let items: Vec<Value> = groups
         .iter()
-        .filter(|((group, _), _)| wanted(group))
-        .map(|((group, version), kinds)| {
-            let resources: Vec<Value> = kinds.iter().map(|kind| resource(kind)).collect();
-            json!({
-                "metadata": { "name": group, "creationTimestamp": null },
-                "versions": [{
-                    "version": version,
+        .filter(|(group, _)| wanted(group))
+        .map(|(group, versions)| {
+            let versions = versions.iter().map(|(Reverse(rank), kinds)| {
+                let resources: Vec<Value> = kinds.iter().map(|kind| resource(kind)).collect();
+                json!({
+                    "version": rank.name.0,
                     "resources": resources,
                     "freshness": "Current",
-                }],
+                })
+            });
+            json!({
+                "metadata": { "name": group, "creationTimestamp": null },
+                "versions": versions.collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -247,4 +291,32 @@ fn subresources(kind: &Kind) -> impl Iterator<Item = Part<'_>> {
         kind: "Scale",
     });
     status.into_iter().chain(scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_stand_in_their_order() {
+        let order = [
+            "v10", "v2", "v1", "v2beta10", "v2beta1", "v1beta1", "v1alpha2", "first", "v1rc1",
+        ];
+        let mut found = order;
+        found.sort_by_key(|name| (name.len(), *name));
+        found.sort_by_key(|name| Reverse(Rank::of(name)));
+        assert_eq!(found, order);
+    }
+
+    #[test]
+    fn a_group_stands_there_once_with_all_its_versions() {
+        let kinds = Kinds::built_in();
+        let groups = groups(&kinds);
+        let group = api_group("autoscaling", &groups["autoscaling"]);
+        assert_eq!(group["preferredVersion"]["version"], "v2");
+        assert_eq!(group["versions"][1]["groupVersion"], "autoscaling/v1");
+        let all = resources(&kinds, "autoscaling", "v1").unwrap();
+        assert_eq!(all["resources"][0]["name"], "horizontalpodautoscalers");
+        assert!(resources(&kinds, "autoscaling", "v3").is_none());
+    }
 }

@@ -72,7 +72,8 @@ fn cell(column: &Column, object: &Object, now: Timestamp) -> Value {
 
 fn row(kind: &Kind, object: &Object, beside: Beside, now: Timestamp) -> Value {
     let columns = kind.columns.iter();
-    let cells: Vec<Value> = columns.map(|column| cell(column, object, now)).collect();
+    let stored = kind.as_stored(object);
+    let cells: Vec<Value> = columns.map(|column| cell(column, &stored, now)).collect();
     let object = match beside {
         Beside::Nothing => Value::Null,
         Beside::Whole => Value::Object(object.0.clone()),

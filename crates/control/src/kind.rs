@@ -11,6 +11,7 @@ use serde_json::Value;
 use weft_stdx::jsonpath::Template;
 
 use crate::failure::Cause;
+use crate::form::Form;
 use crate::names;
 use crate::object::Object;
 use crate::schema::Schema;
@@ -48,7 +49,7 @@ pub struct Kind {
     pub selectable: &'static [(&'static str, &'static [&'static str])],
     /// What a selectable field counts as where it is absent, if not as empty.
     pub absent: &'static [(&'static str, &'static str)],
-    /// Columns of `kubectl get`, all of them.
+    /// Columns of `kubectl get`, all of them: cells of an object as it is stored.
     pub columns: Vec<Column>,
     /// Whether status is written apart from the rest.
     pub has_status: bool,
@@ -67,6 +68,10 @@ pub struct Kind {
     pub is_question: bool,
     /// Whether nobody outside changes its objects: they are made, read and deleted.
     pub is_fixed: bool,
+    /// Further forms it is served in.
+    pub forms: fn() -> &'static [Arc<Kind>],
+    /// Set where it is itself a form of another kind.
+    pub form: Option<Form>,
     /// Compiled when it is first needed.
     pub schema: OnceLock<Schema>,
 }
@@ -307,6 +312,8 @@ impl Kind {
             is_ending: false,
             is_question: false,
             is_fixed: false,
+            forms: || &[],
+            form: None,
             schema: OnceLock::new(),
         }
     }
@@ -321,8 +328,8 @@ impl fmt::Debug for Kind {
 /// All kinds there are.
 #[derive(Clone, Debug, Default)]
 pub struct Kinds {
-    /// By group and plural.
-    all: BTreeMap<(String, String), Arc<Kind>>,
+    /// By group and plural: what is stored, and behind it other versions of it.
+    all: BTreeMap<(String, String), Vec<Arc<Kind>>>,
 }
 
 impl Kinds {
@@ -330,30 +337,32 @@ impl Kinds {
     pub fn built_in() -> Kinds {
         let mut kinds = Kinds::default();
         for kind in crate::kinds::all() {
-            kinds.add(kind);
+            let forms = (kind.forms)();
+            kinds.share(Arc::new(kind));
+            for form in forms {
+                let version = kinds.all.entry(place(form)).or_default();
+                version.push(Arc::clone(form));
+            }
         }
         kinds
     }
 
-    fn add(&mut self, kind: Kind) {
-        self.share(Arc::new(kind));
-    }
-
     /// Adds a kind, or puts it in the place of one.
     pub(crate) fn share(&mut self, kind: Arc<Kind>) {
-        let key = (kind.group.to_string(), kind.plural.to_string());
-        self.all.insert(key, kind);
+        self.all.insert(place(&kind), vec![kind]);
     }
 
     /// The kind served at this place.
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
         let found = self.all.get(&(group.to_owned(), plural.to_owned()));
-        found.filter(|kind| kind.version == version)
+        let mut versions = found.into_iter().flatten();
+        versions.find(|kind| kind.version == version)
     }
 
-    /// The kind of this name, in whatever version it is served.
+    /// The kind of this name, in the version that is stored.
     pub(crate) fn at(&self, group: &str, plural: &str) -> Option<&Arc<Kind>> {
-        self.all.get(&(group.to_owned(), plural.to_owned()))
+        let found = self.all.get(&(group.to_owned(), plural.to_owned()));
+        found.and_then(|versions| versions.first())
     }
 
     /// The kind that objects call so.
@@ -362,8 +371,12 @@ impl Kinds {
             .find(|one| one.kind == kind && one.api_version() == api_version)
     }
 
-    /// All, by group and plural.
+    /// All, by group and plural, in all versions.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
-        self.all.values()
+        self.all.values().flatten()
     }
+}
+
+fn place(kind: &Kind) -> (String, String) {
+    (kind.group.to_string(), kind.plural.to_string())
 }

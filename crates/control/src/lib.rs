@@ -15,6 +15,7 @@ mod custom;
 pub mod decode;
 pub mod failure;
 mod fields;
+mod form;
 pub mod kind;
 pub mod kinds;
 pub mod names;
@@ -26,6 +27,7 @@ pub mod selector;
 pub mod store;
 
 pub use failure::{About, Cause, Failure, Reason};
+pub use form::Form;
 pub use kind::{Cell, Column, Document, Kind, Kinds, Scale};
 pub use object::Object;
 pub use store::Store;

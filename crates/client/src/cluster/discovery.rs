@@ -126,7 +126,18 @@ impl Kinds {
         Kinds(all)
     }
 
-    /// Each of them.
+    /// Each of them once, in the version its group prefers.
+    pub fn preferred(&self) -> impl Iterator<Item = &Resource> {
+        let is_before = |at: usize, one: &Resource| {
+            let mut before = self.0[..at].iter();
+            before.any(|other| (&other.group, &other.plural) == (&one.group, &one.plural))
+        };
+        let all = self.0.iter().enumerate();
+        all.filter(move |(at, one)| !is_before(*at, one))
+            .map(|(_, one)| one)
+    }
+
+    /// Each of them, in all versions.
     pub fn iter(&self) -> impl Iterator<Item = &Resource> {
         self.0.iter()
     }
@@ -160,7 +171,7 @@ impl Kinds {
     /// What a category (`all`) means.
     pub fn category<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a Resource> {
         let is_in = move |one: &&Resource| one.categories.iter().any(|known| known == word);
-        self.0.iter().filter(is_in)
+        self.preferred().filter(is_in)
     }
 }
 
@@ -223,11 +234,20 @@ mod tests {
             one("events", "Event", &["ev"], &[]),
         ];
         let apps = [one("deployments", "Deployment", &["deploy"], &["all"])];
+        let scalers = [one("scalers", "Scaler", &["sc"], &["all"])];
+        let two = json!({
+            "metadata": { "name": "scaling" },
+            "versions": [
+                { "version": "v2", "resources": scalers },
+                { "version": "v1", "resources": scalers },
+            ],
+        });
         Kinds::read(&[
             json!({ "items": [group("", "v1", &core)] }),
             json!({ "items": [
                 group("apps", "v1", &apps),
                 group("events.k8s.io", "v1", &[one("events", "Event", &["ev"], &[])]),
+                two,
             ] }),
         ])
     }
@@ -254,7 +274,12 @@ mod tests {
         for word in ["nope", "deployments.batch", "configmaps.v2", ""] {
             assert_eq!(kinds.find(word), None, "{word}");
         }
-        assert_eq!(kinds.category("all").count(), 1);
+        let preferred: Vec<String> = kinds.category("all").map(Resource::api_version).collect();
+        assert_eq!(preferred, ["apps/v1", "scaling/v2"]);
+        assert_eq!((kinds.iter().count(), kinds.preferred().count()), (6, 5));
+        let version = |word: &str| kinds.find(word).map(|one| one.version.as_str());
+        assert_eq!(version("scalers"), Some("v2"));
+        assert_eq!(version("scalers.v1.scaling"), Some("v1"));
     }
 
     #[test]

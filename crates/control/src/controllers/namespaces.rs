@@ -51,7 +51,7 @@ async fn end(store: &Store, kind: &Kind, namespace: &Object) -> Result<Done, Fai
     for kind in store
         .kinds()
         .iter()
-        .filter(|kind| kind.is_namespaced && !kind.is_question)
+        .filter(|kind| kind.is_namespaced && kind.is_kept())
     {
         let all = ListOptions::default();
         store

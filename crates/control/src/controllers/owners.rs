@@ -102,7 +102,7 @@ impl Owners<'_> {
     async fn begin(&mut self) -> Result<Revision, Failure> {
         let seen = self.store.revision().await?;
         let mut found = Vec::new();
-        for kind in self.store.kinds().iter().filter(|kind| !kind.is_question) {
+        for kind in self.store.kinds().iter().filter(|kind| kind.is_kept()) {
             let listed = self.store.list(kind, "", &ListOptions::default()).await?;
             for item in listed.items.iter().filter(|item| is_of_interest(item)) {
                 let object = store::object(item)?;

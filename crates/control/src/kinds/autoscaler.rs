@@ -1,5 +1,7 @@
 //! HorizontalPodAutoscaler: how many of some pods there are to be, by what they use.
 
+mod first;
+mod metrics;
 mod rules;
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -20,6 +22,7 @@ pub(super) fn kind() -> Kind {
         document: document::<HorizontalPodAutoscaler>(),
         default,
         validate: rules::validate,
+        forms: first::forms,
         columns: columns(),
         has_status: true,
         ..Kind::of(

@@ -1,5 +1,8 @@
 //! Event: what happened to an object, told for people.
 
+mod group;
+mod rules;
+
 use k8s_openapi::api::core::v1::Event;
 use serde_json::Value;
 
@@ -30,6 +33,8 @@ pub(super) fn kind() -> Kind {
             ("source", &["source", "component"]),
             ("type", &["type"]),
         ],
+        validate: rules::validate,
+        forms: group::forms,
         columns: columns(),
         is_carried_out: true,
         ..Kind::core("Event", "events", "event")

@@ -7,10 +7,13 @@
 //!           is a conflict
 //! ```
 
+mod forms;
+
 use std::fmt;
 
 use serde_json::{Value, json};
 
+use self::forms::{Changed, translated};
 use super::WriteOptions;
 use super::write::now;
 use crate::failure::{Cause, Failure, Reason};
@@ -72,10 +75,10 @@ impl Entry {
     }
 
     fn is_of(&self, other: &Entry) -> bool {
+        // Whoever applies is the same in all forms of a kind.
         self.is_apply == other.is_apply
-            && self.manager == other.manager
-            && self.subresource == other.subresource
-            && self.api_version == other.api_version
+            && (self.is_apply || self.api_version == other.api_version)
+            && (&self.manager, &self.subresource) == (&other.manager, &other.subresource)
     }
 
     /// Nothing: it is no entry.
@@ -177,17 +180,20 @@ impl Owners {
         self.0 = kept;
     }
 
-    fn all_but(&self, own: &Entry) -> Set {
+    /// What others own of `object`.
+    fn all_but(&self, own: &Entry, kind: &Kind, object: &Object) -> Set {
         let mut all = Set::default();
         for entry in self.0.iter().filter(|entry| !entry.is_of(own)) {
-            all.unite(&entry.set);
+            all.unite(&translated(kind, &own.api_version, entry, object));
         }
         all
     }
 
-    fn take_from_others(&mut self, own: &Entry, set: &Set) {
+    fn take_from_others(&mut self, own: &Entry, changed: &Changed<'_>) {
         for entry in self.0.iter_mut().filter(|entry| !entry.is_of(own)) {
-            entry.set.subtract(set);
+            let sets = changed.told(&entry.api_version);
+            entry.set.subtract(&sets.changed);
+            entry.set.subtract(&sets.removed);
         }
     }
 
@@ -218,16 +224,15 @@ pub(super) fn update(kind: &Kind, old: Option<&Object>, new: &mut Object, option
     // Clients may say who owns what; from a creation it is not taken.
     let said = old.and_then(|old| Owners::read(new).or_else(|| Owners::read(old)));
     let mut owners = said.unwrap_or_default();
-    let found = fields::difference(kind.schema(), &old.unwrap_or(&empty).0, &new.0);
-    let (changed, removed) = (owned(found.changed), owned(found.removed));
-    if !(changed.is_empty() && removed.is_empty()) {
+    let version = kind.api_version();
+    let changed = Changed::between(kind, &version, old.unwrap_or(&empty), new);
+    if !changed.sets.is_empty() {
         let own = Entry::of(kind, options, false);
         owners.take_from_others(&own, &changed);
-        owners.take_from_others(&own, &removed);
         let time = own.time.clone();
         let own = owners.own(own);
-        own.set.unite(&changed);
-        own.set.subtract(&removed);
+        own.set.unite(&changed.sets.changed);
+        own.set.subtract(&changed.sets.removed);
         own.time = time;
     }
     owners.write(new);
@@ -287,22 +292,27 @@ pub(super) fn apply(
     let mut merged = Value::Object(live.0.clone());
     fields::overlay(schema, &mut merged, &Value::Object(config.0));
     if let Some(before) = &before {
-        let mut gone = before.set.clone();
+        let mut gone = translated(kind, &own.api_version, before, live).into_owned();
         gone.subtract(&own.set);
-        fields::remove(schema, &mut merged, &gone, &owners.all_but(&own));
+        fields::remove(
+            schema,
+            &mut merged,
+            &gone,
+            &owners.all_but(&own, kind, live),
+        );
     }
     let Value::Object(merged) = merged else {
         return Err(Failure::internal("an object applied to is no object"));
     };
     let mut merged = Object(merged);
 
-    let found = fields::difference(schema, &live.0, &merged.0);
-    let (changed, removed) = (owned(found.changed), owned(found.removed));
+    let version = own.api_version.clone();
+    let changed = Changed::between(kind, &version, live, &merged);
     let own_before = own_by_client(kind, live, &own);
     let others = owners.0.iter().filter(|entry| !entry.is_of(&own));
     let conflicts: Vec<(&Entry, Set)> = others
         .map(|entry| {
-            let mut common = entry.set.common(&changed);
+            let mut common = entry.set.common(&changed.told(&entry.api_version).changed);
             common.subtract(&own_before);
             (entry, common)
         })
@@ -312,12 +322,11 @@ pub(super) fn apply(
         return Err(conflict(&conflicts));
     }
     owners.take_from_others(&own, &changed);
-    owners.take_from_others(&own, &removed);
-    let is_new = before.is_none_or(|before| before.set != own.set)
-        || !(changed.is_empty() && removed.is_empty());
+    let is_new = before.is_none_or(|before| before.set != own.set) || !changed.sets.is_empty();
     let (set, time) = (own.set.clone(), own.time.clone());
     let entry = owners.own(own);
     entry.set = set;
+    entry.api_version.clone_from(&version);
     if is_new {
         entry.time = time;
     }

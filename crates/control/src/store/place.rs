@@ -22,6 +22,7 @@ pub(super) fn key(kind: &Kind, namespace: &str, name: &str) -> String {
 
 /// What the keys of a namespace's objects of a kind begin with; of all, without a namespace.
 pub(super) fn within(kind: &Kind, namespace: &str) -> String {
+    let kind = kind.stored();
     let group = if kind.group.is_empty() {
         CORE
     } else {

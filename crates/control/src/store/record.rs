@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
-use weft_keyspace::{Item, Revision};
+use weft_keyspace::{Item, Memo, Revision};
 
 use crate::failure::Failure;
 use crate::kind::Kind;
@@ -66,6 +66,25 @@ fn fields<'a>(
 
 fn put(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
     serde_json::to_writer(text, value).map_err(Failure::internal)
+}
+
+/// What is stored of an object of `kind`, which may be a form of another.
+pub(super) fn stored(kind: &Kind, object: &Object) -> Result<Bytes, Failure> {
+    write(kind.stored(), &kind.as_stored(object))
+}
+
+/// `item`, which is stored, as the form `kind` has it.
+pub(super) fn shown(kind: &Kind, item: &Arc<Item>) -> Result<Arc<Item>, Failure> {
+    let object = read(item)?;
+    Ok(Arc::new(Item {
+        key: item.key.clone(),
+        value: write(kind, &kind.of_stored(&object))?,
+        created: item.created,
+        modified: item.modified,
+        version: item.version,
+        lease: item.lease,
+        memo: Memo::default(),
+    }))
 }
 
 /// The object in an item, without its version; read once.

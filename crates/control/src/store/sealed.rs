@@ -18,7 +18,7 @@ use weft_keyspace::{
     Change, Commit, CommitError, Expect, Guard, Item, Memo, Range, Revision, Span,
 };
 
-use super::{Store, place, unreadable};
+use super::{Store, place, record, unreadable};
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
 
@@ -78,8 +78,11 @@ impl Vault {
         Ok((Change::Put { key, value, lease }, Some(held)))
     }
 
-    /// `item` as it was before it was sealed; made once.
+    /// `item` as it was before it was sealed, made once; in the form `kind` is.
     pub(super) fn open(&self, kind: &Kind, item: &Arc<Item>) -> Result<Arc<Item>, Failure> {
+        if kind.form.is_some() {
+            return record::shown(kind, &self.open(kind.stored(), item)?);
+        }
         if !kind.is_sealed {
             return Ok(Arc::clone(item));
         }
@@ -104,7 +107,7 @@ impl Vault {
         kind: &Kind,
         items: Vec<Arc<Item>>,
     ) -> Result<Vec<Arc<Item>>, Failure> {
-        if !kind.is_sealed {
+        if !kind.is_sealed && kind.form.is_none() {
             return Ok(items);
         }
         items.iter().map(|item| self.open(kind, item)).collect()

@@ -324,7 +324,7 @@ impl Store {
         options: &WriteOptions,
     ) -> Result<Arc<Item>, CommitError> {
         let told = |error: Failure| CommitError::Invalid(error.message);
-        let value = record::write(kind, object).map_err(told)?;
+        let value = record::stored(kind, object).map_err(told)?;
         if value.len() > LARGEST {
             let length = value.len();
             return Err(CommitError::Invalid(format!(
@@ -391,15 +391,23 @@ impl Store {
         };
         let Committed { revision, .. } = self.keyspace.commit(commit).await?;
         match change {
-            Change::Put { key, value, lease } => Ok(Arc::new(Item {
-                key,
-                value,
-                created: revision,
-                modified: revision,
-                version: 1,
-                lease,
-                memo: Default::default(),
-            })),
+            Change::Put { key, value, lease } => {
+                let item = Arc::new(Item {
+                    key,
+                    value,
+                    created: revision,
+                    modified: revision,
+                    version: 1,
+                    lease,
+                    memo: Default::default(),
+                });
+                match kind.form {
+                    None => Ok(item),
+                    Some(_) => {
+                        record::shown(kind, &item).map_err(|why| CommitError::Invalid(why.message))
+                    }
+                }
+            }
             Change::Delete { key } => {
                 let range = weft_keyspace::Range {
                     span: weft_keyspace::Span::key(key),

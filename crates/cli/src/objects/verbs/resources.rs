@@ -50,7 +50,7 @@ impl Resources {
     /// Lists kinds.
     pub async fn run(self, session: &Session) -> Outcome {
         let api = Api::open(&self.connect, session)?;
-        let mut kinds: Vec<_> = api.kinds().await?.iter().cloned().collect();
+        let mut kinds: Vec<_> = api.kinds().await?.preferred().cloned().collect();
         kinds.retain(|kind| {
             self.api_group
                 .as_ref()

@@ -162,3 +162,46 @@ fn old_updates_become_one() {
     let all: usize = found.iter().map(|(_, _, paths)| paths.len()).sum();
     assert_eq!(all, 15);
 }
+
+fn events(version: &str, group: &str) -> std::sync::Arc<Kind> {
+    let kinds = Kinds::built_in();
+    std::sync::Arc::clone(kinds.find(group, version, "events").unwrap())
+}
+
+#[test]
+fn owners_of_two_forms_know_of_each_other() {
+    let (core, own) = (events("v1", ""), events("v1", "events.k8s.io"));
+    let mut first = object(json!({
+        "metadata": { "name": "a" }, "involvedObject": { "name": "p" }, "message": "m", "reason": "R",
+    }));
+    update(&core, None, &mut first, &by("one"));
+    let fields = [".involvedObject", ".message", ".reason"];
+    assert_eq!(owners(&first), [entry("one", false, &fields)]);
+    // An update in the other form takes what the first one has, by its name there.
+    let before = own.of_stored(&first).into_owned();
+    let mut second = before.clone();
+    second.0["note"] = "n".into();
+    update(&own, Some(&before), &mut second, &by("two"));
+    assert_eq!(
+        owners(&second),
+        [
+            entry("one", false, &[".involvedObject", ".reason"]),
+            entry("two", false, &[".note"]),
+        ]
+    );
+    // An application conflicts with it, by the owner's name for it.
+    let live = own.as_stored(&second).into_owned();
+    let config = object(json!({ "metadata": { "name": "a" }, "message": "x" }));
+    let refused = apply(&core, &live, &config, &by("three")).unwrap_err();
+    assert!(refused.message.ends_with(": .note"), "{}", refused.message);
+    // What was applied in one form and is not named in the other goes, if nobody else has it.
+    let config = object(json!({ "metadata": { "name": "a" }, "message": "n", "action": "A" }));
+    let applied = apply(&core, &live, &config, &by("three")).unwrap();
+    let there = own.of_stored(&applied).into_owned();
+    let config = object(json!({ "metadata": { "name": "a" }, "reason": "R" }));
+    let applied = apply(&own, &there, &config, &by("three")).unwrap();
+    assert_eq!(applied.text(&["action"]), None);
+    assert_eq!(applied.text(&["note"]), Some("n"));
+    let last = owners(&applied).pop().unwrap();
+    assert_eq!(last, entry("three", true, &[".reason"]));
+}
