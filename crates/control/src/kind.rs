@@ -43,6 +43,9 @@ pub struct Kind {
     pub check_name: fn(&str) -> Result<(), &'static str>,
     /// Fills in what was left out.
     pub default: fn(&mut Object),
+    /// Puts into a new version what it has of the one before, where nothing else is said; before
+    /// what was left out is filled in.
+    pub inherit: fn(&Object, &mut Object),
     /// What is wrong with an object, by itself or as the successor of another.
     pub validate: fn(&Object, Option<&Object>) -> Vec<Cause>,
     /// Fields besides name and namespace that can be selected by, with where they are.
@@ -300,6 +303,7 @@ impl Kind {
             document: Document::Of(|| Value::Bool(true)),
             check_name: names::dns_subdomain,
             default: |_| {},
+            inherit: |_, _| {},
             validate: |_, _| Vec::new(),
             selectable: &[],
             absent: &[],

@@ -2,6 +2,7 @@
 //!
 //! Never: gives out cluster addresses and node ports.
 
+mod carry;
 mod rules;
 
 use k8s_openapi::api::core::v1::Service;
@@ -23,6 +24,7 @@ pub(super) fn kind() -> Kind {
         document: document::<Service>(),
         check_name: names::dns_1035,
         default,
+        inherit: carry::inherit,
         validate: rules::validate,
         selectable: &[
             ("spec.clusterIP", &["spec", "clusterIP"]),
@@ -68,12 +70,9 @@ fn default_affinity(spec: &mut Fields) {
     }
 }
 
-/// An ExternalName has no addresses: what was filled in for another type goes when the type
-/// becomes that, or the change could not be made.
+/// An ExternalName has no addresses.
 fn default_addresses(spec: &mut Fields) {
     if text_of(spec, "type") == "ExternalName" {
-        take(spec, "ipFamilyPolicy", &json!("SingleStack"));
-        take(spec, "ipFamilies", &json!(["IPv4"]));
         return;
     }
     fill(spec, "ipFamilyPolicy", "SingleStack");
@@ -92,24 +91,13 @@ fn default_policies(spec: &mut Fields) {
     let kind = text_of(spec, "type").to_owned();
     if kind == "LoadBalancer" {
         fill(spec, "allocateLoadBalancerNodePorts", true);
-    } else {
-        take(spec, "allocateLoadBalancerNodePorts", &Value::Bool(true));
     }
     let is_open = matches!(&*kind, "NodePort" | "LoadBalancer");
     if is_open || (kind == "ClusterIP" && has_external) {
         fill_text(spec, "externalTrafficPolicy", "Cluster");
-    } else {
-        take(spec, "externalTrafficPolicy", &json!("Cluster"));
     }
     if kind != "ExternalName" {
         fill_text(spec, "internalTrafficPolicy", "Cluster");
-    }
-}
-
-/// Takes out what would have been filled in.
-fn take(spec: &mut Fields, name: &str, value: &Value) {
-    if spec.get(name) == Some(value) {
-        spec.remove(name);
     }
 }
 
@@ -202,14 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn a_type_has_its_own_and_loses_it_with_the_type() {
+    fn a_type_has_its_own() {
         let given = json!({ "spec": {
             "type": "LoadBalancer",
             "sessionAffinity": "ClientIP",
             "clusterIP": "10.0.0.1",
             "ports": [{ "port": 80 }],
         } });
-        let mut found = defaulted(&kind(), given);
+        let found = defaulted(&kind(), given);
         let spec = found["spec"].clone();
         assert_eq!(spec["externalTrafficPolicy"], "Cluster");
         assert_eq!(spec["allocateLoadBalancerNodePorts"], true);
@@ -218,16 +206,10 @@ mod tests {
             json!({ "clientIP": { "timeoutSeconds": 10_800 } })
         );
         assert_eq!(spec["clusterIPs"], json!(["10.0.0.1"]));
-        let patch = json!({ "spec": { "type": "ClusterIP", "sessionAffinity": "None" } });
-        json_patch::merge(&mut found, &patch);
+        let mut found = found;
+        found["spec"]["sessionAffinity"] = "None".into();
         let found = defaulted(&kind(), found);
-        for gone in [
-            "externalTrafficPolicy",
-            "allocateLoadBalancerNodePorts",
-            "sessionAffinityConfig",
-        ] {
-            assert!(found["spec"].get(gone).is_none(), "{gone}");
-        }
+        assert_eq!(found["spec"].get("sessionAffinityConfig"), None);
         let name = json!({ "spec": { "type": "ExternalName", "externalName": "example.com" } });
         let wanted = json!({
             "spec": { "type": "ExternalName", "externalName": "example.com", "sessionAffinity": "None" },

@@ -24,10 +24,14 @@ pub(super) fn defaulted(kind: &Kind, value: Value) -> Value {
     once.0.into()
 }
 
-/// What is wrong with an object.
+/// What is wrong with an object, as the successor of another perhaps.
 #[track_caller]
 pub(super) fn mistakes(kind: &Kind, value: Value, old: Option<&Object>) -> Vec<String> {
-    let mut new = object(defaulted(kind, value));
+    let mut new = object(value);
+    if let Some(old) = old {
+        (kind.inherit)(old, &mut new);
+    }
+    let mut new = object(defaulted(kind, new.0.into()));
     let found = schema::check(kind.schema(), &mut new.0);
     assert_eq!(found.unknown, Vec::<String>::new());
     let causes = match found.mistakes {

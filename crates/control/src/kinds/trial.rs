@@ -47,6 +47,7 @@ pub(super) fn wrong_change(kind: &Kind, old: Value, new: Value) -> Vec<String> {
     if let Some(status) = old.0.get("status") {
         object.0.insert("status".to_owned(), status.clone());
     }
+    (kind.inherit)(&old, &mut object);
     (kind.default)(&mut object);
     let causes = (kind.validate)(&object, Some(&old));
     causes.iter().map(ToString::to_string).collect()

@@ -73,8 +73,11 @@ pub(super) fn stored(kind: &Kind, object: &Object) -> Result<Bytes, Failure> {
     write(kind.stored(), &kind.as_stored(object))
 }
 
-/// `item`, which is stored, as the form `kind` has it.
+/// `item`, which is stored, as `kind` has it, which may be a form of another.
 pub(super) fn shown(kind: &Kind, item: &Arc<Item>) -> Result<Arc<Item>, Failure> {
+    if kind.form.is_none() {
+        return Ok(Arc::clone(item));
+    }
     let object = read(item)?;
     Ok(Arc::new(Item {
         key: item.key.clone(),

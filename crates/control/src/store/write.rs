@@ -401,12 +401,8 @@ impl Store {
                     lease,
                     memo: Default::default(),
                 });
-                match kind.form {
-                    None => Ok(item),
-                    Some(_) => {
-                        record::shown(kind, &item).map_err(|why| CommitError::Invalid(why.message))
-                    }
-                }
+                let shown = record::shown(kind, &item);
+                shown.map_err(|why| CommitError::Invalid(why.message))
             }
             Change::Delete { key } => {
                 let range = weft_keyspace::Range {
@@ -673,6 +669,7 @@ fn continue_from(
             spec.insert("finalizers".to_owned(), held.clone());
         }
     }
+    (kind.inherit)(old, new);
     kind.complete(new);
     let generation = old.at(&["metadata", "generation"]).and_then(Value::as_i64);
     let is_old = is_same(old, new, &["metadata", "status"]);

@@ -52,6 +52,7 @@ mod server_line;
 mod server_reflector;
 mod server_secrets;
 mod server_tokens;
+mod server_updates;
 mod server_versions;
 mod server_workloads;
 mod surprises;

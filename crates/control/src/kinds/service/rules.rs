@@ -214,24 +214,61 @@ fn policies(spec: &Spot<'_>, causes: &mut Vec<Cause>) {
     causes.extend(spec.field("trafficDistribution").one_of(&spread));
 }
 
-/// An address once had is kept while there is one.
+const STAYS: &str = "may not change once set";
+
+/// What was given to a service stays while it has use for it.
 fn changes(spec: &Spot<'_>, old: &Spot<'_>, causes: &mut Vec<Cause>) {
-    let had = old.field("clusterIP");
-    if is(spec, "ExternalName") || is(old, "ExternalName") || had.is_empty() {
+    if is(spec, "ExternalName") || is(old, "ExternalName") {
         return;
     }
-    let has = spec.field("clusterIP");
-    if has.text() != had.text() {
+    let (has, had) = (spec.field("clusterIP"), old.field("clusterIP"));
+    if !had.is_empty() && has.text() != had.text() {
         let why = match has.text() {
             "" => "primary clusterIP can not be unset",
-            _ => "may not change once set",
+            _ => STAYS,
         };
         causes.push(has.invalid(why));
     }
-    let class = spec.field("loadBalancerClass");
-    let both = is(spec, "LoadBalancer") && is(old, "LoadBalancer");
-    if both && class.value() != old.field("loadBalancerClass").value() {
-        causes.push(class.invalid("may not change once set"));
+    second_address(spec, old, causes);
+    let [has, had] = [spec, old].map(|spec| spec.field("ipFamilies").items().into_iter().next());
+    if let (Some(has), Some(had)) = (has, had)
+        && has.text() != had.text()
+    {
+        causes.push(has.invalid(STAYS));
+    }
+    if is(spec, "LoadBalancer") && is(old, "LoadBalancer") {
+        let (has, had) = [spec, old]
+            .map(|spec| spec.field("loadBalancerClass"))
+            .into();
+        if has.value() != had.value() {
+            causes.push(has.invalid(STAYS));
+        }
+        let (has, had) = [spec, old]
+            .map(|spec| spec.field("healthCheckNodePort"))
+            .into();
+        let port = |spot: &Spot<'_>| spot.number().filter(|port| *port != 0);
+        if port(&has)
+            .zip(port(&had))
+            .is_some_and(|(has, had)| has != had)
+        {
+            causes.push(has.invalid(STAYS));
+        }
+    }
+}
+
+/// The second address of a service of two families is given back by saying so.
+fn second_address(spec: &Spot<'_>, old: &Spot<'_>, causes: &mut Vec<Cause>) {
+    let [has, had] = [spec, old].map(|spec| spec.field("clusterIPs").items().into_iter().nth(1));
+    match (has, had) {
+        (Some(has), Some(had)) if has.text() != had.text() => causes.push(has.invalid(STAYS)),
+        (None, Some(_)) => {
+            let policy = spec.field("ipFamilyPolicy");
+            if policy.text() != "SingleStack" {
+                let why = "must be set to 'SingleStack' when releasing the secondary clusterIP";
+                causes.push(policy.invalid(why));
+            }
+        }
+        _ => {}
     }
 }
 

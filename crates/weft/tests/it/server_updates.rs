@@ -1,0 +1,107 @@
+//! `weft server`: what an object keeps when another version of it is written, with the real
+//! kubectl: `replace`, `edit` and both kinds of `apply`.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::{Value, json};
+use weft_testkit::command::{LIMIT, run};
+use weft_testkit::{Ran, Weft, peer};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+
+const SERVICE: &str = "
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec:
+  selector: { app: web }
+  ports:
+  - { name: http, port: 80 }
+";
+
+struct Tour {
+    weft: Weft,
+    program: &'static str,
+}
+
+impl Tour {
+    fn start(program: &'static str) -> Option<Tour> {
+        peer(program)?;
+        let weft = Weft::server(BINARY)?;
+        Some(Tour { weft, program })
+    }
+
+    fn send(&self, line: &str, stdin: &str) -> Ran {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let command = self.weft.kubectl_of(self.program, &words).unwrap();
+        run(command, stdin.as_bytes(), LIMIT)
+    }
+
+    fn spec(&self) -> Value {
+        let found = self.send("get service web -o json", "");
+        let found: Value = serde_json::from_str(found.ok()).unwrap();
+        found["spec"].clone()
+    }
+
+    /// Runs `kubectl edit` with an editor that makes one text of another.
+    fn edit(&self, from: &str, to: &str) -> Ran {
+        let words = ["edit", "service", "web"];
+        let mut command = self.weft.kubectl_of(self.program, &words).unwrap();
+        command.env("KUBE_EDITOR", format!("sed -i 's/{from}/{to}/'"));
+        run(command, b"", LIMIT)
+    }
+}
+
+#[test]
+fn a_service_keeps_what_it_was_given_with_kubectl_of_today() {
+    services("kubectl");
+}
+
+#[test]
+fn a_service_keeps_what_it_was_given_with_kubectl_of_debian_12() {
+    services("kubectl-1.20");
+}
+
+fn services(program: &'static str) {
+    let Some(tour) = Tour::start(program) else {
+        return;
+    };
+    tour.send("apply -f -", SERVICE).ok();
+    // An address and a port, as if somebody had given them out.
+    let given = r#"{"spec":{"type":"NodePort","clusterIP":"10.96.0.7","clusterIPs":["10.96.0.7"],"ports":[{"name":"http","port":80,"nodePort":30080}]}}"#;
+    tour.send(&format!("patch service web --type=merge -p {given}"), "")
+        .ok();
+
+    // The manifest names neither, and they stay.
+    let open = SERVICE.replace("spec:\n", "spec:\n  type: NodePort\n");
+    let other = open.replace("port: 80", "port: 81");
+    tour.send("replace -f -", &other).ok();
+    let spec = tour.spec();
+    assert_eq!(spec["clusterIP"], "10.96.0.7");
+    assert_eq!(spec["clusterIPs"], json!(["10.96.0.7"]));
+    assert_eq!(spec["ports"][0]["nodePort"], 30_080);
+    assert_eq!(spec["ports"][0]["port"], 81);
+    tour.edit("port: 81", "port: 82").ok();
+    assert_eq!(tour.spec()["ports"][0]["port"], 82);
+    tour.send(
+        "replace -f -",
+        &other.replace("spec:\n", "spec:\n  clusterIP: 10.96.0.8\n"),
+    )
+    .fails_saying(&["spec.clusterIP: Invalid value", "may not change once set"]);
+
+    // With the type goes what only it had.
+    tour.edit("type: NodePort", "type: ClusterIP").ok();
+    assert_eq!(tour.spec()["ports"][0].get("nodePort"), None);
+    assert_eq!(tour.spec()["clusterIP"], "10.96.0.7");
+    let name = r#"{"spec":{"type":"ExternalName","externalName":"example.com"}}"#;
+    tour.send(&format!("patch service web -p {name}"), "").ok();
+    let spec = tour.spec();
+    for gone in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        assert_eq!(spec.get(gone), None, "{gone}");
+    }
+    tour.send("replace -f -", SERVICE).ok();
+    assert_eq!(tour.spec()["type"], "ClusterIP");
+    assert_eq!(tour.spec()["ipFamilies"], json!(["IPv4"]));
+    tour.send("apply -f -", &SERVICE.replace("app: web", "app: other"))
+        .ok();
+    assert_eq!(tour.spec()["selector"]["app"], "other");
+}
