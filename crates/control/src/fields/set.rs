@@ -118,6 +118,19 @@ impl Set {
         }
     }
 
+    /// As [`Self::subtract`], and also without what holds anything of `other`.
+    pub(crate) fn subtract_with_holders(&mut self, other: &Set) {
+        self.here &= other.is_empty();
+        for (step, set) in &other.below {
+            if let Some(own) = self.below.get_mut(step) {
+                own.subtract_with_holders(set);
+                if own.is_empty() {
+                    self.below.remove(step);
+                }
+            }
+        }
+    }
+
     /// What is in both.
     #[must_use]
     pub(crate) fn common(&self, other: &Set) -> Set {

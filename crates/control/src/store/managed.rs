@@ -293,7 +293,8 @@ pub(super) fn apply(
     fields::overlay(schema, &mut merged, &Value::Object(config.0));
     if let Some(before) = &before {
         let mut gone = translated(kind, &own.api_version, before, live).into_owned();
-        gone.subtract(&own.set);
+        // An update owns maps as a whole, too: they stay while anything in them is still named.
+        gone.subtract_with_holders(&own.set);
         fields::remove(
             schema,
             &mut merged,

@@ -111,3 +111,49 @@ fn what_was_applied_by_the_client_goes_on_on_the_server() {
     kubectl(&weft, "apply --server-side -f -", &less).ok();
     assert_eq!(data(&weft), serde_json::json!({ "colour": "green" }));
 }
+
+const WEB: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, labels: { app: web } }
+spec:
+  replicas: 1
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      containers:
+      - { name: web, image: red, ports: [{ containerPort: 80 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec: { selector: { app: web }, ports: [{ port: 80 }] }
+";
+
+#[test]
+fn a_workload_goes_from_the_client_to_the_server_and_back() {
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let Some(weft) = Weft::server(BINARY) else {
+        return;
+    };
+    let image = "get deployment web -o jsonpath={..image}";
+    kubectl(&weft, "apply -f -", WEB).ok();
+    for (verb, colour) in [
+        ("apply --server-side -f -", "red"),
+        ("apply --server-side -f -", "green"),
+        ("apply -f -", "blue"),
+        ("apply --server-side --force-conflicts -f -", "white"),
+    ] {
+        let config = WEB.replace("red", colour);
+        let applied = kubectl(&weft, verb, &config);
+        applied.ok();
+        let warned = applied.stderr.contains("re-apply");
+        assert!(!warned, "{verb}: {}", applied.stderr);
+        assert_eq!(kubectl(&weft, image, "").ok(), colour, "{verb}");
+        let port = "get service web -o jsonpath={.spec.ports[0].port}";
+        assert_eq!(kubectl(&weft, port, "").ok(), "80");
+    }
+}

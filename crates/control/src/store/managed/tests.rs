@@ -205,3 +205,42 @@ fn owners_of_two_forms_know_of_each_other() {
     let last = owners(&applied).pop().unwrap();
     assert_eq!(last, entry("three", true, &[".reason"]));
 }
+
+/// kubectl, on its way from its own apply to the server's, makes its update an application.
+#[test]
+fn what_an_update_owned_as_a_whole_stays_while_a_part_is_still_wanted() {
+    let kinds = Kinds::built_in();
+    let kind = kinds.find("apps", "v1", "deployments").unwrap();
+    let container = |image: &str| json!({ "name": "web", "image": image });
+    let config = |container: Value| {
+        object(json!({
+            "metadata": { "name": "a", "labels": { "app": "web" } },
+            "spec": {
+                "selector": { "matchLabels": { "app": "web" } },
+                "template": {
+                    "metadata": { "labels": { "app": "web" } },
+                    "spec": { "containers": [container] },
+                },
+            },
+        }))
+    };
+    let mut live = config(container("x"));
+    update(kind, None, &mut live, &by("kubectl"));
+    let mut owned = Owners::read(&live).unwrap();
+    assert!(
+        owned.0[0]
+            .set
+            .paths()
+            .contains(&".spec.template".to_owned())
+    );
+    owned.0[0].is_apply = true;
+    owned.write(&mut live);
+    let next = apply(kind, &live, &config(container("y")), &by("kubectl")).unwrap();
+    let template = next.at(&["spec", "template"]).unwrap();
+    assert_eq!(template["spec"]["containers"], json!([container("y")]));
+    assert_eq!(template["metadata"], json!({ "labels": { "app": "web" } }));
+    let mut less = config(container("y"));
+    less.meta_mut().remove("labels");
+    let next = apply(kind, &next, &less, &by("kubectl")).unwrap();
+    assert_eq!(next.at(&["metadata", "labels"]), None);
+}
