@@ -9,6 +9,8 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use weft_identity::kubeconfig::ADDRESS;
+
 use crate::error::CliError;
 
 mod record;
@@ -173,9 +175,15 @@ impl Settings {
         })
     }
 
-    /// Where a server with these settings is reached on its own machine.
+    /// Where a server with these settings is reached on its own machine: where it is said to
+    /// listen, else where the last one with this data directory did.
     pub fn api_server(&self) -> String {
-        let listen = self.listen.value;
+        let written = match self.listen.origin {
+            Origin::Default => std::fs::read_to_string(self.data_dir.value.join(ADDRESS)).ok(),
+            _ => None,
+        };
+        let written = written.and_then(|text| text.trim().parse().ok());
+        let listen = written.unwrap_or(self.listen.value);
         let host = match listen.ip() {
             ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
             ip if ip.is_ipv6() => format!("[{ip}]"),
@@ -344,6 +352,28 @@ mod tests {
                 .message()
                 .contains("ADDRESS:PORT")
         );
+    }
+
+    #[test]
+    fn a_server_is_where_it_was_told_to_listen_or_said_that_it_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().to_str().unwrap();
+        let asked = |listen: &str| {
+            let env = [
+                ("WEFT_CONFIG", "/dev/null"),
+                ("WEFT_DATA_DIR", data_dir),
+                ("WEFT_LISTEN", listen),
+            ];
+            resolve(&Flags::default(), &env).unwrap().api_server()
+        };
+        assert_eq!(asked(""), "https://127.0.0.1:6443");
+        let address = dir.path().join(ADDRESS);
+        std::fs::create_dir(address.parent().unwrap()).unwrap();
+        std::fs::write(&address, "0.0.0.0:7444\n").unwrap();
+        assert_eq!(asked(""), "https://127.0.0.1:7444");
+        assert_eq!(asked("10.0.0.1:1"), "https://10.0.0.1:1");
+        std::fs::write(&address, "nowhere").unwrap();
+        assert_eq!(asked(""), "https://127.0.0.1:6443");
     }
 
     #[test]

@@ -18,9 +18,11 @@ use weft_control::store::WriteOptions;
 use weft_control::{Kinds, Object, Reason, Store};
 use weft_identity::audit::{Audit, Limits};
 use weft_identity::authority::{self, Authority, Grant};
+use weft_identity::kubeconfig::ADDRESS;
 use weft_identity::rotation::{self, Serving};
 use weft_keyspace::Local;
 use weft_stdx::clock::unix_s;
+use weft_stdx::file::{Durability, replace};
 
 mod accounts;
 mod backup;
@@ -109,6 +111,14 @@ impl Control {
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("listen at {listen}; --listen names another address"))?;
+        let address = listener.local_addr().context("read the own address")?;
+        let told = data_dir.join(ADDRESS);
+        replace(
+            &told,
+            format!("{address}\n").as_bytes(),
+            Durability::Process,
+        )
+        .with_context(|| format!("write {}", told.display()))?;
         let names = names(listen);
         let pair = certificate(&authority, &names)?;
         let serving = Arc::new(Serving::new(&pair).context("use the server's certificate")?);

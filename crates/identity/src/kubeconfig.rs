@@ -10,6 +10,10 @@ use zeroize::Zeroizing;
 
 use crate::authority::Pair;
 
+/// Where, below its data directory, a server says where it listens (`ADDRESS:PORT`): whoever makes
+/// a kubeconfig on its machine need not be told.
+pub const ADDRESS: &str = "server/address";
+
 /// How somebody proves who they are.
 #[derive(Clone, Copy, Debug)]
 pub enum Credentials<'a> {

@@ -31,9 +31,6 @@ impl Weft {
         if !path.exists() {
             let mut command = Command::new(self.program());
             command.args(["kubeconfig", "--user", user, "--group", group]);
-            command
-                .arg("--server")
-                .arg(format!("https://{}", self.address()));
             command.arg("--data-dir").arg(self.data_dir());
             command.arg("--output").arg(&path);
             command.env_remove("WEFT_CONFIG");

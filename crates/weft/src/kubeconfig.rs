@@ -36,7 +36,7 @@ struct Args {
     /// Prove who it is by a bearer token instead of a certificate
     #[arg(long)]
     token: bool,
-    /// The server's address, as kubectl reaches it
+    /// The server's address, as kubectl reaches it [default: where it listens]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// Write it to this file, readable by its owner alone
