@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::request::Parts;
 use serde_json::{Value, json};
 use weft_control::{Kind, Kinds};
 
-use crate::answer::{self, Answer};
+use crate::answer::Answer;
+use crate::pages::{Page, Pages};
 
 /// Verbs of every kind.
 const VERBS: [&str; 8] = [
@@ -38,12 +39,51 @@ const FIXED: [&str; 6] = [
 const AGGREGATED: &str = "as=APIGroupDiscoveryList";
 
 /// Answers a path of discovery; nothing if it is none.
-pub(crate) fn answer(kinds: &Kinds, path: &str, accept: &str) -> Option<Answer> {
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let aggregated = accept.contains(AGGREGATED);
-    let value = match parts[..] {
-        ["api"] if aggregated => return Some(all(kinds, |group| group.is_empty(), accept)),
-        ["apis"] if aggregated => return Some(all(kinds, |group| !group.is_empty(), accept)),
+pub(crate) fn answer(pages: &Pages, kinds: &Arc<Kinds>, head: &Parts) -> Option<Answer> {
+    let accept = head.headers.get(http::header::ACCEPT);
+    let accept = accept.and_then(|value| value.to_str().ok());
+    let form = Form::of(accept.unwrap_or_default());
+    let path = head.uri.path().trim_matches('/');
+    let name = format!("{path} {form:?}");
+    let page = pages.get(kinds, name, || page(kinds, path, form))?;
+    Some(page.answer(&head.headers))
+}
+
+/// What clients accept.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Old,
+    /// `apidiscovery.k8s.io` in this version: what clients before 1.30 ask for is called v2beta1;
+    /// its fields are the same.
+    Aggregated(&'static str),
+}
+
+impl Form {
+    fn of(accept: &str) -> Form {
+        match accept {
+            _ if !accept.contains(AGGREGATED) => Form::Old,
+            _ if accept.contains("v=v2;") || accept.contains("v=v2,") => Form::Aggregated("v2"),
+            _ => Form::Aggregated("v2beta1"),
+        }
+    }
+}
+
+fn page(kinds: &Kinds, path: &str, form: Form) -> Option<Page> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let value = match (&parts[..], form) {
+        (["api"], Form::Aggregated(version)) => {
+            return Some(all(kinds, |group| group.is_empty(), version));
+        }
+        (["apis"], Form::Aggregated(version)) => {
+            return Some(all(kinds, |group| !group.is_empty(), version));
+        }
+        _ => old(kinds, &parts)?,
+    };
+    Some(Page::json(&value))
+}
+
+fn old(kinds: &Kinds, parts: &[&str]) -> Option<Value> {
+    let value = match *parts {
         ["api"] => json!({
             "kind": "APIVersions",
             "versions": ["v1"],
@@ -68,7 +108,7 @@ pub(crate) fn answer(kinds: &Kinds, path: &str, accept: &str) -> Option<Answer> 
         ["apis", group, version] => resources(kinds, group, version)?,
         _ => return None,
     };
-    Some(answer::json(StatusCode::OK, &value))
+    Some(value)
 }
 
 /// Versions of a group with their kinds, the one to be preferred first.
@@ -191,18 +231,10 @@ fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
 }
 
 /// All groups with all their kinds in one answer (`apidiscovery.k8s.io`).
-fn all(kinds: &Kinds, wanted: impl Fn(&str) -> bool, accept: &str) -> Answer {
-    // v2beta1 is what clients before 1.30 ask for; its fields are the same.
-    let (version, media) = if accept.contains("v=v2;") || accept.contains("v=v2,") {
-        (
-            "v2",
-            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
-        )
-    } else {
-        (
-            "v2beta1",
-            "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
-        )
+fn all(kinds: &Kinds, wanted: impl Fn(&str) -> bool, version: &str) -> Page {
+    let media = match version {
+        "v2" => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        _ => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
     };
     let groups = groups(kinds);
     let items: Vec<Value> = groups
@@ -229,7 +261,7 @@ fn all(kinds: &Kinds, wanted: impl Fn(&str) -> bool, accept: &str) -> Answer {
         "metadata": {},
         "items": items,
     });
-    answer::whole(StatusCode::OK, media, value.to_string())
+    Page::new(media, value.to_string())
 }
 
 fn resource(kind: &Kind) -> Value {

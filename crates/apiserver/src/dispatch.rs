@@ -127,14 +127,10 @@ async fn try_dispatch(
 /// Discovery, schemas, and who makes tokens.
 fn about_kinds(server: &Server, head: &Parts) -> Result<Answer, Failure> {
     let path = head.uri.path();
-    let accept = head.headers.get(http::header::ACCEPT);
-    let accept = accept
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
     if head.method == Method::GET {
-        let kinds = server.store.kinds();
-        let found = discovery::answer(&kinds, path, accept)
-            .or_else(|| openapi::answer(&kinds, path))
+        let (kinds, pages) = (server.store.kinds(), &*server.pages);
+        let found = discovery::answer(pages, &kinds, head)
+            .or_else(|| openapi::answer(pages, &kinds, head))
             .or_else(|| issuer::answer(&*server.gate, path));
         if let Some(answer) = found {
             return Ok(answer);

@@ -5,43 +5,59 @@ mod v2;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use http::StatusCode;
+use http::request::Parts;
 use serde_json::{Map, Value, json};
 use weft_control::{Kind, Kinds};
 
-use crate::answer::{self, Answer};
+use crate::answer::Answer;
+use crate::pages::{Page, Pages};
+use crate::query::Query;
 
 /// What a write may say behind the question mark.
 const WRITE_PARAMETERS: [&str; 3] = ["dryRun", "fieldManager", "fieldValidation"];
 
 /// Answers `/openapi/v3` and what is below, and `/openapi/v2`; nothing for another path.
-pub(crate) fn answer(kinds: &Kinds, path: &str) -> Option<Answer> {
-    if path == "/openapi/v2" {
-        return Some(v2::answer(kinds));
-    }
-    let rest = path.strip_prefix("/openapi/v3")?.trim_matches('/');
-    let groups = groups(kinds);
-    let value = match rest {
-        "" => {
-            let paths: Map<String, Value> = groups
-                .keys()
-                .map(|group| {
-                    let url = format!("/openapi/v3/{group}?hash={}", env!("CARGO_PKG_VERSION"));
-                    (group.clone(), json!({ "serverRelativeURL": url }))
-                })
-                .collect();
-            json!({ "paths": paths })
+pub(crate) fn answer(pages: &Pages, kinds: &Arc<Kinds>, head: &Parts) -> Option<Answer> {
+    let path = head.uri.path().trim_end_matches('/');
+    let name = path.to_owned();
+    match path {
+        "/openapi/v2" => {
+            let page = pages.get(kinds, name, || Some(v2::page(kinds)))?;
+            Some(page.answer(&head.headers))
         }
-        group => document(groups.get(group)?),
-    };
-    Some(answer::json(StatusCode::OK, &value))
+        "/openapi/v3" => {
+            let page = pages.get(kinds, name, || Some(contents(pages, kinds)))?;
+            Some(page.answer(&head.headers))
+        }
+        _ => {
+            let group = path.strip_prefix("/openapi/v3/")?;
+            let make = || Some(document(groups(kinds).get(group)?));
+            let page = pages.get(kinds, name, make)?;
+            let query = Query::of(&head.uri);
+            Some(page.answer_by(query.text("hash"), &head.headers))
+        }
+    }
 }
 
-fn groups(kinds: &Kinds) -> BTreeMap<String, Vec<&Kind>> {
-    let mut groups: BTreeMap<String, Vec<&Kind>> = BTreeMap::new();
+/// Which documents there are. Clients keep them by their hash.
+fn contents(pages: &Pages, kinds: &Kinds) -> Page {
+    let hashes = pages.hashes(&groups(kinds), document);
+    let paths: Map<String, Value> = hashes
+        .into_iter()
+        .map(|(group, hash)| {
+            let url = format!("/openapi/v3/{group}?hash={hash}");
+            (group, json!({ "serverRelativeURL": url }))
+        })
+        .collect();
+    Page::json(&json!({ "paths": paths }))
+}
+
+fn groups(kinds: &Kinds) -> BTreeMap<String, Vec<Arc<Kind>>> {
+    let mut groups: BTreeMap<String, Vec<Arc<Kind>>> = BTreeMap::new();
     for kind in kinds.iter() {
-        groups.entry(root(kind)).or_default().push(kind);
+        groups.entry(root(kind)).or_default().push(Arc::clone(kind));
     }
     groups
 }
@@ -55,19 +71,19 @@ fn root(kind: &Kind) -> String {
     }
 }
 
-fn document(kinds: &[&Kind]) -> Value {
+fn document(kinds: &[Arc<Kind>]) -> Page {
     let mut schemas = Map::new();
     let mut paths = Map::new();
     for kind in kinds {
         let name = add_schemas(kind, &mut schemas);
         add_paths(kind, &name, &mut paths);
     }
-    json!({
+    Page::json(&json!({
         "openapi": "3.0.0",
         "info": { "title": "weft", "version": env!("CARGO_PKG_VERSION") },
         "paths": paths,
         "components": { "schemas": schemas },
-    })
+    }))
 }
 
 /// Gives the name of the kind's own schema.

@@ -26,6 +26,7 @@ use crate::gate::Gate;
 use crate::gather::Gather;
 use crate::limit::Limiter;
 use crate::metrics::{Metrics, Open};
+use crate::pages::Pages;
 use crate::upkeep::Upkeep;
 
 /// Connections served at once.
@@ -60,6 +61,8 @@ pub struct Server {
     pub strangers: Arc<Audit>,
     /// How often strangers have tried to exchange bootstrap tokens.
     pub exchanges: Arc<Limiter>,
+    /// What was told of kinds.
+    pub pages: Arc<Pages>,
     /// How it is doing.
     pub metrics: Arc<Metrics>,
     /// The keyspace's file, for its size.

@@ -64,7 +64,7 @@ pub(crate) fn kind(definition: &Object) -> Option<Kind> {
         short: list("shortNames"),
         categories: list("categories"),
         is_namespaced: text(spec, "scope")? == "Namespaced",
-        document: Document::Defined(Arc::new(document(version))),
+        document: Document::Defined(Arc::new(own_schema(version))),
         check_name: names::dns_subdomain,
         columns: columns(version),
         has_status: parts.is_some_and(|parts| parts.get("status").is_some()),
@@ -116,12 +116,17 @@ fn columns(version: &Value) -> Vec<Column> {
     columns
 }
 
+/// What the definition says.
+fn own_schema(version: &Value) -> Value {
+    let own = version.pointer("/schema/openAPIV3Schema").cloned();
+    let mut own = own.unwrap_or_else(|| json!({}));
+    close(&mut own);
+    own
+}
+
 /// Its schema, with the metadata every object has.
-fn document(version: &Value) -> Value {
-    let mut own = version
-        .pointer("/schema/openAPIV3Schema")
-        .cloned()
-        .unwrap_or_else(|| json!({}));
+pub(crate) fn document(own: &Value) -> Value {
+    let mut own = own.clone();
     let mut made = schemars::SchemaGenerator::default();
     let metadata = made.subschema_for::<ObjectMeta>().to_value();
     let mut definitions: Map<String, Value> = made.take_definitions(true);
@@ -130,7 +135,6 @@ fn document(version: &Value) -> Value {
             definition["x-kubernetes-preserve-unknown-fields"] = true.into();
         }
     }
-    close(&mut own);
     if let Some(map) = own.as_object_mut() {
         let properties = map.entry("properties").or_insert_with(|| json!({}));
         properties["apiVersion"] = json!({ "type": "string" });

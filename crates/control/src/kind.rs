@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 use weft_stdx::jsonpath::Template;
 
+use crate::custom;
 use crate::failure::Cause;
 use crate::form::Form;
 use crate::names;
@@ -86,7 +87,8 @@ pub enum Document {
     Of(fn() -> Value),
     /// As it is written here.
     Given(Arc<Value>),
-    /// As a definition has it, with rules and defaults.
+    /// As a definition has it, with rules and defaults: what all objects have is added when it is
+    /// needed, for there may be a thousand definitions and few that are used.
     Defined(Arc<Value>),
 }
 
@@ -211,7 +213,7 @@ impl Kind {
         self.schema.get_or_init(|| match &self.document {
             Document::Of(make) => Schema::compile(&make()),
             Document::Given(document) => Schema::compile(document),
-            Document::Defined(document) => Schema::defined(document),
+            Document::Defined(own) => Schema::defined(&custom::document(own)),
         })
     }
 
@@ -230,7 +232,8 @@ impl Kind {
     pub fn document(&self) -> Value {
         match &self.document {
             Document::Of(make) => make(),
-            Document::Given(value) | Document::Defined(value) => Value::clone(value),
+            Document::Given(value) => Value::clone(value),
+            Document::Defined(own) => custom::document(own),
         }
     }
 
@@ -373,6 +376,12 @@ impl Kinds {
     pub(crate) fn called(&self, api_version: &str, kind: &str) -> Option<&Arc<Kind>> {
         self.iter()
             .find(|one| one.kind == kind && one.api_version() == api_version)
+    }
+
+    /// Whether these are the very same ones.
+    pub(crate) fn are(&self, others: &Kinds) -> bool {
+        let others = others.iter().map(Arc::as_ptr);
+        self.iter().map(Arc::as_ptr).eq(others)
     }
 
     /// All, by group and plural, in all versions.

@@ -58,9 +58,13 @@ impl Store {
         Arc::clone(&self.kinds.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on there are these kinds.
+    /// From now on there are these kinds. If they are the same, so is what [`Store::kinds`] gives:
+    /// what is made of it is still good.
     pub(crate) fn set_kinds(&self, kinds: Kinds) {
-        *self.kinds.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(kinds);
+        let mut now = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
+        if !now.are(&kinds) {
+            *now = Arc::new(kinds);
+        }
     }
 
     /// One object, as it is.

@@ -133,6 +133,7 @@ impl Control {
             audit: Arc::new(audit),
             strangers: Arc::new(strangers),
             exchanges: Arc::default(),
+            pages: Arc::default(),
             metrics: Arc::default(),
             keyspace_file: data_dir.join(KEYSPACE).into(),
             tls: Arc::new(tls),

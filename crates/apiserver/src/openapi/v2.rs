@@ -5,22 +5,21 @@
 
 use std::collections::BTreeMap;
 
-use http::StatusCode;
 use serde_json::{Map, Value, json};
 use weft_control::schema::patch_strategy;
 use weft_control::{Kind, Kinds};
 
 use super::wire::{Message, ONLY, document, info, path, schema};
 use super::{WRITE_PARAMETERS, all_path, component};
-use crate::answer::{self, Answer};
+use crate::pages::Page;
 
 /// As it is answered: the `@` it is asked with (`spec.v2@v1.0`) has no place in a media type, and
 /// Go's clients do not read one that has it.
 const MEDIA: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 const GVK: &str = "x-kubernetes-group-version-kind";
 
-/// Answers `/openapi/v2`, whatever is accepted: there is one form.
-pub(super) fn answer(kinds: &Kinds) -> Answer {
+/// What is at `/openapi/v2`, whatever is accepted: there is one form.
+pub(super) fn page(kinds: &Kinds) -> Page {
     let mut paths = Message::default();
     let mut found = BTreeMap::new();
     for kind in kinds.iter() {
@@ -57,7 +56,7 @@ pub(super) fn answer(kinds: &Kinds) -> Answer {
         .message(document::INFO, &about)
         .message(document::PATHS, &paths)
         .message(document::DEFINITIONS, &definitions);
-    answer::whole(StatusCode::OK, MEDIA, whole.into_bytes())
+    Page::new(MEDIA, whole.into_bytes())
 }
 
 fn gvk(kind: &Kind) -> Value {

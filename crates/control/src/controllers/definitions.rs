@@ -9,24 +9,46 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
-use weft_keyspace::Item;
+use weft_keyspace::{Item, Revision};
 
 use super::{Done, Reconcile, keep};
 use crate::failure::{Failure, Reason};
-use crate::kind::{Kind, Kinds};
+use crate::kind::{Kind, Kinds, Text};
 use crate::kinds::definition;
 use crate::object::Object;
 use crate::store::{self, DeleteOptions, ListOptions, WriteOptions};
 use crate::{Store, custom};
+
+#[cfg(test)]
+mod tests;
 
 /// Who it is, as owner of fields.
 const NAME: &str = "definition-controller";
 /// What holds a definition until its objects are gone.
 const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-/// A definition, the kind it is of, and why that is not served.
-type Defined = (Object, Option<Arc<Kind>>, Option<String>);
+/// What is known of one definition.
+#[derive(Debug)]
+struct Known {
+    /// The version that was read.
+    modified: Revision,
+    /// What its kind was made from: a kind that is the same keeps its compiled schema.
+    made_of: String,
+    kind: Option<Arc<Kind>>,
+    is_deleting: bool,
+    /// What its status says: why its kind is not served.
+    told: Option<Option<String>>,
+}
+
+/// A definition of which something is left to be done.
+struct Defined {
+    item: Arc<Item>,
+    kind: Option<Arc<Kind>>,
+    /// Why that is not served.
+    trouble: Option<String>,
+}
 
 /// What is known of the definitions.
 #[derive(Debug)]
@@ -34,9 +56,8 @@ pub(super) struct Definitions {
     store: Store,
     /// The kinds that nobody defined.
     built_in: Kinds,
-    /// Kinds made before, by their definition's identity and what it said: their schemas are
-    /// compiled already.
-    made: BTreeMap<String, Arc<Kind>>,
+    /// By key. Only what has changed is read again: there may be a thousand.
+    known: BTreeMap<Bytes, Known>,
 }
 
 impl Definitions {
@@ -44,7 +65,7 @@ impl Definitions {
         Definitions {
             store: store.clone(),
             built_in: Kinds::clone(&store.kinds()),
-            made: BTreeMap::new(),
+            known: BTreeMap::new(),
         }
     }
 
@@ -72,45 +93,40 @@ impl Definitions {
         keep(store, &kind, self).await
     }
 
-    /// Serves the kinds whose names are free, and gives what became of each definition.
+    /// Serves the kinds whose names are free, and gives the definitions of which something is
+    /// left to be done.
     fn choose(&mut self, items: &[Arc<Item>]) -> Result<Vec<Defined>, Failure> {
         let mut items: Vec<&Arc<Item>> = items.iter().collect();
         // Who came first keeps the name.
         items.sort_by_key(|item| item.created);
         let mut kinds = self.built_in.clone();
-        let mut made = BTreeMap::new();
+        let mut names = Names::of(&self.built_in);
+        let mut before = std::mem::take(&mut self.known);
         let mut found = Vec::new();
         for item in items {
-            let definition = store::object(item)?;
-            let kind = self.kind_of(&definition, &mut made);
-            let trouble = kind.as_ref().map_or_else(
-                || Some("it does not say what the kind is".to_owned()),
-                |kind| taken(&kinds, kind),
-            );
-            if let (Some(kind), None) = (&kind, &trouble) {
+            let known = match before.remove(&item.key) {
+                Some(known) if known.modified == item.modified => known,
+                old => read(item, old)?,
+            };
+            let trouble = match &known.kind {
+                None => Some("it does not say what the kind is".to_owned()),
+                Some(kind) => names.taken(kind),
+            };
+            if let (Some(kind), None) = (&known.kind, &trouble) {
+                names.take(kind);
                 kinds.share(Arc::clone(kind));
             }
-            found.push((definition, kind, trouble));
+            if known.is_deleting || known.told.as_ref() != Some(&trouble) {
+                found.push(Defined {
+                    item: Arc::clone(item),
+                    kind: known.kind.clone(),
+                    trouble,
+                });
+            }
+            self.known.insert(item.key.clone(), known);
         }
-        self.made = made;
         self.store.set_kinds(kinds);
         Ok(found)
-    }
-
-    fn kind_of(
-        &self,
-        definition: &Object,
-        made: &mut BTreeMap<String, Arc<Kind>>,
-    ) -> Option<Arc<Kind>> {
-        let meta = definition.meta();
-        let generation = definition.at(&["metadata", "generation"]);
-        let key = format!("{}/{generation:?}/{}", meta.text("uid"), meta.is_deleting());
-        let kind = match self.made.get(&key) {
-            Some(kind) => Arc::clone(kind),
-            None => Arc::new(custom::kind(definition)?),
-        };
-        made.insert(key, Arc::clone(&kind));
-        Some(kind)
     }
 
     /// Deletes what there is of a kind, then lets its definition go.
@@ -142,7 +158,8 @@ impl Definitions {
         &self,
         kind: &Kind,
         mut definition: Object,
-        trouble: Option<String>,
+        served: Option<Arc<Kind>>,
+        trouble: Option<&str>,
     ) -> Result<(), Failure> {
         let before = definition.clone();
         let is_fine = trouble.is_none();
@@ -151,7 +168,7 @@ impl Definitions {
             "type": "NamesAccepted",
             "status": word(is_fine),
             "reason": if is_fine { "NoConflicts" } else { "NameConflict" },
-            "message": trouble.as_deref().unwrap_or("no conflicts found"),
+            "message": trouble.unwrap_or("no conflicts found"),
         });
         let established = json!({
             "type": "Established",
@@ -169,7 +186,7 @@ impl Definitions {
         status["conditions"] = merged(&status["conditions"], [names, established]);
         if is_fine {
             status["acceptedNames"] = definition.0["spec"]["names"].clone();
-            let stored = custom::kind(&definition).map(|kind| kind.version.to_string());
+            let stored = served.map(|kind| kind.version.to_string());
             status["storedVersions"] = json!(stored.as_slice());
         }
         definition.0.insert("status".to_owned(), status);
@@ -206,14 +223,24 @@ impl Reconcile for Definitions {
         };
         let found = self.choose(items)?;
         let mut done = Done::All;
-        for (definition, defined, trouble) in found {
+        for Defined {
+            item,
+            kind: defined,
+            trouble,
+        } in found
+        {
+            let definition = store::object(&item)?;
             if definition.meta().is_deleting() {
                 let served = defined.filter(|_| trouble.is_none());
                 if self.end(&kind, &definition, served).await? == Done::NotYet {
                     done = Done::NotYet;
                 }
             } else {
-                self.tell(&kind, definition, trouble).await?;
+                self.tell(&kind, definition, defined, trouble.as_deref())
+                    .await?;
+                if let Some(known) = self.known.get_mut(&item.key) {
+                    known.told = Some(trouble);
+                }
             }
         }
         Ok(done)
@@ -235,25 +262,65 @@ fn merged(old: &Value, new: [Value; 2]) -> Value {
     json!(conditions)
 }
 
-/// Which name of a kind another one of its group has.
-fn taken(kinds: &Kinds, kind: &Kind) -> Option<String> {
-    kinds
-        .iter()
-        .filter(|other| other.group == kind.group)
-        .find_map(|other| {
-            let theirs = |name: &str| {
-                name == other.plural
-                    || name == other.singular
-                    || other.short.iter().any(|s| s == name)
-            };
-            let own = [&*kind.plural, &*kind.singular];
-            let own = own.into_iter().chain(kind.short.iter().map(AsRef::as_ref));
-            let mut clash = own.filter(|name| theirs(name)).map(str::to_owned);
-            let same_kind = (kind.kind == other.kind).then(|| kind.kind.to_string());
-            let name = clash.next().or(same_kind)?;
-            Some(format!(
-                "{name:?} is already in use by {}",
-                other.resource()
-            ))
-        })
+/// Reads a definition that is new or has changed.
+fn read(item: &Item, old: Option<Known>) -> Result<Known, Failure> {
+    let definition = store::object(item)?;
+    let meta = definition.meta();
+    let generation = definition.at(&["metadata", "generation"]);
+    let is_deleting = meta.is_deleting();
+    let made_of = format!("{}/{generation:?}/{is_deleting}", meta.text("uid"));
+    let kind = match old {
+        Some(old) if old.made_of == made_of => old.kind,
+        _ => custom::kind(&definition).map(Arc::new),
+    };
+    Ok(Known {
+        modified: item.modified,
+        made_of,
+        kind,
+        is_deleting,
+        told: None,
+    })
+}
+
+/// Names that kinds of a group have, and which resource has them.
+#[derive(Debug, Default)]
+struct Names {
+    /// Plural, singular and short: one resource's must not be another's.
+    resources: BTreeMap<(Text, Text), String>,
+    kinds: BTreeMap<(Text, Text), String>,
+}
+
+impl Names {
+    fn of(kinds: &Kinds) -> Names {
+        let mut names = Names::default();
+        kinds.iter().for_each(|kind| names.take(kind));
+        names
+    }
+
+    fn take(&mut self, kind: &Kind) {
+        for name in resource_names(kind) {
+            let place = (kind.group.clone(), name.clone());
+            self.resources.insert(place, kind.resource());
+        }
+        let place = (kind.group.clone(), kind.kind.clone());
+        self.kinds.insert(place, kind.resource());
+    }
+
+    /// Which name of a kind another one of its group has.
+    fn taken(&self, kind: &Kind) -> Option<String> {
+        let place = |name: &Text| (kind.group.clone(), name.clone());
+        let resource = resource_names(kind).find_map(|name| {
+            let other = self.resources.get(&place(name))?;
+            Some((name, other))
+        });
+        let same_kind = || Some((&kind.kind, self.kinds.get(&place(&kind.kind))?));
+        let (name, other) = resource.or_else(same_kind)?;
+        Some(format!("{name:?} is already in use by {other}"))
+    }
+}
+
+fn resource_names(kind: &Kind) -> impl Iterator<Item = &Text> {
+    [&kind.plural, &kind.singular]
+        .into_iter()
+        .chain(&kind.short)
 }

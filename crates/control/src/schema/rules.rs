@@ -34,10 +34,12 @@ impl Rules {
     pub(super) fn of(document: &Value) -> Rules {
         let mut patterns = HashMap::new();
         gather(document, &mut patterns);
-        Rules {
-            document: document.clone(),
-            patterns,
+        let mut document = document.clone();
+        // Types that are referred to have no rules.
+        if let Some(map) = document.as_object_mut() {
+            map.remove("$defs");
         }
+        Rules { document, patterns }
     }
 
     /// Puts defaults where something was left out.

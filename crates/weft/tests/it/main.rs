@@ -49,6 +49,7 @@ mod server_hostile;
 mod server_input;
 mod server_kinds;
 mod server_line;
+mod server_many;
 mod server_reflector;
 mod server_secrets;
 mod server_tokens;
