@@ -375,7 +375,7 @@ impl Weft {
         for family in ["inet", "bridge"] {
             let _ = Command::new("nft")
                 .args(["delete", "table", family, &self.instance])
-                .status();
+                .output();
         }
     }
 }
