@@ -47,6 +47,8 @@ pub struct Kind {
     /// Puts into a new version what it has of the one before, where nothing else is said; before
     /// what was left out is filled in.
     pub inherit: fn(&Object, &mut Object),
+    /// What its objects take from those of another kind.
+    pub resolve: Option<Resolve>,
     /// What is wrong with an object, by itself or as the successor of another.
     pub validate: fn(&Object, Option<&Object>) -> Vec<Cause>,
     /// Fields besides name and namespace that can be selected by, with where they are.
@@ -57,6 +59,8 @@ pub struct Kind {
     pub columns: Vec<Column>,
     /// Whether status is written apart from the rest.
     pub has_status: bool,
+    /// Whether whoever makes one says its status, too.
+    pub begins_with_status: bool,
     /// Where it keeps how many there are to be, if it has `scale`.
     pub scale: Option<Scale>,
     /// Whether what it holds is sealed where it is stored.
@@ -78,6 +82,19 @@ pub struct Kind {
     pub form: Option<Form>,
     /// Compiled when it is first needed.
     pub schema: OnceLock<Schema>,
+}
+
+/// What objects take from those of another kind, all of which they are shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolve {
+    /// The other kind's group.
+    pub group: &'static str,
+    /// Its plural.
+    pub plural: &'static str,
+    /// Whether it is done for changes, too, or only for what is new.
+    pub is_for_changes: bool,
+    /// Takes it, or says why the object is forbidden.
+    pub with: fn(&mut Object, &[Arc<Object>]) -> Result<(), String>,
 }
 
 /// JSON schema of a kind.
@@ -307,11 +324,13 @@ impl Kind {
             check_name: names::dns_subdomain,
             default: |_| {},
             inherit: |_, _| {},
+            resolve: None,
             validate: |_, _| Vec::new(),
             selectable: &[],
             absent: &[],
             columns: vec![Column::name(), Column::age()],
             has_status: false,
+            begins_with_status: false,
             scale: None,
             is_sealed: false,
             grace_s: |_| 0,

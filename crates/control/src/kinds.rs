@@ -55,6 +55,7 @@ use crate::kind::{Document, Kind};
 use crate::object::Object;
 
 pub use nanocloud::bootstrap_token_record;
+pub use priority_class::system_priority_classes;
 pub use review::token_request;
 
 /// All of them.

@@ -64,6 +64,8 @@ pub(crate) enum Merge {
     /// Its objects are told apart by these fields, at least one. Strategic merge patches know
     /// the first only.
     By(Arc<[Key]>),
+    /// The same for owners of fields and applications; a patch replaces it.
+    Applied(Arc<[Key]>),
 }
 
 /// A field by which a list's objects are told apart.

@@ -3,6 +3,7 @@
 //! Owns: the rules that hold for all kinds (names, identity, optimistic concurrency, finalizers).
 //! Never: HTTP, nor who may do it.
 
+mod admit;
 mod delete;
 mod list;
 mod managed;
@@ -10,6 +11,7 @@ mod meta;
 mod patch;
 mod place;
 mod record;
+mod resolve;
 mod scale;
 mod sealed;
 mod strategic;
@@ -24,6 +26,7 @@ use crate::failure::{Failure, Reason};
 use crate::kind::{Kind, Kinds};
 use crate::object::Object;
 
+pub use admit::Admit;
 pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use list::{ListOptions, Listed};
 pub use patch::Patch;
@@ -32,8 +35,8 @@ pub use scale::{ScaleChange, scale_schema};
 pub use sealed::Seal;
 pub(crate) use watch::Happened;
 pub use watch::{Change, ChangeKind, Changes};
+pub use write::WriteOptions;
 pub(crate) use write::now;
-pub use write::{Admit, WriteOptions};
 
 /// The objects of a cluster. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -14,8 +14,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use weft_apiserver::Server;
 use weft_control::controllers::Controllers;
+use weft_control::kinds::system_priority_classes;
 use weft_control::store::WriteOptions;
-use weft_control::{Kinds, Object, Reason, Store};
+use weft_control::{Kind, Kinds, Object, Reason, Store};
 use weft_identity::audit::{Audit, Limits};
 use weft_identity::authority::{self, Authority, Grant};
 use weft_identity::kubeconfig::ADDRESS;
@@ -99,6 +100,7 @@ impl Control {
             .await
             .context("read the definitions of kinds")?;
         make_namespaces(&store).await?;
+        make_priority_classes(&store).await?;
         let accounts = Accounts::new(&store).context("there is no kind of service accounts")?;
         accounts
             .ensure()
@@ -198,17 +200,31 @@ async fn make_namespaces(store: &Store) -> Result<()> {
     for name in NAMESPACES {
         let mut namespace = Object::default();
         namespace.set_meta("name", Some(json!(name)));
-        match store
-            .create(kind, "", namespace, &WriteOptions::default())
-            .await
-        {
-            Err(failure) if failure.reason != Reason::AlreadyExists => {
-                return Err(failure).with_context(|| format!("make the namespace {name}"));
-            }
-            _ => {}
-        }
+        make(store, kind, namespace).await?;
     }
     Ok(())
+}
+
+async fn make_priority_classes(store: &Store) -> Result<()> {
+    let kinds = store.kinds();
+    let kind = kinds.find("scheduling.k8s.io", "v1", "priorityclasses");
+    let kind = kind.context("there is no kind of priority classes")?;
+    for class in system_priority_classes() {
+        make(store, kind, class).await?;
+    }
+    Ok(())
+}
+
+/// Makes an object that is in no namespace, unless it is there.
+async fn make(store: &Store, kind: &Kind, object: Object) -> Result<()> {
+    let name = object.meta().name().to_owned();
+    let options = WriteOptions::default();
+    match store.create(kind, "", object, &options).await {
+        Err(failure) if failure.reason != Reason::AlreadyExists => {
+            Err(failure).with_context(|| format!("make {} {name}", kind.resource()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What clients call this server.

@@ -32,7 +32,7 @@ fn lay(schema: &Schema, node: Option<&Node>, live: &mut Value, config: &Value) {
                 lay(schema, node, slot, value);
             }
         }
-        (Some(Shape::List(node, Merge::By(keys))), Value::Array(config)) => {
+        (Some(Shape::List(node, Merge::By(keys) | Merge::Applied(keys))), Value::Array(config)) => {
             let live = as_list(live);
             for element in config {
                 let key = item(keys, element);
@@ -105,7 +105,7 @@ fn take(
             // A map nobody has anything in is gone with its last field.
             map.is_empty() && before > 0 && !is_owned
         }
-        (Some(Shape::List(node, Merge::By(keys))), Value::Array(list)) => {
+        (Some(Shape::List(node, Merge::By(keys) | Merge::Applied(keys))), Value::Array(list)) => {
             let before = list.len();
             list.retain_mut(|element| {
                 let Some(step) = item(keys, element) else {

@@ -38,7 +38,7 @@ fn parts<'a>(schema: &'a Schema, node: Option<&'a Node>, value: &'a Value) -> Pa
             _,
         ) => Parts::Whole,
         (_, Value::Object(map)) => Parts::Fields(map),
-        (Some(Shape::List(item, Merge::By(keys))), Value::Array(list)) => {
+        (Some(Shape::List(item, Merge::By(keys) | Merge::Applied(keys))), Value::Array(list)) => {
             Parts::Items(item, keys, list)
         }
         (Some(Shape::List(_, Merge::Set)), Value::Array(list)) => Parts::Values(list),

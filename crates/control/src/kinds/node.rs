@@ -26,6 +26,8 @@ pub(super) fn kind() -> Kind {
         absent: &[("spec.unschedulable", "false")],
         columns: columns(),
         has_status: true,
+        // The kubelet says what its machine is when it registers it.
+        begins_with_status: true,
         ..Kind::core("Node", "nodes", "node")
     }
 }

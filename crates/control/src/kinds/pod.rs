@@ -1,6 +1,7 @@
 //! Pod: containers that run together on a node.
 
 mod columns;
+mod priority;
 mod status;
 mod update;
 
@@ -12,7 +13,7 @@ use super::rules::fill::{below, set, set_text};
 use super::rules::{Mistakes, Spot};
 use super::{document, is_new};
 use crate::failure::Cause;
-use crate::kind::{Kind, texts};
+use crate::kind::{Kind, Resolve, texts};
 use crate::names;
 use crate::object::Object;
 
@@ -22,6 +23,13 @@ pub(super) fn kind() -> Kind {
         categories: texts(&["all"]),
         document: document::<Pod>(),
         default,
+        inherit,
+        resolve: Some(Resolve {
+            group: "scheduling.k8s.io",
+            plural: "priorityclasses",
+            is_for_changes: false,
+            with: priority::take,
+        }),
         validate,
         selectable: &[
             ("spec.nodeName", &["spec", "nodeName"]),
@@ -57,6 +65,19 @@ fn grace_s(pod: &Object) -> i64 {
     grace
         .and_then(serde_json::Value::as_i64)
         .unwrap_or_default()
+}
+
+/// What was decided when it was made is decided, if nothing else is said.
+fn inherit(old: &Object, pod: &mut Object) {
+    let Some(spec) = below(&mut pod.0, "spec") else {
+        return;
+    };
+    for name in ["priority", "preemptionPolicy"] {
+        if let Some(value) = old.at(&["spec", name]) {
+            set(spec, name, value.clone());
+        }
+    }
+    pod_spec::tolerate_loss(spec);
 }
 
 fn default(pod: &mut Object) {
@@ -115,17 +136,6 @@ fn create(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
     let debug = spec.at("ephemeralContainers");
     if !debug.is_empty() {
         mistakes.forbidden(&debug, "cannot be set on create");
-    }
-    let (class, priority) = (spec.at("priorityClassName"), spec.at("priority"));
-    let computed = pod_spec::class_priority(class.text());
-    if let (Some(computed), Some(found)) = (computed, priority.number())
-        && computed != found
-    {
-        let why = format!(
-            "the integer value of priority ({found}) must not be provided in pod spec; priority \
-             admission controller computed {computed} from the given PriorityClass name"
-        );
-        mistakes.forbidden(&priority, &why);
     }
 }
 

@@ -17,7 +17,7 @@ mod volume;
 mod wide;
 
 pub(super) use default::{
-    claim, class_priority, pod, spec as default_spec, template as default_template,
+    claim, pod, spec as default_spec, template as default_template, tolerate_loss,
 };
 pub(super) use quality::quality;
 pub(super) use spec::{Use, validate};

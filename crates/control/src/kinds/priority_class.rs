@@ -1,20 +1,43 @@
 //! PriorityClass: how important a pod is.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use serde_json::Value;
 
 use super::fill::fill_text;
 use super::{document, spot::Spot, text};
 use crate::failure::Cause;
-use crate::kind::{Column, Kind, texts};
+use crate::kind::{Column, Kind, Resolve, texts};
 use crate::object::Object;
 
 /// Most that is not the system's own.
 const HIGHEST: i64 = 1_000_000_000;
-const SYSTEM: [(&str, i64); 2] = [
-    ("system-cluster-critical", 2_000_000_000),
-    ("system-node-critical", 2_000_001_000),
+/// Classes that are always there, with what they are for.
+const SYSTEM: [(&str, i64, &str); 2] = [
+    (
+        "system-cluster-critical",
+        2_000_000_000,
+        "For pods the cluster cannot do without, which may be moved to another node.",
+    ),
+    (
+        "system-node-critical",
+        2_000_001_000,
+        "For pods a node cannot do without.",
+    ),
 ];
+
+/// The classes that are always there, as they are made.
+pub fn system_priority_classes() -> Vec<Object> {
+    let class = |(name, value, about): (&str, i64, &str)| {
+        let mut class = Object::default();
+        class.set_meta("name", Some(name.into()));
+        class.0.insert("value".to_owned(), value.into());
+        class.0.insert("description".to_owned(), about.into());
+        class
+    };
+    SYSTEM.into_iter().map(class).collect()
+}
 
 pub(super) fn kind() -> Kind {
     Kind {
@@ -22,6 +45,12 @@ pub(super) fn kind() -> Kind {
         is_namespaced: false,
         document: document::<PriorityClass>(),
         default,
+        resolve: Some(Resolve {
+            group: "scheduling.k8s.io",
+            plural: "priorityclasses",
+            is_for_changes: true,
+            with: alone,
+        }),
         validate,
         columns: columns(),
         is_carried_out: true,
@@ -39,6 +68,20 @@ fn default(object: &mut Object) {
     fill_text(&mut object.0, "preemptionPolicy", "PreemptLowerPriority");
 }
 
+/// One at most is for all pods.
+fn alone(class: &mut Object, classes: &[Arc<Object>]) -> Result<(), String> {
+    let is_for_all = |class: &Object| Spot::of(class, "globalDefault").is_true();
+    let name = class.meta().name();
+    let is_other = |other: &&Arc<Object>| is_for_all(other) && other.meta().name() != name;
+    match classes.iter().find(is_other).filter(|_| is_for_all(class)) {
+        None => Ok(()),
+        Some(other) => Err(format!(
+            "PriorityClass {} is already marked as default. Only one default can exist",
+            other.meta().name()
+        )),
+    }
+}
+
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let name = object.meta().name();
@@ -46,7 +89,8 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let number = value.number().unwrap_or_default();
     if name.starts_with("system-") {
         let is_global = Spot::of(object, "globalDefault").is_true();
-        if is_global || !SYSTEM.contains(&(name, number)) {
+        let is_known = |(known, value, _): &(&str, i64, &str)| (*known, *value) == (name, number);
+        if is_global || !SYSTEM.iter().any(is_known) {
             let why = "priority class names with 'system-' prefix are reserved for system use only";
             causes.push(Cause::forbidden("metadata.name", why));
         }
@@ -91,7 +135,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::testing::{defaulted, refuses, refuses_change, shows};
+    use crate::kinds::testing::{defaulted, object, refuses, refuses_change, shows};
+
+    #[test]
+    fn one_is_for_all_pods() {
+        let class = |name: &str, is: bool| {
+            object(json!({ "metadata": { "name": name }, "globalDefault": is }))
+        };
+        let there = [Arc::new(class("a", false)), Arc::new(class("b", true))];
+        assert!(
+            alone(&mut class("c", true), &there)
+                .unwrap_err()
+                .contains("PriorityClass b ")
+        );
+        assert_eq!(alone(&mut class("c", false), &there), Ok(()));
+        assert_eq!(alone(&mut class("b", true), &there), Ok(()));
+    }
 
     #[test]
     fn it_is_filled_in_checked_and_shown() {

@@ -6,13 +6,15 @@ use serde_json::Value;
 use super::{Key, Merge};
 
 /// Type, field, and what tells its elements apart; a set of values has nothing that does.
-const MERGED: [(&str, &str, &str); 28] = [
+const MERGED: [(&str, &str, &str); 30] = [
     ("ObjectMeta", "finalizers", ""),
     ("ObjectMeta", "ownerReferences", "uid"),
     ("Container", "env", "name"),
     ("Container", "ports", "containerPort"),
     ("Container", "volumeDevices", "devicePath"),
     ("Container", "volumeMounts", "mountPath"),
+    ("ContainerStatus", "allocatedResourcesStatus", "name"),
+    ("ContainerStatus", "volumeMounts", "mountPath"),
     ("EphemeralContainer", "env", "name"),
     ("EphemeralContainer", "ports", "containerPort"),
     ("EphemeralContainer", "volumeDevices", "devicePath"),
@@ -50,6 +52,9 @@ const FINER: [(&str, &str, &str, Option<&str>); 4] = [
     ),
     ("ServiceSpec", "ports", "protocol", Some("TCP")),
 ];
+
+/// Lists that patches replace and applications merge.
+const APPLIED: [(&str, &str, &str); 1] = [("ResourceRequirements", "claims", "name")];
 
 /// Types that have one owner, as a whole: references and selectors.
 const ATOMIC: [&str; 19] = [
@@ -107,7 +112,7 @@ pub(super) fn is_atomic_map(owner: &str, name: &str) -> bool {
 pub fn patch_strategy(owner: &str, name: &str) -> (Option<&'static str>, Option<Box<str>>) {
     let retains = RETAINING.contains(&(own(owner), name));
     let (merges, key) = match merge(owner, name) {
-        Merge::Replace => (false, None),
+        Merge::Replace | Merge::Applied(_) => (false, None),
         Merge::Set => (true, None),
         Merge::By(keys) => (true, keys.first().map(|key| key.name.clone())),
     };
@@ -123,12 +128,20 @@ pub fn patch_strategy(owner: &str, name: &str) -> (Option<&'static str>, Option<
 /// How the field `name` of the definition `owner` merges.
 pub(super) fn merge(owner: &str, name: &str) -> Merge {
     let own = own(owner);
+    let key = |name: &str, default: Option<&str>| Key {
+        name: name.into(),
+        default: default.map(Value::from),
+    };
+    let mut applied = APPLIED.iter();
+    if let Some((.., name)) = applied.find(|(of, field, _)| *of == own && *field == name) {
+        return Merge::Applied([key(name, None)].into());
+    }
     let found = MERGED
         .iter()
         .find(|(of, field, _)| *of == own && *field == name);
-    let key = match found {
+    let first = match found {
         Some((_, _, "")) => return Merge::Set,
-        Some((_, _, key)) => key,
+        Some((_, _, first)) => first,
         // Every status has conditions that are told apart by their type.
         None if name == "conditions" && own.ends_with("Status") => "type",
         None => return Merge::Replace,
@@ -136,13 +149,6 @@ pub(super) fn merge(owner: &str, name: &str) -> Merge {
     let finer = FINER
         .iter()
         .filter(|(of, field, ..)| *of == own && *field == name);
-    let finer = finer.map(|(_, _, key, default)| (*key, *default));
-    let keys = std::iter::once((key, None)).chain(finer);
-    Merge::By(
-        keys.map(|(name, default)| Key {
-            name: name.into(),
-            default: default.map(Value::from),
-        })
-        .collect(),
-    )
+    let finer = finer.map(|(_, _, name, default)| key(name, *default));
+    Merge::By(std::iter::once(key(first, None)).chain(finer).collect())
 }

@@ -80,7 +80,7 @@ impl<'a> Walk<'a> {
             let slot = target.entry(name.clone()).or_insert(Value::Null);
             match (list, value) {
                 (Some(Shape::List(item, merge)), Value::Array(patch))
-                    if *merge != Merge::Replace =>
+                    if !matches!(merge, Merge::Replace | Merge::Applied(_)) =>
                 {
                     let mut old = match slot.take() {
                         Value::Array(old) => old,
@@ -182,7 +182,7 @@ fn order(list: &mut [Value], wanted: &[Value], merge: &Merge) {
     fn name<'v>(value: &'v Value, merge: &Merge) -> Option<&'v Value> {
         match merge {
             Merge::By(keys) => value.get(&*keys[0].name),
-            Merge::Set | Merge::Replace => Some(value),
+            Merge::Set | Merge::Replace | Merge::Applied(_) => Some(value),
         }
     }
     let mut ranks: HashMap<&Value, usize> = HashMap::new();

@@ -6,13 +6,12 @@
 //!                     └─────────────────────────────────┘ that names no version, too
 //! ```
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use weft_keyspace::{Change, Commit, CommitError, Committed, Expect, Guard, Item};
 
-use super::{Patch, Store, conflict, invalid, managed, meta, not_found, place, record};
+use super::{Admit, Patch, Store, conflict, invalid, managed, meta, not_found, place, record};
 use crate::failure::{Cause, Failure, Reason};
 use crate::kind::Kind;
 use crate::object::Object;
@@ -44,32 +43,10 @@ pub struct WriteOptions {
     pub admit: Option<Admit>,
 }
 
-type Ask = dyn Fn(Option<&Object>, &Object) -> Result<(), Failure> + Send + Sync;
-
-/// Whether an object may become what it would become: the last question before it is stored, so
-/// that no kind of patch goes around it.
-#[derive(Clone)]
-pub struct Admit(Arc<Ask>);
-
-impl Admit {
-    /// Asks this, of the object as it was, if it was, and as it would be.
-    pub fn by(
-        ask: impl Fn(Option<&Object>, &Object) -> Result<(), Failure> + Send + Sync + 'static,
-    ) -> Admit {
-        Admit(Arc::new(ask))
-    }
-}
-
-impl fmt::Debug for Admit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Admit")
-    }
-}
-
 impl WriteOptions {
     fn admitted(&self, old: Option<&Object>, new: &Object) -> Result<(), Failure> {
         match &self.admit {
-            Some(Admit(ask)) => ask(old, new),
+            Some(admit) => admit.ask(old, new),
             None => Ok(()),
         }
     }
@@ -125,7 +102,7 @@ impl Store {
         place_in(kind, namespace, &mut object)?;
         // Another name may be taken too: then it begins anew.
         let given = generate.then(|| object.clone());
-        object = prepare(kind, object, options, way)?;
+        object = self.prepare(kind, object, options, way).await?;
         for attempt in 1.. {
             let name = object.meta().name().to_owned();
             let mut guards = vec![Guard {
@@ -140,7 +117,8 @@ impl Store {
                         && *key != *place::key(kind, namespace, &name).as_bytes() => {}
                 Err(CommitError::Conflict { .. }) => {
                     if let Some(given) = given.as_ref().filter(|_| attempt < TRIES) {
-                        object = prepare(kind, given.clone(), options, way)?;
+                        let given = given.clone();
+                        object = self.prepare(kind, given, options, way).await?;
                         continue;
                     }
                     let message = format!("{} {name:?} already exists", kind.resource());
@@ -154,6 +132,30 @@ impl Store {
             }
         }
         unreachable!("the loop ends by answering")
+    }
+
+    /// A new object as it is to be stored.
+    async fn prepare(
+        &self,
+        kind: &Kind,
+        given: Object,
+        options: &WriteOptions,
+        way: Way,
+    ) -> Result<Object, Failure> {
+        let applied = (way == Way::Apply).then(|| given.clone());
+        let mut object = given;
+        if object.meta().name().is_empty() {
+            generate_name(&mut object);
+        }
+        begin(kind, &mut object);
+        self.resolve(kind, None, &mut object).await?;
+        match &applied {
+            None => managed::update(kind, None, &mut object, options),
+            Some(config) => managed::create_applied(kind, config, &mut object, options),
+        }
+        check(kind, &mut object, None)?;
+        options.admitted(None, &object)?;
+        Ok(object)
     }
 
     /// Puts `object` in the place of the one that is there.
@@ -285,6 +287,7 @@ impl Store {
                 return Err(modified(kind, name));
             }
             continue_from(kind, &old, &mut new, options)?;
+            self.resolve(kind, Some(&old), &mut new).await?;
             if way == Way::Update {
                 managed::update(kind, Some(&old), &mut new, options);
             }
@@ -560,28 +563,6 @@ fn generate_name(object: &mut Object) {
     }
 }
 
-/// A new object as it is to be stored.
-fn prepare(
-    kind: &Kind,
-    given: Object,
-    options: &WriteOptions,
-    way: Way,
-) -> Result<Object, Failure> {
-    let applied = (way == Way::Apply).then(|| given.clone());
-    let mut object = given;
-    if object.meta().name().is_empty() {
-        generate_name(&mut object);
-    }
-    begin(kind, &mut object);
-    match &applied {
-        None => managed::update(kind, None, &mut object, options),
-        Some(config) => managed::create_applied(kind, config, &mut object, options),
-    }
-    check(kind, &mut object, None)?;
-    options.admitted(None, &object)?;
-    Ok(object)
-}
-
 /// What the server says about a new object.
 fn begin(kind: &Kind, object: &mut Object) {
     for field in [
@@ -594,7 +575,9 @@ fn begin(kind: &Kind, object: &mut Object) {
     }
     object.set_meta("deletionGracePeriodSeconds", None);
     if kind.has_status {
-        object.0.remove("status");
+        if !kind.begins_with_status {
+            object.0.remove("status");
+        }
         object.set_meta("generation", Some(1.into()));
     }
     // Defaults may name the object by its id.

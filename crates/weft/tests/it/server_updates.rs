@@ -105,3 +105,102 @@ fn services(program: &'static str) {
         .ok();
     assert_eq!(tour.spec()["selector"]["app"], "other");
 }
+
+const POD: &str = "
+apiVersion: v1
+kind: Pod
+metadata: { name: NAME }
+spec:
+  containers: [{ name: web, image: nginx }]
+";
+
+#[test]
+fn a_pod_is_as_important_as_its_class() {
+    let Some(tour) = Tour::start("kubectl") else {
+        return;
+    };
+    let pod = |name: &str, class: &str| {
+        let mut text = POD.replace("NAME", name);
+        if !class.is_empty() {
+            text += &format!("  priorityClassName: {class}\n");
+        }
+        text
+    };
+    let says = |name: &str| {
+        let fields =
+            "-o=jsonpath={.spec.priorityClassName}/{.spec.priority}/{.spec.preemptionPolicy}";
+        tour.send(&format!("get pod {name} {fields}"), "")
+            .ok()
+            .to_owned()
+    };
+    // These are there from the beginning.
+    tour.send("create -f -", &pod("system", "system-node-critical"))
+        .ok();
+    assert_eq!(
+        says("system"),
+        "system-node-critical/2000001000/PreemptLowerPriority"
+    );
+    tour.send("create -f -", &pod("plain", "")).ok();
+    assert_eq!(says("plain"), "/0/PreemptLowerPriority");
+    tour.send("create -f -", &pod("odd", "nothing"))
+        .fails_saying(&[
+            "(Forbidden)",
+            "no PriorityClass with name nothing was found",
+        ]);
+    let said = pod("odd", "") + "  priority: 5\n";
+    tour.send("create -f -", &said)
+        .fails_saying(&["the integer value of priority (5) must not be provided"]);
+
+    let class = "create priorityclass usual --value=7 --global-default --preemption-policy=Never";
+    tour.send(class, "").ok();
+    tour.send(&class.replace("usual", "other"), "")
+        .fails_saying(&["PriorityClass usual is already marked as default"]);
+    tour.send("apply --server-side -f -", &pod("usual", ""))
+        .ok();
+    assert_eq!(says("usual"), "usual/7/Never");
+    // What is decided stays, whatever the manifest says again.
+    tour.send("label pod plain a=b", "").ok();
+    let whole = tour.send("get pod plain -o json", "");
+    let mut whole: Value = serde_json::from_str(whole.ok()).unwrap();
+    for gone in ["priority", "preemptionPolicy", "tolerations"] {
+        whole["spec"].as_object_mut().unwrap().remove(gone);
+    }
+    tour.send("replace -f -", &whole.to_string()).ok();
+    assert_eq!(says("plain"), "/0/PreemptLowerPriority");
+}
+
+#[test]
+fn a_node_says_what_it_is_when_it_registers() {
+    let Some(tour) = Tour::start("kubectl") else {
+        return;
+    };
+    let node = json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": { "name": "one" },
+        "status": {
+            "capacity": { "cpu": "4", "memory": "8Gi" },
+            "nodeInfo": {
+                "architecture": "amd64", "bootID": "", "containerRuntimeVersion": "weft://1",
+                "kernelVersion": "6", "kubeProxyVersion": "", "kubeletVersion": "v1.32.0",
+                "machineID": "", "operatingSystem": "linux", "osImage": "Debian", "systemUUID": "",
+            },
+        },
+    });
+    tour.send("create --raw /api/v1/nodes -f -", &node.to_string())
+        .ok();
+    let status = || {
+        let found = tour.send("get node one -o json", "");
+        let found: Value = serde_json::from_str(found.ok()).unwrap();
+        found["status"].clone()
+    };
+    assert_eq!(status()["capacity"], json!({ "cpu": "4", "memory": "8Gi" }));
+    assert_eq!(status()["allocatable"], status()["capacity"]);
+    assert_eq!(status()["nodeInfo"]["kubeletVersion"], "v1.32.0");
+    // Afterwards it is written apart from the rest.
+    let mut other = node;
+    other["status"]["capacity"]["cpu"] = "8".into();
+    other["metadata"]["labels"] = json!({ "a": "b" });
+    tour.send("replace -f -", &other.to_string()).ok();
+    assert_eq!(status()["capacity"]["cpu"], "4");
+}

@@ -87,8 +87,6 @@ fn a_minimal_pod_becomes_what_kubernetes_makes_of_it() {
             "serviceAccountName": "default",
             "serviceAccount": "default",
             "enableServiceLinks": true,
-            "priority": 0,
-            "preemptionPolicy": "PreemptLowerPriority",
             "tolerations": [
                 tolerates("node.kubernetes.io/not-ready"),
                 tolerates("node.kubernetes.io/unreachable"),
@@ -460,11 +458,6 @@ fn pods_that_cannot_be_meant_are_refused() {
                 "spec.serviceAccountName: Invalid value",
             ),
             (
-                "/spec/priority",
-                json!(5),
-                "spec.priority: Forbidden: the integer value of priority (5) must not be provided",
-            ),
-            (
                 "/spec/hostAliases",
                 json!([{ "ip": "x", "hostnames": ["a"] }]),
                 "spec.hostAliases[0].ip: Invalid value",
@@ -607,7 +600,7 @@ fn of_a_pod_that_is_there_little_can_change() {
         ),
         (
             "/spec/tolerations",
-            json!([]),
+            json!([{ "key": "node.kubernetes.io/not-ready", "value": "x", "effect": "NoExecute" }]),
             "spec.tolerations: Forbidden: existing toleration can not be modified".into(),
         ),
         (
@@ -617,7 +610,7 @@ fn of_a_pod_that_is_there_little_can_change() {
         ),
         (
             "/spec/priority",
-            json!(null),
+            json!(5),
             format!("spec.priority: {fixed}"),
         ),
     ] {

@@ -60,13 +60,17 @@ pub(in super::super) fn pod(spec: &mut Fields, is_new: bool) {
     if is_new {
         set_text(spec, "serviceAccountName", "default");
         account(spec);
-        priority(spec);
-        for taint in [
-            "node.kubernetes.io/not-ready",
-            "node.kubernetes.io/unreachable",
-        ] {
-            tolerate(spec, taint);
-        }
+        tolerate_loss(spec);
+    }
+}
+
+/// How long a pod stays on a node that is lost, unless it says so.
+pub(in super::super) fn tolerate_loss(spec: &mut Fields) {
+    for taint in [
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+    ] {
+        tolerate(spec, taint);
     }
 }
 
@@ -82,23 +86,6 @@ fn account(spec: &mut Fields) {
     } else if old != new {
         let new = new.to_owned();
         spec.insert("serviceAccount".to_owned(), new.into());
-    }
-}
-
-/// What the classes that are always there mean, and no class.
-pub(in super::super) fn class_priority(name: &str) -> Option<i64> {
-    match name {
-        "" => Some(0),
-        "system-cluster-critical" => Some(2_000_000_000),
-        "system-node-critical" => Some(2_000_001_000),
-        _ => None,
-    }
-}
-
-fn priority(spec: &mut Fields) {
-    if let Some(priority) = class_priority(text(spec, "priorityClassName")) {
-        set(spec, "priority", priority);
-        set_text(spec, "preemptionPolicy", "PreemptLowerPriority");
     }
 }
 

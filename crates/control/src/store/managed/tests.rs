@@ -244,3 +244,28 @@ fn what_an_update_owned_as_a_whole_stays_while_a_part_is_still_wanted() {
     let next = apply(kind, &next, &less, &by("kubectl")).unwrap();
     assert_eq!(next.at(&["metadata", "labels"]), None);
 }
+
+#[test]
+fn claims_of_a_container_are_told_apart_by_their_name() {
+    let kinds = Kinds::built_in();
+    let pods = kinds.find("", "v1", "pods").unwrap();
+    let with = |claims: Value| {
+        object(
+            json!({ "metadata": { "name": "a" }, "spec": { "containers": [
+            { "name": "c", "resources": { "claims": claims } },
+        ] } }),
+        )
+    };
+    let first = with(json!([{ "name": "one" }]));
+    let mut live = first.clone();
+    create_applied(pods, &first, &mut live, &by("one"));
+    let applied = apply(pods, &live, &with(json!([{ "name": "two" }])), &by("two")).unwrap();
+    let claims = &applied.0["spec"]["containers"][0]["resources"]["claims"];
+    assert_eq!(*claims, json!([{ "name": "one" }, { "name": "two" }]));
+    // A patch knows no key, and replaces the list.
+    let patch = with(json!([{ "name": "three" }]));
+    let patch = crate::store::Patch::Strategic(patch.0.into());
+    let patched = patch.apply(pods.schema(), &applied).unwrap();
+    let claims = &patched.0["spec"]["containers"][0]["resources"]["claims"];
+    assert_eq!(*claims, json!([{ "name": "three" }]));
+}
