@@ -94,6 +94,18 @@ fn schema_of(value: &Value, owner: &str) -> Message {
     if value.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
         return typed(made, "string").text(schema::FORMAT, "int-or-string");
     }
+    let says = |name: &str| value.get(name) == Some(&Value::Bool(true));
+    // Clients that check by this refuse null, and fields that are not named, wherever there is a
+    // type or a name: kubectl does so for lists, whatever its version.
+    if says("nullable") {
+        return made;
+    }
+    if says("x-kubernetes-preserve-unknown-fields") {
+        return match text("type") {
+            Some(own) => typed(made, own),
+            None => made,
+        };
+    }
     if let Some(format) = text("format") {
         made = made.text(schema::FORMAT, format);
     }

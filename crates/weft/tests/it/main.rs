@@ -50,6 +50,7 @@ mod server_input;
 mod server_kinds;
 mod server_line;
 mod server_many;
+mod server_lists;
 mod server_reflector;
 mod server_secrets;
 mod server_tokens;
