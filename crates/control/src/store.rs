@@ -4,6 +4,8 @@
 //! Never: HTTP, nor who may do it.
 
 mod admit;
+mod change;
+mod create;
 mod delete;
 mod list;
 mod managed;
