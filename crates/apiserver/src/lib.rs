@@ -21,6 +21,7 @@ mod gather;
 mod impersonation;
 mod issuer;
 mod limit;
+mod listing;
 mod metrics;
 mod objects;
 mod openapi;

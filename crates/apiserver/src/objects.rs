@@ -1,6 +1,5 @@
 //! Requests about objects: verbs to the store, what it answers to JSON.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use weft_control::selector::{Fields, Labels};
-use weft_control::store::{self, Change, ChangeKind, ListOptions};
+use weft_control::store::{self, ListOptions};
 use weft_control::{Failure, Kind, Object, Reason, Store};
 use weft_identity::subject::Subject;
 use weft_keyspace::{Item, Revision};
@@ -19,6 +18,7 @@ use weft_keyspace::{Item, Revision};
 use crate::answer::{self, Answer};
 use crate::bootstrap;
 use crate::gate::Gate;
+use crate::listing;
 use crate::metrics::{Metrics, Open};
 use crate::query::Query;
 use crate::serve::Server;
@@ -256,7 +256,7 @@ impl Asked<'_> {
         }
         let meta = Value::Object(meta);
         match &self.shape {
-            Shape::Plain(kind) => Ok(plain_list(kind, &meta, &listed.items)),
+            Shape::Plain(kind) => Ok(listing::answer(kind, &meta, listed.items)),
             Shape::Table(..) => {
                 let objects = listed.items.iter().map(|item| store::object(item));
                 let objects: Vec<Object> = objects.collect::<Result<_, _>>()?;
@@ -279,21 +279,14 @@ impl Asked<'_> {
         let wants_all = self.query.flag("sendInitialEvents")?;
         let bookmarks = self.query.flag("allowWatchBookmarks")?;
         let after = version.filter(|version| *version != Revision(0) && !wants_all);
-        let mut first = VecDeque::new();
+        let (mut first, mut first_end) = (Vec::new(), None);
         let after = match after {
             Some(after) => after,
             None => {
                 let listed = self.store.list(kind, namespace, &options).await?;
-                for item in listed.items {
-                    let change = Change {
-                        kind: ChangeKind::Added,
-                        revision: item.modified,
-                        item,
-                    };
-                    first.push_back(self.shape.event(&change)?);
-                }
+                first = listed.items;
                 if wants_all && bookmarks {
-                    first.push_back(self.shape.bookmark(&listed.revision.to_string(), true));
+                    first_end = Some(self.shape.bookmark(&listed.revision.to_string(), true));
                 }
                 listed.revision
             }
@@ -318,7 +311,8 @@ impl Asked<'_> {
             bookmarks,
             ending,
             _open: Open::watch(self.metrics),
-            first,
+            first: first.into_iter(),
+            first_end,
         };
         Ok(feed.answer())
     }
@@ -332,24 +326,4 @@ impl Asked<'_> {
         Duration::from_secs(u64::try_from(left).unwrap_or(0))
             .min(Duration::from_secs(LONGEST_WATCH))
     }
-}
-
-/// A list, from what is stored as it is.
-pub(crate) fn plain_list(kind: &Kind, meta: &Value, items: &[Arc<Item>]) -> Answer {
-    let size: usize = items.iter().map(|item| item.value.len() + 32).sum();
-    let mut text = Vec::with_capacity(size + 256);
-    let head = format!(
-        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
-        kind.kind,
-        kind.api_version()
-    );
-    text.extend_from_slice(head.as_bytes());
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            text.push(b',');
-        }
-        store::wire(item, &mut text);
-    }
-    text.extend_from_slice(b"]}");
-    answer::whole(StatusCode::OK, "application/json", text)
 }

@@ -2,7 +2,7 @@
 //!
 //! Never: ends early without a reason told; a client that is cut off at once asks again at once.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,11 +10,13 @@ use futures_util::stream;
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use weft_control::store::{self, Change, Changes};
+use weft_control::store::{self, Change, ChangeKind, Changes};
 use weft_control::{Failure, Object, Reason};
+use weft_keyspace::Item;
 
 use crate::answer::{self, Answer};
 use crate::gate::Ending;
+use crate::listing::PIECE;
 use crate::metrics::Open;
 use crate::objects::Shape;
 
@@ -34,8 +36,9 @@ pub(crate) struct Feed {
     pub(crate) bookmarks: bool,
     /// It is counted as long as it is there.
     pub(crate) _open: Open,
-    /// What is sent first.
-    pub(crate) first: VecDeque<Bytes>,
+    /// What there was before is sent first, and that it was all.
+    pub(crate) first: std::vec::IntoIter<Arc<Item>>,
+    pub(crate) first_end: Option<Bytes>,
 }
 
 impl Feed {
@@ -56,8 +59,11 @@ impl Feed {
     }
 
     async fn next(&mut self, bookmark: &mut Instant) -> Option<Result<Bytes, Failure>> {
-        if let Some(first) = self.first.pop_front() {
-            return Some(Ok(first));
+        if !self.first.as_slice().is_empty() {
+            return Some(self.begin());
+        }
+        if let Some(end) = self.first_end.take() {
+            return Some(Ok(end));
         }
         loop {
             let wake = if self.bookmarks {
@@ -85,6 +91,26 @@ impl Feed {
                 }
             }
         }
+    }
+
+    /// The next lines of what there was before.
+    fn begin(&mut self) -> Result<Bytes, Failure> {
+        let mut lines = Vec::new();
+        while let Some(item) = self
+            .first
+            .as_slice()
+            .first()
+            .filter(|_| lines.len() < PIECE)
+        {
+            let change = Change {
+                kind: ChangeKind::Added,
+                revision: item.modified,
+                item: Arc::clone(item),
+            };
+            lines.extend_from_slice(&self.shape.event(&change)?);
+            self.first.next();
+        }
+        Ok(lines.into())
     }
 
     fn lines(&self, changes: &[Change]) -> Result<Bytes, Failure> {

@@ -16,7 +16,8 @@ use weft_keyspace::Item;
 use crate::answer::{self, Answer};
 use crate::body;
 use crate::gate::{self, Question};
-use crate::objects::{Asked, plain_list};
+use crate::listing;
+use crate::objects::Asked;
 use crate::target::Target;
 
 /// Longest name of a field manager.
@@ -186,7 +187,7 @@ impl Asked<'_> {
             .delete_all(kind, namespace, &which, &options)
             .await?;
         let meta = json!({ "resourceVersion": self.store.revision().await?.to_string() });
-        Ok(plain_list(kind, &meta, &gone))
+        Ok(listing::answer(kind, &meta, gone))
     }
 
     pub(crate) fn write_options(&self) -> Result<WriteOptions, Failure> {

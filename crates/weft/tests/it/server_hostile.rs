@@ -89,6 +89,52 @@ fn floods_of_http_2_end_the_connection_and_nothing_else() {
 }
 
 #[test]
+fn lists_that_nobody_takes_take_no_room() {
+    let Some((_weft, caller)) = server() else {
+        return;
+    };
+    const OBJECTS: usize = 30;
+    const STREAMS: u32 = 60;
+    for name in 0..OBJECTS {
+        let map = json!({ "metadata": { "name": format!("a{name}") }, "data": { "a": "x".repeat(LARGE - 100) } });
+        caller.post(MAPS, &map).is(201, &[]);
+    }
+    let before = memory(&caller);
+    let mut line = caller.connect("h2");
+    line.send(PREFACE);
+    // SETTINGS_INITIAL_WINDOW_SIZE: nothing of a body may be sent.
+    line.send(&frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    let literal = |field: u8, text: &str| {
+        let length = u8::try_from(text.len()).unwrap();
+        [&[field, length], text.as_bytes()].concat()
+    };
+    let (authority, path) = (literal(0x01, "weft"), literal(0x04, MAPS));
+    let get = [&b"\x82\x87"[..], &path, &authority].concat();
+    for stream in 0..STREAMS {
+        line.send(&frame(1, 1 | 4, 1 + 2 * stream, &get));
+    }
+    // Each has an answer's head.
+    let mut heads = 0;
+    let mut read = Vec::new();
+    while heads < STREAMS {
+        let some = line.some();
+        assert!(!some.is_empty(), "{heads} of {STREAMS} were answered");
+        read.extend(some);
+        while let Some(&[a, b, c, kind]) = read.first_chunk() {
+            let length = 9 + u32::from_be_bytes([0, a, b, c]) as usize;
+            if read.len() < length {
+                break;
+            }
+            heads += u32::from(kind == 1);
+            assert!(kind != 0, "a body without room for it");
+            read.drain(..length);
+        }
+    }
+    let more = memory(&caller).saturating_sub(before);
+    assert!(more < 100 << 20, "{more} bytes for {STREAMS} lists");
+}
+
+#[test]
 fn heads_are_bounded() {
     let Some((_weft, caller)) = server() else {
         return;
