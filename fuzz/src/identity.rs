@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use weft_identity::authority::{Authority, Grant, Trust};
+use weft_identity::authority::{Authority, Grant, Trust, name_of};
 use weft_identity::certificate::read_all;
 use weft_identity::jwt::{Holder, Signer, Verifier};
 use weft_identity::sealed::{Keys, Place};
@@ -105,7 +105,15 @@ fn csr(input: &[u8]) {
         Some(&SEQUENCE) => pem(input),
         _ => String::from_utf8_lossy(input).into_owned(),
     };
+    let name = name_of(&text);
     if let Ok(signed) = world.authority.sign(&text, &alice(), LIFE, NOW) {
+        assert!(
+            matches!(
+                name.as_ref().map(Option::as_deref),
+                Ok(None | Some("alice"))
+            ),
+            "{name:?}"
+        );
         let subject = world.trust.subject(&signed.chain[0], NOW);
         assert_eq!(
             subject.map(|subject| subject.user).ok().as_deref(),

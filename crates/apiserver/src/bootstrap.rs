@@ -34,10 +34,15 @@ const IDS: usize = 5;
 
 /// The token in a request's head, if that is what its bearer token looks like.
 pub(crate) fn shown(head: &HeaderMap) -> Option<Token> {
+    Token::parse(bearer(head)?).ok()
+}
+
+/// The bearer token in a request's head.
+pub(crate) fn bearer(head: &HeaderMap) -> Option<&str> {
     let text = head.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = text.split_once(' ')?;
     let is_bearer = scheme.eq_ignore_ascii_case("bearer");
-    is_bearer.then(|| Token::parse(token.trim()).ok()).flatten()
+    is_bearer.then_some(token.trim())
 }
 
 /// Answers `POST bootstraptokens`.
@@ -222,13 +227,13 @@ pub(crate) struct Good {
 
 impl Good {
     /// Whom it makes of its bearer.
-    pub(crate) fn grant(&self) -> Result<Grant, Failure> {
+    pub(crate) fn grant(&self) -> Result<Grant, Refused> {
         match &self.record.buys {
             Buys::User { user, groups } => Ok(Grant::User {
                 user: user.clone(),
                 groups: groups.clone(),
             }),
-            other @ Buys::Node { .. } => Err(refused(&TokenError::OtherPurpose {
+            other @ Buys::Node { .. } => Err(Refused::Token(TokenError::OtherPurpose {
                 buys: other.name(),
                 asked: "a user",
             })),
@@ -245,7 +250,7 @@ impl Good {
 ///
 /// # Errors
 /// Nothing: 401.
-pub(crate) async fn look(store: &Store, token: &Token) -> Result<Good, Failure> {
+pub(crate) async fn look(store: &Store, token: &Token) -> Result<Good, Refused> {
     let kinds = store.kinds();
     let (group, plural) = KIND;
     let kind = kinds.find(group, "v1", plural);
@@ -253,17 +258,17 @@ pub(crate) async fn look(store: &Store, token: &Token) -> Result<Good, Failure> 
     let stored = found(store, &kinds::bootstrap_token_record(), token.id()).await?;
     let object = found(store, kind, token.id()).await?;
     let (Some(stored), Some(object)) = (stored, object) else {
-        return Err(refused(&TokenError::OtherRecord));
+        return Err(Refused::Token(TokenError::OtherRecord));
     };
     if stored.text(&["of"]) != Some(object.meta().text("uid")) || object.meta().is_deleting() {
-        return Err(refused(&TokenError::OtherRecord));
+        return Err(Refused::Token(TokenError::OtherRecord));
     }
     let mut record = read(&stored)?;
     let used = object.at(&["status", "used"]).and_then(Value::as_u64);
     let used = used.and_then(|used| u32::try_from(used).ok());
     record.uses_left = record.uses_left.saturating_sub(used.unwrap_or(u32::MAX));
     let now = Timestamp::now().as_second();
-    token::check(&record, token, now).map_err(|error| refused(&error))?;
+    token::check(&record, token, now).map_err(Refused::Token)?;
     Ok(Good { object, record })
 }
 
@@ -271,7 +276,7 @@ pub(crate) async fn look(store: &Store, token: &Token) -> Result<Good, Failure> 
 ///
 /// # Errors
 /// It is not good any more: 401.
-pub(crate) async fn spend(store: &Store, token: &Token) -> Result<(), Failure> {
+pub(crate) async fn spend(store: &Store, token: &Token) -> Result<(), Refused> {
     let (group, plural) = KIND;
     let kinds = store.kinds();
     let kind = kinds.find(group, "v1", plural);
@@ -280,7 +285,7 @@ pub(crate) async fn spend(store: &Store, token: &Token) -> Result<(), Failure> {
         let Good { mut object, record } = look(store, token).await?;
         let now = Timestamp::now().as_second();
         let spent = token::spend(&record, token, token::Asked::User, now);
-        let spent = spent.map_err(|error| refused(&error))?;
+        let spent = spent.map_err(Refused::Token)?;
         let uses = object.at(&["spec", "uses"]).and_then(Value::as_u64);
         let used = uses.unwrap_or(1).saturating_sub(spent.uses_left.into());
         object.0["status"]["used"] = used.into();
@@ -289,22 +294,40 @@ pub(crate) async fn spend(store: &Store, token: &Token) -> Result<(), Failure> {
         match store.replace(kind, "", token.id(), object, &options).await {
             Err(failure) if failure.reason == Reason::Conflict => {}
             Err(failure) if failure.reason == Reason::NotFound => {
-                return Err(refused(&TokenError::OtherRecord));
+                return Err(Refused::Token(TokenError::OtherRecord));
             }
-            other => return other.map(drop),
+            other => return Ok(other.map(drop)?),
         }
     }
     let message = "the bootstrap token is used by many at once; try again";
-    Err(Failure::new(Reason::TooManyRequests, message))
+    Err(Failure::new(Reason::TooManyRequests, message).into())
+}
+
+/// Why a token buys nothing.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// It is not good.
+    Token(TokenError),
+    /// Something else is in the way.
+    Failure(Failure),
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Refused {
+        Refused::Failure(failure)
+    }
 }
 
 /// Only who has the secret half is told what is wrong.
-fn refused(error: &TokenError) -> Failure {
-    let message = match error {
-        TokenError::Expired | TokenError::Spent | TokenError::OtherPurpose { .. } => {
-            error.to_string()
-        }
-        _ => "the bootstrap token is not one of this cluster's".to_owned(),
-    };
-    Failure::new(Reason::Unauthorized, message)
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Failure {
+        let message = match refused {
+            Refused::Failure(failure) => return failure,
+            Refused::Token(
+                error @ (TokenError::Expired | TokenError::Spent | TokenError::OtherPurpose { .. }),
+            ) => error.to_string(),
+            Refused::Token(_) => "the bootstrap token is not one of this cluster's".to_owned(),
+        };
+        Failure::new(Reason::Unauthorized, message)
+    }
 }

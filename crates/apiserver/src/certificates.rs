@@ -1,4 +1,4 @@
-//! Certificates for the keys of requests: for a bootstrap token, or instead of the one shown.
+//! Certificates for the keys of requests: for a token, or instead of the one shown.
 //!
 //! Owns: for whom. A token's bearer becomes whom the token names; everybody else stays who they
 //! are. Nothing in a request changes that.
@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use serde_json::json;
-use weft_control::{Cause, Failure, Reason};
+use weft_control::{self as control, Cause, Failure, Object, Reason};
 use weft_identity::authority::{CERTIFICATE_LIFE_S, CsrError, Grant, IssueError};
 use weft_identity::subject::{AUTHENTICATED, Kind, Subject};
 use weft_identity::token::Token;
@@ -26,7 +26,7 @@ use crate::query::Query;
 use crate::reviews::{answered, invalid, sound};
 use crate::serve::Server;
 use crate::target::Target;
-use crate::{body, bootstrap, impersonation};
+use crate::{body, bootstrap, devices, grants, impersonation};
 
 /// The group and plural of certificates.
 pub(crate) const KIND: (&str, &str) = ("nanocloud.io", "certificates");
@@ -37,10 +37,7 @@ pub(crate) fn token(
     certificates: &[CertificateDer<'_>],
     target: Option<&Target>,
 ) -> Option<Token> {
-    let (group, plural) = KIND;
-    let is_here = head.method == Method::POST
-        && certificates.is_empty()
-        && target.is_some_and(|target| target.is_of(group, plural) && target.name.is_empty());
+    let is_here = target.is_some_and(|target| is_asked(head, certificates, target));
     is_here.then(|| bootstrap::shown(&head.headers)).flatten()
 }
 
@@ -64,14 +61,7 @@ pub(crate) async fn exchange(
     let groups = ["system:bootstrappers".to_owned()];
     let bearer = Subject::user(&bearer, &groups, good.expires_s()).map_err(Failure::internal)?;
     note.asker(&bearer);
-    note.question(&Question::Object {
-        verb: "create".to_owned(),
-        group: target.kind.group.to_string(),
-        resource: target.kind.plural.to_string(),
-        subresource: String::new(),
-        namespace: String::new(),
-        name: String::new(),
-    });
+    note.question(&creation(target));
     if impersonation::is_asked(&head.headers) {
         let message = "a bootstrap token's bearer asks as nobody else";
         return Err(Failure::new(Reason::Forbidden, message));
@@ -85,22 +75,91 @@ pub(crate) async fn exchange(
     let query = Query::of(&head.uri);
     let asked = Asked::new(server, (&[], head), target, &query, bearer);
     // What is wrong with the request does not cost a use.
-    let answer = signed(&asked, &body, &grant, CERTIFICATE_LIFE_S)?;
+    let (object, warnings) = sound(&asked, &target.kind, &body)?;
+    let object = (target.kind.as_ref(), object, warnings);
+    let signed = signed(&asked, object, &grant, CERTIFICATE_LIFE_S)?;
     bootstrap::spend(&server.store, token).await?;
-    Ok(answer)
+    Ok(signed.answer)
+}
+
+/// Answers `POST certificates` of whoever has a bearer token of [`grants`]; nothing: it is none.
+///
+/// # Errors
+/// The request is not good.
+pub(crate) async fn granted(
+    server: &Server,
+    (head, body): (&Parts, &mut Incoming),
+    target: &Target,
+    note: &mut Note,
+) -> Option<Result<Answer, Failure>> {
+    let token = bootstrap::bearer(&head.headers)?;
+    let audience = [grants::AUDIENCE.to_owned()];
+    let (subject, _) = server.gate.holder(token, &audience).await.ok()?;
+    note.asker(&subject);
+    note.question(&creation(target));
+    note.allowed("a bearer token for one's certificate");
+    let query = Query::of(&head.uri);
+    let asked = Asked::new(server, (&[], head), target, &query, subject.clone());
+    Some(
+        async {
+            let grant = own(&asked, &subject)?;
+            let body = body::read(body).await?;
+            let object = sound(&asked, &target.kind, &body)?;
+            let object = (target.kind.as_ref(), object.0, object.1);
+            Ok(signed(&asked, object, &grant, CERTIFICATE_LIFE_S)?.answer)
+        }
+        .await,
+    )
+}
+
+/// Whether it is a certificate that is asked for, by who shows none.
+pub(crate) fn is_asked(head: &Parts, certificates: &[CertificateDer<'_>], target: &Target) -> bool {
+    let is_here = target.is_of(KIND.0, KIND.1) && target.name.is_empty();
+    head.method == Method::POST && certificates.is_empty() && is_here
+}
+
+fn creation(target: &Target) -> Question {
+    Question::Object {
+        verb: "create".to_owned(),
+        group: target.kind.group.to_string(),
+        resource: target.kind.plural.to_string(),
+        subresource: String::new(),
+        namespace: String::new(),
+        name: String::new(),
+    }
 }
 
 /// Answers `POST certificates` of somebody known: another certificate, the same name and groups.
 ///
 /// # Errors
 /// They have no certificates, or the request is not good.
-pub(crate) fn renew(asked: &Asked<'_>, asker: &Subject, body: &[u8]) -> Result<Answer, Failure> {
+pub(crate) async fn renew(
+    asked: &Asked<'_>,
+    asker: &Subject,
+    body: &[u8],
+) -> Result<Answer, Failure> {
+    let grant = own(asked, asker)?;
+    let left = asker.expires_s - Timestamp::now().as_second();
+    // A bearer token may be as short as somebody meant it to be, and is not made longer.
+    let life_s = match asked.certificates {
+        [] => CERTIFICATE_LIFE_S.min(left),
+        _ => CERTIFICATE_LIFE_S,
+    };
+    let kind = &asked.target.kind;
+    let (object, warnings) = sound(asked, kind, body)?;
+    let signed = signed(asked, (kind.as_ref(), object, warnings), &grant, life_s)?;
+    devices::renewed(asked.store, asker, signed.until).await?;
+    Ok(signed.answer)
+}
+
+/// The certificate that somebody is.
+fn own(asked: &Asked<'_>, asker: &Subject) -> Result<Grant, Failure> {
     let forbidden = |message: &str| Err(Failure::new(Reason::Forbidden, message));
     if impersonation::is_asked(&asked.head.headers) {
         return forbidden("a certificate is for who asks, not for whom they ask as");
     }
-    let grant = match (asker.kind, asker.node_name()) {
-        (Kind::User, _) => Grant::User {
+    match (asker.kind, asker.node_name()) {
+        (Kind::User, _) => Ok(Grant::User {
             user: asker.user.clone(),
             groups: asker
                 .groups
@@ -108,52 +167,65 @@ pub(crate) fn renew(asked: &Asked<'_>, asker: &Subject, body: &[u8]) -> Result<A
                 .filter(|group| *group != AUTHENTICATED)
                 .cloned()
                 .collect(),
-        },
-        (Kind::Node, Some(name)) => Grant::Node {
+        }),
+        (Kind::Node, Some(name)) => Ok(Grant::Node {
             name: name.to_owned(),
-        },
-        _ => return forbidden("service accounts have tokens, no certificates"),
-    };
-    let left = asker.expires_s - Timestamp::now().as_second();
-    // A bearer token may be as short as somebody meant it to be, and is not made longer.
-    let life_s = match asked.certificates {
-        [] => CERTIFICATE_LIFE_S.min(left),
-        _ => CERTIFICATE_LIFE_S,
-    };
-    signed(asked, body, &grant, life_s)
+        }),
+        _ => forbidden("service accounts have tokens, no certificates"),
+    }
 }
 
-fn signed(asked: &Asked<'_>, body: &[u8], grant: &Grant, life_s: i64) -> Result<Answer, Failure> {
-    let kind = &asked.target.kind;
+/// A certificate that was made.
+pub(crate) struct Signed {
+    /// What tells it.
+    pub(crate) answer: Answer,
+    /// When it ends.
+    pub(crate) until: Timestamp,
+}
+
+/// Has the request in an object signed.
+///
+/// # Errors
+/// It is not good, asks for another name, or is a trial.
+pub(crate) fn signed(
+    asked: &Asked<'_>,
+    (kind, object, warnings): (&control::Kind, Object, Vec<String>),
+    grant: &Grant,
+    life_s: i64,
+) -> Result<Signed, Failure> {
     if asked.query.is_dry_run()? {
         return Err(Failure::bad_request(
             "a certificate cannot be had for a trial",
         ));
     }
-    let (object, warnings) = sound(asked, kind, body)?;
     let csr = object.text(&["spec", "csr"]).unwrap_or_default();
     let now = Timestamp::now().as_second();
-    let (certificate, authority) =
-        asked
-            .gate
-            .certify(csr, grant, life_s, now)
-            .map_err(|error| match &error {
-                IssueError::Csr(CsrError::Name { .. }) => {
-                    Failure::new(Reason::Forbidden, error.to_string())
-                }
-                IssueError::Csr(_) => {
-                    let mut cause = Cause::forbidden("spec.csr", "");
-                    cause.reason = "FieldValueInvalid";
-                    cause.message = format!("Invalid value: {error}");
-                    invalid(kind, vec![cause])
-                }
-                _ => Failure::internal(&error),
-            })?;
+    let made = asked.gate.certify(csr, grant, life_s, now);
+    let (certificate, authority) = made.map_err(|error| unsigned(kind, &error))?;
     let until = Timestamp::from_second(certificate.not_after_s).map_err(Failure::internal)?;
     let status = json!({
         "certificate": certificate.chain_pem,
         "caBundle": authority,
         "expirationTimestamp": until.to_string(),
     });
-    Ok(answered(object, status, warnings))
+    Ok(Signed {
+        answer: answered(object, status, warnings),
+        until,
+    })
+}
+
+/// Why a request is not signed.
+pub(crate) fn unsigned(kind: &control::Kind, error: &IssueError) -> Failure {
+    match error {
+        IssueError::Csr(CsrError::Name { .. }) => {
+            Failure::new(Reason::Forbidden, error.to_string())
+        }
+        IssueError::Csr(_) => {
+            let mut cause = Cause::forbidden("spec.csr", "");
+            cause.reason = "FieldValueInvalid";
+            cause.message = format!("Invalid value: {error}");
+            invalid(kind, vec![cause])
+        }
+        _ => Failure::internal(error),
+    }
 }

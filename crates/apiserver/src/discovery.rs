@@ -181,6 +181,11 @@ fn has_tokens(kind: &Kind) -> bool {
     kind.group.is_empty() && kind.plural == "serviceaccounts"
 }
 
+/// Whether what is of this kind is given certificates.
+fn has_certificates(kind: &Kind) -> bool {
+    (&*kind.group, &*kind.plural) == crate::devices::KIND
+}
+
 fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
     let groups = groups(kinds);
     let kinds = groups.get(group)?.get(&Reverse(Rank::of(version)))?;
@@ -218,6 +223,15 @@ fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
             "group": "authentication.k8s.io",
             "version": "v1",
             "kind": "TokenRequest",
+            "verbs": ASKED,
+        }));
+    }
+    if kinds.iter().any(|kind| has_certificates(kind)) {
+        list.push(json!({
+            "name": "devices/certificates",
+            "singularName": "",
+            "namespaced": true,
+            "kind": "Certificate",
             "verbs": ASKED,
         }));
     }
@@ -288,6 +302,16 @@ fn resource(kind: &Kind) -> Value {
         .collect();
     if !parts.is_empty() {
         value["subresources"] = parts.into();
+    }
+    if has_certificates(kind) {
+        let one = json!({
+            "subresource": "certificates",
+            "responseKind": { "group": kind.group, "version": kind.version, "kind": "Certificate" },
+            "verbs": ASKED,
+        });
+        if let Some(parts) = value["subresources"].as_array_mut() {
+            parts.push(one);
+        }
     }
     if has_tokens(kind) {
         value["subresources"] = json!([{

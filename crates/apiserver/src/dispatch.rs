@@ -20,7 +20,8 @@ use crate::serve::Server;
 use crate::target::Target;
 use crate::upkeep::Task;
 use crate::{
-    body, certificates, discovery, gate, impersonation, issuer, metrics, objects, openapi, reviews,
+    body, certificates, discovery, gate, grants, impersonation, issuer, metrics, objects, openapi,
+    reviews,
 };
 
 /// What anybody may ask without saying who they are.
@@ -72,12 +73,23 @@ async fn try_dispatch(
     {
         return Ok(open(path));
     }
+    if path == grants::PATH {
+        return grants::exchange(server, (head, body), source, note).await;
+    }
     let gate = &*server.gate;
     let target = Target::of(&server.store.kinds(), path);
     let token = certificates::token(head, certificates, target.as_ref());
     if let (Some(token), Some(target)) = (token, &target) {
         let request = (head, body);
         return certificates::exchange(server, request, source, (target, &token), note).await;
+    }
+    let wants = target
+        .as_ref()
+        .filter(|target| certificates::is_asked(head, certificates, target));
+    if let Some(target) = wants
+        && let Some(answer) = certificates::granted(server, (head, &mut *body), target, note).await
+    {
+        return answer;
     }
     let asker = gate.who(certificates, &head.headers).await?;
     note.asker(&asker);
@@ -116,7 +128,7 @@ async fn try_dispatch(
     };
     let asked = Asked::new(server, (certificates, head), &target, &query, subject);
     if target.is_of(certificates::KIND.0, certificates::KIND.1) {
-        return certificates::renew(&asked, &asker, &body);
+        return certificates::renew(&asked, &asker, &body).await;
     }
     if target.kind.is_question {
         return reviews::answer(&asked, &body).await;

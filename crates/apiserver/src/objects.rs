@@ -17,6 +17,7 @@ use weft_keyspace::{Item, Revision};
 
 use crate::answer::{self, Answer};
 use crate::bootstrap;
+use crate::devices;
 use crate::gate::Gate;
 use crate::listing;
 use crate::metrics::{Metrics, Open};
@@ -160,6 +161,15 @@ impl Asked<'_> {
         if target.is_of("", "serviceaccounts") && target.subresource == "token" {
             return match verb {
                 "create" => tokens::answer(self, body).await,
+                _ => Err(no_method(target)),
+            };
+        }
+        if target.is_of(devices::KIND.0, devices::KIND.1)
+            && target.subresource == devices::CERTIFICATES
+            && target.name.is_empty()
+        {
+            return match verb {
+                "create" => devices::certificate(self, body).await,
                 _ => Err(no_method(target)),
             };
         }

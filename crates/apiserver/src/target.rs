@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use weft_control::{Kind, Kinds};
 
+use crate::devices;
+
 /// A path that is about objects.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
@@ -46,6 +48,13 @@ impl Target {
             _ => return None,
         };
         let kind = kinds.find(group, version, plural)?;
+        // A device's name is never this: they are asked for beside the devices, as Nanocloud has it.
+        let is_asking = (group, plural) == devices::KIND && name == devices::CERTIFICATES;
+        let is_asking = is_asking && subresource.is_empty() && !namespace.is_empty();
+        let (name, subresource) = match is_asking {
+            true => ("", name),
+            false => (name, subresource),
+        };
         let fits = match kind.is_namespaced {
             // An object is in a namespace; a list may be of all.
             true => !namespace.is_empty() || name.is_empty(),
@@ -105,6 +114,15 @@ mod tests {
                 "/api/v1/namespaces/a%2Eb/configmaps",
                 Some("configmaps a.b  "),
             ),
+            (
+                "/apis/nanocloud.io/v1/namespaces/a/devices/certificates",
+                Some("devices a  certificates"),
+            ),
+            (
+                "/apis/nanocloud.io/v1/namespaces/a/devices/device-1",
+                Some("devices a device-1 "),
+            ),
+            ("/apis/nanocloud.io/v1/devices/certificates", None),
             ("/api/v1/configmaps/b", None),
             ("/api/v1/namespaces/a/namespaces", None),
             ("/api/v1/namespaces//configmaps", None),

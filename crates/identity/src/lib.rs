@@ -13,6 +13,7 @@
 pub mod audit;
 pub mod authority;
 pub mod certificate;
+pub mod device;
 pub mod jwt;
 pub mod kubeconfig;
 pub mod rbac;

@@ -14,6 +14,7 @@ use weft_control::selector::Fields;
 use weft_control::store::{ChangeKind, Changes, ListOptions};
 use weft_control::{Failure, Kind, Object, Reason, Store, store};
 use weft_identity::authority::{Authority, Certificate, Grant, IssueError, Trust};
+use weft_identity::device::Device;
 use weft_identity::jwt::{Bound, BoundKind, Holder, JwtError, Living, Signer, Verifier};
 use weft_identity::rbac::{self, Rule, Target};
 use weft_identity::subject::Subject;
@@ -23,6 +24,8 @@ use super::ISSUER;
 use super::roles;
 use super::rules::Current;
 
+/// The group and plural of devices.
+const DEVICES: (&str, &str) = ("nanocloud.io", "devices");
 /// Most audiences a token is compared with.
 const MOST_AUDIENCES: usize = 16;
 
@@ -62,10 +65,10 @@ impl Door {
             ..
         } = &read.holder
         {
-            account = self.uid("serviceaccounts", namespace, name).await?;
+            account = self.uid(("", "serviceaccounts"), namespace, name).await?;
             if let Some(bound) = bound {
                 let (plural, namespace) = place(bound, namespace);
-                other = self.uid(plural, namespace, &bound.name).await?;
+                other = self.uid(("", plural), namespace, &bound.name).await?;
             }
         }
         let living = Living {
@@ -75,15 +78,28 @@ impl Door {
         read.subject(living).map_err(unknown)
     }
 
+    /// A device's certificate is good as long as its object is there.
+    async fn is_there(&self, device: &Device<'_>) -> Result<(), Failure> {
+        let uid = self
+            .uid(DEVICES, device.namespace, &device.object())
+            .await?;
+        match uid.as_deref() == Some(device.uid) {
+            true => Ok(()),
+            false => Err(unknown(
+                "the device this certificate belongs to was deleted",
+            )),
+        }
+    }
+
     /// The uid an object has now, if it is there.
     async fn uid(
         &self,
-        plural: &str,
+        (group, plural): (&str, &str),
         namespace: &str,
         name: &str,
     ) -> Result<Option<String>, Failure> {
         let kinds = self.store.kinds();
-        let Some(kind) = kinds.find("", "v1", plural) else {
+        let Some(kind) = kinds.find(group, "v1", plural) else {
             return Ok(None);
         };
         match self.store.get(kind, namespace, name).await {
@@ -96,12 +112,12 @@ impl Door {
     /// What happens to an object from now on.
     async fn gone(
         &self,
-        plural: &str,
+        (group, plural): (&str, &str),
         namespace: &str,
         name: &str,
     ) -> Result<Option<Changes>, Failure> {
         let kinds = self.store.kinds();
-        let Some(kind) = kinds.find("", "v1", plural) else {
+        let Some(kind) = kinds.find(group, "v1", plural) else {
             return Ok(None);
         };
         let named = Fields::parse(&format!("metadata.name={name}"), |_| true);
@@ -159,6 +175,9 @@ impl Gate for Door {
                         "a workload's certificate is not for the API: use its account's token";
                     return Err(unknown(why));
                 }
+                if let Some(device) = Device::of(&subject.user, &subject.groups) {
+                    self.is_there(&device).await?;
+                }
                 return Ok(subject);
             }
             match bearer_token(head) {
@@ -174,7 +193,19 @@ impl Gate for Door {
         head: &'a HeaderMap,
     ) -> Answering<'a, Option<Ending>> {
         Box::pin(async move {
-            let token = bearer_token(head).filter(|_| certificates.is_empty());
+            if let Some(certificate) = certificates.first() {
+                let subject = self.trust.subject(certificate, unix_s()).map_err(unknown)?;
+                let Some(device) = Device::of(&subject.user, &subject.groups) else {
+                    return Ok(None);
+                };
+                let gone = self
+                    .gone(DEVICES, device.namespace, &device.object())
+                    .await?;
+                // What went before it was looked after is seen here.
+                self.is_there(&device).await?;
+                return Ok(Some(Ending(Box::pin(deleted(gone)))));
+            }
+            let token = bearer_token(head);
             let Some(token) = token else { return Ok(None) };
             let read = self.verifier.read(token, ISSUER, unix_s());
             let Holder::Account {
@@ -186,11 +217,13 @@ impl Gate for Door {
             else {
                 return Ok(None);
             };
-            let account = self.gone("serviceaccounts", &namespace, &name).await?;
+            let account = self
+                .gone(("", "serviceaccounts"), &namespace, &name)
+                .await?;
             let other = match &bound {
                 Some(bound) => {
                     let (plural, namespace) = place(bound, &namespace);
-                    self.gone(plural, namespace, &bound.name).await?
+                    self.gone(("", plural), namespace, &bound.name).await?
                 }
                 None => None,
             };

@@ -40,8 +40,39 @@ pub enum CsrError {
     },
 }
 
+/// The common name that a request asks for, and is signed for with its own key; nothing: none.
+///
+/// # Errors
+/// See [`CsrError`].
+pub fn name_of(pem: &str) -> Result<Option<String>, CsrError> {
+    read(pem, |request| {
+        let subject = &request.certification_request_info.subject;
+        let name = subject.iter_common_name().next();
+        Ok(name.map(|name| name.as_str().unwrap_or("(not text)").to_owned()))
+    })
+}
+
 /// The key of a request whose common name, if it has one, is `name`.
 pub(super) fn key_of(pem: &str, name: &str) -> Result<SubjectPublicKeyInfo, CsrError> {
+    read(pem, |request| {
+        let info = &request.certification_request_info;
+        for attribute in info.subject.iter_common_name() {
+            let asked = attribute.as_str().unwrap_or("(not text)");
+            if asked != name {
+                let (asked, granted) = (asked.to_owned(), name.to_owned());
+                return Err(CsrError::Name { asked, granted });
+            }
+        }
+        SubjectPublicKeyInfo::from_der(info.subject_pki.raw)
+            .map_err(|error| CsrError::Key(error.to_string()))
+    })
+}
+
+/// What `take` takes from a request, once that is sound and signed with its own key.
+fn read<T>(
+    pem: &str,
+    take: impl FnOnce(&X509CertificationRequest<'_>) -> Result<T, CsrError>,
+) -> Result<T, CsrError> {
     if pem.len() > LARGEST_CSR {
         return Err(CsrError::Large(pem.len()));
     }
@@ -58,15 +89,7 @@ pub(super) fn key_of(pem: &str, name: &str) -> Result<SubjectPublicKeyInfo, CsrE
     request
         .verify_signature()
         .map_err(|_| CsrError::Signature)?;
-    for attribute in info.subject.iter_common_name() {
-        let asked = attribute.as_str().unwrap_or("(not text)");
-        if asked != name {
-            let (asked, granted) = (asked.to_owned(), name.to_owned());
-            return Err(CsrError::Name { asked, granted });
-        }
-    }
-    SubjectPublicKeyInfo::from_der(info.subject_pki.raw)
-        .map_err(|error| CsrError::Key(error.to_string()))
+    take(&request)
 }
 
 fn check_key(key: &PublicKey<'_>) -> Result<(), CsrError> {
@@ -121,6 +144,8 @@ mod tests {
             for asked in ["alice", ""] {
                 let pem = request(asked, &key);
                 let grant = user("alice", &["dev"]);
+                let wanted = Some(asked.to_owned()).filter(|name| !name.is_empty());
+                assert_eq!(name_of(&pem), Ok(wanted));
                 let made = authority.sign(&pem, &grant, CERTIFICATE_LIFE_S, NOW);
                 let made = made.unwrap();
                 let subject = authority.trust().subject(&made.chain[0], NOW).unwrap();
@@ -167,6 +192,7 @@ mod tests {
         let label = |pem: String| pem.replace("CERTIFICATE-", "CERTIFICATE REQUEST-");
         let forged = label(super::super::der::certificate_pem(&der));
         assert_eq!(refusal(&forged), CsrError::Signature);
+        assert_eq!(name_of(&forged), Err(CsrError::Signature));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use rcgen::KeyPair;
 use rustls::pki_types::CertificateDer;
 
 pub use asking::{AskError, Asking};
-pub use csr::{CsrError, LARGEST_CSR};
+pub use csr::{CsrError, LARGEST_CSR, name_of};
 pub(crate) use der::certificate_pem;
 pub use files::AuthorityError;
 pub use issue::{Certificate, Grant, IssueError, Pair};

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Binding, RoleRef, Rule, Rules, Via, is_node, node};
+use crate::device::Device;
 use crate::subject::MASTERS;
 
 /// What somebody wants, fully parsed.
@@ -66,6 +67,8 @@ pub enum Reason<'a> {
     Master,
     /// A node and what is its own.
     OwnNode(&'a str),
+    /// A device and its own object, or its next certificate.
+    OwnDevice(&'a str),
     /// By a role.
     Bound {
         /// The binding.
@@ -82,6 +85,7 @@ impl fmt::Display for Reason<'_> {
         match self {
             Reason::Master => write!(f, "{MASTERS} may do everything"),
             Reason::OwnNode(node) => write!(f, "it belongs to node \"{node}\" itself"),
+            Reason::OwnDevice(hash) => write!(f, "it belongs to device \"{hash}\" itself"),
             Reason::Bound { binding, to, group } => {
                 let role = match binding.role {
                     RoleRef::Cluster(_) => "cluster role",
@@ -112,6 +116,11 @@ pub fn decide<'a>(rules: &'a Rules, request: &Request<'a>) -> Decision<'a> {
     {
         return Decision::Allow(Reason::OwnNode(node));
     }
+    if let Some(device) = Device::of(request.user, request.groups)
+        && is_own(&device, request)
+    {
+        return Decision::Allow(Reason::OwnDevice(device.hash));
+    }
     let namespace = match request.target {
         Target::Resource { namespace, .. } => namespace.filter(|space| !space.is_empty()),
         Target::Path(_) => None,
@@ -127,6 +136,29 @@ pub fn decide<'a>(rules: &'a Rules, request: &Request<'a>) -> Decision<'a> {
         Via::Group(group) => (group, true),
     };
     Decision::Allow(Reason::Bound { binding, to, group })
+}
+
+/// Whether it is the device's own object, read, or a certificate. For whom that is, is asked again
+/// when it is known.
+fn is_own(device: &Device<'_>, request: &Request<'_>) -> bool {
+    let Target::Resource {
+        group: "nanocloud.io",
+        resource: "devices",
+        subresource,
+        namespace: Some(namespace),
+        name,
+        ..
+    } = request.target
+    else {
+        return false;
+    };
+    let is_here = namespace == device.namespace;
+    is_here
+        && match (request.verb, subresource) {
+            ("get", "") => name == Some(device.object().as_str()),
+            ("create", "certificates") => name.is_none(),
+            _ => false,
+        }
 }
 
 /// Whether one rule is about this.

@@ -107,6 +107,68 @@ fn asks_on(
     decide(rules, &request).is_allowed()
 }
 
+#[test]
+fn a_device_sees_itself_and_asks_for_certificates() {
+    let rules = Rules::new(roles(), bindings());
+    let own = [
+        "system:devices",
+        "system:devices:home",
+        "system:device:home:u",
+    ];
+    for (user, groups, namespace, what, expected) in [
+        ("device:ab", &own[..], "home", "get devices device-ab", true),
+        (
+            "device:ab",
+            &own,
+            "home",
+            "create devices/certificates",
+            true,
+        ),
+        ("device:ab", &own, "home", "get devices device-cd", false),
+        ("device:ab", &own, "shop", "get devices device-ab", false),
+        (
+            "device:ab",
+            &own,
+            "shop",
+            "create devices/certificates",
+            false,
+        ),
+        ("device:ab", &own, "home", "list devices", false),
+        ("device:ab", &own, "home", "delete devices device-ab", false),
+        (
+            "device:ab",
+            &own,
+            "home",
+            "get devices/status device-ab",
+            false,
+        ),
+        (
+            "device:ab",
+            &own[..2],
+            "home",
+            "get devices device-ab",
+            false,
+        ),
+        ("ab", &own, "home", "get devices device-ab", false),
+    ] {
+        let may = asks(
+            &rules,
+            (user, groups),
+            "nanocloud.io",
+            Some(namespace),
+            what,
+        );
+        assert_eq!(may, expected, "{user} {namespace} {what}");
+    }
+    assert!(!asks(
+        &rules,
+        ("device:ab", &own),
+        "",
+        Some("home"),
+        "get devices device-ab"
+    ));
+}
+
 fn gets(rules: &Rules, (user, groups): (&str, &[&str]), path: &str) -> bool {
     let groups = owned(groups);
     let request = Request {

@@ -51,6 +51,7 @@ mod server_kinds;
 mod server_line;
 mod server_lists;
 mod server_many;
+mod server_nanocloud;
 mod server_reflector;
 mod server_secrets;
 mod server_tokens;

@@ -13,6 +13,7 @@ use crate::object::Object;
 
 const PREFIX: &str = "device-";
 const SUBJECT: &str = "device:";
+const HASH_MAX: usize = 57;
 const DESCRIPTION_MAX: usize = 1024;
 
 pub(in crate::kinds) fn kind() -> Kind {
@@ -77,7 +78,7 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let spec = Spot::of(object, "spec");
     let mut causes = Vec::new();
     let (hash, subject) = (spec.field("hash"), spec.field("certificateSubject"));
-    causes.extend(hash.needed_shaped(names::dns_label));
+    causes.extend(hash.needed_shaped(shaped));
     if hash.is_empty() {
         return causes;
     }
@@ -98,6 +99,15 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
         causes.extend(hash.unchanged(&Spot::of(old, "spec").field("hash")));
     }
     causes
+}
+
+/// With `device:` before it, it is a common name: 64 characters, says X.520, and openssl makes no
+/// longer ones.
+fn shaped(hash: &str) -> Result<(), &'static str> {
+    match hash.len() > HASH_MAX {
+        true => Err("must be no more than 57 bytes: it is part of a certificate's common name"),
+        false => names::dns_label(hash),
+    }
 }
 
 fn columns() -> Vec<Column> {
@@ -165,6 +175,9 @@ mod tests {
                 ),
             ],
         );
+        let long = json!({ "spec": { "hash": "a".repeat(57) } });
+        let longer = json!({ "spec": { "hash": "a".repeat(58) } });
+        refuses(&kind(), &long, &[(longer, &["spec.hash: Invalid value"])]);
         refuses_change(
             &kind(),
             &base,
