@@ -103,7 +103,11 @@ fn made(asked: &Asked<'_>, spec: &Value) -> Result<(Token, Record), Failure> {
         may("groups", group)?;
     }
     let wrong = |field: &str, found: &Value, why: &dyn std::fmt::Display| {
-        let cause = Cause::invalid(format!("spec.{field}"), found, &why.to_string());
+        let cause = Cause::invalid(
+            format!("spec.{field}"),
+            format_args!("{found}"),
+            &why.to_string(),
+        );
         invalid(kind, vec![cause])
     };
     let uses = spec["uses"].as_i64().unwrap_or(1);
@@ -169,7 +173,7 @@ async fn remove(store: &Store, kind: &Kind, name: &str, uid: &str) -> Result<(),
         ..DeleteOptions::default()
     };
     match store.delete(kind, "", name, &options).await {
-        Ok(Deleted::Gone(_) | Deleted::Marked(_)) => Ok(()),
+        Ok(Deleted::Gone(_) | Deleted::Marked(_) | Deleted::Unread) => Ok(()),
         Err(failure) if matches!(failure.reason, Reason::NotFound | Reason::Conflict) => Ok(()),
         Err(failure) => Err(failure),
     }

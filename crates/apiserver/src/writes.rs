@@ -25,6 +25,24 @@ const MANAGER_MAX: usize = 128;
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
 
+/// What says that something is to be deleted although it cannot be read.
+const UNREAD: &str = "ignoreStoreReadErrorWithClusterBreakingPotential";
+
+/// What is not read cannot be compared, and is gone at once.
+fn sound_together(options: DeleteOptions) -> Result<DeleteOptions, Failure> {
+    let is_choosy = options.uid.is_some()
+        || options.version.is_some()
+        || options.is_dry_run
+        || options.grace_s.is_some()
+        || options.propagation != Propagation::Background;
+    match options.is_unread && is_choosy {
+        true => Err(Failure::bad_request(format!(
+            "{UNREAD} goes with no precondition, dryRun, gracePeriodSeconds or propagationPolicy but Background"
+        ))),
+        false => Ok(options),
+    }
+}
+
 impl Asked<'_> {
     pub(crate) async fn create(&self, body: &[u8]) -> Result<Answer, Failure> {
         let Target {
@@ -156,10 +174,16 @@ impl Asked<'_> {
             ..
         } = self.target;
         let options = self.delete_options(body)?;
+        if options.is_unread {
+            self.may_delete_unread()?;
+        }
         match self.store.delete(kind, namespace, name, &options).await? {
             Deleted::Marked(item) => self.shape.one(StatusCode::OK, &item),
-            Deleted::Gone(item) => {
-                let object = store::object(&item)?;
+            gone => {
+                let object = match gone {
+                    Deleted::Gone(item) => store::object(&item)?,
+                    _ => Object::default(),
+                };
                 let value = json!({
                     "kind": "Status",
                     "apiVersion": "v1",
@@ -177,11 +201,29 @@ impl Asked<'_> {
         }
     }
 
+    /// What cannot be read may have been held by somebody: a right of its own, as upstream.
+    fn may_delete_unread(&self) -> Result<(), Failure> {
+        let target = self.target;
+        let question = Question::Object {
+            verb: "unsafe-delete-ignore-read-errors".to_owned(),
+            group: target.kind.group.to_string(),
+            resource: target.kind.plural.to_string(),
+            subresource: String::new(),
+            namespace: target.namespace.clone(),
+            name: target.name.clone(),
+        };
+        gate::may(&**self.gate, &self.subject, &question).map(drop)
+    }
+
     pub(crate) async fn delete_all(&self, body: &[u8]) -> Result<Answer, Failure> {
         let Target {
             kind, namespace, ..
         } = self.target;
         let (which, options) = (self.list_options()?, self.delete_options(body)?);
+        if options.is_unread {
+            let message = format!("{UNREAD}: what cannot be read is deleted by its name alone");
+            return Err(Failure::bad_request(message));
+        }
         let gone = self
             .store
             .delete_all(kind, namespace, &which, &options)
@@ -257,10 +299,11 @@ impl Asked<'_> {
                 .query
                 .number("gracePeriodSeconds")?
                 .map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX)),
+            is_unread: self.query.flag(UNREAD)?,
             ..DeleteOptions::default()
         };
         if body.is_empty() {
-            return Ok(options);
+            return sound_together(options);
         }
         let head = &self.head.headers;
         let value = body::document(head, DeleteOptions::schema(), body)?.value;
@@ -286,7 +329,8 @@ impl Asked<'_> {
         }
         let dry_run = said.at(&["dryRun"]).and_then(Value::as_array);
         options.is_dry_run |= dry_run.is_some_and(|list| list.iter().any(|one| one == "All"));
-        Ok(options)
+        options.is_unread |= said.at(&[UNREAD]) == Some(&Value::Bool(true));
+        sound_together(options)
     }
 
     /// The object in a body, without what is not known, and warnings about that.

@@ -92,14 +92,24 @@ impl Store {
         namespace: &str,
         name: &str,
     ) -> Result<Option<Arc<Item>>, Failure> {
+        let item = self.stored(kind, namespace, name).await?;
+        item.map(|item| self.vault.open(kind, &item)).transpose()
+    }
+
+    /// What is stored of it, sealed if its kind is.
+    async fn stored(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<Item>>, Failure> {
         let range = Range {
             span: Span::key(place::key(kind, namespace, name)),
             at: None,
             limit: Some(1),
         };
         let found = self.keyspace.range(range).await.map_err(unreadable)?;
-        let item = found.items.first();
-        item.map(|item| self.vault.open(kind, item)).transpose()
+        Ok(found.items.into_iter().next())
     }
 }
 

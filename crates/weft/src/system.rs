@@ -27,6 +27,10 @@ struct RestoreArgs {
     /// Move a server that is there aside, as server.before-… in the data directory
     #[arg(long)]
     force: bool,
+    /// Keep so many of those that were moved aside, this one included, and remove the oldest
+    /// [default: all]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    keep: Option<u16>,
     #[command(flatten)]
     common: Args,
 }
@@ -119,19 +123,36 @@ fn run_restore(args: RestoreArgs) -> Result<()> {
     let settings = settings(args.common)?;
     let data_dir = std::path::absolute(&settings.data_dir.value)?;
     let shown = args.file.display();
-    let restored = restore(opened(&args.file)?, &data_dir, args.force)
-        .with_context(|| format!("restore {shown}"))?;
+    let restored = restore(
+        opened(&args.file)?,
+        &data_dir,
+        args.force,
+        args.keep.map(usize::from),
+    )
+    .with_context(|| format!("restore {shown}"))?;
     let Restored {
         about,
         revision,
         before,
+        aside,
+        removed,
+        unremoved,
     } = &restored;
     println!(
         "restored {} objects; the server goes on from revision {revision}",
         about.keyspace.items
     );
     if let Some(before) = before {
-        println!("what was there is in {}", before.display());
+        println!("what was there is in {}, and stays", before.display());
+    }
+    if *aside > 1 {
+        println!("{aside} servers were moved aside by now; --keep COUNT removes the oldest");
+    }
+    for path in removed {
+        println!("removed {}, from an earlier restore", path.display());
+    }
+    for (path, error) in unremoved {
+        eprintln!("warning: remove {}: {error}", path.display());
     }
     warn_of_key(about, &settings.secrets_key.value);
     Ok(())

@@ -5,7 +5,7 @@
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
-use weft_keyspace::{CommitError, Expect, Guard, Item};
+use weft_keyspace::{Change, Commit, CommitError, Expect, Guard, Item};
 
 use super::write::{held_by_spec, is_held, later, unwritten};
 use super::{ListOptions, Store, WriteOptions, conflict, not_found};
@@ -32,6 +32,9 @@ pub struct DeleteOptions {
     pub grace_s: Option<i64>,
     /// What becomes of what it owns.
     pub propagation: Propagation,
+    /// Also if what is stored cannot be read: nothing that holds it is looked at then, nor whether
+    /// it is the one that is meant.
+    pub is_unread: bool,
 }
 
 /// What becomes of what a deleted object owns.
@@ -88,6 +91,8 @@ pub enum Deleted {
     Gone(Arc<Item>),
     /// It goes when its finalizers are done.
     Marked(Arc<Item>),
+    /// It could not be read, and is gone.
+    Unread,
 }
 
 impl Store {
@@ -103,6 +108,9 @@ impl Store {
         options: &DeleteOptions,
     ) -> Result<Deleted, Failure> {
         for _ in 0..TRIES {
+            if options.is_unread && self.delete_unread(kind, namespace, name).await? {
+                return Ok(Deleted::Unread);
+            }
             let item = self.get(kind, namespace, name).await?;
             match self.delete_item(kind, namespace, &item, options).await? {
                 Some(deleted) => return Ok(deleted),
@@ -114,6 +122,32 @@ impl Store {
             name,
             "it is changed all the time; try again",
         ))
+    }
+
+    /// Deletes what cannot be read; not: it can be, or is not there, or is another one by now.
+    async fn delete_unread(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<bool, Failure> {
+        let Some(item) = self.stored(kind, namespace, name).await? else {
+            return Ok(false);
+        };
+        let opened = self.vault.open(kind, &item);
+        if opened.is_ok_and(|item| super::object(&item).is_ok()) {
+            return Ok(false);
+        }
+        let key = item.key.clone();
+        let commit = Commit {
+            guards: vec![is_still(&item)],
+            changes: vec![Change::Delete { key }],
+        };
+        match self.keyspace.commit(commit).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(unwritten(error)),
+        }
     }
 
     /// Nothing: it is another version by now.

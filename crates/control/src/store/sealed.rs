@@ -99,7 +99,7 @@ impl Vault {
                 memo: Memo::default(),
             }))
         });
-        opened.as_ref().clone().map_err(Failure::internal)
+        opened.as_ref().clone().map_err(|why| unopened(item, &why))
     }
 
     pub(super) fn open_all(

@@ -2,7 +2,7 @@
 //!
 //! Owns: that the old one or the new one is there, whole, whenever this is cut off; that nothing
 //! is there of a backup that is not whole.
-//! Never: takes away what was there.
+//! Never: takes away what was there just now.
 //!
 //! ```text
 //!   backup ─► server.restoring-X, all of it, on disk ─► named server
@@ -11,7 +11,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,13 +41,25 @@ pub struct Restored {
     pub revision: u64,
     /// Where what was there before is now.
     pub before: Option<PathBuf>,
+    /// How many there are that were moved aside, this one included.
+    pub aside: usize,
+    /// What earlier restorations had kept, and was removed.
+    pub removed: Vec<PathBuf>,
+    /// What could not be removed, and why.
+    pub unremoved: Vec<(PathBuf, io::Error)>,
 }
 
-/// Makes a server in `data_dir` of a backup. With `force` what is there is moved aside.
+/// Makes a server in `data_dir` of a backup. With `force` what is there is moved aside, and what was
+/// moved aside before stays, or goes but for the newest: `keep` with this one.
 ///
 /// # Errors
 /// The backup is not whole, a server runs, or is there; nothing was changed then.
-pub fn restore(from: impl Read, data_dir: &Path, force: bool) -> Result<Restored> {
+pub fn restore(
+    from: impl Read,
+    data_dir: &Path,
+    force: bool,
+    keep: Option<usize>,
+) -> Result<Restored> {
     make_directory(data_dir)?;
     let _held = weft_engine::hold(data_dir).context("stop the server first")?;
     let server = data_dir.join(SERVER);
@@ -63,10 +75,24 @@ pub fn restore(from: impl Read, data_dir: &Path, force: bool) -> Result<Restored
     let unfinished = data_dir.join(format!("{SERVER}{RESTORING}{mark}"));
     let restored = fill(from, &unfinished, &mark).and_then(|(about, revision)| {
         let before = put(&unfinished, &server, is_there, &mark)?;
+        let (mut removed, mut unremoved) = (Vec::new(), Vec::new());
+        let older = before.as_deref().map(|before| older(data_dir, before));
+        let older = older.unwrap_or_default();
+        let many = keep.map_or(0, |keep| older.len().saturating_sub(keep.saturating_sub(1)));
+        let aside = older.len() - many + usize::from(before.is_some());
+        for path in older.into_iter().take(many) {
+            match fs::remove_dir_all(&path) {
+                Ok(()) => removed.push(path),
+                Err(error) => unremoved.push((path, error)),
+            }
+        }
         Ok(Restored {
             about,
             revision,
             before,
+            aside,
+            removed,
+            unremoved,
         })
     });
     if restored.is_err() {
@@ -78,6 +104,23 @@ pub fn restore(from: impl Read, data_dir: &Path, force: bool) -> Result<Restored
 
 const RESTORING: &str = ".restoring-";
 const BEFORE: &str = ".before-";
+
+/// What was moved aside before `newest`, the oldest first. A directory that is renamed has a new
+/// time of change.
+fn older(data_dir: &Path, newest: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(data_dir).into_iter().flatten().flatten();
+    let mut found: Vec<(i64, i64, PathBuf)> = entries
+        .filter_map(|entry| {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            let is_kept = name.starts_with(&format!("{SERVER}{BEFORE}")) && path != newest;
+            let metadata = entry.metadata().ok().filter(|_| is_kept)?;
+            Some((metadata.ctime(), metadata.ctime_nsec(), path))
+        })
+        .collect();
+    found.sort();
+    found.into_iter().map(|(.., path)| path).collect()
+}
 
 /// Takes away what a restoration that was cut off has left. After the exchange it is what was
 /// there before: that has no mark of being unfinished, and gets the name it should have had.

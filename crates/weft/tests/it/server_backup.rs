@@ -184,6 +184,44 @@ fn a_restored_server_is_the_one_that_was_backed_up() {
     weft.start_daemon();
     let watch = format!("/api/v1/configmaps?watch=1&resourceVersion={known}");
     is_too_old(&kubectl(&weft, &format!("get --raw {watch}")));
+
+    // What was moved aside stays until somebody says how many are enough.
+    weft.stop_daemon();
+    let said = ok(on(&data_dir, &["restore", path, "--force"]));
+    let kept = names(&data_dir);
+    assert_eq!(kept.len(), 4);
+    assert!(
+        said.contains("3 servers") && said.contains("--keep"),
+        "{said}"
+    );
+    let three = ["restore", path, "--force", "--keep", "3"];
+    let said = ok(on(&data_dir, &three));
+    let left = names(&data_dir);
+    assert_eq!(
+        (left.len(), said.matches("removed ").count()),
+        (4, 1),
+        "{said}"
+    );
+    assert!(
+        !left.contains(&aside[1]) && said.contains(&aside[1]),
+        "the oldest: {said}"
+    );
+    let said = ok(on(&data_dir, &["restore", path, "--force", "--keep", "1"]));
+    let left = names(&data_dir);
+    assert_eq!(
+        (left.len(), said.matches("removed ").count()),
+        (2, 3),
+        "{said}"
+    );
+    assert!(
+        said.contains(&left[1]) && !kept.contains(&left[1]),
+        "{said}"
+    );
+    fails(
+        on(&data_dir, &["restore", path, "--force", "--keep", "0"]),
+        &["--keep"],
+    );
+    assert_eq!(names(&data_dir), left);
 }
 
 /// A watch of what is not known any more is told so in its first event.

@@ -144,3 +144,49 @@ fn a_pod_on_a_node_is_given_its_time() {
     kubectl(&weft, "delete pod here --grace-period=0 --force", "").ok();
     kubectl(&weft, "get pod here", "").fails_saying(&["NotFound"]);
 }
+
+#[test]
+fn what_cannot_be_read_is_deleted_by_who_may_alone() {
+    let Some(weft) = server() else { return };
+    for name in ["a", "b"] {
+        kubectl(
+            &weft,
+            &format!("create secret generic {name} --from-literal=x=y"),
+            "",
+        )
+        .ok();
+    }
+    kubectl(
+        &weft,
+        "create rolebinding edits --clusterrole=edit --user=ann",
+        "",
+    )
+    .ok();
+    let unread = "ignoreStoreReadErrorWithClusterBreakingPotential";
+    let delete = |flags: &str, rest: &str| {
+        let secret = "/api/v1/namespaces/default/secrets";
+        kubectl(&weft, &format!("delete {flags} --raw {secret}{rest}"), "")
+    };
+    let ann = format!(
+        "--kubeconfig {}",
+        weft.kubeconfig("ann", "people").display()
+    );
+    weft_testkit::until(std::time::Duration::from_secs(60), "ann may delete", || {
+        kubectl(&weft, &format!("{ann} auth can-i delete secrets"), "").code == 0
+    });
+    delete(&ann, &format!("/a?{unread}=true")).fails_saying(&["unsafe-delete-ignore-read-errors"]);
+    for rest in [
+        format!("/a?{unread}=true&dryRun=All"),
+        format!("/a?{unread}=true&gracePeriodSeconds=0"),
+        format!("/a?{unread}=true&propagationPolicy=Orphan"),
+        format!("?{unread}=true"),
+    ] {
+        delete("", &rest).fails_saying(&[unread]);
+    }
+    // What can be read goes as it always does.
+    kubectl(&weft, "get secret a b", "").ok();
+    delete("", &format!("/a?{unread}=true")).ok();
+    kubectl(&weft, "get secret a", "").fails_saying(&["not found"]);
+    delete("", &format!("/a?{unread}=true")).fails_saying(&["not found"]);
+    delete(&ann, "/b").ok();
+}

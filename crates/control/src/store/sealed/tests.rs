@@ -228,13 +228,38 @@ async fn what_is_moved_in_the_keyspace_is_refused() {
     trial.store.keyspace.commit(commit).await.unwrap();
     let refused = trial.store.get(&trial.secrets, "default", "b").await;
     assert_eq!(refused.unwrap_err().reason, Reason::InternalError);
+    // Whoever lists is told which one it is.
+    let all = ListOptions::default();
+    let list = || trial.store.list(&trial.secrets, "default", &all);
+    let refused = list().await.unwrap_err();
+    assert!(
+        refused.message.contains("secrets/default/b: not of this"),
+        "{refused}"
+    );
     let refused = trial.store.check_sealed().await.unwrap_err();
     assert!(refused.message.contains("secrets/default/b"), "{refused}");
-    trial
-        .store
-        .get(&trial.secrets, "default", "a")
-        .await
-        .unwrap();
+    let get = |name| trial.store.get(&trial.secrets, "default", name);
+    get("a").await.unwrap();
+    // It goes only for whoever says that it is not to be read; what can be read goes as always.
+    let delete = async |name, is_unread| {
+        let options = DeleteOptions {
+            is_unread,
+            ..DeleteOptions::default()
+        };
+        trial
+            .store
+            .delete(&trial.secrets, "default", name, &options)
+            .await
+    };
+    let refused = delete("b", false).await.unwrap_err();
+    assert_eq!(refused.reason, Reason::InternalError);
+    assert!(matches!(delete("b", true).await, Ok(Deleted::Unread)));
+    assert_eq!(get("b").await.unwrap_err().reason, Reason::NotFound);
+    assert_eq!(list().await.unwrap().items.len(), 1);
+    let refused = delete("b", true).await.unwrap_err();
+    assert_eq!(refused.reason, Reason::NotFound);
+    assert!(matches!(delete("a", true).await, Ok(Deleted::Gone(_))));
+    trial.store.check_sealed().await.unwrap();
 }
 
 #[tokio::test]
