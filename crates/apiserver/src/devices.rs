@@ -35,7 +35,11 @@ pub(crate) async fn certificate(asked: &Asked<'_>, body: &[u8]) -> Result<Answer
     let (object, warnings) = sound(asked, kind, body)?;
     let csr = object.text(&["spec", "csr"]).unwrap_or_default();
     let wrong = |why: &str| {
-        let cause = Cause::invalid("spec.csr", name_of(csr).ok().flatten(), why);
+        let cause = Cause::invalid(
+            "spec.csr",
+            name_of(csr).ok().flatten().unwrap_or_default(),
+            why,
+        );
         invalid(kind, vec![cause])
     };
     let name =

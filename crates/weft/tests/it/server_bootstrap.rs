@@ -448,6 +448,19 @@ fn a_service_account_has_no_certificate() {
 #[test]
 fn a_token_is_shown_as_a_picture() {
     let Some(weft) = server() else { return };
+    for (wrong, says) in [
+        ("--uses 0", "0 is not in 1..=10000"),
+        ("--uses -1", "-1 is not in 1..=10000"),
+        ("--uses x", "not a whole number"),
+        ("--ttl x", "no time like"),
+        (
+            "--ttl 0",
+            "spec.ttlSeconds: Invalid value: 0: a token good for 0 seconds",
+        ),
+        ("--ttl 999999h", "1 to 2592000 are possible"),
+    ] {
+        cli(&weft, &format!("token create {wrong}")).fails_saying(&[says]);
+    }
     let made = cli(&weft, "token create --qr");
     let lines: Vec<&str> = made.ok().lines().collect();
     assert_eq!(lines[0].len(), 23, "{}", made.stdout);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use weft_client::Request;
 use weft_client::cluster::kubeconfig::Trust;
 use weft_identity::certificate::read_all;
+use weft_identity::token::MOST_USES;
 
 use crate::error::CliError;
 use crate::objects::connect::{Api, Connect, duration};
@@ -38,6 +39,8 @@ const REVOKE: Entry = verb!(
     "Take tokens back; certificates they have bought stay good"
 );
 
+/// The form of a token.
+const SAMPLE: &str = "abcdef.0123456789abcdef";
 const PLACE: [&str; 4] = ["apis", "nanocloud.io", "v1", "bootstraptokens"];
 
 /// Flags of `create`.
@@ -47,7 +50,7 @@ pub struct Create {
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     ttl: Duration,
     /// How often it can be used
-    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_USES)))]
     uses: u32,
     /// Whose certificate it buys [default: bootstrap:ID]
     #[arg(long = "for", value_name = "USER")]
@@ -73,6 +76,10 @@ impl Create {
     pub async fn run(self, session: &Session) -> Outcome {
         let form = Form::parse(self.output.as_deref())?;
         let api = Api::open(&self.connect, session)?;
+        if self.qr {
+            // All are of one size: before one is made, not after.
+            qr::render(SAMPLE, api.printer.width())?;
+        }
         let mut spec = json!({
             "ttlSeconds": self.ttl.as_secs(), "uses": self.uses, "groups": self.groups,
         });
