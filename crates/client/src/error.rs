@@ -17,7 +17,7 @@ pub enum ClientError {
         source: std::io::Error,
     },
     /// The connection broke while the request or the head of the answer was under way.
-    #[error("{what}: the engine closed the connection")]
+    #[error("{what}: the server closed the connection")]
     Broken {
         /// What was asked, e.g. `create container`.
         what: String,

@@ -97,6 +97,6 @@ fn not_explained(session: &Session, verb: &str) -> Result<(), CliError> {
     }
     let told =
         format!("weft certificate {verb} has no --curl: the key of what is printed would be lost");
-    let hint = "docs/reference/certificates.md has the lines for openssl and curl";
+    let hint = "docs/reference/nanocloud.md has the lines for openssl and curl";
     Err(CliError::usage(told).hint(hint))
 }
