@@ -159,6 +159,7 @@ impl Writer {
                 let object = store::object(&item)?;
                 Some(Ack::Gone(object.meta().text("uid").to_owned()))
             }
+            Deleted::Unread => unreachable!("nothing is sealed, and nobody asked for it"),
         })
     }
 }
