@@ -96,6 +96,11 @@ impl History {
         to
     }
 
+    /// Whether there is so much that what is over the bounds has to go before more comes.
+    pub(crate) fn is_pressing(&self, options: &Options) -> bool {
+        self.entries.len() / 2 > options.history_revisions || self.bytes / 2 > options.history_bytes
+    }
+
     /// The newest revision made at `then` or before.
     pub(crate) fn at(&self, then: Instant) -> Option<Revision> {
         let count = self.entries.partition_point(|entry| entry.at <= then);

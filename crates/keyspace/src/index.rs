@@ -62,11 +62,6 @@ impl Index {
         self.chains.get(key)?.newest.item()
     }
 
-    /// What the key was at `revision`.
-    pub(crate) fn at(&self, key: &[u8], revision: Revision) -> Option<&Arc<Item>> {
-        self.chains.get(key)?.at(revision)
-    }
-
     /// Everything that was in the span at `revision`.
     pub(crate) fn range(
         &self,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// How much history is kept: whichever bound is met first ends it. What is now is always kept.
+/// How much history is kept: whichever bound is met first ends it; on disk, where that is put off
+/// until a lull, at twice as much. What is now is always kept.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// For how long a change can be watched and read: at least so long, at most a fifth longer.

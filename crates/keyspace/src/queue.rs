@@ -87,9 +87,10 @@ impl Queue {
         answered.unwrap_or_else(|_| Err(closed("its writer stopped; the log has the reason")))
     }
 
-    /// The next requests, waiting for them if wished; nothing: it was stopped and is empty.
-    /// Of those who were answered last it waits for as long as `patience`.
-    pub(crate) fn take(&self, wait: bool, patience: Duration) -> Option<Vec<Waiting>> {
+    /// The next requests; none, if nobody came within `longest`; nothing: it was stopped and is
+    /// empty. Of those who were answered last it waits for as long as `patience`.
+    pub(crate) fn take(&self, longest: Duration, patience: Duration) -> Option<Vec<Waiting>> {
+        let until = Instant::now().checked_add(longest);
         let mut line = self.line();
         let expected = line.waiting.len() + std::mem::take(&mut line.taken);
         line.wanted = 1;
@@ -97,10 +98,16 @@ impl Queue {
             if line.stopped {
                 return None;
             }
-            if !wait {
+            let Some(until) = until else {
+                line = self.arrived.wait(line).expect("nobody panics holding it");
+                continue;
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return Some(Vec::new());
             }
-            line = self.arrived.wait(line).expect("nobody panics holding it");
+            let waited = self.arrived.wait_timeout(line, left);
+            line = waited.expect("nobody panics holding it").0;
         }
         let mut line = self.gather(line, expected.min(BATCH), patience);
         let mut taken = Vec::new();
@@ -196,11 +203,11 @@ mod tests {
     fn those_who_were_just_answered_are_waited_for() {
         let queue = Arc::new(Queue::new());
         put(&queue);
-        let one = queue.take(true, Duration::ZERO).unwrap();
+        let one = queue.take(Duration::MAX, Duration::ZERO).unwrap();
         assert_eq!(one.len(), 1);
         put(&queue);
         let taker = Arc::clone(&queue);
-        let taking = thread::spawn(move || taker.take(true, HOUR).unwrap());
+        let taking = thread::spawn(move || taker.take(Duration::MAX, HOUR).unwrap());
         while queue.line().wanted < 2 {
             assert!(!taking.is_finished(), "it did not wait");
             thread::yield_now();
@@ -215,12 +222,12 @@ mod tests {
         let queue = Queue::new();
         put(&queue);
         put(&queue);
-        assert_eq!(queue.take(true, Duration::ZERO).unwrap().len(), 2);
+        assert_eq!(queue.take(Duration::MAX, Duration::ZERO).unwrap().len(), 2);
         put(&queue);
-        assert_eq!(queue.take(true, GATHER).unwrap().len(), 1);
+        assert_eq!(queue.take(Duration::MAX, GATHER).unwrap().len(), 1);
         // Nor is anybody where the disk is quicker than they could be.
         put(&queue);
-        assert_eq!(queue.take(true, Duration::ZERO).unwrap().len(), 1);
+        assert_eq!(queue.take(Duration::MAX, Duration::ZERO).unwrap().len(), 1);
         assert_eq!(queue.line().wanted, 1);
     }
 
@@ -228,16 +235,16 @@ mod tests {
     fn a_queue_that_is_stopped_is_not_gathered_for() {
         let queue = Arc::new(Queue::new());
         put(&queue);
-        assert_eq!(queue.take(true, Duration::ZERO).unwrap().len(), 1);
+        assert_eq!(queue.take(Duration::MAX, Duration::ZERO).unwrap().len(), 1);
         put(&queue);
         let taker = Arc::clone(&queue);
-        let taking = thread::spawn(move || taker.take(true, HOUR).unwrap());
+        let taking = thread::spawn(move || taker.take(Duration::MAX, HOUR).unwrap());
         while queue.line().wanted < 2 {
             assert!(!taking.is_finished(), "it did not wait");
             thread::yield_now();
         }
         queue.stop();
         assert_eq!(taking.join().unwrap().len(), 1);
-        assert!(queue.take(true, Duration::ZERO).is_none());
+        assert!(queue.take(Duration::MAX, Duration::ZERO).is_none());
     }
 }

@@ -7,7 +7,6 @@
 //!                                        └─ failed ──► rollback ──► open again, rewind ──► answer
 //! ```
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,16 +16,43 @@ use tokio::time::Instant;
 use crate::disk::file::Storage;
 use crate::disk::{Disk, DiskError, Fold, LeaseChange, record};
 use crate::error::CommitError;
-use crate::item::Revision;
+use crate::item::{EventKind, Revision};
 use crate::local::{Answer, Request, Shared, wake};
 use crate::queue::{self, Queue, Waiting};
 use crate::state::State;
 
 /// Bytes of records after which another row begins.
 const CHUNK_BYTES: usize = 64 << 10;
-/// Most that is folded into the base in one transaction: who commits with it waits for it.
-const FOLD_REVISIONS: u64 = 1024;
-const FOLD_BYTES: usize = 4 << 20;
+/// A step of folding history into the base.
+struct Step {
+    /// How long somebody is waited for who commits.
+    wait: Duration,
+    /// Whether it is left to be when somebody comes, who would have to wait for it.
+    is_put_off: bool,
+    /// Most that is folded.
+    revisions: u64,
+    bytes: usize,
+}
+
+/// In a lull.
+const IDLE: Step = Step {
+    wait: Duration::from_millis(5),
+    is_put_off: true,
+    revisions: 1024,
+    bytes: 4 << 20,
+};
+/// Somebody has asked for it.
+const ASKED: Step = Step {
+    wait: Duration::from_millis(1),
+    is_put_off: false,
+    ..IDLE
+};
+/// No lull has come, and there is too much of it. Few large steps write fewer pages than many.
+const PRESSED: Step = Step {
+    revisions: 16 << 10,
+    bytes: 16 << 20,
+    ..ASKED
+};
 
 type Reply = oneshot::Sender<Result<Answer, CommitError>>;
 
@@ -62,16 +88,18 @@ impl Writer {
         };
         let _open = Open(&shared, queue);
         loop {
-            let folding = self.target > shared.read().history.compacted();
-            let Some(waiting) = queue.take(!folding, queue::patience(self.durable)) else {
+            let step = self.step();
+            let longest = step.map_or(Duration::MAX, |step| step.wait);
+            let Some(waiting) = queue.take(longest, queue::patience(self.durable)) else {
                 break;
             };
-            self.batch(waiting);
+            let step = step.filter(|step| waiting.is_empty() || !step.is_put_off);
+            self.batch(waiting, step);
             self.answer_compactions();
         }
     }
 
-    fn batch(&mut self, waiting: Vec<Waiting>) {
+    fn batch(&mut self, waiting: Vec<Waiting>, step: Option<&Step>) {
         let mut held = Vec::new();
         let (chunks, leases) = {
             let mut state = self.shared.write();
@@ -95,7 +123,7 @@ impl Writer {
             }
             encode(&state)
         };
-        let fold = self.due();
+        let fold = step.map(|step| due(&self.shared.read(), self.target, step));
         if held.is_empty() && fold.is_none() {
             return;
         }
@@ -202,10 +230,18 @@ impl Writer {
             .ok_or_else(|| DiskError::Damaged("it is closed".into()))
     }
 
-    /// The next step towards the target.
-    fn due(&self) -> Option<Fold> {
-        let state = self.shared.read();
-        (self.target > state.history.compacted()).then(|| due(&state, self.target))
+    /// The next step towards the target, if it is not reached.
+    fn step(&self) -> Option<&'static Step> {
+        let history = &self.shared.read().history;
+        if self.target <= history.compacted() {
+            None
+        } else if history.is_pressing(&self.shared.options) {
+            Some(&PRESSED)
+        } else if self.compactions.is_empty() {
+            Some(&IDLE)
+        } else {
+            Some(&ASKED)
+        }
     }
 
     fn answer_compactions(&mut self) {
@@ -237,25 +273,26 @@ fn encode(state: &State) -> (Vec<(Revision, Vec<u8>)>, Vec<LeaseChange>) {
 }
 
 /// How far to fold in one step, and what has changed until there.
-fn due(state: &State, target: Revision) -> Fold {
+fn due(state: &State, target: Revision, step: &Step) -> Fold {
     let from = state.history.compacted().0 + 1;
     let mut bytes = 0;
     let mut to = Revision(from - 1);
-    let mut touched = BTreeMap::new();
+    let mut items = Vec::new();
     for entry in state.history.from(Revision(from)) {
-        if entry.revision > target || to.0 + 1 - from >= FOLD_REVISIONS || bytes > FOLD_BYTES {
+        if entry.revision > target || to.0 + 1 - from >= step.revisions || bytes > step.bytes {
             break;
         }
         to = entry.revision;
         bytes += entry.bytes();
         for event in &entry.events {
-            touched.insert(event.item.key.clone(), None);
+            let item = (event.kind != EventKind::Deleted).then(|| Arc::clone(&event.item));
+            items.push((event.item.key.clone(), item));
         }
     }
-    for (key, item) in &mut touched {
-        *item = state.index.at(key, to).cloned();
-    }
-    let items = touched.into_iter().collect();
+    // Of each key what it became last: the sort keeps the order of those that are equal.
+    items.reverse();
+    items.sort_by(|(one, _), (other, _)| one.cmp(other));
+    items.dedup_by(|(later, _), (first, _)| later == first);
     Fold { to, items }
 }
 

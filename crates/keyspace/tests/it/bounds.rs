@@ -140,14 +140,16 @@ async fn bytes_are_bounded_on_disk_too_and_found_again() {
     for n in 0..200 {
         put(&keyspace, &format!("{:02}", n % 50), 20_000, None).await;
     }
-    // Folding goes on behind the commits; asked for, it is waited for.
+    // Until there is a lull twice as much is kept, and what two batches bring.
+    let kept = 200 - oldest(&keyspace).await;
+    assert!(kept <= 120, "{kept} revisions of 20 kB in 1 MiB");
+    while 200 - oldest(&keyspace).await > 60 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     keyspace.compact(Revision(0)).await.unwrap();
     put(&keyspace, "last", 1, None).await;
     let kept = 201 - oldest(&keyspace).await;
-    assert!(
-        (20..=60).contains(&kept),
-        "{kept} revisions of 20 kB in 1 MiB"
-    );
+    assert!(kept >= 20, "{kept} revisions of 20 kB in 1 MiB");
     let compacted = oldest(&keyspace).await;
     drop(keyspace);
     let keyspace = embedded(&path, options).unwrap();
