@@ -8,7 +8,7 @@
 //!   bytes ─► decode ─► schema: every mistake by its path ─► the kind's defaults and rules ─► commit
 //! ```
 
-pub mod age;
+pub use weft_stdx::age;
 pub mod controllers;
 pub mod cron;
 mod custom;
@@ -21,7 +21,7 @@ pub mod kinds;
 pub mod names;
 pub mod object;
 pub mod protobuf;
-pub mod quantity;
+pub use weft_stdx::quantity;
 pub mod schema;
 pub mod selector;
 pub mod store;

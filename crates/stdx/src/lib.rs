@@ -1,7 +1,9 @@
 //! What std lacks: atomic file replacement, removal of trees, a file's facts, names that are safe as
-//! file names, streams of parts, pools, the clock, random ids, paths into JSON.
+//! file names, streams of parts, pools, the clock, random ids, paths into JSON, amounts and ages as
+//! Kubernetes writes them.
 //! Knows nothing about containers.
 
+pub mod age;
 pub mod clock;
 pub mod facts;
 pub mod file;
@@ -10,5 +12,6 @@ pub mod jsonpath;
 pub mod name;
 pub mod parts;
 pub mod pool;
+pub mod quantity;
 pub mod trash;
 pub mod tree;

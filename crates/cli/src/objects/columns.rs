@@ -73,7 +73,7 @@ impl Columns {
 }
 
 /// A value as Go's `fmt` shows it: `map[a:1 b:[x y]]`.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "<nil>".to_owned(),

@@ -1,15 +1,31 @@
 //! `weft describe`: an object in words, its events at the end.
 //!
-//! Owns what is told of every kind from its fields alone, and what is told differently of
-//! configmaps and secrets. A secret's values are never shown.
+//! Owns which objects are told of; `kinds` knows who tells what, in kubectl's layout byte for byte.
+//! A secret's values are never shown.
 
-mod fields;
+mod access;
+mod bounds;
+mod container;
+mod data;
+mod event;
+mod generic;
+mod kinds;
 mod namespace;
+mod node;
+mod page;
+mod pod;
+mod related;
+mod service;
+mod storage;
+mod traffic;
+mod value;
+mod volume;
+mod workload;
 
 use serde_json::Value;
-use weft_client::Request;
 use weft_client::cluster::ApiError;
 
+use self::related::Related;
 use crate::error::CliError;
 use crate::objects::choose::{Selectors, Target, targets};
 use crate::objects::connect::{Api, Connect};
@@ -62,17 +78,8 @@ impl Args {
             match self.objects(&api, target).await {
                 Ok(objects) => {
                     for object in objects {
-                        let events = match self.show_events {
-                            true => events(&api, &object).await?,
-                            false => Vec::new(),
-                        };
-                        let events = self.show_events.then_some(&events[..]);
-                        let mut text = fields::text(&object, events);
-                        if object["kind"] == "Namespace" {
-                            let name = object["metadata"]["name"].as_str();
-                            text += &namespace::text(&api, name.unwrap_or_default()).await?;
-                        }
-                        texts.push(text);
+                        let related = Related::find(&api, &object, self.show_events).await;
+                        texts.push(kinds::text(&object, &related));
                     }
                 }
                 Err(ApiError::NotSent) => {}
@@ -124,35 +131,4 @@ impl Args {
             false => Ok(found),
         }
     }
-}
-
-/// What happened to an object, oldest first.
-async fn events(api: &Api, object: &Value) -> Result<Vec<Value>, CliError> {
-    let meta = &object["metadata"];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut selector = format!(
-        "involvedObject.name={},involvedObject.uid={}",
-        text(&meta["name"]),
-        text(&meta["uid"])
-    );
-    let namespace = text(&meta["namespace"]);
-    if !namespace.is_empty() {
-        selector.push_str(&format!(",involvedObject.namespace={namespace}"));
-    }
-    let path = match namespace.as_str() {
-        "" => vec!["api", "v1", "events"],
-        namespace => vec!["api", "v1", "namespaces", namespace, "events"],
-    };
-    let request = Request::get("list events", &path).query("fieldSelector", &selector);
-    let list = match api.ask(&request.query("limit", "500")).await {
-        Ok(answer) => answer.json()?,
-        // Who may not see events still sees the object.
-        Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 403) => {
-            return Ok(Vec::new());
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let mut events: Vec<Value> = items(&list).into_iter().cloned().collect();
-    events.sort_by_cached_key(|event| text(&event["lastTimestamp"]));
-    Ok(events)
 }

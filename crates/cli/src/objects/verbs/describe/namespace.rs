@@ -1,11 +1,10 @@
-//! What holds in a namespace: quotas and limits.
+//! Namespaces, and what holds in them: quotas and limits.
 
 use serde_json::Value;
-use weft_client::Request;
 
-use crate::error::CliError;
-use crate::objects::connect::Api;
-use crate::objects::form::items;
+use super::page::Page;
+use super::related::Related;
+use super::value::{entries, list, quantity, text, texts, when};
 
 /// Columns of limits, with where a limit has them.
 const LIMITS: [(&str, &str); 5] = [
@@ -15,134 +14,146 @@ const LIMITS: [(&str, &str); 5] = [
     ("Default Limit", "default"),
     ("Max Limit/Request Ratio", "maxLimitRequestRatio"),
 ];
+/// Which pods a quota counts, in kubectl's words.
+const SCOPES: [(&str, &str); 4] = [
+    (
+        "Terminating",
+        "Matches all pods that have an active deadline. These pods have a limited lifespan on a node before being actively terminated by the system.",
+    ),
+    (
+        "NotTerminating",
+        "Matches all pods that do not have an active deadline. These pods usually include long running pods whose container command is not expected to terminate.",
+    ),
+    (
+        "BestEffort",
+        "Matches all pods that do not have resource requirements set. These pods have a best effort quality of service.",
+    ),
+    (
+        "NotBestEffort",
+        "Matches all pods that have at least one resource requirement set. These pods have a burstable or guaranteed quality of service.",
+    ),
+];
 
-/// The lines that stand below a namespace.
-pub(super) async fn text(api: &Api, name: &str) -> Result<String, CliError> {
-    let mut out = String::new();
-    let quotas = list(api, name, "resourcequotas").await?;
-    out.push_str(match quotas.is_empty() {
-        true => "\nNo resource quota.\n",
-        false => "\nResource Quotas\n",
-    });
-    for quota in &quotas {
-        out.push_str(&quota_text(quota));
+pub(super) fn tell(object: &Value, related: &Related, page: &mut Page) {
+    let (meta, status) = (&object["metadata"], &object["status"]);
+    page.field(0, "Name", text(&meta["name"]));
+    page.labels("Labels", &meta["labels"]);
+    page.annotations("Annotations", &meta["annotations"]);
+    page.field(0, "Status", text(&status["phase"]));
+    let conditions = list(&status["conditions"]);
+    if !conditions.is_empty() {
+        page.line(0, "Conditions:");
+        page.line(1, "Type\tStatus\tLastTransitionTime\tReason\tMessage");
+        page.line(1, "----\t------\t------------------\t------\t-------");
     }
-    let limits = list(api, name, "limitranges").await?;
-    if limits.is_empty() {
-        out.push_str("\nNo LimitRange resource.\n");
-    } else {
-        out.push_str("\nResource Limits\n");
-        out.push_str(&limits_text(&limits));
+    for one in conditions {
+        let [kind, status, reason, message] =
+            ["type", "status", "reason", "message"].map(|field| text(&one[field]));
+        let changed = when(&one["lastTransitionTime"]);
+        page.line(1, [kind, status, changed, reason, message].join("\t"));
     }
-    Ok(out)
+    if related.failure("resourcequotas").is_none() {
+        page.line(0, "");
+        quotas(related.of("resourcequotas"), page);
+    }
+    if related.failure("limitranges").is_none() {
+        page.line(0, "");
+        let ranges = related.of("limitranges");
+        match ranges.is_empty() {
+            true => page.line(0, "No LimitRange resource."),
+            false => {
+                page.line(0, "Resource Limits");
+                limits(ranges, " ", page);
+            }
+        }
+    }
 }
 
-/// Who may not see them still sees the namespace.
-async fn list(api: &Api, namespace: &str, plural: &str) -> Result<Vec<Value>, CliError> {
-    let path = ["api", "v1", "namespaces", namespace, plural];
-    match api.ask(&Request::get("list what holds in it", &path)).await {
-        Ok(answer) => Ok(items(&answer.json()?).into_iter().cloned().collect()),
-        Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 403) => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
+fn quotas(quotas: &[Value], page: &mut Page) {
+    if quotas.is_empty() {
+        return page.line(0, "No resource quota.");
+    }
+    page.line(0, "Resource Quotas");
+    let mut quotas: Vec<&Value> = quotas.iter().collect();
+    quotas.sort_by_cached_key(|quota| text(&quota["metadata"]["name"]));
+    for quota in quotas {
+        page.field(1, "Name", text(&quota["metadata"]["name"]));
+        scopes(quota, 1, "* ", page);
+        page.line(1, "Resource\tUsed\tHard");
+        page.line(1, "--------\t---\t---");
+        amounts(quota, 1, page);
     }
 }
 
-fn quota_text(quota: &Value) -> String {
-    let name = quota["metadata"]["name"].as_str().unwrap_or_default();
-    let mut rows = vec![
-        vec!["Name:".to_owned(), name.to_owned()],
-        ["Resource", "Used", "Hard"].map(str::to_owned).to_vec(),
-        ["--------", "---", "---"].map(str::to_owned).to_vec(),
-    ];
-    let hard = quota["status"]["hard"]
-        .as_object()
-        .or(quota["spec"]["hard"].as_object());
-    for (resource, hard) in hard.into_iter().flatten() {
-        let used = quota["status"]["used"][resource].as_str().unwrap_or("0");
-        let hard = hard.as_str().unwrap_or_default();
-        rows.push([resource, used, hard].map(str::to_owned).to_vec());
-    }
-    aligned("  ", &rows)
+/// All of one quota.
+pub(super) fn quota(object: &Value, page: &mut Page) {
+    let meta = &object["metadata"];
+    page.field(0, "Name", text(&meta["name"]));
+    page.field(0, "Namespace", text(&meta["namespace"]));
+    scopes(object, 0, " * ", page);
+    page.line(0, "Resource\tUsed\tHard");
+    page.line(0, "--------\t----\t----");
+    amounts(object, 0, page);
 }
 
-fn limits_text(ranges: &[Value]) -> String {
+fn scopes(quota: &Value, level: usize, bullet: &str, page: &mut Page) {
+    let mut scopes = texts(&quota["spec"]["scopes"]);
+    scopes.sort();
+    if !scopes.is_empty() {
+        page.field(level, "Scopes", scopes.join(", "));
+    }
+    for scope in &scopes {
+        if let Some((_, help)) = SCOPES.iter().find(|(name, _)| name == scope) {
+            page.line(level, format_args!("{bullet}{help}"));
+        }
+    }
+}
+
+fn amounts(quota: &Value, level: usize, page: &mut Page) {
+    for (name, hard) in entries(&quota["status"]["hard"]) {
+        let used = quantity(&quota["status"]["used"][name]);
+        page.line(level, format_args!("{name}\t{used}\t{}", quantity(hard)));
+    }
+}
+
+/// All of one object of limits.
+pub(super) fn range(object: &Value, page: &mut Page) {
+    let meta = &object["metadata"];
+    page.field(0, "Name", text(&meta["name"]));
+    page.field(0, "Namespace", text(&meta["namespace"]));
+    limits(std::slice::from_ref(object), "", page);
+}
+
+fn limits(ranges: &[Value], indent: &str, page: &mut Page) {
     let heading = |rule: fn(&str) -> String| {
         let fixed = ["Type", "Resource"].map(rule);
         let more = LIMITS.map(|(title, _)| rule(title));
-        fixed.into_iter().chain(more).collect::<Vec<String>>()
+        fixed
+            .into_iter()
+            .chain(more)
+            .collect::<Vec<String>>()
+            .join("\t")
     };
-    let mut rows = vec![
-        heading(str::to_owned),
-        heading(|title| "-".repeat(title.len())),
-    ];
-    let limits = ranges
+    page.line(0, format_args!("{indent}{}", heading(str::to_owned)));
+    page.line(
+        0,
+        format_args!("{indent}{}", heading(|title| "-".repeat(title.len()))),
+    );
+    for limit in ranges
         .iter()
-        .filter_map(|range| range["spec"]["limits"].as_array());
-    for limit in limits.flatten() {
-        let mut resources: Vec<&String> = LIMITS
-            .iter()
-            .filter_map(|(_, field)| limit[field].as_object())
-            .flat_map(serde_json::Map::keys)
-            .collect();
+        .flat_map(|range| list(&range["spec"]["limits"]))
+    {
+        let fields = LIMITS.iter().flat_map(|(_, field)| entries(&limit[*field]));
+        let mut resources: Vec<&String> = fields.map(|(resource, _)| resource).collect();
         resources.sort();
         resources.dedup();
         for resource in resources {
-            let kind = limit["type"].as_str().unwrap_or_default();
-            let mut row = vec![kind.to_owned(), resource.clone()];
-            let values = LIMITS.map(|(_, field)| limit[field][resource].as_str().unwrap_or("-"));
-            row.extend(values.map(str::to_owned));
-            rows.push(row);
+            let values = LIMITS.map(|(_, field)| match &limit[field][resource] {
+                Value::Null => "-".to_owned(),
+                amount => quantity(amount).to_string(),
+            });
+            let (kind, values) = (text(&limit["type"]), values.join("\t"));
+            page.line(0, format_args!("{indent}{kind}\t{resource}\t{values}"));
         }
-    }
-    aligned(" ", &rows)
-}
-
-/// Columns two blanks apart, the last one as it is.
-fn aligned(indent: &str, rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter(|row| row.len() > column + 1);
-        cells.map(|row| row[column].len() + 2).max().unwrap_or(0)
-    };
-    let mut out = String::new();
-    for row in rows {
-        out.push_str(indent);
-        for (column, cell) in row.iter().enumerate() {
-            let pad = if column + 1 < row.len() {
-                width(column)
-            } else {
-                0
-            };
-            out.push_str(&format!("{cell:<pad$}"));
-        }
-        out.push('\n');
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn quotas_and_limits_are_tables() {
-        let quota = json!({
-            "metadata": { "name": "small" },
-            "spec": { "hard": { "pods": "10" } },
-        });
-        assert_eq!(
-            quota_text(&quota),
-            "  Name:     small\n  Resource  Used  Hard\n  --------  ---   ---\n  pods      0     10\n"
-        );
-        let range = json!({ "spec": { "limits": [
-            { "type": "Container", "max": { "cpu": "2" }, "default": { "cpu": "1" } },
-        ] } });
-        let text = limits_text(&[range]);
-        let last = text.lines().last().unwrap_or_default();
-        assert_eq!(
-            last.split_whitespace().collect::<Vec<_>>(),
-            ["Container", "cpu", "-", "2", "-", "1", "-"]
-        );
     }
 }

@@ -109,6 +109,20 @@ impl Quantity {
         Quantity { nano, ..self }
     }
 
+    /// As a whole number; up, where there is a fraction.
+    pub fn whole(&self) -> i128 {
+        self.times(1)
+    }
+
+    /// In thousandths; up, where there is less.
+    pub fn thousandths(&self) -> i128 {
+        self.times(1000)
+    }
+
+    fn times(&self, parts: i128) -> i128 {
+        divided_up(self.nano.abs(), NANO / parts) * self.nano.signum()
+    }
+
     /// Both together.
     #[must_use]
     pub fn plus(self, other: Quantity) -> Quantity {
@@ -313,6 +327,11 @@ mod tests {
         assert_eq!(of("1Gi").plus(of("1024Mi")).to_string(), "2Gi");
         assert!(of("-1").is_negative() && of("2").is_whole() && !of("100m").is_whole());
         assert_eq!(of("1u").to_thousandths().to_string(), "1m");
+        assert_eq!((of("1.2").whole(), of("-1.2").whole()), (2, -2));
+        assert_eq!(
+            (of("1500u").thousandths(), of("3").thousandths()),
+            (2, 3000)
+        );
         assert_eq!(Quantity::of(&serde_json::json!(0.25)).unwrap(), of("250m"));
     }
 }
