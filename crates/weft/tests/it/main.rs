@@ -44,6 +44,7 @@ mod server_cli;
 mod server_clients;
 mod server_definitions;
 mod server_delete;
+mod server_describe;
 mod server_door;
 mod server_hostile;
 mod server_input;

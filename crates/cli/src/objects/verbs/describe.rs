@@ -73,31 +73,38 @@ impl Args {
             ));
         }
         let mut tally = Tally::new(api.printer);
-        let mut texts = Vec::new();
+        let mut out = String::new();
         for target in &chosen {
             match self.objects(&api, target).await {
-                Ok(objects) => {
+                Ok((objects, after)) => {
                     for object in objects {
                         let related = Related::find(&api, &object, self.show_events).await;
-                        texts.push(kinds::text(&object, &related));
+                        if !out.is_empty() && after.is_empty() {
+                            out += "\n\n";
+                        }
+                        out += &(kinds::text(&object, &related) + after);
                     }
                 }
                 Err(ApiError::NotSent) => {}
                 Err(error) => tally.failed(error.into()),
             }
         }
-        if texts.is_empty() && tally.code() == 0 && !api.cluster.is_explaining() {
+        if out.is_empty() && tally.code() == 0 && !api.cluster.is_explaining() {
             api.printer.talk(&match self.all_namespaces {
                 true => "No resources found".to_owned(),
                 false => format!("No resources found in {} namespace.", api.namespace),
             });
         }
-        api.printer.data(&texts.join("\n\n"))?;
+        api.printer.data(&out)?;
         Ok(tally.code())
     }
 
-    /// The object of this name, those whose names begin so, or all.
-    async fn objects(&self, api: &Api, target: &Target) -> Result<Vec<Value>, ApiError> {
+    /// The object of this name, those whose names begin so, or all; and what ends each text.
+    async fn objects(
+        &self,
+        api: &Api,
+        target: &Target,
+    ) -> Result<(Vec<Value>, &'static str), ApiError> {
         let whole = |mut object: Value| {
             object["kind"] = target.kind.kind.as_str().into();
             object["apiVersion"] = target.kind.api_version().into();
@@ -105,11 +112,13 @@ impl Args {
         };
         if target.name.is_none() {
             let list = api.send(&self.selectors.on(target.get())).await?.json()?;
-            return Ok(items(&list).into_iter().cloned().map(whole).collect());
+            let all = items(&list).into_iter().cloned().map(whole);
+            return Ok((all.collect(), ""));
         }
         let missing = match api.send(&target.get()).await {
-            Ok(answer) => return Ok(vec![whole(answer.json()?)]),
-            Err(error) if error.is_not_found() => error,
+            Ok(answer) => return Ok((vec![whole(answer.json()?)], "")),
+            // `TYPE START` and nothing longer.
+            Err(error) if error.is_not_found() && self.words.len() == 2 => error,
             Err(error) => return Err(error),
         };
         let mut all = target.clone();
@@ -128,7 +137,7 @@ impl Args {
             .collect();
         match found.is_empty() {
             true => Err(missing),
-            false => Ok(found),
+            false => Ok((found, "\n")),
         }
     }
 }

@@ -74,7 +74,7 @@ fn backend(backend: &Value, related: &Related) -> String {
     if let Some(why) = related.failure(&slices).or(related.failure(&services)) {
         return format!("{said} (<error: {why}>)");
     }
-    let ports = related
+    let mut ports = related
         .of(&services)
         .iter()
         .flat_map(|service| list(&service["spec"]["ports"]));
@@ -83,7 +83,7 @@ fn backend(backend: &Value, related: &Related) -> String {
         let is_named = port["name"].is_string() && port["name"] == known["name"];
         number != 0 && number == int(&known["port"]) || is_named
     };
-    let known = ports.filter(is_it).next_back();
+    let known = ports.rfind(is_it);
     let name = known.map_or(String::new(), |known| text(&known["name"]));
     format!("{said} ({})", of_slices(related.of(&slices), &name))
 }
