@@ -49,8 +49,8 @@ const ASKED: Step = Step {
 };
 /// No lull has come, and there is too much of it. Few large steps write fewer pages than many.
 const PRESSED: Step = Step {
-    revisions: 16 << 10,
-    bytes: 16 << 20,
+    revisions: 8 << 10,
+    bytes: 8 << 20,
     ..ASKED
 };
 
