@@ -4,16 +4,20 @@
 //! they may be meant to be ignored.
 //! Never: what makes sense; that is the kind's.
 
+mod cel;
 mod check;
 mod compile;
 mod lists;
 mod rules;
+mod validations;
 
+pub use cel::attempt;
 pub(crate) use check::MISTAKES_MAX;
 pub use check::{Findings, check, odd, strict};
 pub use compile::Schema;
 pub use lists::patch_strategy;
 pub(crate) use rules::pattern;
+pub(crate) use validations::mistakes as rule_mistakes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -123,6 +123,27 @@ impl Quantity {
         divided_up(self.nano.abs(), NANO / parts) * self.nano.signum()
     }
 
+    /// As much below nothing as it is above.
+    #[must_use]
+    pub fn negated(self) -> Quantity {
+        Quantity {
+            nano: -self.nano,
+            ..self
+        }
+    }
+
+    /// The whole number it is, if it is one.
+    pub fn to_whole(self) -> Option<i64> {
+        i64::try_from(self.nano / NANO)
+            .ok()
+            .filter(|_| self.is_whole())
+    }
+
+    /// Nearly what it is.
+    pub fn to_double(self) -> f64 {
+        self.nano as f64 / NANO as f64
+    }
+
     /// Both together.
     #[must_use]
     pub fn plus(self, other: Quantity) -> Quantity {

@@ -18,7 +18,7 @@ pub(crate) const PLURAL: &str = "customresourcedefinitions";
 /// Types a schema may name.
 const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
 /// Parts of a schema that would have to be carried out, and are not.
-const UNSUPPORTED: [&str; 9] = [
+const UNSUPPORTED: [&str; 8] = [
     "$ref",
     "$schema",
     "additionalItems",
@@ -27,7 +27,6 @@ const UNSUPPORTED: [&str; 9] = [
     "id",
     "patternProperties",
     "x-kubernetes-embedded-resource",
-    "x-kubernetes-validations",
 ];
 /// Parts that hold schemas by name.
 const NAMED: [&str; 1] = ["properties"];
@@ -66,6 +65,7 @@ const PLAIN: [&str; 30] = [
     "x-kubernetes-list-type",
     "x-kubernetes-map-type",
 ];
+const VALIDATIONS: &str = "x-kubernetes-validations";
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
 
@@ -194,7 +194,10 @@ fn check_versions(versions: &Spot<'_>, causes: &mut Vec<Cause>) {
         used += usize::from(storage.is_true());
         let schema = version.field("schema").field("openAPIV3Schema");
         match schema.value() {
-            Some(value) => check_schema(value, schema.path(), true, causes),
+            Some(value) => {
+                check_schema(value, schema.path(), true, causes);
+                causes.extend(schema::rule_mistakes(value, schema.path()));
+            }
             None => causes.push(schema.required("schemas are required")),
         }
         let root = schema.field("type");
@@ -247,7 +250,10 @@ fn check_schema(schema: &Value, path: &str, is_whole: bool, causes: &mut Vec<Cau
         let at = format!("{path}.{name}");
         if UNSUPPORTED.contains(&name) {
             causes.push(Cause::forbidden(at, "it is not supported"));
-        } else if !(name == PRESERVE
+        } else if name == VALIDATIONS && !is_whole {
+            let why = "rules have to be where the type is, not in what is joined to it";
+            causes.push(Cause::forbidden(at, why));
+        } else if !(matches!(name, PRESERVE | VALIDATIONS)
             || PLAIN.contains(&name)
             || NAMED.contains(&name)
             || JOINED.contains(&name))

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::rules::Rules;
+use super::validations::Validations;
 use super::{Key, Merge, Node, Rest, Shape, lists};
+use crate::failure::Cause;
 
 /// A kind's schema.
 #[derive(Debug)]
 pub struct Schema {
     name: Box<str>,
     pub(super) rules: Option<Rules>,
+    validations: Option<Validations>,
     pub(super) root: Arc<Node>,
     pub(super) named: BTreeMap<Box<str>, Arc<Node>>,
 }
@@ -20,13 +23,17 @@ pub struct Schema {
 impl Schema {
     /// Takes a document whose definitions are in `$defs`.
     pub fn compile(document: &Value) -> Schema {
-        Schema::made(document, None)
+        Schema::made(document, None, None)
     }
 
     /// Takes the schema of a definition, with its rules and defaults. What it does not name is
     /// not known.
     pub fn defined(document: &Value) -> Schema {
-        Schema::made(document, Some(Rules::of(document)))
+        Schema::made(
+            document,
+            Some(Rules::of(document)),
+            Validations::of(document),
+        )
     }
 
     /// Puts defaults where something was left out.
@@ -36,7 +43,17 @@ impl Schema {
         }
     }
 
-    fn made(document: &Value, rules: Option<Rules>) -> Schema {
+    /// The definition's rules that an object breaks which is of the right types.
+    pub(crate) fn broken(
+        &self,
+        object: &Map<String, Value>,
+        old: Option<&Map<String, Value>>,
+    ) -> Vec<Cause> {
+        let rules = self.validations.as_ref();
+        rules.map_or_else(Vec::new, |rules| rules.broken(object, old))
+    }
+
+    fn made(document: &Value, rules: Option<Rules>, validations: Option<Validations>) -> Schema {
         let empty = Map::new();
         let definitions = document.get("$defs").and_then(Value::as_object);
         let named = definitions
@@ -48,6 +65,7 @@ impl Schema {
         Schema {
             name: title.unwrap_or_default().into(),
             rules,
+            validations,
             root: node(document, title.unwrap_or_default()),
             named,
         }

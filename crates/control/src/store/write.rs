@@ -222,6 +222,7 @@ pub(super) fn check(kind: &Kind, object: &mut Object, old: Option<&Object>) -> R
     causes.truncate(schema::MISTAKES_MAX);
     if causes.is_empty() {
         causes = (kind.validate)(object, old);
+        causes.extend(kind.schema().broken(&object.0, old.map(|old| &old.0)));
     }
     if causes.is_empty() {
         Ok(())
