@@ -14,7 +14,7 @@ use crate::targets::Target;
 /// Their schemas are made once.
 static KINDS: LazyLock<Kinds> = LazyLock::new(Kinds::built_in);
 
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target {
         name: "kubernetes-objects",
         run: objects,
@@ -44,6 +44,11 @@ pub const TARGETS: [Target; 6] = [
         name: "kubernetes-amounts-and-times",
         run: amounts_and_times,
         seeds: amount_and_time_seeds,
+    },
+    Target {
+        name: "kubernetes-rules",
+        run: rules,
+        seeds: rule_seeds,
     },
 ];
 
@@ -260,4 +265,33 @@ fn amount_and_time_seeds() -> Vec<Vec<u8>> {
         "@every 1h30m",
     ];
     seeds.map(|seed| seed.as_bytes().to_vec()).to_vec()
+}
+
+/// A line with an expression, then the object it is about.
+fn rules(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let (rule, object) = text.split_once('\n').unwrap_or((&text, "null"));
+    let object = serde_json::from_str(object).unwrap_or(Value::Null);
+    let _ = schema::attempt(rule, &object);
+}
+
+fn rule_seeds() -> Vec<Vec<u8>> {
+    let object = json!({
+        "n": 3, "d": 1.5, "t": "a,b", "l": [1, 2, 3], "m": { "k": "v" }, "q": "1Gi",
+        "at": "2024-02-29T12:30:05Z", "u": "https://[::1]:8/a%20b?c=d&e", "w": "1h30m",
+    });
+    let rules = [
+        "self.l.all(x, x > 0 && self.l.exists_one(y, x == y)) || has(self.m.k) ? 1 : -2 % 3",
+        "self.t.split(',').map(x, x.upperAscii()).join('-').replace('A', self.t).substring(1, 4)",
+        "self.m.all(k, self.m[k].matches('^[a-z]+$')) && !('x' in self.m) && self.?z.x.hasValue()",
+        "quantity(self.q).add(quantity('1')).isGreaterThan(quantity('1e3')) && isQuantity(self.t)",
+        "timestamp(self.at) + duration(self.w) > timestamp(self.at) && duration('1.5s').getHours() == 0",
+        "url(self.u).getHostname() == '::1' && url(self.u).getQuery().size() > 0 && isURL('/x')",
+        "cidr('10.0.0.0/8').containsIP(ip('10.0.0.1')) && cidr('fd00::/8').masked().ip().family() == 6",
+        "self.l.map(x, x > 1, x * 2).sum() + self.l.min() + [3u, 4u].filter(x, x != 3u).size()",
+        "string(self.d) + string(b'\\x41') + r'\\d' + {'a': [1, 2]}.a[1].find('x')",
+        "self.t.indexOf('b', 1) == self.t.lastIndexOf('b', 9) || self.t.charAt(0).findAll('.', 2) == []",
+    ];
+    let seed = |rule: &str| format!("{rule}\n{object}").into_bytes();
+    rules.iter().map(|rule| seed(rule)).collect()
 }

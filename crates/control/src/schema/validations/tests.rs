@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::*;
 
+mod wild;
+
 fn told(schema: &Value, new: Value, old: Option<Value>) -> Vec<String> {
     let wrong = mistakes(schema, "schema");
     assert_eq!(wrong, [], "the rules are right");
