@@ -267,12 +267,24 @@ fn amount_and_time_seeds() -> Vec<Vec<u8>> {
     seeds.map(|seed| seed.as_bytes().to_vec()).to_vec()
 }
 
-/// A line with an expression, then the object it is about.
+/// A line with an expression, then the object it is about: of known types and of none, which it
+/// need not be of.
 fn rules(input: &[u8]) {
+    static TYPES: LazyLock<Value> = LazyLock::new(|| {
+        let text = |format: &str| json!({ "type": "string", "format": format });
+        json!({ "type": "object", "properties": {
+            "n": { "type": "integer" }, "d": { "type": "number" }, "t": text(""),
+            "l": { "type": "array", "x-kubernetes-list-type": "set", "items": { "type": "integer" } },
+            "m": { "type": "object", "additionalProperties": text("") }, "q": text(""),
+            "at": text("date-time"), "u": text(""), "w": text("duration"),
+            "p": { "x-kubernetes-int-or-string": true },
+        } })
+    });
     let text = String::from_utf8_lossy(input);
     let (rule, object) = text.split_once('\n').unwrap_or((&text, "null"));
     let object = serde_json::from_str(object).unwrap_or(Value::Null);
-    let _ = schema::attempt(rule, &object);
+    let _ = schema::attempt(rule, &Value::Null, &object);
+    let _ = schema::attempt(rule, &TYPES, &object);
 }
 
 fn rule_seeds() -> Vec<Vec<u8>> {
@@ -289,6 +301,8 @@ fn rule_seeds() -> Vec<Vec<u8>> {
         "url(self.u).getHostname() == '::1' && url(self.u).getQuery().size() > 0 && isURL('/x')",
         "cidr('10.0.0.0/8').containsIP(ip('10.0.0.1')) && cidr('fd00::/8').masked().ip().family() == 6",
         "self.l.map(x, x > 1, x * 2).sum() + self.l.min() + [3u, 4u].filter(x, x != 3u).size()",
+        "self.at + self.w > self.at && self.l + [3, 4] == [4, 3, 2, 1] && self.l.all(x, x in self.l)",
+        "'%s %d %.3f %x%%'.format([self.t, self.n, self.d, 255]) + self.?m.?k.orValue('')",
         "string(self.d) + string(b'\\x41') + r'\\d' + {'a': [1, 2]}.a[1].find('x')",
         "self.t.indexOf('b', 1) == self.t.lastIndexOf('b', 9) || self.t.charAt(0).findAll('.', 2) == []",
     ];

@@ -21,6 +21,7 @@ mod value;
 use std::collections::HashMap;
 
 use regex::Regex;
+use serde_json::Value;
 
 use super::pattern;
 use term::Term;
@@ -153,18 +154,19 @@ impl Program {
     }
 }
 
-/// What an expression gives for a value of which nothing is known, as a text: for trying it out.
+/// What an expression gives for a value of a schema, as a text: for trying it out.
 ///
 /// # Errors
 /// It is none, or gives nothing.
-pub fn attempt(text: &str, value: &serde_json::Value) -> Result<String, String> {
+pub fn attempt(text: &str, schema: &Value, value: &Value) -> Result<String, String> {
+    let kind = Type::of(schema);
     let frame = Frame {
-        itself: &Type::Any,
-        old: &Type::Any,
+        itself: &kind,
+        old: &kind,
         wanted: &Type::Any,
     };
     let program = Program::compile(text, &frame)?;
-    let read = || Val::read(value, &Type::Any).map_err(|fail| fail.told());
+    let read = || Val::read(value, &kind).map_err(|fail| fail.told());
     let given = program.run(&mut Run::new(), read()?, read()?);
     given.map(|given| given.shown()).map_err(|fail| fail.told())
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns: the table, and what a function gives. What they do is in the files below.
 
+mod format;
 mod lists;
 mod net;
 mod numbers;
@@ -124,7 +125,10 @@ pub(super) const ALIKE: [&str; 6] = ["_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_
 /// Whether values of these types can be.
 pub(super) fn are_alike(bits: &[u32]) -> bool {
     let [a, b] = bits else { return true };
-    let both = a & b != 0 || (a & types::NUMBER != 0 && b & types::NUMBER != 0);
+    let has_keys = |bits: u32| bits & (types::MAP | types::OBJECT) != 0;
+    let both = a & b != 0
+        || (has_keys(*a) && has_keys(*b))
+        || (a & types::NUMBER != 0 && b & types::NUMBER != 0);
     both || (a | b) & types::NULL != 0
 }
 

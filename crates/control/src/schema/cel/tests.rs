@@ -85,7 +85,7 @@ fn expressions_mean_what_the_language_says() {
         ("self.?gone.?x.orValue(7)", "7"),
         ("self.?gone.x.hasValue()", "false"),
         (
-            "self.labels[?'no'].orValue('none') + self.list[?1].value().format",
+            "self.labels[?'no'].orValue('none') + self.list[?1].value().nothing",
             "refused",
         ),
         (
@@ -160,6 +160,14 @@ fn expressions_mean_what_the_language_says() {
 #[test]
 fn extensions_do_what_kubernetes_says() {
     for (text, wanted) in [
+        (
+            "'%s|%d|%.2f|%f|%%|%x|%b|%s'.format([self.name, 7, 1.5, 2, -255, 5u, self.wait])",
+            "héllo|7|1.50|2.000000|%|-ff|101|5400s",
+        ),
+        (
+            "self.ports == [{'port': 80, 'name': 'http'}, {'port': 443}]",
+            "true",
+        ),
         ("self.name.charAt(1) + 'abc'.charAt(3)", "é"),
         (
             "'hello'.indexOf('l') + 'hello'.indexOf('l', 3) * 10 + 'x'.indexOf('y')",
@@ -310,7 +318,6 @@ fn what_is_not_known_is_refused_by_its_name() {
             "undeclared reference to 'reverse'",
         ),
         ("nope(self)", "undeclared reference to 'nope'"),
-        ("'%s'.format([1])", "undeclared reference to 'format'"),
         ("math.greatest(1, 2)", "undeclared reference to 'math'"),
         ("self.list.all(i, x, i < x)", "undeclared reference to 'i'"),
         ("cel.bind(x, 1, x)", "undeclared reference to 'cel'"),
@@ -389,6 +396,11 @@ fn what_has_no_value_is_an_error() {
         ("quantity('1x')", "quantities must"),
         ("ip('1.2.3')", "no IP"),
         ("optional.none().value()", "dereference"),
+        ("'%d'.format(['a'])", "%d cannot show a string"),
+        ("'%d %d'.format([1])", "more is named"),
+        ("'%d'.format([1, 2])", "more is there"),
+        ("'%.999999999f'.format([1])", "precision"),
+        ("'%'.format([1])", "nothing follows"),
         ("dyn(1) < dyn('a')", "no such overload"),
         ("dyn('a').matches('(')", "refused"),
         ("'a'.matches(self.name + '(')", "regex"),
@@ -454,6 +466,7 @@ fn none_runs_away() {
         "self.l.map(x, self.s.matches('(y+)+$')).size() == 0",
         "self.l.all(x, self.s.matches(x + self.s) || true)",
         "self.s.split('').map(x, self.s.split('')).size() == 0",
+        "self.l.map(x, '%s%s'.format([self, self])).size() == 0",
         "self.l.map(x, self.s).join(self.s).size() == 0",
         "self.l.all(x, self.l.all(y, self.l.indexOf('z') == 0 || true))",
         "self.l.all(x, self.s.upperAscii().size() > 0)",
@@ -464,7 +477,7 @@ fn none_runs_away() {
          [1,2,3,4,5,6,7,8,9].all(d, [1,2,3,4,5,6,7,8,9].all(e, [1,2,3,4,5,6,7,8,9].all(f, \
          [1,2,3,4,5,6,7,8,9].all(g, a + b + c + d + e + f + g > 0 )))))))",
     ] {
-        let found = attempt(text, &object).unwrap_err();
+        let found = attempt(text, &json!({}), &object).unwrap_err();
         assert_eq!(found, Fail::Exhausted.told(), "{text}");
     }
 }

@@ -224,11 +224,13 @@ impl<'a> Val<'a> {
                 (a, b) => a.is_none() && b.is_none(),
             },
             (a, b) if a.bits() == types::LIST && b.bits() == types::LIST => a.is_list(b, run)?,
-            (a, b) if a.bits() & b.bits() & (types::MAP | types::OBJECT) != 0 => {
-                a.is_map(b, run)?
-            }
+            (a, b) if a.is_mapped() && b.is_mapped() => a.is_map(b, run)?,
             (a, b) => a.order(b) == Some(Ordering::Equal),
         })
+    }
+
+    fn is_mapped(&self) -> bool {
+        self.bits() & (types::MAP | types::OBJECT) != 0
     }
 
     fn is_list(&self, other: &Val<'a>, run: &mut Run) -> Result<bool, Fail> {

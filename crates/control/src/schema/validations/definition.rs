@@ -28,15 +28,18 @@ pub(super) fn sites(schema: &Value, path: &str, causes: &mut Vec<Cause>) -> Opti
         bytes: 0,
     };
     let mut whole = schema.as_object()?.clone();
-    let fields = whole.entry("properties").or_insert_with(|| json!({}));
-    let metadata = fields.get("metadata").cloned().unwrap_or_default();
+    let fields = whole.get("properties").and_then(Value::as_object);
+    let mut fields = fields.cloned().unwrap_or_default();
     let text = || json!({ "type": "string" });
     // What rules may know of every object.
-    fields["apiVersion"] = text();
-    fields["kind"] = text();
-    fields["metadata"] = json!({
+    fields.insert("apiVersion".to_owned(), text());
+    fields.insert("kind".to_owned(), text());
+    let known = json!({
         "type": "object", "properties": { "name": text(), "generateName": text() },
     });
+    let metadata = fields.insert("metadata".to_owned(), known);
+    let metadata = metadata.unwrap_or_default();
+    whole.insert("properties".to_owned(), fields.into());
     let site = builder.site(&Value::Object(whole), path, true);
     let at = format!("{path}.properties[metadata]");
     if builder.site(&metadata, &at, true).is_some() {

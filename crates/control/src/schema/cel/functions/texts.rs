@@ -6,6 +6,9 @@ use super::super::value::Val;
 use super::super::{Fail, Run};
 use super::{Function, Gives, global, member, within, wrong};
 
+/// What each part of a text that is split counts as: it takes more memory than its bytes.
+const PART_STEPS: u64 = 8;
+
 pub(super) const ALL: &[Function] = &[
     global("size", &[TEXT | BYTES | LIST | MAP], Gives::Is(INT), size),
     member("size", &[TEXT | BYTES | LIST | MAP], Gives::Is(INT), size),
@@ -95,6 +98,12 @@ pub(super) const ALL: &[Function] = &[
         &[TEXT, INT, INT],
         Gives::Is(TEXT),
         |run, on| part(run, &on[0], number(&on[1])?, number(&on[2])?),
+    ),
+    member(
+        "format",
+        &[TEXT, LIST],
+        Gives::Is(TEXT),
+        super::format::format,
     ),
     member("join", &[LIST], Gives::Is(TEXT), |run, on| {
         join(run, &on[0], "")
@@ -223,14 +232,14 @@ fn split<'a>(run: &mut Run, on: &[Val<'a>], most: i64) -> Result<Val<'a>, Fail> 
     }
     let own = |part: &str| Val::text(part);
     let parts: Vec<Val<'a>> = if by.is_empty() {
-        run.spend(whole.len() as u64)?;
+        run.spend(whole.len() as u64 * PART_STEPS)?;
         let starts: Vec<usize> = whole.char_indices().map(|(start, _)| start).collect();
         let starts = &starts[..starts.len().min(most)];
         let ends = starts.iter().skip(1).copied().chain([whole.len()]);
         let parts = starts.iter().zip(ends);
         parts.map(|(start, end)| own(&whole[*start..end])).collect()
     } else {
-        run.spend(whole.matches(by).count().min(most) as u64)?;
+        run.spend(whole.matches(by).count().min(most) as u64 * PART_STEPS)?;
         whole.splitn(most, by).map(own).collect()
     };
     Ok(Val::List(parts.into()))
