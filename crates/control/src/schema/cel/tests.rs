@@ -197,6 +197,10 @@ fn extensions_do_what_kubernetes_says() {
         ("self.list.sum() + self.list.min() + self.list.max()", "10"),
         ("[1.5, 1.5].sum()", "3"),
         (
+            "url('mailto:ann').getEscapedPath() + url('mailto:ann').getScheme()",
+            "mailto",
+        ),
+        (
             "['b', 'a', 'b'].indexOf('b') + ['b', 'a', 'b'].lastIndexOf('b')",
             "2",
         ),

@@ -67,7 +67,9 @@ fn parse(text: &str) -> Option<Url> {
             // A name and a password come before it.
             (host.rsplit_once('@').map_or(host, |(_, host)| host), path)
         }
-        _ => ("", rest),
+        _ if rest.starts_with('/') => ("", rest),
+        // `mailto:ann`: it has no path.
+        _ => ("", ""),
     };
     if !is_host(host) || (scheme.is_empty() && path.is_empty()) {
         return None;
