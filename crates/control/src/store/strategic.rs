@@ -75,6 +75,12 @@ impl<'a> Walk<'a> {
                 target.remove(name);
                 continue;
             }
+            if !target.contains_key(name) {
+                if let Some(value) = fresh(value)? {
+                    target.insert(name.clone(), value);
+                }
+                continue;
+            }
             let below = node.and_then(|node| self.schema.field(node, name));
             let list = below.map(|below| self.schema.follow(below));
             let slot = target.entry(name.clone()).or_insert(Value::Null);
@@ -165,16 +171,48 @@ impl<'a> Walk<'a> {
                     self.value(Some(item), slot.get_or_insert(Value::Null), value)?;
                 }
                 (_, None) => {
-                    let mut new = Value::Null;
-                    self.value(Some(item), &mut new, value)?;
                     places.insert(name.clone(), slots.len());
-                    slots.push(Some(new));
+                    slots.push(fresh(value)?);
                 }
             }
         }
         old.extend(slots.into_iter().flatten());
         Ok(())
     }
+}
+
+/// What a patch says of what is not there: that is taken as it stands, with elements of the same
+/// name in a list, without nulls and directives.
+fn fresh(value: &Value) -> Result<Option<Value>, Failure> {
+    Ok(match value {
+        Value::Null => None,
+        Value::Object(map) => {
+            match map.get(PATCH).and_then(Value::as_str) {
+                None | Some("merge" | "replace") => {}
+                Some("delete") => return Ok(None),
+                Some(other) => return Err(unknown(other)),
+            }
+            let mut new = Map::new();
+            for (name, value) in map.iter().filter(|(name, _)| !name.starts_with('$')) {
+                if let Some(value) = fresh(value)? {
+                    new.insert(name.clone(), value);
+                }
+            }
+            Some(new.into())
+        }
+        Value::Array(list) => {
+            let is_directive = |value: &Value| {
+                value.get(PATCH).is_some_and(|how| how == "replace")
+                    && value.as_object().is_some_and(|map| map.len() == 1)
+            };
+            let mut new = Vec::new();
+            for value in list.iter().filter(|value| !is_directive(value)) {
+                new.extend(fresh(value)?);
+            }
+            Some(new.into())
+        }
+        other => Some(other.clone()),
+    })
 }
 
 /// Those that `wanted` names come in its order, at the places they have; others stay.
@@ -220,6 +258,33 @@ mod tests {
         let mut target = old;
         merge(&schema, &mut target, &patch).unwrap();
         target
+    }
+
+    #[test]
+    fn what_was_not_there_is_taken_as_it_stands() {
+        let ports = json!([
+            { "containerPort": 53, "protocol": "UDP" },
+            { "containerPort": 53, "protocol": "TCP", "name": null },
+            { "containerPort": 54, "$patch": "delete" },
+        ]);
+        let wanted = json!([
+            { "containerPort": 53, "protocol": "UDP" },
+            { "containerPort": 53, "protocol": "TCP" },
+        ]);
+        let of =
+            |ports: &Value| json!({ "spec": { "containers": [{ "name": "a", "ports": ports }] } });
+        for old in [
+            json!({ "spec": { "containers": [{ "name": "a" }] } }),
+            json!({ "spec": { "containers": [] } }),
+            json!({}),
+        ] {
+            assert_eq!(patched(old, of(&ports)), of(&wanted));
+        }
+        let keys = json!({ "spec": { "$setElementOrder/containers": [], "$retainKeys": ["containers"], "containers": [] } });
+        assert_eq!(
+            patched(json!({}), keys),
+            json!({ "spec": { "containers": [] } })
+        );
     }
 
     #[test]
@@ -281,7 +346,7 @@ mod tests {
             json!({ "metadata": { "$patch": "nope" } }),
             json!({ "spec": { "containers": [{ "image": "x" }] } }),
         ] {
-            let mut target = json!({});
+            let mut target = json!({ "spec": { "containers": [{ "name": "a" }] } });
             assert!(merge(&schema, &mut target, &patch).is_err(), "{patch}");
         }
     }
