@@ -47,10 +47,10 @@ const ASKED: Step = Step {
     is_put_off: false,
     ..IDLE
 };
-/// No lull has come, and there is too much of it. Few large steps write fewer pages than many.
+/// No lull has come, and there is too much of it. Larger steps write fewer pages; this one takes no
+/// longer than a sync may.
 const PRESSED: Step = Step {
-    revisions: 8 << 10,
-    bytes: 8 << 20,
+    revisions: 2 << 10,
     ..ASKED
 };
 
