@@ -22,6 +22,10 @@ const VERBS: [&str; 8] = [
     "update",
     "watch",
 ];
+/// The same of what is not deleted all at once.
+const SINGLE: [&str; 7] = [
+    "create", "delete", "get", "list", "patch", "update", "watch",
+];
 /// What can be done with a part of an object.
 const PART_VERBS: [&str; 3] = ["get", "patch", "update"];
 /// Verbs of what is only asked.
@@ -168,8 +172,15 @@ fn api_group(group: &str, versions: &Versions) -> Value {
     json!({ "name": group, "versions": versions, "preferredVersion": versions[0] })
 }
 
+/// Whether all of a kind may be deleted at once. Namespaces go one by one, as upstream: nobody is
+/// to lose all by a path that ends too early.
+pub(crate) fn has_collection(kind: &Kind) -> bool {
+    !(kind.group.is_empty() && kind.plural == "namespaces")
+}
+
 fn verbs(kind: &Kind) -> &'static [&'static str] {
     match kind {
+        kind if !has_collection(kind) => &SINGLE,
         kind if kind.is_question => &ASKED,
         kind if kind.is_fixed => &FIXED,
         _ => &VERBS,

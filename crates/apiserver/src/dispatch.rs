@@ -162,6 +162,12 @@ fn open(path: &str) -> Answer {
             "major": "1",
             "minor": "32",
             "gitVersion": format!("v1.32.0+weft.{}", env!("CARGO_PKG_VERSION")),
+            // Some clients insist on these, whatever they say.
+            "gitCommit": "",
+            "gitTreeState": "",
+            "buildDate": "",
+            "goVersion": "",
+            "compiler": "rustc",
             "platform": format!("linux/{}", std::env::consts::ARCH),
         }),
     )

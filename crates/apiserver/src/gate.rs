@@ -176,15 +176,24 @@ pub(crate) fn may(
     }
     let user = &subject.user;
     let what = question.to_string();
-    let message = format!("User {user:?} cannot {what}");
-    let failure = Failure::new(Reason::Forbidden, message);
+    let why = format!("User {user:?} cannot {what}");
+    let refused = |message| Failure::new(Reason::Forbidden, message);
     Err(match question {
-        Question::Path { .. } => failure,
+        Question::Path { .. } => refused(format!("forbidden: {why}")),
         Question::Object {
             group,
             resource,
             name,
             ..
-        } => failure.about(group, resource, name),
+        } => {
+            let mut of = resource.to_string();
+            if !group.is_empty() {
+                of = format!("{of}.{group}");
+            }
+            if !name.is_empty() {
+                of = format!("{of} {name:?}");
+            }
+            refused(format!("{of} is forbidden: {why}")).about(group, resource, name)
+        }
     })
 }

@@ -18,6 +18,7 @@ use weft_keyspace::{Item, Revision};
 use crate::answer::{self, Answer};
 use crate::bootstrap;
 use crate::devices;
+use crate::discovery::has_collection;
 use crate::gate::Gate;
 use crate::listing;
 use crate::metrics::{Metrics, Open};
@@ -104,7 +105,8 @@ pub(crate) fn verb(
         Method::PUT | Method::PATCH if target.kind.is_fixed => return Err(no_method(target)),
         Method::PUT if !is_all => "update",
         Method::PATCH if !is_all => "patch",
-        Method::DELETE if is_all => "deletecollection",
+        Method::DELETE if is_all && has_collection(&target.kind) => "deletecollection",
+        Method::DELETE if is_all => return Err(no_method(target)),
         Method::DELETE => "delete",
         _ => return Err(no_method(target)),
     })
@@ -213,6 +215,8 @@ impl Asked<'_> {
             let scale = self.store.scale(kind, namespace, name).await?;
             return Ok(answer::json(StatusCode::OK, &scale.0.into()));
         }
+        let version = store::revision(self.query.text("resourceVersion"))?;
+        self.store.has_come_to(version).await?;
         let item = self.store.get(kind, namespace, name).await?;
         self.shape.one(StatusCode::OK, &item)
     }
@@ -242,8 +246,8 @@ impl Asked<'_> {
         let version = store::revision(self.query.text("resourceVersion"))?;
         match self.query.text("resourceVersionMatch") {
             "Exact" => options.at = version,
-            // What is read is the newest there is, which is not older than anything.
-            "" | "NotOlderThan" => {}
+            // What is read is the newest there is.
+            "" | "NotOlderThan" => self.store.has_come_to(version).await?,
             other => {
                 let message = format!("resourceVersionMatch: {other:?} is not supported");
                 return Err(Failure::bad_request(message));
@@ -279,7 +283,12 @@ impl Asked<'_> {
     }
 
     async fn watch(&self) -> Result<Answer, Failure> {
-        let options = self.list_options()?;
+        // A watch begins with all there is.
+        let options = ListOptions {
+            limit: 0,
+            token: None,
+            ..self.list_options()?
+        };
         let ending = self.gate.ending(self.certificates, &self.head.headers);
         let ending = ending.await?;
         let Target {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use weft_keyspace::{CommitError, Expect, Guard, Item};
 
 use super::write::{TRIES, Way, check, held_by_spec, is_held, place_in, unwritten};
-use super::{Patch, Store, WriteOptions, conflict, managed, not_found};
+use super::{Patch, Store, WriteOptions, conflict, managed, not_found, record};
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
 use crate::object::Object;
@@ -53,7 +53,14 @@ impl Store {
     ) -> Result<(Arc<Item>, Vec<String>), Failure> {
         let mut unknown = Vec::new();
         let change = |old: &Object| {
-            let mut new = patch.apply(kind.schema(), old)?;
+            let mut base = old.clone();
+            if kind.is_custom() {
+                // What a definition knew once is not what the patch brings.
+                schema::check(kind.schema(), &mut base.0);
+            }
+            let mut new = patch.apply(kind.schema(), &base)?;
+            place_in(kind, namespace, &mut new)?;
+            is_named(&new, name)?;
             // Mistakes are told later, with all others.
             unknown = schema::check(kind.schema(), &mut new.0).unknown;
             if options.is_strict && !unknown.is_empty() {
@@ -164,7 +171,11 @@ impl Store {
             let grace = new.at(&["metadata", "deletionGracePeriodSeconds"]);
             let is_given_time = grace.and_then(Value::as_i64).unwrap_or(0) > 0;
             let done = if new.meta().is_deleting() && !is_held(&new) && !is_given_time {
-                self.take(kind, item.key.clone(), guards, options).await
+                let taken = self.take(kind, item.key.clone(), guards, options).await;
+                match taken {
+                    Ok(taken) => return record::with(kind, &taken, &new),
+                    failed => failed,
+                }
             } else {
                 self.put(kind, namespace, &new, guards, options).await
             };
@@ -247,10 +258,17 @@ fn continue_from(
         if let Some(status) = status {
             new.0.insert("status".to_owned(), status);
         }
-        // Labels and annotations may come with it, as everywhere.
+        // Labels and annotations of what is built in may come with it, as kubelets send them. What
+        // holds an object does not: who may say how it is may not let it go. Definitions are held
+        // by who serves them, and says so in their status.
         let meta = meta.as_ref().and_then(Value::as_object);
-        for field in ["labels", "annotations", "finalizers", "managedFields"] {
-            new.set_meta(field, meta.and_then(|meta| meta.get(field)).cloned());
+        let with: &[&str] = match &*kind.group {
+            _ if kind.is_custom() => &["managedFields"],
+            "apiextensions.k8s.io" => &["finalizers", "managedFields"],
+            _ => &["labels", "annotations", "managedFields"],
+        };
+        for field in with {
+            new.set_meta(field, meta.and_then(|meta| meta.get(*field)).cloned());
         }
     } else if kind.has_status {
         match old.0.get("status") {

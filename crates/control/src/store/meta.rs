@@ -49,6 +49,22 @@ pub(super) fn mistakes(kind: &Kind, object: &Object, old: Option<&Object>) -> Ve
             causes.push(Cause::invalid("metadata.finalizers", finalizer, why));
         }
     }
+    if let Some(old) = old.filter(|old| old.meta().is_deleting()) {
+        let had: Vec<&str> = old.meta().finalizers().collect();
+        let mut new: Vec<&str> = object.meta().finalizers().collect();
+        new.retain(|name| !had.contains(name));
+        if !new.is_empty() {
+            let why = format!(
+                "no new finalizers can be added if the object is being deleted, found new \
+                 finalizers []string{{{}}}",
+                new.iter()
+                    .map(|name| format!("{name:?}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            );
+            causes.push(Cause::forbidden("metadata.finalizers", &why));
+        }
+    }
     owners(object, &mut causes);
     causes
 }

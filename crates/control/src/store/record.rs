@@ -78,10 +78,14 @@ pub(super) fn shown(kind: &Kind, item: &Arc<Item>) -> Result<Arc<Item>, Failure>
     if kind.form.is_none() {
         return Ok(Arc::clone(item));
     }
-    let object = read(item)?;
+    with(kind, item, &kind.of_stored(&*read(item)?))
+}
+
+/// `item` with another object in it.
+pub(super) fn with(kind: &Kind, item: &Item, object: &Object) -> Result<Arc<Item>, Failure> {
     Ok(Arc::new(Item {
         key: item.key.clone(),
-        value: write(kind, &kind.of_stored(&object))?,
+        value: write(kind, object)?,
         created: item.created,
         modified: item.modified,
         version: item.version,

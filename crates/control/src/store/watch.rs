@@ -89,6 +89,20 @@ impl Store {
         })
     }
 
+    /// Whether what is asked for has happened yet: a client that has seen newer things is not told
+    /// older ones.
+    ///
+    /// # Errors
+    /// It has not.
+    pub async fn has_come_to(&self, version: Option<Revision>) -> Result<(), Failure> {
+        let Some(asked) = version else { return Ok(()) };
+        let newest = self.revision().await?;
+        match asked > newest {
+            true => Err(gone(WatchError::Future { asked, newest })),
+            false => Ok(()),
+        }
+    }
+
     /// The newest revision.
     ///
     /// # Errors

@@ -218,6 +218,11 @@ pub(super) fn later(seconds: i64) -> String {
 pub(super) fn check(kind: &Kind, object: &mut Object, old: Option<&Object>) -> Result<(), Failure> {
     let name = object.meta().name().to_owned();
     let mut causes = schema::check(kind.schema(), &mut object.0).mistakes;
+    if let Some(old) = old.filter(|_| kind.is_custom() && !causes.is_empty()) {
+        // A definition that has become narrower does not hold what it finds wrong for ever.
+        let known = schema::check(kind.schema(), &mut old.clone().0).mistakes;
+        causes.retain(|cause| !known.contains(cause));
+    }
     causes.extend(meta::mistakes(kind, object, old));
     causes.truncate(schema::MISTAKES_MAX);
     if causes.is_empty() {

@@ -54,6 +54,7 @@ mod server_line;
 mod server_lists;
 mod server_many;
 mod server_nanocloud;
+mod server_reads;
 mod server_reflector;
 mod server_secrets;
 mod server_tokens;

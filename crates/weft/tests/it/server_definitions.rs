@@ -243,3 +243,48 @@ fn a_namespace_goes_when_all_in_it_is_gone() {
     kubectl(&weft, "create namespace shop").ok();
     assert_eq!(kubectl(&weft, "get cm -n shop -o name").ok(), "");
 }
+
+#[test]
+fn a_definition_that_becomes_narrower_holds_nothing_for_ever() {
+    let Some(weft) = server() else { return };
+    weft.kubectl(&["apply", "-f", "-"], DEFINITION)
+        .unwrap()
+        .ok();
+    let wait = "wait --for=condition=Established crd/shops.example.com --timeout=20s";
+    kubectl(&weft, wait).ok();
+    let shop = SHOP
+        .replace("owner: ann", "owner: ann, tills: 9, days: [mon]")
+        .replace("corner }", "corner, finalizers: [a.b/c] }");
+    weft.kubectl(&["create", "-f", "-"], &shop).unwrap().ok();
+    let narrower = DEFINITION.replace("maximum: 9", "maximum: 2").replace(
+        "              days: { type: array, items: { type: string, enum: [mon, tue] } }\n",
+        "",
+    );
+    weft.kubectl(&["apply", "-f", "-"], &narrower).unwrap().ok();
+    // Until the new definition holds.
+    let more = r#"patch shop corner --type=merge -p {"spec":{"tills":8}}"#;
+    until(SOON, "the narrower definition holds", || {
+        kubectl(&weft, more)
+            .stderr
+            .contains("less than or equal to 2")
+    });
+    kubectl(&weft, "label shop corner a=b").ok();
+    let other = r#"patch shop corner --type=merge -p {"spec":{"owner":"bob"}}"#;
+    kubectl(&weft, other).ok();
+    assert_eq!(
+        kubectl(&weft, "get shop corner -o jsonpath={.spec}").ok(),
+        r#"{"owner":"bob","tills":9}"#
+    );
+    // Who may only say how it is does not let it go.
+    let status = r#"patch shop corner --subresource=status --type=merge -p {"metadata":{"finalizers":null,"labels":{"a":"c"}},"status":{"open":1}}"#;
+    kubectl(&weft, status).ok();
+    let held = "get shop corner -o jsonpath={.metadata.finalizers}{.metadata.labels}{.status}";
+    assert_eq!(kubectl(&weft, held).ok(), r#"["a.b/c"]{"a":"b"}{"open":1}"#);
+    kubectl(&weft, "delete shop corner --wait=false").ok();
+    kubectl(
+        &weft,
+        r#"patch shop corner --type=merge -p {"metadata":{"finalizers":null}}"#,
+    )
+    .ok();
+    kubectl(&weft, "get shop corner").fails_saying(&["not found"]);
+}

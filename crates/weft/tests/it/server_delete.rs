@@ -190,3 +190,15 @@ fn what_cannot_be_read_is_deleted_by_who_may_alone() {
     delete("", &format!("/a?{unread}=true")).fails_saying(&["not found"]);
     delete(&ann, "/b").ok();
 }
+
+#[test]
+fn an_object_that_goes_is_held_by_nobody_new_and_answers_as_it_was_last() {
+    let Some(weft) = server() else { return };
+    map(&weft, "held", &[], &["a.b/c"]);
+    kubectl(&weft, "delete cm held --wait=false", "").ok();
+    let more = r#"patch cm held --type=merge -p {"metadata":{"finalizers":["a.b/c","d.e/f"]}}"#;
+    kubectl(&weft, more, "").fails_saying(&["no new finalizers can be added", "d.e/f"]);
+    let none = r#"patch cm held --type=merge -p {"metadata":{"finalizers":null}}"#;
+    assert_eq!(kubectl(&weft, none, "").ok(), "configmap/held patched");
+    kubectl(&weft, "get cm held", "").fails_saying(&["not found"]);
+}

@@ -1,0 +1,88 @@
+//! `weft server`: what lists, reads and watches promise, and what is not done to all at once.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+
+use crate::server_line::server;
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+#[test]
+fn nobody_is_told_older_things_than_they_have_seen() {
+    let Some((_weft, caller)) = server() else {
+        return;
+    };
+    let map = json!({ "metadata": { "name": "a" } });
+    caller.post(MAPS, &map).is(201, &[]);
+    for path in ["", "/a"] {
+        for how in ["", "&resourceVersionMatch=NotOlderThan"] {
+            let ask =
+                |version: &str| caller.get(&format!("{MAPS}{path}?resourceVersion={version}{how}"));
+            ask("1").is(200, &[]);
+            ask("0").is(200, &[]);
+            ask("99999999").is(504, &["Too large resource version: 99999999"]);
+            if path.is_empty() {
+                continue;
+            }
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_watch_begins_with_all_there_is() {
+    let Some((_weft, caller)) = server() else {
+        return;
+    };
+    for name in ["a", "b", "c"] {
+        caller
+            .post(MAPS, &json!({ "metadata": { "name": name } }))
+            .is(201, &[]);
+    }
+    let watched = caller.get(&format!("{MAPS}?watch=true&limit=1&timeoutSeconds=1"));
+    assert_eq!(watched.is(200, &[]).body.matches("ADDED").count(), 3);
+}
+
+#[test]
+fn namespaces_go_one_by_one() {
+    let Some((_weft, caller)) = server() else {
+        return;
+    };
+    let namespaces = "/api/v1/namespaces";
+    caller
+        .post(namespaces, &json!({ "metadata": { "name": "aaa" } }))
+        .is(201, &[]);
+    caller
+        .ask("DELETE", namespaces, "application/json", b"")
+        .is(405, &[]);
+    caller.get("/api/v1/namespaces/aaa").is(200, &["Active"]);
+    let kinds = caller.get("/api/v1").is(200, &[]).json();
+    let kinds = kinds["resources"].as_array().unwrap();
+    let verbs = |name: &str| {
+        let kind = kinds.iter().find(|kind| kind["name"] == name);
+        kind.unwrap()["verbs"].to_string()
+    };
+    assert!(!verbs("namespaces").contains("deletecollection"));
+    assert!(verbs("pods").contains("deletecollection"));
+}
+
+#[test]
+fn the_version_has_all_that_clients_insist_on() {
+    let Some((_weft, caller)) = server() else {
+        return;
+    };
+    let version = caller.get("/version").is(200, &[]).json();
+    for field in [
+        "major",
+        "minor",
+        "gitVersion",
+        "gitCommit",
+        "gitTreeState",
+        "buildDate",
+        "goVersion",
+        "compiler",
+        "platform",
+    ] {
+        assert!(version[field].is_string(), "{field}: {version}");
+    }
+}
