@@ -119,7 +119,8 @@ impl Store {
 /// What is stored is no object: it was damaged.
 pub fn object(item: &Item) -> Result<Object, Failure> {
     let mut object = (*record::read(item)?).clone();
-    object.set_meta("resourceVersion", Some(item.modified.to_string().into()));
+    let version = record::version_of(item.modified);
+    object.set_meta("resourceVersion", version.map(Into::into));
     Ok(object)
 }
 

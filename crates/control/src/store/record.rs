@@ -108,6 +108,11 @@ pub(super) fn read(item: &Item) -> Result<Arc<Object>, Failure> {
     })
 }
 
+/// What an object of `revision` says of its version: nothing, where a rehearsal made it.
+pub(super) fn version_of(revision: Revision) -> Option<String> {
+    (revision.0 != 0).then(|| revision.to_string())
+}
+
 /// Appends the JSON of the object in `item`, with its version, to `out`.
 pub fn wire(item: &Item, out: &mut Vec<u8>) {
     wire_at(item, item.modified, out);
@@ -122,8 +127,8 @@ pub fn wire_at(item: &Item, version: Revision, out: &mut Vec<u8>) {
         .map_or(0, |at| at + METADATA.len());
     let (head, rest) = item.value.split_at(at);
     out.extend_from_slice(head);
-    if at > 0 {
-        out.extend_from_slice(format!("\"resourceVersion\":\"{}\"", version).as_bytes());
+    if let Some(version) = version_of(version).filter(|_| at > 0) {
+        out.extend_from_slice(format!("\"resourceVersion\":\"{version}\"").as_bytes());
         if rest.first() != Some(&b'}') {
             out.push(b',');
         }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use weft_keyspace::{Change, Commit, CommitError, Committed, Guard, Item};
+use weft_keyspace::{
+    Change, Commit, CommitError, Committed, Guard, Item, Memo, Range, ReadError, Revision, Span,
+};
 
 use super::{Admit, Store, invalid, meta, place, record};
 use crate::failure::{Failure, Reason};
@@ -118,7 +120,8 @@ impl Store {
         opened.map_err(|why| CommitError::Closed(why.message.into()))
     }
 
-    /// What a commit would answer; only its guards are committed.
+    /// What a commit would answer; only its guards are committed. What there is keeps its version,
+    /// and what is not there has none.
     async fn rehearse(
         &self,
         kind: &Kind,
@@ -129,32 +132,33 @@ impl Store {
             guards,
             changes: Vec::new(),
         };
-        let Committed { revision, .. } = self.keyspace.commit(commit).await?;
+        self.keyspace.commit(commit).await?;
+        let (Change::Put { key, .. } | Change::Delete { key }) = &change;
+        let range = Range {
+            span: Span::key(key.clone()),
+            at: None,
+            limit: Some(1),
+        };
+        let closed = |error: ReadError| CommitError::Closed(error.to_string().into());
+        let found = self.keyspace.range(range).await.map_err(closed)?;
+        let present = found.items.first();
         match change {
             Change::Put { key, value, lease } => {
                 let item = Arc::new(Item {
                     key,
                     value,
-                    created: revision,
-                    modified: revision,
-                    version: 1,
+                    created: present.map_or(Revision(0), |item| item.created),
+                    modified: present.map_or(Revision(0), |item| item.modified),
+                    version: present.map_or(0, |item| item.version),
                     lease,
-                    memo: Default::default(),
+                    memo: Memo::default(),
                 });
                 let shown = record::shown(kind, &item);
                 shown.map_err(|why| CommitError::Invalid(why.message))
             }
-            Change::Delete { key } => {
-                let range = weft_keyspace::Range {
-                    span: weft_keyspace::Span::key(key),
-                    at: None,
-                    limit: Some(1),
-                };
-                let closed =
-                    |error: weft_keyspace::ReadError| CommitError::Closed(error.to_string().into());
-                let found = self.keyspace.range(range).await.map_err(closed)?;
+            Change::Delete { .. } => {
                 let gone = || CommitError::Invalid("nothing is there to be deleted".to_owned());
-                self.opened(kind, found.items.first().ok_or_else(gone)?)
+                self.opened(kind, present.ok_or_else(gone)?)
             }
         }
     }

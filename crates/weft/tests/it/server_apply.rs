@@ -86,7 +86,16 @@ fn kubectl_applies_on_the_server() {
         "diff --server-side --force-conflicts -f -",
         &less.replace("round", "long"),
     );
+    let mut changed = diff
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with(['+', '-']));
     assert!(diff.stdout.contains("+  shape: long"), "{}", diff.stdout);
+    assert!(
+        !changed.any(|line| line.contains("resourceVersion")),
+        "{}",
+        diff.stdout
+    );
     kubectl(
         &weft,
         apply,

@@ -188,9 +188,18 @@ async fn a_rehearsal_answers_as_the_deed_would() {
     let made = trial
         .store
         .create(&trial.secrets, "default", secret("s"), &options);
-    assert!(text(&made.await.unwrap()).contains(SHOWN[1]));
+    let made = made.await.unwrap();
+    assert!(text(&made).contains(SHOWN[1]));
+    assert!(!text(&made).contains("resourceVersion"), "{}", text(&made));
     assert_eq!(trial.store.sealed().await.unwrap(), 0);
-    trial.create("s").await;
+    let there = trial.create("s").await;
+    let mut changed = crate::store::object(&there).unwrap();
+    changed.set_meta("labels", Some(serde_json::json!({ "a": "b" })));
+    let changed = trial
+        .store
+        .replace(&trial.secrets, "default", "s", changed, &options)
+        .await;
+    assert_eq!(changed.unwrap().modified, there.modified);
     let options = DeleteOptions {
         is_dry_run: true,
         ..DeleteOptions::default()
