@@ -8,13 +8,16 @@ pub mod server;
 mod signals;
 mod socket;
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open, setrlimit};
 use weft_engine::{Config as EngineConfig, Engine};
 
 pub use instance::name as instance_name;
@@ -158,25 +161,54 @@ fn hold(config: &Config) -> Result<File> {
     socket::make_run_dir(&config.run_dir)?;
     let path = config.run_dir.join("engine.pid-lock");
     let file = File::options()
+        .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .open(&path)
         .with_context(|| format!("open {}", path.display()))?;
-    match file.try_lock() {
+    let locked = match file.try_lock() {
+        Err(TryLockError::WouldBlock) if has_ended(&file) => file.try_lock(),
+        locked => locked,
+    };
+    match locked {
         Ok(()) => {
             // For people and for those who end what they started; the lock is what counts.
             writeln!(&file, "{}", std::process::id())
                 .with_context(|| format!("write {}", path.display()))?;
             Ok(file)
         }
-        Err(std::fs::TryLockError::WouldBlock) => bail!(
+        Err(TryLockError::WouldBlock) => bail!(
             "another engine serves {}; use it, or give --run-dir and --data-dir",
             config.run_dir.display()
         ),
-        Err(std::fs::TryLockError::Error(e)) => {
-            Err(e).with_context(|| format!("lock {}", path.display()))
+        Err(TryLockError::Error(e)) => Err(e).with_context(|| format!("lock {}", path.display())),
+    }
+}
+
+/// How long a daemon that was killed may take to die: the kernel takes its memory apart first.
+const DYING: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
+/// Whether the holder of the lock `file`, whose number is in it, ends right now: a daemon that is
+/// started again at once must not be told that another one runs.
+fn has_ended(file: &File) -> bool {
+    let mut text = [0; 16];
+    let read = file.read_at(&mut text, 0).unwrap_or(0);
+    let line = String::from_utf8_lossy(&text[..read]);
+    let number = line.lines().next().and_then(|line| line.parse().ok());
+    let Some(holder) = number.and_then(Pid::from_raw) else {
+        return false;
+    };
+    match pidfd_open(holder, PidfdFlags::empty()) {
+        Ok(holder) => {
+            let mut ended = [PollFd::new(&holder, PollFlags::IN)];
+            poll(&mut ended, Some(&DYING)).is_ok_and(|ready| ready == 1)
         }
+        Err(Errno::SRCH) => true,
+        Err(_) => false,
     }
 }
 

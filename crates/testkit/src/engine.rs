@@ -272,7 +272,26 @@ impl Weft {
     /// Starts the daemon (again) and waits until it answers.
     #[track_caller]
     pub fn start_daemon(&mut self) {
-        let mut daemon = Background::start(self.daemon_command());
+        let daemon = Background::start(self.daemon_command());
+        self.answering(daemon);
+    }
+
+    /// Kills the daemon while the next one waits for its end, and waits until that one answers.
+    #[track_caller]
+    pub fn replace_daemon(&mut self) {
+        let next = Background::start(self.daemon_command());
+        let open = format!("/proc/{}/fd", next.pid().as_raw_nonzero());
+        until(SOON, "the next daemon waits", || {
+            let open = std::fs::read_dir(&open).into_iter().flatten().flatten();
+            let mut open = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+            open.any(|link| link.as_os_str() == "anon_inode:[pidfd]")
+        });
+        self.kill_daemon();
+        self.answering(next);
+    }
+
+    #[track_caller]
+    fn answering(&mut self, mut daemon: Background) {
         until(SOON, "the engine answers", || {
             assert!(
                 daemon.running(),

@@ -243,6 +243,15 @@ fn the_daemon_dies_at_any_moment_of_many_starts() {
 }
 
 #[test]
+fn a_daemon_waits_for_the_end_of_the_one_before() {
+    let Some(mut weft) = weft() else { return };
+    idle(&weft, "one");
+    let before = pid(&weft, "one");
+    weft.replace_daemon();
+    assert_eq!(pid(&weft, "one"), before);
+}
+
+#[test]
 fn a_second_daemon_in_the_same_place_is_refused() {
     let Some(weft) = weft() else { return };
     let second = weft_testkit::command::run(weft.daemon_command(), b"", SOON);
