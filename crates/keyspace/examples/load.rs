@@ -1,5 +1,6 @@
 //! Commits to a keyspace on disk from several tasks: `load PATH TASKS SECONDS` says how fast,
-//! `load PATH TASKS` prints each write that was acknowledged and goes on until it is killed.
+//! `load PATH TASKS` prints each write that was acknowledged and goes on until it is killed. HISTORY
+//! in the environment is how many revisions it keeps.
 //!
 //! Owns no checks: who kills it looks at what it has left.
 
@@ -20,7 +21,11 @@ async fn main() {
     };
     let tasks = tasks.parse().expect("TASKS is a number");
     let opening = Instant::now();
-    let keyspace = weft_keyspace::embedded(Path::new(path), Options::default());
+    let mut options = Options::default();
+    if let Ok(revisions) = std::env::var("HISTORY") {
+        options.history_revisions = revisions.parse().expect("HISTORY is a number");
+    }
+    let keyspace = weft_keyspace::embedded(Path::new(path), options);
     let keyspace: Arc<dyn Keyspace> = Arc::new(keyspace.expect("a keyspace"));
     match rest {
         [seconds] => {

@@ -14,6 +14,7 @@
 pub mod conformance;
 mod disk;
 mod error;
+mod fold;
 pub mod fuzz;
 mod history;
 mod hub;

@@ -119,9 +119,10 @@ pub(crate) fn create<E: From<OpenError>>(
 pub(crate) fn start(file: Arc<dyn StorageBackend>, options: Options) -> Result<Local, DiskError> {
     let storage = Storage::new(file);
     let disk = Disk::open(storage.clone(), true)?;
-    let state = disk.load(Instant::now())?;
-    let shared = Arc::new(Shared::new(state, options, Some(Queue::new())));
-    let writer = Writer::new(Arc::clone(&shared), storage, disk);
+    let loaded = disk.load(Instant::now())?;
+    let shared = Arc::new(Shared::new(loaded.state, options, Some(Queue::new())));
+    let (compacted, folding) = (loaded.compacted, loaded.folding);
+    let writer = Writer::new(Arc::clone(&shared), storage, disk, compacted, folding);
     let runtime = Handle::current();
     let spawned = std::thread::Builder::new()
         .name("keyspace".into())

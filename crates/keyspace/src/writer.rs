@@ -16,66 +16,54 @@ use tokio::time::Instant;
 use crate::disk::file::Storage;
 use crate::disk::{Disk, DiskError, Fold, LeaseChange, record};
 use crate::error::CommitError;
-use crate::item::{EventKind, Revision};
+use crate::fold::{ASKED, Folding, IDLE, Step};
+use crate::item::Revision;
 use crate::local::{Answer, Request, Shared, wake};
 use crate::queue::{self, Queue, Waiting};
 use crate::state::State;
 
 /// Bytes of records after which another row begins.
 const CHUNK_BYTES: usize = 64 << 10;
-/// A step of folding history into the base.
-struct Step {
-    /// How long somebody is waited for who commits.
-    wait: Duration,
-    /// Whether it is left to be when somebody comes, who would have to wait for it.
-    is_put_off: bool,
-    /// Most that is folded.
-    revisions: u64,
-    bytes: usize,
-}
-
-/// In a lull.
-const IDLE: Step = Step {
-    wait: Duration::from_millis(5),
-    is_put_off: true,
-    revisions: 1024,
-    bytes: 4 << 20,
-};
-/// Somebody has asked for it.
-const ASKED: Step = Step {
-    wait: Duration::from_millis(1),
-    is_put_off: false,
-    ..IDLE
-};
-/// No lull has come, and there is too much of it. Larger steps write fewer pages; this one takes no
-/// longer than a sync may.
-const PRESSED: Step = Step {
-    revisions: 2 << 10,
-    ..ASKED
-};
 
 type Reply = oneshot::Sender<Result<Answer, CommitError>>;
+/// Who waits until what was staged is durable, and what they are told then.
+type Held = (Reply, Result<Answer, CommitError>);
 
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) storage: Storage,
     /// Nothing: the last write failed, and it could not be opened again yet.
     pub(crate) disk: Option<Disk>,
+    /// Until where the base on disk has all.
+    compacted: Revision,
     /// Until where history is to be folded, and who waits for that.
     target: Revision,
     compactions: Vec<(Revision, Reply)>,
+    folding: Option<Folding>,
+    /// The last step could not be written. It is not tried again before somebody asks, or more is
+    /// to be forgotten.
+    is_stalled: bool,
     /// How long the last append took.
     durable: Duration,
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, storage: Storage, disk: Disk) -> Writer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        storage: Storage,
+        disk: Disk,
+        compacted: Revision,
+        folding: Option<Folding>,
+    ) -> Writer {
         Writer {
             shared,
             storage,
             disk: Some(disk),
+            compacted,
             target: Revision(0),
             compactions: Vec::new(),
+            folding,
+            is_stalled: false,
             durable: Duration::ZERO,
         }
     }
@@ -100,6 +88,7 @@ impl Writer {
     }
 
     fn batch(&mut self, waiting: Vec<Waiting>, step: Option<&Step>) {
+        let step = step.map(|step| step.beside(waiting.len()));
         let mut held = Vec::new();
         let (chunks, leases) = {
             let mut state = self.shared.write();
@@ -110,6 +99,7 @@ impl Writer {
             {
                 if let Request::Compact(to) = request {
                     self.target = self.target.max(to);
+                    self.is_stalled = false;
                     self.compactions.push((to, answer));
                     continue;
                 }
@@ -123,34 +113,62 @@ impl Writer {
             }
             encode(&state)
         };
-        let fold = step.map(|step| due(&self.shared.read(), self.target, step));
-        if held.is_empty() && fold.is_none() {
-            return;
+        let fold = step.and_then(|step| self.piece(&step));
+        if !held.is_empty() || fold.is_some() {
+            let began = std::time::Instant::now();
+            let written = self.write(&chunks, &leases, fold.as_ref());
+            self.durable = began.elapsed();
+            match written {
+                Ok(()) => self.publish(held),
+                Err(error) => {
+                    let error = self.failed(&error);
+                    for (answer, _) in held {
+                        let _ = answer.send(Err(error.clone()));
+                    }
+                }
+            }
         }
-        let began = std::time::Instant::now();
-        let written = self.write(&chunks, &leases, fold.as_ref());
-        self.durable = began.elapsed();
-        match written {
-            Ok(()) => {
-                let mut state = self.shared.write();
-                let woken = self.shared.publish(&mut state);
-                if self.target <= state.history.compacted() {
-                    let excess = state.history.excess(&self.shared.options);
-                    self.target = excess.unwrap_or(self.target);
-                }
-                drop(state);
-                wake(&woken);
-                for (answer, answered) in held {
-                    // Whoever has gone does not want it.
-                    let _ = answer.send(answered);
-                }
-            }
-            Err(error) => {
-                let error = self.failed(&error);
-                for (answer, _) in held {
-                    let _ = answer.send(Err(error.clone()));
-                }
-            }
+        if let Some(step) = step {
+            self.forget(&step);
+        }
+    }
+
+    fn publish(&mut self, held: Vec<Held>) {
+        let mut state = self.shared.write();
+        let woken = self.shared.publish(&mut state);
+        if self.target <= self.compacted || self.is_stalled {
+            let excess = state.history.excess(&self.shared.options);
+            self.target = excess.unwrap_or(self.target);
+            self.is_stalled &= excess.is_none();
+        }
+        drop(state);
+        wake(&woken);
+        for (answer, answered) in held {
+            // Whoever has gone does not want it.
+            let _ = answer.send(answered);
+        }
+    }
+
+    /// What the disk is to fold with the next write.
+    fn piece(&mut self, step: &Step) -> Option<Fold> {
+        if self.folding.is_none() && self.target > self.compacted {
+            self.folding = Some(Folding::begin(self.compacted, self.target));
+        }
+        let folding = self.folding.as_mut()?;
+        folding.piece(&self.shared.read().history, step)
+    }
+
+    /// What is folded on disk is forgotten in memory.
+    fn forget(&mut self, step: &Step) {
+        let Some(folding) = &self.folding else {
+            return;
+        };
+        let mut state = self.shared.write();
+        if let Some(to) = folding.forgettable(state.history.compacted(), step) {
+            state.compact(to);
+        }
+        if folding.is_over(state.history.compacted()) {
+            self.folding = None;
         }
     }
 
@@ -162,24 +180,28 @@ impl Writer {
         fold: Option<&Fold>,
     ) -> Result<(), DiskError> {
         let written = self.try_write(chunks, leases, fold);
-        let Some(fold) = fold else {
-            return written;
+        if fold.is_none() {
+            return written.map(drop);
+        }
+        let error = match written {
+            Ok(is_swept) => {
+                let folding = self.folding.as_mut();
+                let compacted = folding.and_then(|folding| folding.made(is_swept));
+                self.compacted = compacted.unwrap_or(self.compacted);
+                return Ok(());
+            }
+            Err(error) => error,
         };
-        let Err(error) = &written else {
-            self.shared.write().compact(fold.to);
-            return written;
-        };
-        // It is not tried again before somebody asks, or more is to be forgotten.
-        self.target = Revision(0);
+        self.is_stalled = true;
         let why: Arc<str> = error.to_string().into();
         for (_, answer) in self.compactions.drain(..) {
             let _ = answer.send(Err(CommitError::Full(Arc::clone(&why))));
         }
         if chunks.is_empty() && leases.is_empty() {
-            return written;
+            return Err(error);
         }
         self.disk = None;
-        self.try_write(chunks, leases, None)
+        self.try_write(chunks, leases, None).map(drop)
     }
 
     fn try_write(
@@ -187,7 +209,7 @@ impl Writer {
         chunks: &[(Revision, Vec<u8>)],
         leases: &[LeaseChange],
         fold: Option<&Fold>,
-    ) -> Result<(), DiskError> {
+    ) -> Result<bool, DiskError> {
         self.disk()?.write(chunks, leases, fold)
     }
 
@@ -220,9 +242,12 @@ impl Writer {
                 let leases: Vec<LeaseChange> = old.chain(ended).collect();
                 (state.revision, leases)
             };
-            let compacted = disk.rewind(newest, &leases)?;
+            self.compacted = disk.rewind(newest, &leases)?;
             // A fold that failed may have been made all the same.
-            self.shared.write().compact(compacted);
+            if let Some(folding) = &mut self.folding {
+                folding.found(self.compacted);
+            }
+            self.shared.write().compact(self.compacted);
             self.disk = Some(disk);
         }
         self.disk
@@ -232,12 +257,11 @@ impl Writer {
 
     /// The next step towards the target, if it is not reached.
     fn step(&self) -> Option<&'static Step> {
-        let history = &self.shared.read().history;
-        if self.target <= history.compacted() {
-            None
-        } else if history.is_pressing(&self.shared.options) {
-            Some(&PRESSED)
-        } else if self.compactions.is_empty() {
+        if self.is_stalled || (self.folding.is_none() && self.target <= self.compacted) {
+            return None;
+        }
+        let is_pressing = |state: &State| state.history.is_pressing(&self.shared.options);
+        if self.compactions.is_empty() && !is_pressing(&self.shared.read()) {
             Some(&IDLE)
         } else {
             Some(&ASKED)
@@ -245,7 +269,7 @@ impl Writer {
     }
 
     fn answer_compactions(&mut self) {
-        let compacted = self.shared.read().history.compacted();
+        let compacted = self.shared.read().history.compacted().min(self.compacted);
         let done = |(to, _): &mut (Revision, Reply)| *to <= compacted;
         for (_, answer) in self.compactions.extract_if(.., done) {
             let _ = answer.send(Ok(Answer::Done));
@@ -270,30 +294,6 @@ fn encode(state: &State) -> (Vec<(Revision, Vec<u8>)>, Vec<LeaseChange>) {
     let granted = granted.filter_map(|id| Some((*id, Some(state.leases.get(*id)?.ttl))));
     let ended = state.staged.ended.iter().map(|(id, _)| (*id, None));
     (chunks, granted.chain(ended).collect())
-}
-
-/// How far to fold in one step, and what has changed until there.
-fn due(state: &State, target: Revision, step: &Step) -> Fold {
-    let from = state.history.compacted().0 + 1;
-    let mut bytes = 0;
-    let mut to = Revision(from - 1);
-    let mut items = Vec::new();
-    for entry in state.history.from(Revision(from)) {
-        if entry.revision > target || to.0 + 1 - from >= step.revisions || bytes > step.bytes {
-            break;
-        }
-        to = entry.revision;
-        bytes += entry.bytes();
-        for event in &entry.events {
-            let item = (event.kind != EventKind::Deleted).then(|| Arc::clone(&event.item));
-            items.push((event.item.key.clone(), item));
-        }
-    }
-    // Of each key what it became last: the sort keeps the order of those that are equal.
-    items.reverse();
-    items.sort_by(|(one, _), (other, _)| one.cmp(other));
-    items.dedup_by(|(later, _), (first, _)| later == first);
-    Fold { to, items }
 }
 
 /// While the writer runs: if it panics, nobody waits for ever.

@@ -222,6 +222,123 @@ async fn a_power_cut_takes_nothing_that_was_acknowledged() {
     }
 }
 
+/// Commits changes of many keys at once.
+async fn change(keyspace: &Local, change: impl Fn(u32) -> Option<Change>) {
+    let changes = (0..500).filter_map(change).collect();
+    let guards = Vec::new();
+    keyspace.commit(Commit { guards, changes }).await.unwrap();
+}
+
+/// A keyspace with a base and as much history of it as takes several pieces to fold: keys that
+/// stay, change, go, come back and are new.
+async fn before_a_fold() -> (FaultyDisk, Revision) {
+    let disk = fresh();
+    let keyspace = open(&disk).unwrap();
+    let put = |key: String, value: u32| Change::Put {
+        key: key.into(),
+        value: value.to_string().into(),
+        lease: None,
+    };
+    for part in 0..8 {
+        change(&keyspace, |n| Some(put(format!("{part}/{n}"), 0))).await;
+    }
+    keyspace.compact(Revision(8)).await.unwrap();
+    for part in 1..8 {
+        let changed = |n: u32| match n % 5 {
+            0 => None,
+            1 => Some(Change::Delete {
+                key: format!("{part}/{n}").into(),
+            }),
+            _ => Some(put(format!("{part}/{n}"), n)),
+        };
+        change(&keyspace, changed).await;
+        let again = |n: u32| (n % 10 == 1).then(|| put(format!("{part}/{n}"), 7));
+        change(&keyspace, again).await;
+        change(&keyspace, |n| {
+            (n < 100).then(|| put(format!("{part}/new/{n}"), n))
+        })
+        .await;
+    }
+    let newest = keyspace.revision().await.unwrap();
+    drop(keyspace);
+    (disk, newest)
+}
+
+/// Everything, with its versions.
+async fn whole(keyspace: &Local) -> Vec<(String, String, u64, u64, u64)> {
+    let items = all(keyspace).await.items;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let one = |item: &Arc<crate::Item>| {
+        let (key, value) = (text(&item.key), text(&item.value));
+        (key, value, item.created.0, item.modified.0, item.version)
+    };
+    items.iter().map(one).collect()
+}
+
+#[tokio::test]
+async fn a_fold_that_is_cut_short_loses_nothing_and_is_finished() {
+    let (disk, newest) = before_a_fold().await;
+    let expected = whole(&open(&disk.copy()).unwrap()).await;
+    let until = Revision(newest.0 - 1);
+    let (mut cuts, mut unfinished) = (0, 0);
+    for after in (0..).step_by(5) {
+        let disk = disk.copy();
+        let keyspace = open(&disk).unwrap();
+        disk.cut_after(after, after + 1);
+        keyspace.compact(until).await.unwrap();
+        assert_eq!(whole(&keyspace).await, expected);
+        drop(keyspace);
+        let Some(cut) = disk.cut() else { break };
+        cuts += 1;
+        let again = open(&cut).unwrap_or_else(|error| panic!("cut at {after}: {error}"));
+        assert_eq!(whole(&again).await, expected, "cut at {after}");
+        unfinished += u64::from(oldest(&again).await > Revision(8));
+        put(&again, "behind", 10).await.unwrap();
+        again.compact(until).await.unwrap();
+        assert_eq!(oldest(&again).await, until);
+        drop(again);
+        let again = open(&cut).unwrap();
+        assert_eq!(oldest(&again).await, until);
+        let mut found = whole(&again).await;
+        assert_eq!(found.pop().map(|last| last.0).as_deref(), Some("behind"));
+        assert_eq!(found, expected, "cut at {after}, and finished");
+    }
+    assert!(
+        cuts > 10 && unfinished > 3,
+        "{cuts} cuts, {unfinished} amid it"
+    );
+}
+
+#[tokio::test]
+async fn a_fold_that_fails_stands_in_nobodys_way_and_is_made_later() {
+    let (disk, newest) = before_a_fold().await;
+    let expected = whole(&open(&disk.copy()).unwrap()).await;
+    let until = Revision(newest.0 - 1);
+    let mut failures = 0;
+    for after in (0..).step_by(5) {
+        let disk = disk.copy();
+        let keyspace = open(&disk).unwrap();
+        disk.fail_after(Some(after));
+        let made = keyspace.compact(until).await;
+        disk.fail_after(None);
+        if made.is_ok() {
+            break;
+        }
+        failures += 1;
+        assert_eq!(whole(&keyspace).await, expected, "failed at {after}");
+        put(&keyspace, "behind", 10).await.unwrap();
+        let copy = disk.copy();
+        keyspace.compact(until).await.unwrap();
+        drop(keyspace);
+        for disk in [disk, copy] {
+            let mut found = whole(&open(&disk).unwrap()).await;
+            assert_eq!(found.pop().map(|last| last.0).as_deref(), Some("behind"));
+            assert_eq!(found, expected, "failed at {after}");
+        }
+    }
+    assert!(failures > 10, "only {failures}");
+}
+
 #[tokio::test]
 async fn what_is_spoilt_is_refused_or_has_nothing_to_do_with_it() {
     let disk = fresh();

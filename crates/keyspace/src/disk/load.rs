@@ -10,16 +10,27 @@ use redb::{ReadableDatabase as _, ReadableTable as _};
 use tokio::time::Instant;
 
 use super::record::{self, Written};
-use super::{BASE, COMPACTED, Disk, DiskError, FORMAT, FORMAT_KNOWN, LEASE, LOG, META};
+use super::{BASE, COMPACTED, Disk, DiskError, FOLDING, FORMAT, FORMAT_KNOWN, LEASE, LOG, META};
+use crate::fold::{Becomes, Folding};
 use crate::history::History;
 use crate::index::Version;
 use crate::item::{Event, EventKind, Item, Memo, Revision};
 use crate::lease::Lease;
 use crate::state::State;
 
+/// What is on a disk.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) state: State,
+    /// Up to where the base has all.
+    pub(crate) compacted: Revision,
+    /// A fold that has begun, and not ended.
+    pub(crate) folding: Option<Folding>,
+}
+
 impl Disk {
     /// Everything there is; leases begin anew.
-    pub(crate) fn load(&self, now: Instant) -> Result<State, DiskError> {
+    pub(crate) fn load(&self, now: Instant) -> Result<Loaded, DiskError> {
         let read = self.database.begin_read()?;
         let meta = read.open_table(META)?;
         let number = |name: &str| -> Result<u64, DiskError> {
@@ -31,9 +42,14 @@ impl Disk {
             other => return Err(DiskError::Format(other)),
         }
         let compacted = Revision(number(COMPACTED)?);
+        let folding = meta.get(FOLDING)?.map(|number| Revision(number.value()));
+        // The base is somewhere between, and the log knows better: history begins where it ends.
+        let begins = folding.unwrap_or(compacted).max(compacted);
+        let log = read.open_table(LOG)?;
+        let becomes = becomes(&log, compacted, begins)?;
         let mut state = State {
-            revision: compacted,
-            history: History::after(compacted),
+            revision: begins,
+            history: History::after(begins),
             ..State::default()
         };
         for row in read.open_table(LEASE)?.iter()? {
@@ -48,18 +64,77 @@ impl Disk {
             let (key, value) = row?;
             let at = String::from_utf8_lossy(key.value());
             let item = record::item(value.value()).map_err(|why| damaged(&at, why))?;
-            if item.key != key.value() || item.modified > compacted {
+            if item.key != key.value() || item.modified > begins {
                 return Err(damaged(&at, "it is not of this place"));
             }
-            state.leases.attach(item.lease, &item.key);
-            state.index.push(&item.key.clone(), Version::Value(item));
+            if !becomes.contains_key(&item.key) {
+                put(&mut state, item);
+            }
         }
-        for row in read.open_table(LOG)?.iter()? {
+        for item in becomes.values().flatten() {
+            put(&mut state, Arc::clone(item));
+        }
+        for row in log.iter()? {
             let (first, records) = row?;
             replay(&mut state, first.value(), records.value(), now)?;
         }
         state.publish();
-        Ok(state)
+        Ok(Loaded {
+            state,
+            compacted,
+            folding: folding.map(|to| Folding::resume(to, becomes)),
+        })
+    }
+}
+
+fn put(state: &mut State, item: Arc<Item>) {
+    state.leases.attach(item.lease, &item.key);
+    state.index.push(&item.key.clone(), Version::Value(item));
+}
+
+/// What the log says of the time after `compacted` until `to`.
+fn becomes(
+    log: &impl redb::ReadableTable<u64, &'static [u8]>,
+    compacted: Revision,
+    to: Revision,
+) -> Result<Becomes, DiskError> {
+    let mut becomes = Becomes::new();
+    let mut seen = compacted;
+    if to == compacted {
+        return Ok(becomes);
+    }
+    for row in log.range(..=to.0)? {
+        let (first, records) = row?;
+        let mut rest = records.value();
+        let mut place = first.value();
+        while !rest.is_empty() {
+            let at = format!("revision {place}");
+            let logged = record::take_commit(&mut rest).map_err(|why| damaged(&at, why))?;
+            place += 1;
+            if logged.revision <= seen || logged.revision > to {
+                continue;
+            }
+            if logged.revision.0 != seen.0 + 1 {
+                return Err(damaged(
+                    &at,
+                    format_args!("revision {} is missing", seen.0 + 1),
+                ));
+            }
+            seen = logged.revision;
+            for change in logged.changes {
+                match change {
+                    Written::Put(item) => becomes.insert(item.key.clone(), Some(Arc::new(item))),
+                    Written::Delete(key) => becomes.insert(key, None),
+                };
+            }
+        }
+    }
+    match seen == to {
+        true => Ok(becomes),
+        false => Err(damaged(
+            "log",
+            format_args!("revision {} is missing", seen.0 + 1),
+        )),
     }
 }
 

@@ -5,8 +5,8 @@
 //! into the base.
 //!
 //! ```text
-//!   meta   format, compacted revision
-//!   base   key ──► item at the compacted revision
+//!   meta   format, compacted revision, revision up to which is being folded
+//!   base   key ──► item at the compacted revision, or later while it is folded
 //!   log    first revision ──► records of this and the following ones
 //!   lease  id ──► ttl
 //! ```
@@ -35,6 +35,8 @@ const LEASE: TableDefinition<u64, &[u8]> = TableDefinition::new("lease");
 
 const FORMAT: &str = "format";
 const COMPACTED: &str = "compacted";
+/// There while a fold is on its way: some of the base is as it is at this revision.
+const FOLDING: &str = "folding";
 /// Of the tables and records; another one is refused.
 pub(crate) const FORMAT_KNOWN: u64 = 1;
 
@@ -70,11 +72,17 @@ pub(crate) type LeaseChange = (LeaseId, Option<Duration>);
 /// What a key is at a revision; nothing: gone.
 pub(crate) type BaseChange = (Bytes, Option<Arc<Item>>);
 
-/// A step of compaction: what has changed in the base until the new compacted revision.
+/// A piece of a fold.
 #[derive(Debug)]
 pub(crate) struct Fold {
+    /// The compacted revision, once all of it is there.
     pub(crate) to: Revision,
+    /// What some keys are at it.
     pub(crate) items: Vec<BaseChange>,
+    /// Whether it is all there with these.
+    pub(crate) is_last: bool,
+    /// Most rows that are taken out of the log then.
+    pub(crate) rows: usize,
 }
 
 #[derive(Debug)]
@@ -113,13 +121,14 @@ impl Disk {
     }
 
     /// Appends to the log, each chunk under its first revision, and folds what is to be folded.
-    /// Durable when this answers, all of it or nothing.
+    /// Durable when this answers, all of it or nothing. Answers whether the log has nothing any more
+    /// of what is folded.
     pub(crate) fn write(
         &self,
         chunks: &[(Revision, Vec<u8>)],
         leases: &[LeaseChange],
         fold: Option<&Fold>,
-    ) -> Result<(), DiskError> {
+    ) -> Result<bool, DiskError> {
         let write = self.database.begin_write()?;
         if !chunks.is_empty() {
             let mut log = write.open_table(LOG)?;
@@ -128,17 +137,9 @@ impl Disk {
             }
         }
         write_leases(&write, leases)?;
-        if let Some(Fold { to, items }) = fold {
-            write.open_table(META)?.insert(COMPACTED, to.0)?;
-            let mut log = write.open_table(LOG)?;
-            // The chunk that holds the next revision stays, whatever else is in it.
-            let kept = log.range(..=to.0 + 1)?.next_back().transpose()?;
-            let kept = kept.map_or(0, |(first, _)| first.value());
-            log.retain_in(..kept, |_, _| false)?;
-            drop(log);
-            write_base(&write, items)?;
-        }
-        Ok(write.commit()?)
+        let is_swept = fold.map(|fold| write_fold(&write, fold)).transpose()?;
+        write.commit()?;
+        Ok(is_swept.unwrap_or(false))
     }
 
     /// Adds to the base of a keyspace that is being made.
@@ -221,6 +222,26 @@ fn write_base(write: &redb::WriteTransaction, items: &[BaseChange]) -> Result<()
         }
     }
     Ok(())
+}
+
+fn write_fold(write: &redb::WriteTransaction, fold: &Fold) -> Result<bool, DiskError> {
+    write_base(write, &fold.items)?;
+    let mut meta = write.open_table(META)?;
+    if !fold.is_last {
+        meta.insert(FOLDING, fold.to.0)?;
+        return Ok(false);
+    }
+    meta.insert(COMPACTED, fold.to.0)?;
+    meta.remove(FOLDING)?;
+    let mut log = write.open_table(LOG)?;
+    let mut folded = Vec::new();
+    for row in log.range(..=fold.to.0 + 1)?.take(fold.rows + 1) {
+        folded.push(row?.0.value());
+    }
+    // The chunk that holds the next revision stays, whatever else is in it.
+    let kept = folded.last().copied().unwrap_or(0);
+    log.retain_in(..kept, |_, _| false)?;
+    Ok(folded.len() <= fold.rows)
 }
 
 fn write_leases(write: &redb::WriteTransaction, leases: &[LeaseChange]) -> Result<(), DiskError> {

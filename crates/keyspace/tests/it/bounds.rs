@@ -167,6 +167,32 @@ async fn bytes_are_bounded_on_disk_too_and_found_again() {
 }
 
 #[tokio::test]
+async fn history_stays_bounded_however_many_write_without_a_pause() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        history_revisions: 1000,
+        ..Options::default()
+    };
+    for tasks in [1, 16, 600] {
+        let path = dir.path().join(tasks.to_string());
+        let keyspace = embedded(&path, options.clone()).unwrap();
+        let writes = async |task: usize| {
+            let mut most = 0;
+            for n in 0..9000 / tasks as u64 {
+                put(&keyspace, &format!("{task}/{}", n % 50), 10, None).await;
+                let now = keyspace.revision().await.unwrap().0;
+                most = most.max(now.saturating_sub(oldest(&keyspace).await));
+            }
+            most
+        };
+        let kept = futures_util::future::join_all((0..tasks).map(writes)).await;
+        let most = kept.into_iter().max().unwrap();
+        assert!(most > 1000, "a tenth is forgotten at once, not more");
+        assert!(most < 2000 + 5 * 600, "{most} revisions with {tasks} tasks");
+    }
+}
+
+#[tokio::test]
 async fn ten_thousand_idle_watches_are_not_in_the_way() {
     let keyspace = memory(Options::default());
     let mut watches = Vec::new();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use weft_keyspace::{Batch, Event, EventKind, Keyspace as _, Options, Range, Revision, Span};
 
@@ -24,10 +25,11 @@ fn load() -> PathBuf {
 }
 
 /// Runs it until it has acknowledged `count` writes, kills it, and reads what else it has said.
-fn killed_after(path: &Path, count: u64) -> Vec<(u64, u64, u64)> {
+fn killed_after(path: &Path, count: u64, history: usize) -> Vec<(u64, u64, u64)> {
     let mut child = Command::new(load())
         .arg(path)
         .arg(TASKS.to_string())
+        .env("HISTORY", history.to_string())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -58,7 +60,7 @@ async fn killed_under_load_it_keeps_every_acknowledged_write_once() {
     for round in 0..ROUNDS {
         // Anywhere from while it starts to a few hundred batches later.
         let count = 1 + round * round * 7919 % 997;
-        for (revision, task, step) in killed_after(&path, count) {
+        for (revision, task, step) in killed_after(&path, count, 100_000) {
             let twice = acknowledged.insert(revision, (task, step));
             assert_eq!(twice, None, "revision {revision} was given twice");
         }
@@ -119,4 +121,42 @@ fn counted(commit: &[std::sync::Arc<Event>]) -> (u64, u64) {
     assert_eq!(step.kind, EventKind::Created, "made twice: {step:?}");
     assert_eq!(step.item.key, format!("/step/{task}/{count}"));
     (task.parse().unwrap(), count.parse().unwrap())
+}
+
+/// With hardly any history each kill hits a fold, or what it leaves to be swept.
+#[tokio::test]
+async fn killed_while_it_folds_it_keeps_every_acknowledged_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keyspace");
+    let mut acknowledged: BTreeMap<u64, u64> = BTreeMap::new();
+    for round in 0..ROUNDS / 2 {
+        for (_, task, step) in killed_after(&path, 500 + round * 131, 20) {
+            acknowledged.insert(task, step);
+        }
+        let keyspace = weft_keyspace::embedded(&path, Options::default()).unwrap();
+        let range = |prefix: String| Range {
+            span: Span::prefix(prefix),
+            at: None,
+            limit: None,
+        };
+        for (task, step) in &acknowledged {
+            let counter = keyspace.range(range(format!("/count/{task}"))).await;
+            // "/count/1" begins those of more digits, too, and comes first.
+            let counter = Arc::clone(&counter.unwrap().items[0]);
+            let count: u64 = String::from_utf8_lossy(&counter.value).parse().unwrap();
+            assert!(count >= *step, "task {task}: {step} was acknowledged");
+            assert_eq!(counter.version, count + 1, "each step once");
+            let steps = keyspace.range(range(format!("/step/{task}/"))).await;
+            assert_eq!(steps.unwrap().items.len() as u64, count + 1, "task {task}");
+        }
+    }
+    let options = Options {
+        history_revisions: 20,
+        ..Options::default()
+    };
+    let keyspace = weft_keyspace::embedded(&path, options).unwrap();
+    let newest = keyspace.revision().await.unwrap();
+    keyspace.compact(newest).await.unwrap();
+    let past = keyspace.watch(Span::prefix(""), Revision(newest.0 - 1));
+    assert!(past.await.is_err());
 }
