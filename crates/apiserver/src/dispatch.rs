@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use rustls::pki_types::CertificateDer;
 use serde_json::json;
-use weft_control::{Failure, Reason};
+use weft_control::{Failure, KUBERNETES_MINOR, Reason};
 use weft_identity::audit::Outcome;
 
 use crate::answer::{self, Answer};
@@ -160,8 +160,8 @@ fn open(path: &str) -> Answer {
         StatusCode::OK,
         &json!({
             "major": "1",
-            "minor": "32",
-            "gitVersion": format!("v1.32.0+weft.{}", env!("CARGO_PKG_VERSION")),
+            "minor": KUBERNETES_MINOR.to_string(),
+            "gitVersion": format!("v1.{KUBERNETES_MINOR}.0+weft.{}", env!("CARGO_PKG_VERSION")),
             // Some clients insist on these, whatever they say.
             "gitCommit": "",
             "gitTreeState": "",

@@ -31,3 +31,9 @@ pub use form::Form;
 pub use kind::{Cell, Column, Document, Kind, Kinds, Scale};
 pub use object::Object;
 pub use store::Store;
+
+k8s_openapi::k8s_if_1_33! {
+    /// The minor version of Kubernetes 1 whose types these are; with those of another this does not
+    /// compile.
+    pub const KUBERNETES_MINOR: u32 = 33;
+}

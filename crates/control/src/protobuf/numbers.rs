@@ -34,6 +34,11 @@ impl Message {
     }
 
     #[cfg(test)]
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|field| field.name)
+    }
+
+    #[cfg(test)]
     pub(super) fn knows(&self, name: &str) -> bool {
         self.0.iter().any(|field| field.name == name)
     }

@@ -1,5 +1,7 @@
 //! Messages as kubectl writes them, byte by byte.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::json;
 
 use super::*;
@@ -137,4 +139,39 @@ fn every_built_in_kind_of_kubernetes_has_its_numbers() {
         let message = numbers::of(name).unwrap_or_else(|| panic!("{name}"));
         assert!(message.knows("metadata"), "{name}");
     }
+}
+
+/// Fields of the types of all built-in kinds, as their schemas have them.
+fn fields() -> BTreeMap<String, BTreeSet<String>> {
+    let mut types = BTreeMap::new();
+    for kind in Kinds::built_in().iter() {
+        let document = kind.document();
+        let own = (kind.schema().name(), &document);
+        let parts = document.get("$defs").and_then(Value::as_object);
+        let parts = parts.into_iter().flatten();
+        for (name, schema) in parts.map(|(name, part)| (&**name, part)).chain([own]) {
+            let fields = schema.get("properties").and_then(Value::as_object);
+            let fields = fields.into_iter().flatten().map(|(name, _)| name.clone());
+            types.insert(name.to_owned(), fields.collect());
+        }
+    }
+    types
+}
+
+#[test]
+fn the_numbers_are_of_the_fields_there_are() {
+    let types = fields();
+    let compared = types.iter().filter(|(name, fields)| {
+        let Some(message) = numbers::of(name) else {
+            return false;
+        };
+        let is_typed = |field: &&String| !matches!(&***field, "kind" | "apiVersion");
+        let typed: BTreeSet<&str> = fields.iter().filter(is_typed).map(|name| &**name).collect();
+        let known: BTreeSet<&str> = message.names().collect();
+        // Types that are told apart by them have numbers for them, too.
+        let known: BTreeSet<&str> = &known - &BTreeSet::from(["kind", "apiVersion"]);
+        assert_eq!(known, typed, "{name}");
+        true
+    });
+    assert!(compared.count() > 200);
 }

@@ -85,4 +85,8 @@ fn the_version_has_all_that_clients_insist_on() {
     ] {
         assert!(version[field].is_string(), "{field}: {version}");
     }
+    assert_eq!(
+        (&version["major"], &version["minor"]),
+        (&"1".into(), &"33".into())
+    );
 }

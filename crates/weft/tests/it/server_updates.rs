@@ -182,7 +182,7 @@ fn a_node_says_what_it_is_when_it_registers() {
             "capacity": { "cpu": "4", "memory": "8Gi" },
             "nodeInfo": {
                 "architecture": "amd64", "bootID": "", "containerRuntimeVersion": "weft://1",
-                "kernelVersion": "6", "kubeProxyVersion": "", "kubeletVersion": "v1.32.0",
+                "kernelVersion": "6", "kubeProxyVersion": "", "kubeletVersion": "v1.33.0",
                 "machineID": "", "operatingSystem": "linux", "osImage": "Debian", "systemUUID": "",
             },
         },
@@ -196,7 +196,7 @@ fn a_node_says_what_it_is_when_it_registers() {
     };
     assert_eq!(status()["capacity"], json!({ "cpu": "4", "memory": "8Gi" }));
     assert_eq!(status()["allocatable"], status()["capacity"]);
-    assert_eq!(status()["nodeInfo"]["kubeletVersion"], "v1.32.0");
+    assert_eq!(status()["nodeInfo"]["kubeletVersion"], "v1.33.0");
     // Afterwards it is written apart from the rest.
     let mut other = node;
     other["status"]["capacity"]["cpu"] = "8".into();

@@ -86,12 +86,6 @@ fn restarts(mistakes: &mut Mistakes, at: &Spot<'_, '_>, role: Role) {
     } else if restart.is_some() {
         mistakes.forbidden(&restart, "may not be set for non-init containers");
     }
-    if at.at("restartPolicyRules").is_some() {
-        mistakes.forbidden(
-            &at.at("restartPolicyRules"),
-            "restart rules are not carried out",
-        );
-    }
     let why = match role {
         Role::Init if restart.text() != "Always" => {
             "may not be set for init containers without restartPolicy=Always"

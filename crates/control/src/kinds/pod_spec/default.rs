@@ -1,4 +1,4 @@
-//! Defaults of a pod's specification (Kubernetes 1.32).
+//! Defaults of a pod's specification (Kubernetes).
 //!
 //! A template gets fewer than a pod: what depends on when and where a pod is made is left to then.
 

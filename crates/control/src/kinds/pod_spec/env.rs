@@ -6,12 +6,11 @@ use crate::names;
 
 const NAME: &str = "a valid environment variable name must consist only of printable ASCII \
                     characters other than '='";
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 4] = [
     "fieldRef",
     "resourceFieldRef",
     "configMapKeyRef",
     "secretKeyRef",
-    "fileKeyRef",
 ];
 /// Fields a variable can be.
 const FIELDS: [&str; 9] = [
@@ -92,12 +91,6 @@ fn value_from(mistakes: &mut Mistakes, from: &Spot<'_, '_>, has_value: bool) {
             mistakes.must_be_name(&reference.at("name"), names::dns_subdomain);
             mistakes.must_be_name(&reference.at("key"), check_key);
         }
-    }
-    if from.at("fileKeyRef").is_some() {
-        mistakes.forbidden(
-            &from.at("fileKeyRef"),
-            "files are no source of variables here",
-        );
     }
 }
 
