@@ -8,6 +8,7 @@
 //! ```
 
 mod forms;
+mod last_applied;
 
 use std::fmt;
 
@@ -27,10 +28,6 @@ const UPDATES_MAX: usize = 10;
 const ANCIENT: &str = "ancient-changes";
 /// The writer that did not say who it is.
 const UNNAMED: &str = "unknown";
-
-/// The manager of configurations kubectl applies, and where it kept them before.
-const KUBECTL: &str = "kubectl";
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Metadata nobody owns: it is the server's.
 const UNOWNED: [&str; 10] = [
@@ -259,9 +256,9 @@ pub(super) fn create_applied(
     new: &mut Object,
     options: &WriteOptions,
 ) {
-    let config = meant(kind, config, options);
     let mut own = Entry::of(kind, options, true);
-    own.set = owned(fields::of(kind.schema(), &config.0));
+    own.set = owned(fields::of(kind.schema(), &meant(kind, config, options).0));
+    last_applied::renew(config, new, &own);
     Owners(vec![own]).write(new);
 }
 
@@ -276,21 +273,20 @@ pub(super) fn apply(
     options: &WriteOptions,
 ) -> Result<Object, Failure> {
     let schema = kind.schema();
-    let config = meant(kind, config, options);
+    let mut meant = meant(kind, config, options);
     let mut owners = Owners::read(live).unwrap_or_default();
     let mut own = Entry::of(kind, options, true);
-    own.set = owned(fields::of(schema, &config.0));
+    own.set = owned(fields::of(schema, &meant.0));
     let before = owners.0.iter().find(|entry| entry.is_of(&own)).cloned();
 
-    let mut config = config;
     for field in ["apiVersion", "kind"] {
-        config.0.remove(field);
+        meant.0.remove(field);
     }
     for field in UNOWNED {
-        config.set_meta(field, None);
+        meant.set_meta(field, None);
     }
     let mut merged = Value::Object(live.0.clone());
-    fields::overlay(schema, &mut merged, &Value::Object(config.0));
+    fields::overlay(schema, &mut merged, &Value::Object(meant.0));
     if let Some(before) = &before {
         let mut gone = translated(kind, &own.api_version, before, live).into_owned();
         // An update owns maps as a whole, too: they stay while anything in them is still named.
@@ -309,7 +305,7 @@ pub(super) fn apply(
 
     let version = own.api_version.clone();
     let changed = Changed::between(kind, &version, live, &merged);
-    let own_before = own_by_client(kind, live, &own);
+    let own_before = last_applied::own_by_client(kind, live, &own);
     let others = owners.0.iter().filter(|entry| !entry.is_of(&own));
     let conflicts: Vec<(&Entry, Set)> = others
         .map(|entry| {
@@ -324,6 +320,8 @@ pub(super) fn apply(
     }
     owners.take_from_others(&own, &changed);
     let is_new = before.is_none_or(|before| before.set != own.set) || !changed.sets.is_empty();
+    // Nobody gets it by that.
+    last_applied::renew(config, &mut merged, &own);
     let (set, time) = (own.set.clone(), own.time.clone());
     let entry = owners.own(own);
     entry.set = set;
@@ -333,14 +331,6 @@ pub(super) fn apply(
     }
     owners.write(&mut merged);
     Ok(merged)
-}
-
-/// What kubectl named when it applied on its own side: on its way here it has no rival there.
-fn own_by_client(kind: &Kind, live: &Object, own: &Entry) -> Set {
-    let last = live.text(&["metadata", "annotations", LAST_APPLIED]);
-    let last = last.filter(|_| own.manager == KUBECTL);
-    let last = last.and_then(|last| serde_json::from_str(last).ok());
-    last.map_or_else(Set::default, |last| owned(fields::of(kind.schema(), &last)))
 }
 
 fn conflict(conflicts: &[(&Entry, Set)]) -> Failure {

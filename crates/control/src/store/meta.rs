@@ -15,7 +15,7 @@ pub(super) const DEEPEST: usize = 100;
 /// How much deeper it is told who owns a field (`metadata.managedFields[0].fieldsV1`).
 const OWNING: usize = 8;
 /// Most bytes of all annotations, as upstream.
-const ANNOTATIONS_MAX: usize = 256 << 10;
+pub(super) const ANNOTATIONS_MAX: usize = 256 << 10;
 
 /// How deeply `value` is nested: 0 for what holds nothing. What comes in is read within bounds, so
 /// this may call itself.

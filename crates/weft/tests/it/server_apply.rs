@@ -166,3 +166,24 @@ fn a_workload_goes_from_the_client_to_the_server_and_back() {
         assert_eq!(kubectl(&weft, port, "").ok(), "80");
     }
 }
+
+/// Left out on its own side again, a field goes; labels are not touched in between.
+#[test]
+fn what_the_server_applied_the_client_knows_when_it_is_back() {
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let Some(weft) = Weft::server(BINARY) else {
+        return;
+    };
+    kubectl(&weft, "apply -f -", CONFIG).ok();
+    let more = CONFIG.replace("  size: small\n", "  size: small\n  shape: round\n");
+    kubectl(&weft, "apply --server-side -f -", &more).ok();
+    kubectl(&weft, "apply -f -", CONFIG).ok();
+    assert_eq!(data(&weft).get("shape"), None);
+    // Nobody else's application is written down.
+    let rival = "apply --server-side --field-manager=rival -f -";
+    kubectl(&weft, rival, &more).ok();
+    kubectl(&weft, "apply -f -", CONFIG).ok();
+    assert_eq!(data(&weft)["shape"], "round");
+}

@@ -269,3 +269,33 @@ fn claims_of_a_container_are_told_apart_by_their_name() {
     let claims = &patched.0["spec"]["containers"][0]["resources"]["claims"];
     assert_eq!(*claims, json!([{ "name": "three" }]));
 }
+
+#[test]
+fn what_kubectl_applies_is_written_down_where_it_did_so_before() {
+    const LAST: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let kind = maps();
+    let annotated = |last: &str| {
+        let annotations = json!({ LAST: last, "a": "b" });
+        let mut live = map(json!({ "a": "1" }));
+        live.set_meta("annotations", Some(annotations));
+        live
+    };
+    let short = json!({ "metadata": { "name": "a" }, "data": { "b": "2" } });
+    let long = json!({ "metadata": { "name": "a" }, "data": { "b": "x".repeat(256 << 10) } });
+    for (manager, last, config, expected) in [
+        ("kubectl", "{}", &short, Some(format!("{short}\n"))),
+        ("rival", "{}", &short, Some("{}".to_owned())),
+        ("kubectl", "", &short, Some(String::new())),
+        ("kubectl", "{}", &long, None),
+    ] {
+        let config = object(config.clone());
+        let applied = apply(&kind, &annotated(last), &config, &by(manager)).unwrap();
+        let written = applied.text(&["metadata", "annotations", LAST]);
+        assert_eq!(written, expected.as_deref(), "{manager}");
+        let mine = owners(&applied).pop().unwrap();
+        assert_eq!(mine, entry(manager, true, &[".data.b"]));
+        // The same again changes nothing.
+        let again = apply(&kind, &applied, &config, &by(manager)).unwrap();
+        assert_eq!(again, applied);
+    }
+}
