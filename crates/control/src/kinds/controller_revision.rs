@@ -43,6 +43,9 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut causes = Vec::new();
     causes.extend(Spot::of(object, "revision").at_least(0));
     let data = Spot::of(object, "data");
+    if data.value().is_none() {
+        causes.push(data.required("data is mandatory"));
+    }
     if let Some(old) = old {
         causes.extend(data.unchanged(&Spot::of(old, "data")));
     }
@@ -88,13 +91,17 @@ mod tests {
             &kind(),
             &base,
             &[
-                (json!({ "data": null }), &["data: Required value"]),
+                (
+                    json!({ "data": null }),
+                    &["data: Required value: data is mandatory"],
+                ),
                 (
                     json!({ "revision": -1 }),
                     &["revision: Invalid value: -1: must be greater than or equal to 0"],
                 ),
             ],
         );
+        refuses(&kind(), &base, &[(json!({ "revision": null }), &[])]);
         refuses_change(
             &kind(),
             &base,

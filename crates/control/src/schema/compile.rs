@@ -190,6 +190,7 @@ fn object(schema: &Value, owner: &str, preserve: bool) -> Shape {
         _ => Rest::Unknown,
     };
     let map_type = schema.get("x-kubernetes-map-type").and_then(Value::as_str);
+    let required = required.filter(|name| !lists::may_be_left_out(owner, name));
     Shape::Object {
         required: required.map(Into::into).collect(),
         fields,

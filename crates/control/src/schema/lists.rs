@@ -1,5 +1,5 @@
 //! Which lists merge, and by what: Kubernetes' API reference names it as patch strategy and merge
-//! key of each field. JSON schema has no place for it.
+//! key of each field. JSON schema has no place for it, nor for what else is said there of a field.
 
 use serde_json::Value;
 
@@ -93,8 +93,28 @@ const RETAINING: [(&str, &str); 3] = [
     ("PodSpec", "volumes"),
 ];
 
+/// Fields the API reference calls required although they mean something where they are left out:
+/// zero, nothing, or what is filled in later.
+const LEFT_OUT: [(&str, &str); 10] = [
+    ("ControllerRevision", "revision"),
+    ("EndpointSlice", "endpoints"),
+    ("PodDisruptionBudgetStatus", "currentHealthy"),
+    ("PodDisruptionBudgetStatus", "desiredHealthy"),
+    ("PodDisruptionBudgetStatus", "disruptionsAllowed"),
+    ("PodDisruptionBudgetStatus", "expectedPods"),
+    ("PriorityClass", "value"),
+    ("RoleRef", "apiGroup"),
+    ("TokenRequest", "spec"),
+    ("TokenRequestSpec", "audiences"),
+];
+
 fn own(definition: &str) -> &str {
     definition.rsplit('.').next().unwrap_or(definition)
+}
+
+/// Whether the field `name` of the definition `owner` may be left out, whatever its schema says.
+pub(super) fn may_be_left_out(owner: &str, name: &str) -> bool {
+    LEFT_OUT.contains(&(own(owner), name))
 }
 
 /// Whether objects of the definition have one owner.
