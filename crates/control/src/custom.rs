@@ -77,6 +77,13 @@ pub(crate) fn kind(definition: &Object) -> Option<Kind> {
     })
 }
 
+/// Which definition this is, and in what state, as far as its kind is made of that.
+pub(crate) fn made_of(definition: &Object) -> String {
+    let meta = definition.meta();
+    let generation = definition.at(&["metadata", "generation"]);
+    format!("{}/{generation:?}/{}", meta.text("uid"), meta.is_deleting())
+}
+
 fn scale_of(scale: &Value) -> Option<Scale> {
     let path = |name: &str| simple(scale.get(name)?.as_str()?);
     Some(Scale {

@@ -16,6 +16,7 @@ use crate::form::Form;
 use crate::names;
 use crate::object::Object;
 use crate::schema::Schema;
+use crate::store::Defined;
 
 /// A text that is ours, or somebody's.
 pub(crate) type Text = Cow<'static, str>;
@@ -80,6 +81,8 @@ pub struct Kind {
     pub forms: fn() -> &'static [Arc<Kind>],
     /// Set where it is itself a form of another kind.
     pub form: Option<Form>,
+    /// Of which definition it was made, if it was.
+    pub defined: Option<Defined>,
     /// Compiled when it is first needed.
     pub schema: OnceLock<Schema>,
 }
@@ -340,6 +343,7 @@ impl Kind {
             is_fixed: false,
             forms: || &[],
             form: None,
+            defined: None,
             schema: OnceLock::new(),
         }
     }

@@ -6,6 +6,7 @@
 mod admit;
 mod change;
 mod create;
+mod defined;
 mod delete;
 mod list;
 mod managed;
@@ -20,8 +21,9 @@ mod strategic;
 mod watch;
 mod write;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use tokio::sync::watch as tokio_watch;
 use weft_keyspace::{Item, Keyspace, Range, ReadError, Revision, Span};
 
 use crate::failure::{Failure, Reason};
@@ -29,6 +31,7 @@ use crate::kind::{Kind, Kinds};
 use crate::object::Object;
 
 pub use admit::Admit;
+pub use defined::Defined;
 pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use list::{ListOptions, Listed};
 pub use patch::Patch;
@@ -44,7 +47,7 @@ pub(crate) use write::now;
 #[derive(Clone, Debug)]
 pub struct Store {
     keyspace: Arc<dyn Keyspace>,
-    kinds: Arc<RwLock<Arc<Kinds>>>,
+    kinds: Arc<tokio_watch::Sender<Arc<Kinds>>>,
     vault: sealed::Vault,
 }
 
@@ -53,23 +56,26 @@ impl Store {
     pub fn new(keyspace: Arc<dyn Keyspace>, kinds: Kinds) -> Store {
         Store {
             keyspace,
-            kinds: Arc::new(RwLock::new(Arc::new(kinds))),
+            kinds: Arc::new(tokio_watch::Sender::new(Arc::new(kinds))),
             vault: sealed::Vault::default(),
         }
     }
 
     /// The kinds there are now.
     pub fn kinds(&self) -> Arc<Kinds> {
-        Arc::clone(&self.kinds.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.kinds.borrow())
     }
 
     /// From now on there are these kinds. If they are the same, so is what [`Store::kinds`] gives:
     /// what is made of it is still good.
     pub(crate) fn set_kinds(&self, kinds: Kinds) {
-        let mut now = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
-        if !now.are(&kinds) {
-            *now = Arc::new(kinds);
-        }
+        self.kinds.send_if_modified(|now| {
+            let is_other = !now.are(&kinds);
+            if is_other {
+                *now = Arc::new(kinds);
+            }
+            is_other
+        });
     }
 
     /// One object, as it is.

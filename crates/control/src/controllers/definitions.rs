@@ -18,7 +18,7 @@ use crate::failure::{Failure, Reason};
 use crate::kind::{Kind, Kinds, Text};
 use crate::kinds::definition;
 use crate::object::Object;
-use crate::store::{self, DeleteOptions, ListOptions, WriteOptions};
+use crate::store::{self, Defined as MadeOf, DeleteOptions, ListOptions, WriteOptions};
 use crate::{Store, custom};
 
 #[cfg(test)]
@@ -266,12 +266,19 @@ fn merged(old: &Value, new: [Value; 2]) -> Value {
 fn read(item: &Item, old: Option<Known>) -> Result<Known, Failure> {
     let definition = store::object(item)?;
     let meta = definition.meta();
-    let generation = definition.at(&["metadata", "generation"]);
     let is_deleting = meta.is_deleting();
-    let made_of = format!("{}/{generation:?}/{is_deleting}", meta.text("uid"));
+    let made_of = custom::made_of(&definition);
     let kind = match old {
         Some(old) if old.made_of == made_of => old.kind,
-        _ => custom::kind(&definition).map(Arc::new),
+        _ => custom::kind(&definition).map(|kind| {
+            Arc::new(Kind {
+                defined: Some(MadeOf {
+                    since: item.modified,
+                    made_of: made_of.clone(),
+                }),
+                ..kind
+            })
+        }),
     };
     Ok(Known {
         modified: item.modified,

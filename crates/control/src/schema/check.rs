@@ -35,6 +35,20 @@ pub fn strict(unknown: &[String], duplicates: &[String]) -> String {
 /// Checks `object`, without its type and metadata's meaning; unknown fields are taken out, and so
 /// are those that are null.
 pub fn check(schema: &Schema, object: &mut Map<String, Value>) -> Findings {
+    let mut findings = prune(schema, object);
+    // Rules are about values of the right type.
+    if let Some(rules) = schema
+        .rules
+        .as_ref()
+        .filter(|_| findings.mistakes.is_empty())
+    {
+        findings.mistakes = rules.check(object);
+    }
+    findings
+}
+
+/// The same, of types only.
+pub(crate) fn prune(schema: &Schema, object: &mut Map<String, Value>) -> Findings {
     let mut findings = Findings::default();
     let mut walk = Walk {
         schema,
@@ -45,14 +59,6 @@ pub fn check(schema: &Schema, object: &mut Map<String, Value>) -> Findings {
     walk.value(&schema.root, &mut value);
     if let Value::Object(map) = value {
         *object = map;
-    }
-    // Rules are about values of the right type.
-    if let Some(rules) = schema
-        .rules
-        .as_ref()
-        .filter(|_| findings.mistakes.is_empty())
-    {
-        findings.mistakes = rules.check(object);
     }
     findings
 }

@@ -31,6 +31,8 @@ impl Store {
         mut object: Object,
         options: &WriteOptions,
     ) -> Result<Arc<Item>, Failure> {
+        let current = self.current(kind).await?;
+        let kind = &*current;
         place_in(kind, namespace, &mut object)?;
         is_named(&object, name)?;
         let change = |_: &Object| Ok(object.clone());
@@ -51,14 +53,11 @@ impl Store {
         patch: &Patch,
         options: &WriteOptions,
     ) -> Result<(Arc<Item>, Vec<String>), Failure> {
+        let current = self.current(kind).await?;
+        let kind = &*current;
         let mut unknown = Vec::new();
         let change = |old: &Object| {
-            let mut base = old.clone();
-            if kind.is_custom() {
-                // What a definition knew once is not what the patch brings.
-                schema::check(kind.schema(), &mut base.0);
-            }
-            let mut new = patch.apply(kind.schema(), &base)?;
+            let mut new = patch.apply(kind.schema(), old)?;
             place_in(kind, namespace, &mut new)?;
             is_named(&new, name)?;
             // Mistakes are told later, with all others.
@@ -86,6 +85,8 @@ impl Store {
         mut config: Object,
         options: &WriteOptions,
     ) -> Result<(Arc<Item>, bool), Failure> {
+        let current = self.current(kind).await?;
+        let kind = &*current;
         place_in(kind, namespace, &mut config)?;
         if config.meta().name().is_empty() {
             config.set_meta("name", Some(name.into()));

@@ -27,6 +27,8 @@ impl Store {
         object: Object,
         options: &WriteOptions,
     ) -> Result<Arc<Item>, Failure> {
+        let current = self.current(kind).await?;
+        let kind = &*current;
         self.make_new(kind, namespace, object, options, Way::Update)
             .await
     }

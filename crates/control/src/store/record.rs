@@ -6,13 +6,14 @@
 //!                                                     └ "resourceVersion":"7", goes here
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 use weft_keyspace::{Item, Memo, Revision};
 
+use super::defined::Settled;
 use crate::failure::Failure;
 use crate::kind::Kind;
 use crate::object::Object;
@@ -94,15 +95,26 @@ pub(super) fn with(kind: &Kind, item: &Item, object: &Object) -> Result<Arc<Item
     }))
 }
 
+/// What is made of an item once, and kept with it.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// Nothing: it is no object.
+    object: OnceLock<Option<Arc<Object>>>,
+    pub(super) settled: Mutex<Option<Settled>>,
+}
+
+pub(super) fn made(item: &Item) -> Arc<Made> {
+    item.memo.get_or(Made::default)
+}
+
 /// The object in an item, without its version; read once.
 pub(super) fn read(item: &Item) -> Result<Arc<Object>, Failure> {
-    let made = item
-        .memo
-        .get_or(|| match serde_json::from_slice(&item.value) {
-            Ok(map) => Some(Arc::new(Object(map))),
-            Err(_) => None,
-        });
-    made.as_ref().clone().ok_or_else(|| {
+    let made = made(item);
+    let parse = || serde_json::from_slice(&item.value).ok();
+    let object = made
+        .object
+        .get_or_init(|| parse().map(|map| Arc::new(Object(map))));
+    object.clone().ok_or_else(|| {
         let key = String::from_utf8_lossy(&item.key);
         Failure::internal(format!("what is stored at {key} is no JSON object"))
     })

@@ -50,6 +50,8 @@ impl Store {
         change: &ScaleChange,
         options: &WriteOptions,
     ) -> Result<Object, Failure> {
+        let current = self.current(kind).await?;
+        let kind = &*current;
         let place = place(kind)?;
         let item = self
             .change(kind, namespace, name, options, Way::Update, |old| {

@@ -18,7 +18,7 @@ use weft_keyspace::{
     Change, Commit, CommitError, Expect, Guard, Item, Memo, Range, Revision, Span,
 };
 
-use super::{Store, place, record, unreadable};
+use super::{Store, defined, place, record, unreadable};
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
 
@@ -84,7 +84,7 @@ impl Vault {
             return record::shown(kind, &self.open(kind.stored(), item)?);
         }
         if !kind.is_sealed {
-            return Ok(Arc::clone(item));
+            return defined::settled(kind, item);
         }
         let opened = item.memo.get_or(|| {
             let key = String::from_utf8_lossy(&item.key);
@@ -107,7 +107,7 @@ impl Vault {
         kind: &Kind,
         items: Vec<Arc<Item>>,
     ) -> Result<Vec<Arc<Item>>, Failure> {
-        if !kind.is_sealed && kind.form.is_none() {
+        if !kind.is_sealed && kind.form.is_none() && kind.defined.is_none() {
             return Ok(items);
         }
         items.iter().map(|item| self.open(kind, item)).collect()

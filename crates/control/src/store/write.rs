@@ -62,9 +62,10 @@ impl Store {
         kind: &Kind,
         namespace: &str,
         object: &Object,
-        guards: Vec<Guard>,
+        mut guards: Vec<Guard>,
         options: &WriteOptions,
     ) -> Result<Arc<Item>, CommitError> {
+        guards.extend(self.definition_stays(kind).await?);
         let told = |error: Failure| CommitError::Invalid(error.message);
         let value = record::stored(kind, object).map_err(told)?;
         if value.len() > LARGEST {

@@ -288,3 +288,45 @@ fn a_definition_that_becomes_narrower_holds_nothing_for_ever() {
     .ok();
     kubectl(&weft, "get shop corner").fails_saying(&["not found"]);
 }
+
+/// Defaults and fields of today, of objects stored before.
+#[test]
+fn what_is_stored_is_read_as_it_is_defined_today() {
+    let Some(mut weft) = server() else { return };
+    define(&weft);
+    let old = SHOP.replace("owner: ann", "owner: ann, days: [mon]");
+    apply(&weft, &old).ok();
+    let version = "get shop corner -o jsonpath={.metadata.resourceVersion}";
+    let before = kubectl(&weft, version).ok().to_owned();
+    let days = "              days: { type: array, items: { type: string, enum: [mon, tue] } }\n";
+    let colour = "              colour: { type: string, default: red }\n";
+    let changed = DEFINITION.replace(days, colour);
+    apply(&weft, &changed).ok();
+    // A write does not go by what was there before.
+    let made = SHOP.replace("corner", "second");
+    apply(&weft, &made).ok();
+    let list = "get shops -o jsonpath={.items[*].spec}";
+    let spec = r#"{"colour":"red","owner":"ann","tills":1}"#;
+    let both = format!("{spec} {spec}");
+    assert_eq!(kubectl(&weft, list).ok(), both);
+    assert_eq!(shop(&weft)["spec"]["colour"], "red");
+    let chosen = kubectl(
+        &weft,
+        "get --raw /apis/example.com/v1/shops?watch=1&timeoutSeconds=1",
+    );
+    assert_eq!(chosen.ok().matches(spec).count(), 2);
+    // Nothing is written by that, nor by a change of nothing.
+    patch(&weft, "merge", &json!({ "spec": { "owner": "ann" } })).ok();
+    assert_eq!(kubectl(&weft, version).ok(), before);
+    weft.kill_daemon();
+    weft.start_daemon();
+    assert_eq!(kubectl(&weft, list).ok(), both);
+    let bob = json!([{ "op": "test", "path": "/spec/colour", "value": "red" },
+        { "op": "replace", "path": "/spec/owner", "value": "bob" }]);
+    patch(&weft, "json", &bob).ok();
+    // What was the default is the object's own by now.
+    apply(&weft, &changed.replace("default: red", "default: blue")).ok();
+    apply(&weft, &made.replace("ann", "eve")).ok();
+    let colours = "get shops -o jsonpath={.items[*].spec.colour}";
+    assert_eq!(kubectl(&weft, colours).ok(), "red red");
+}
