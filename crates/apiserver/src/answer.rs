@@ -11,6 +11,8 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 use weft_control::{Failure, Reason};
 
+use crate::accept::Encoding;
+
 /// A body of an answer.
 pub(crate) type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
 /// An answer.
@@ -52,10 +54,10 @@ pub(crate) fn stream(
 }
 
 /// A failure.
-pub(crate) fn failure(failure: &Failure) -> Answer {
+pub(crate) fn failure(failure: &Failure, encoding: Encoding) -> Answer {
     let code = StatusCode::from_u16(failure.reason.code());
     let code = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut answer = json(code, &status(failure));
+    let mut answer = whole(code, encoding.media(), encoding.text(&status(failure)));
     if failure.reason == Reason::TooManyRequests {
         let second = HeaderValue::from_static("1");
         answer.headers_mut().insert(RETRY_AFTER, second);

@@ -60,11 +60,16 @@ pub(crate) async fn discard(body: &mut Incoming) {
     let _ = tokio::time::timeout(DISCARDING, rest).await;
 }
 
-/// The media type of a body, without parameters.
-pub(crate) fn media(head: &HeaderMap) -> &str {
-    let text = head.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    text.and_then(|text| text.split(';').next())
-        .map_or("application/json", str::trim)
+/// The media type of a body, without parameters, in small letters.
+pub(crate) fn media(head: &HeaderMap) -> String {
+    let text = head.get(CONTENT_TYPE).map(|value| value.to_str());
+    match text {
+        None | Some(Ok("")) => "application/json".to_owned(),
+        Some(text) => {
+            let media = text.unwrap_or_default().split(';').next();
+            media.unwrap_or_default().trim().to_ascii_lowercase()
+        }
+    }
 }
 
 /// Reads an object of `schema`: JSON, or YAML or protobuf where the head says so.
@@ -76,8 +81,8 @@ pub(crate) fn document(
     schema: &Schema,
     bytes: &[u8],
 ) -> Result<Decoded, Failure> {
-    match media(head) {
-        "application/json" | "application/octet-stream" | "*/*" => json(bytes),
+    match media(head).as_str() {
+        "application/json" => json(bytes),
         "application/yaml" => yaml(bytes),
         protobuf::MEDIA => {
             let value = protobuf::decode(schema, bytes).map_err(|why| {
@@ -91,7 +96,9 @@ pub(crate) fn document(
         other => Err(Failure::new(
             Reason::UnsupportedMediaType,
             format!(
-                "the body of the request was in an unknown format ({other}): application/json, application/yaml and application/vnd.kubernetes.protobuf are accepted"
+                "the body of the request was in an unknown format - accepted media types include: \
+                 application/json, application/yaml, {}; not {other:?}",
+                protobuf::MEDIA
             ),
         )),
     }

@@ -73,13 +73,13 @@ pub(crate) async fn exchange(
     }
     let body = body::read(body).await?;
     let query = Query::of(&head.uri);
-    let asked = Asked::new(server, (&[], head), target, &query, bearer);
+    let asked = Asked::new(server, (&[], head), target, &query, ("create", bearer))?;
     // What is wrong with the request does not cost a use.
     let (object, warnings) = sound(&asked, &target.kind, &body)?;
     let object = (target.kind.as_ref(), object, warnings);
     let signed = signed(&asked, object, &grant, CERTIFICATE_LIFE_S)?;
     bootstrap::spend(&server.store, token).await?;
-    Ok(signed.answer)
+    asked.shape.finish(signed.answer).await
 }
 
 /// Answers `POST certificates` of whoever has a bearer token of [`grants`]; nothing: it is none.
@@ -99,14 +99,16 @@ pub(crate) async fn granted(
     note.question(&creation(target));
     note.allowed("a bearer token for one's certificate");
     let query = Query::of(&head.uri);
-    let asked = Asked::new(server, (&[], head), target, &query, subject.clone());
     Some(
         async {
+            let by = ("create", subject.clone());
+            let asked = Asked::new(server, (&[], head), target, &query, by)?;
             let grant = own(&asked, &subject)?;
             let body = body::read(body).await?;
             let object = sound(&asked, &target.kind, &body)?;
             let object = (target.kind.as_ref(), object.0, object.1);
-            Ok(signed(&asked, object, &grant, CERTIFICATE_LIFE_S)?.answer)
+            let signed = signed(&asked, object, &grant, CERTIFICATE_LIFE_S)?;
+            asked.shape.finish(signed.answer).await
         }
         .await,
     )

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use serde_json::{Value, json};
-use weft_control::{Kind, Kinds};
+use weft_control::{Failure, Kind, Kinds};
 
+use crate::accept::{Accept, Encoding, OBJECTS, Range};
 use crate::answer::Answer;
 use crate::pages::{Page, Pages};
+use crate::query::Query;
 
 /// Verbs of every kind.
 const VERBS: [&str; 8] = [
@@ -39,18 +41,26 @@ const FIXED: [&str; 6] = [
     "list",
     "watch",
 ];
-/// What clients of aggregated discovery accept.
-const AGGREGATED: &str = "as=APIGroupDiscoveryList";
-
 /// Answers a path of discovery; nothing if it is none.
-pub(crate) fn answer(pages: &Pages, kinds: &Arc<Kinds>, head: &Parts) -> Option<Answer> {
-    let accept = head.headers.get(http::header::ACCEPT);
-    let accept = accept.and_then(|value| value.to_str().ok());
-    let form = Form::of(accept.unwrap_or_default());
+pub(crate) fn answer(
+    pages: &Pages,
+    kinds: &Arc<Kinds>,
+    head: &Parts,
+) -> Option<Result<Answer, Failure>> {
     let path = head.uri.path().trim_matches('/');
-    let name = format!("{path} {form:?}");
-    let page = pages.get(kinds, name, || page(kinds, path, form))?;
-    Some(page.answer(&head.headers))
+    if !matches!(path.split('/').next(), Some("api" | "apis")) {
+        return None;
+    }
+    let (accept, query) = (Accept::of(&head.headers), Query::of(&head.uri));
+    let form = |range: &Range| Form::of(range, path);
+    // Whether there is such a path comes first.
+    let (encoding, form) = match accept.choose(&query, &OBJECTS, form) {
+        Ok(chosen) => chosen,
+        Err(failure) => return old(kinds, &steps(path)).map(|_| Err(failure)),
+    };
+    let name = format!("{path} {form:?} {encoding:?}");
+    let page = pages.get(kinds, name, || page(kinds, path, form, encoding))?;
+    Some(Ok(page.answer(&head.headers)))
 }
 
 /// What clients accept.
@@ -63,27 +73,36 @@ enum Form {
 }
 
 impl Form {
-    fn of(accept: &str) -> Form {
-        match accept {
-            _ if !accept.contains(AGGREGATED) => Form::Old,
-            _ if accept.contains("v=v2;") || accept.contains("v=v2,") => Form::Aggregated("v2"),
-            _ => Form::Aggregated("v2beta1"),
+    /// Nothing: there is none of this form at the path.
+    fn of(range: &Range, path: &str) -> Option<Form> {
+        if !range.converts() {
+            return Some(Form::Old);
+        }
+        let known = matches!(path, "api" | "apis")
+            && range.param("g") == "apidiscovery.k8s.io"
+            && range.param("as") == "APIGroupDiscoveryList";
+        match range.param("v") {
+            "v2" if known => Some(Form::Aggregated("v2")),
+            "v2beta1" if known => Some(Form::Aggregated("v2beta1")),
+            _ => None,
         }
     }
 }
 
-fn page(kinds: &Kinds, path: &str, form: Form) -> Option<Page> {
-    let parts: Vec<&str> = path.split('/').collect();
-    let value = match (&parts[..], form) {
-        (["api"], Form::Aggregated(version)) => {
-            return Some(all(kinds, |group| group.is_empty(), version));
-        }
+fn steps(path: &str) -> Vec<&str> {
+    path.split('/').collect()
+}
+
+fn page(kinds: &Kinds, path: &str, form: Form, encoding: Encoding) -> Option<Page> {
+    let parts = steps(path);
+    let (value, media) = match (&parts[..], form) {
+        (["api"], Form::Aggregated(version)) => all(kinds, <str>::is_empty, (version, encoding)),
         (["apis"], Form::Aggregated(version)) => {
-            return Some(all(kinds, |group| !group.is_empty(), version));
+            all(kinds, |group| !group.is_empty(), (version, encoding))
         }
-        _ => old(kinds, &parts)?,
+        _ => (old(kinds, &parts)?, encoding.media()),
     };
-    Some(Page::json(&value))
+    Some(Page::new(media, encoding.text(&value)))
 }
 
 fn old(kinds: &Kinds, parts: &[&str]) -> Option<Value> {
@@ -256,9 +275,19 @@ fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
 }
 
 /// All groups with all their kinds in one answer (`apidiscovery.k8s.io`).
-fn all(kinds: &Kinds, wanted: impl Fn(&str) -> bool, version: &str) -> Page {
-    let media = match version {
-        "v2" => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+fn all(
+    kinds: &Kinds,
+    wanted: impl Fn(&str) -> bool,
+    (version, encoding): (&str, Encoding),
+) -> (Value, &'static str) {
+    let media = match (version, encoding) {
+        ("v2", Encoding::Yaml) => {
+            "application/yaml;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+        }
+        ("v2", _) => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        (_, Encoding::Yaml) => {
+            "application/yaml;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
+        }
         _ => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
     };
     let groups = groups(kinds);
@@ -286,7 +315,7 @@ fn all(kinds: &Kinds, wanted: impl Fn(&str) -> bool, version: &str) -> Page {
         "metadata": {},
         "items": items,
     });
-    Page::new(media, value.to_string())
+    (value, media)
 }
 
 fn resource(kind: &Kind) -> Value {

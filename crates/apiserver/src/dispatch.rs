@@ -10,7 +10,9 @@ use rustls::pki_types::CertificateDer;
 use serde_json::json;
 use weft_control::{Failure, KUBERNETES_MINOR, Reason};
 use weft_identity::audit::Outcome;
+use weft_identity::subject::Subject;
 
+use crate::accept::Accept;
 use crate::answer::{self, Answer};
 use crate::auditing::Note;
 use crate::gate::Question;
@@ -45,7 +47,8 @@ pub(crate) async fn dispatch(
         if failure.reason == Reason::InternalError {
             tracing::error!(path = head.uri.path(), %failure, "a request failed");
         }
-        answer::failure(&failure)
+        let encoding = Accept::of(&head.headers).encoding(&Query::of(&head.uri));
+        answer::failure(&failure, encoding)
     });
     let code = answer.status().as_u16();
     server.metrics.answered(note.label(code), began.elapsed());
@@ -126,14 +129,27 @@ async fn try_dispatch(
         Method::GET | Method::HEAD => bytes::Bytes::new(),
         _ => body::read(body).await?,
     };
-    let asked = Asked::new(server, (certificates, head), &target, &query, subject);
-    if target.is_of(certificates::KIND.0, certificates::KIND.1) {
-        return certificates::renew(&asked, &asker, &body).await;
-    }
-    if target.kind.is_question {
-        return reviews::answer(&asked, &body).await;
-    }
-    asked.answer(verb, &body).await
+    let by = (verb, subject);
+    let asked = Asked::new(server, (certificates, head), &target, &query, by)?;
+    about_objects(&asked, &asker, verb, &body).await
+}
+
+/// Does what is asked, in the form it is asked for.
+async fn about_objects(
+    asked: &Asked<'_>,
+    asker: &Subject,
+    verb: &str,
+    body: &[u8],
+) -> Result<Answer, Failure> {
+    let target = asked.target;
+    let answer = if target.is_of(certificates::KIND.0, certificates::KIND.1) {
+        certificates::renew(asked, asker, body).await
+    } else if target.kind.is_question {
+        reviews::answer(asked, body).await
+    } else {
+        asked.answer(verb, body).await
+    };
+    asked.shape.finish(answer?).await
 }
 
 /// Discovery, schemas, and who makes tokens.
@@ -143,9 +159,9 @@ fn about_kinds(server: &Server, head: &Parts) -> Result<Answer, Failure> {
         let (kinds, pages) = (server.store.kinds(), &*server.pages);
         let found = discovery::answer(pages, &kinds, head)
             .or_else(|| openapi::answer(pages, &kinds, head))
-            .or_else(|| issuer::answer(&*server.gate, path));
+            .or_else(|| issuer::answer(&*server.gate, path).map(Ok));
         if let Some(answer) = found {
-            return Ok(answer);
+            return answer;
         }
     }
     let message = "the server could not find the requested resource";

@@ -3,11 +3,14 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use weft_identity::subject::{Kind, MASTERS, NODES};
 
+use crate::accept::Accept;
 use crate::bootstrap;
 use crate::gate::Question;
 use crate::impersonation::Wanted;
+use crate::query::Query;
 
-/// Lines `name: value` of a request's head: who asks as whom, and with which bootstrap token.
+/// Lines `name: value` of a request's head: who asks as whom, with which bootstrap token,
+/// and what they accept.
 ///
 /// # Panics
 /// Somebody would be more than they need the right for.
@@ -24,6 +27,7 @@ pub fn head(input: &[u8]) {
         }
     }
     let _ = bootstrap::shown(&head);
+    let _ = Accept::of(&head).encoding(&Query::default());
     let Ok(Some(wanted)) = Wanted::of(&head, 0) else {
         return;
     };

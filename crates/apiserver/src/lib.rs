@@ -8,6 +8,7 @@
 //!                     └ not an object: discovery, openapi, health, version
 //! ```
 
+mod accept;
 mod answer;
 mod auditing;
 mod body;
@@ -31,6 +32,7 @@ mod pages;
 mod query;
 mod reviews;
 mod serve;
+mod shape;
 mod table;
 mod target;
 mod tokens;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 use weft_control::selector::{Fields, Labels};
 use weft_control::store::{self, ListOptions};
-use weft_control::{Failure, Kind, Object, Reason, Store};
+use weft_control::{Failure, Object, Reason, Store};
 use weft_identity::subject::Subject;
 use weft_keyspace::{Item, Revision};
 
@@ -24,7 +24,7 @@ use crate::listing;
 use crate::metrics::{Metrics, Open};
 use crate::query::Query;
 use crate::serve::Server;
-use crate::table::{self, Beside};
+use crate::shape::{Form, Shape};
 use crate::target::Target;
 use crate::tokens;
 use crate::watching::Feed;
@@ -33,59 +33,6 @@ use crate::watching::Feed;
 const WATCH: Duration = Duration::from_secs(45 * 60);
 /// Longest watch.
 const LONGEST_WATCH: u64 = 24 * 3600;
-
-/// How objects are shown.
-#[derive(Clone, Debug)]
-pub(crate) enum Shape {
-    Plain(Arc<Kind>),
-    Table(Arc<Kind>, Beside),
-}
-
-impl Shape {
-    fn of(kind: &Arc<Kind>, head: &HeaderMap, query: &Query) -> Shape {
-        let accept = head.get(http::header::ACCEPT);
-        let accept = accept
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let first = accept.split(',').next().unwrap_or_default();
-        if first.contains("as=Table") {
-            Shape::Table(Arc::clone(kind), Beside::of(query.text("includeObject")))
-        } else {
-            Shape::Plain(Arc::clone(kind))
-        }
-    }
-
-    pub(crate) fn kind(&self) -> &Arc<Kind> {
-        match self {
-            Shape::Plain(kind) | Shape::Table(kind, _) => kind,
-        }
-    }
-
-    pub(crate) fn table(&self, objects: &[Object], meta: Value) -> Value {
-        let beside = match self {
-            Shape::Plain(_) => Beside::Metadata,
-            Shape::Table(_, beside) => *beside,
-        };
-        table::of(self.kind(), objects, meta, beside, Timestamp::now())
-    }
-
-    pub(crate) fn one(&self, code: StatusCode, item: &Item) -> Result<Answer, Failure> {
-        match self {
-            Shape::Plain(_) => {
-                let mut text = Vec::with_capacity(item.value.len() + 64);
-                store::wire(item, &mut text);
-                Ok(answer::whole(code, "application/json", text))
-            }
-            Shape::Table(..) => {
-                let meta = json!({ "resourceVersion": item.modified.to_string() });
-                Ok(answer::json(
-                    code,
-                    &self.table(&[store::object(item)?], meta),
-                ))
-            }
-        }
-    }
-}
 
 /// What is asked, as access is decided by.
 pub(crate) fn verb(
@@ -140,9 +87,9 @@ impl<'a> Asked<'a> {
         (certificates, head): (&'a [CertificateDer<'static>], &'a Parts),
         target: &'a Target,
         query: &'a Query,
-        subject: Subject,
-    ) -> Asked<'a> {
-        Asked {
+        (verb, subject): (&str, Subject),
+    ) -> Result<Asked<'a>, Failure> {
+        Ok(Asked {
             store: &server.store,
             gate: &server.gate,
             metrics: &server.metrics,
@@ -151,8 +98,8 @@ impl<'a> Asked<'a> {
             head,
             target,
             query,
-            shape: Shape::of(&target.kind, &head.headers, query),
-        }
+            shape: Shape::of(&target.kind, verb, &head.headers, query)?,
+        })
     }
 }
 
@@ -269,17 +216,18 @@ impl Asked<'_> {
             meta.insert("remainingItemCount".to_owned(), left.into());
         }
         let meta = Value::Object(meta);
-        match &self.shape {
-            Shape::Plain(kind) => Ok(listing::answer(kind, &meta, listed.items)),
-            Shape::Table(..) => {
-                let objects = listed.items.iter().map(|item| store::object(item));
-                let objects: Vec<Object> = objects.collect::<Result<_, _>>()?;
-                Ok(answer::json(
-                    StatusCode::OK,
-                    &self.shape.table(&objects, meta),
-                ))
-            }
+        self.listed(&meta, listed.items)
+    }
+
+    /// A list of objects.
+    pub(crate) fn listed(&self, meta: &Value, items: Vec<Arc<Item>>) -> Result<Answer, Failure> {
+        if !matches!(self.shape.form, Form::Table(..)) {
+            return Ok(listing::answer(&self.target.kind, meta, items));
         }
+        let objects = items.iter().map(|item| store::object(item));
+        let objects: Vec<Object> = objects.collect::<Result<_, _>>()?;
+        let table = self.shape.table(&objects, meta.clone());
+        Ok(answer::json(StatusCode::OK, &table.unwrap_or_default()))
     }
 
     async fn watch(&self) -> Result<Answer, Failure> {

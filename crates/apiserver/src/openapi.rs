@@ -7,10 +7,12 @@ mod wire;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http::request::Parts;
 use serde_json::{Map, Value, json};
-use weft_control::{Kind, Kinds};
+use weft_control::{Failure, Kind, Kinds};
 
+use crate::accept::{Accept, not_acceptable};
 use crate::answer::Answer;
 use crate::pages::{Page, Pages};
 use crate::query::Query;
@@ -19,25 +21,43 @@ use crate::query::Query;
 const WRITE_PARAMETERS: [&str; 3] = ["dryRun", "fieldManager", "fieldValidation"];
 
 /// Answers `/openapi/v3` and what is below, and `/openapi/v2`; nothing for another path.
-pub(crate) fn answer(pages: &Pages, kinds: &Arc<Kinds>, head: &Parts) -> Option<Answer> {
+pub(crate) fn answer(
+    pages: &Pages,
+    kinds: &Arc<Kinds>,
+    head: &Parts,
+) -> Option<Result<Answer, Failure>> {
     let path = head.uri.path().trim_end_matches('/');
     let name = path.to_owned();
+    let headers = &head.headers;
     match path {
         "/openapi/v2" => {
+            if let Err(failure) = accepted(headers, &v2::MEDIA) {
+                return Some(Err(failure));
+            }
             let page = pages.get(kinds, name, || Some(v2::page(kinds)))?;
-            Some(page.answer(&head.headers))
+            Some(Ok(page.answer(headers)))
         }
         "/openapi/v3" => {
             let page = pages.get(kinds, name, || Some(contents(pages, kinds)))?;
-            Some(page.answer(&head.headers))
+            Some(Ok(page.answer(headers)))
         }
         _ => {
             let group = path.strip_prefix("/openapi/v3/")?;
             let make = || Some(document(groups(kinds).get(group)?));
             let page = pages.get(kinds, name, make)?;
             let query = Query::of(&head.uri);
-            Some(page.answer_by(query.text("hash"), &head.headers))
+            let answer = page.answer_by(query.text("hash"), headers);
+            Some(accepted(headers, &["application/json"]).map(|()| answer))
         }
+    }
+}
+
+/// Whether a document in this form, by whichever of its names, will do.
+fn accepted(headers: &HeaderMap, media: &[&str]) -> Result<(), Failure> {
+    let accept = Accept::of(headers);
+    match media.iter().any(|media| accept.takes(media)) {
+        true => Ok(()),
+        false => Err(not_acceptable(media.iter().copied())),
     }
 }
 

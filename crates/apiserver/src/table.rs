@@ -1,4 +1,4 @@
-//! Tables (`meta.k8s.io/v1`): what `kubectl get` prints, made here.
+//! Tables (`meta.k8s.io`): what `kubectl get` prints, made here.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -29,16 +29,16 @@ pub(crate) fn of(
     kind: &Kind,
     objects: &[Object],
     meta: Value,
-    beside: Beside,
+    (version, beside): (&str, Beside),
     now: Timestamp,
 ) -> Value {
     let rows: Vec<Value> = objects
         .iter()
-        .map(|object| row(kind, object, beside, now))
+        .map(|object| row(kind, object, (version, beside), now))
         .collect();
     json!({
         "kind": "Table",
-        "apiVersion": "meta.k8s.io/v1",
+        "apiVersion": format!("meta.k8s.io/{version}"),
         "metadata": meta,
         "columnDefinitions": columns(kind),
         "rows": rows,
@@ -70,7 +70,7 @@ fn cell(column: &Column, object: &Object, now: Timestamp) -> Value {
     }
 }
 
-fn row(kind: &Kind, object: &Object, beside: Beside, now: Timestamp) -> Value {
+fn row(kind: &Kind, object: &Object, (version, beside): (&str, Beside), now: Timestamp) -> Value {
     let columns = kind.columns.iter();
     let stored = kind.as_stored(object);
     let cells: Vec<Value> = columns.map(|column| cell(column, &stored, now)).collect();
@@ -79,7 +79,7 @@ fn row(kind: &Kind, object: &Object, beside: Beside, now: Timestamp) -> Value {
         Beside::Whole => Value::Object(object.0.clone()),
         Beside::Metadata => json!({
             "kind": "PartialObjectMetadata",
-            "apiVersion": "meta.k8s.io/v1",
+            "apiVersion": format!("meta.k8s.io/{version}"),
             "metadata": object.0.get("metadata"),
         }),
     };

@@ -18,7 +18,7 @@ use crate::answer::{self, Answer};
 use crate::gate::Ending;
 use crate::listing::PIECE;
 use crate::metrics::Open;
-use crate::objects::Shape;
+use crate::shape::{self, Form, Shape};
 
 /// How often a client learns up to where it has seen all, while nothing happens.
 const BOOKMARK: Duration = Duration::from_secs(60);
@@ -131,9 +131,12 @@ async fn ended(ending: &mut Option<Ending>) {
 
 impl Shape {
     fn watch_media(&self) -> &'static str {
-        match self {
-            Shape::Plain(_) => "application/json;stream=watch",
-            Shape::Table(..) => "application/json;as=Table;g=meta.k8s.io;v=v1;stream=watch",
+        match self.form {
+            Form::Plain => "application/json;stream=watch",
+            Form::Table(..) => "application/json;as=Table;g=meta.k8s.io;v=v1;stream=watch",
+            Form::Metadata(..) => {
+                "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1;stream=watch"
+            }
         }
     }
 
@@ -147,43 +150,44 @@ impl Shape {
     /// A change as a line.
     pub(crate) fn event(&self, change: &Change) -> Result<Bytes, Failure> {
         let name = change.kind.name();
-        match self {
-            Shape::Plain(_) => {
-                let mut text = format!("{{\"type\":\"{name}\",\"object\":").into_bytes();
-                store::wire_at(&change.item, change.revision, &mut text);
-                text.extend_from_slice(b"}\n");
-                Ok(text.into())
-            }
-            Shape::Table(..) => {
-                let mut object = store::object(&change.item)?;
-                let revision = change.revision.to_string();
-                object.set_meta("resourceVersion", Some(revision.into()));
-                let meta = json!({});
-                Ok(line(name, &self.table(&[object], meta)))
-            }
+        if self.form == Form::Plain {
+            let mut text = format!("{{\"type\":\"{name}\",\"object\":").into_bytes();
+            store::wire_at(&change.item, change.revision, &mut text);
+            text.extend_from_slice(b"}\n");
+            return Ok(text.into());
         }
+        let mut object = store::object(&change.item)?;
+        let revision = change.revision.to_string();
+        object.set_meta("resourceVersion", Some(revision.into()));
+        Ok(line(name, &self.shown(object, json!({}))))
     }
 
     /// A line that says up to where all has been seen.
     pub(crate) fn bookmark(&self, revision: &str, is_end_of_first: bool) -> Bytes {
-        let kind = self.kind();
         let mut object = Object::default();
-        object.0.insert("kind".to_owned(), (&*kind.kind).into());
         object
             .0
-            .insert("apiVersion".to_owned(), kind.api_version().into());
+            .insert("kind".to_owned(), (&*self.kind.kind).into());
+        object
+            .0
+            .insert("apiVersion".to_owned(), self.kind.api_version().into());
         object.set_meta("resourceVersion", Some(revision.into()));
         object.set_meta("creationTimestamp", Some(Value::Null));
         if is_end_of_first {
             let annotations = json!({ "k8s.io/initial-events-end": "true" });
             object.set_meta("annotations", Some(annotations));
         }
-        match self {
-            Shape::Plain(_) => line("BOOKMARK", &Value::Object(object.0)),
-            Shape::Table(..) => {
-                let meta = json!({ "resourceVersion": revision });
-                line("BOOKMARK", &self.table(&[], meta))
-            }
+        let table = self.table(&[], json!({ "resourceVersion": revision }));
+        let shown = table.unwrap_or_else(|| self.shown(object, Value::Null));
+        line("BOOKMARK", &shown)
+    }
+
+    /// What an event is about.
+    fn shown(&self, object: Object, meta: Value) -> Value {
+        match self.form {
+            Form::Plain => Value::Object(object.0),
+            Form::Metadata(version, _) => shape::metadata(Value::Object(object.0), version, false),
+            Form::Table(..) => self.table(&[object], meta).unwrap_or_default(),
         }
     }
 }

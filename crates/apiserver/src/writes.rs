@@ -16,7 +16,6 @@ use weft_keyspace::Item;
 use crate::answer::{self, Answer};
 use crate::body;
 use crate::gate::{self, Question};
-use crate::listing;
 use crate::objects::Asked;
 use crate::target::Target;
 
@@ -81,7 +80,7 @@ impl Asked<'_> {
             ..
         } = self.target;
         let media = body::media(&self.head.headers);
-        let (patch, duplicates) = match media {
+        let (patch, duplicates) = match &*media {
             STRATEGIC if kind.is_custom() && !self.is_scale() => {
                 let message = format!(
                     "the body of the request was in an unknown format - accepted media types \
@@ -92,7 +91,7 @@ impl Asked<'_> {
             }
             "application/json-patch+json" | STRATEGIC | "application/merge-patch+json" => {
                 let Decoded { value, duplicates } = body::json(body)?;
-                let patch = match media {
+                let patch = match &*media {
                     "application/json-patch+json" => Patch::json(value)?,
                     "application/merge-patch+json" => Patch::Merge(value),
                     _ => Patch::Strategic(value),
@@ -104,7 +103,7 @@ impl Asked<'_> {
                 let message = format!(
                     "the body of the request was in an unknown format - accepted media types \
                      include: application/json-patch+json, application/merge-patch+json, \
-                     application/strategic-merge-patch+json, {APPLY}; not {other}"
+                     application/strategic-merge-patch+json, {APPLY}; not {other:?}"
                 );
                 return Err(Failure::new(Reason::UnsupportedMediaType, message));
             }
@@ -229,7 +228,7 @@ impl Asked<'_> {
             .delete_all(kind, namespace, &which, &options)
             .await?;
         let meta = json!({ "resourceVersion": self.store.revision().await?.to_string() });
-        Ok(listing::answer(kind, &meta, gone))
+        self.listed(&meta, gone)
     }
 
     pub(crate) fn write_options(&self) -> Result<WriteOptions, Failure> {

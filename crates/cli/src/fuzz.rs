@@ -1,7 +1,7 @@
 //! Readers of foreign text, for the fuzz targets.
 
-use crate::objects::yaml;
 use weft_stdx::jsonpath::Template;
+use weft_stdx::yaml;
 
 /// Reads a JSONPath template and uses it on an object.
 pub fn jsonpath(input: &[u8]) {

@@ -14,4 +14,3 @@ mod refusal;
 mod rows;
 pub mod verbs;
 mod write;
-pub mod yaml;

@@ -1,6 +1,6 @@
 //! What std lacks: atomic file replacement, removal of trees, a file's facts, names that are safe as
-//! file names, streams of parts, pools, the clock, random ids, paths into JSON, amounts and ages as
-//! Kubernetes writes them.
+//! file names, streams of parts, pools, the clock, random ids, paths into JSON, YAML, amounts and
+//! ages as Kubernetes writes them.
 //! Knows nothing about containers.
 
 pub mod age;
@@ -15,3 +15,4 @@ pub mod pool;
 pub mod quantity;
 pub mod trash;
 pub mod tree;
+pub mod yaml;

@@ -13,12 +13,15 @@ use super::wire::{Message, ONLY, document, info, path, schema};
 use super::{WRITE_PARAMETERS, all_path, component};
 use crate::pages::Page;
 
-/// As it is answered: the `@` it is asked with (`spec.v2@v1.0`) has no place in a media type, and
-/// Go's clients do not read one that has it.
-const MEDIA: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// As it is answered, and as it is asked for: an `@` has no place in a media type, and Go's clients
+/// do not read one that has it.
+pub(super) const MEDIA: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+];
 const GVK: &str = "x-kubernetes-group-version-kind";
 
-/// What is at `/openapi/v2`, whatever is accepted: there is one form.
+/// What is at `/openapi/v2`: there is one form.
 pub(super) fn page(kinds: &Kinds) -> Page {
     let mut paths = Message::default();
     let mut found = BTreeMap::new();
@@ -56,7 +59,7 @@ pub(super) fn page(kinds: &Kinds) -> Page {
         .message(document::INFO, &about)
         .message(document::PATHS, &paths)
         .message(document::DEFINITIONS, &definitions);
-    Page::new(MEDIA, whole.into_bytes())
+    Page::new(MEDIA[0], whole.into_bytes())
 }
 
 fn gvk(kind: &Kind) -> Value {

@@ -5,10 +5,10 @@
 use serde_json::{Map, Value, json};
 
 use super::columns::Columns;
-use super::yaml;
 use crate::error::CliError;
 use crate::printer::Printer;
 use weft_stdx::jsonpath::{Template, escape_html};
+use weft_stdx::yaml;
 
 /// What `-o` says.
 #[derive(Debug, Clone, PartialEq)]

@@ -47,6 +47,7 @@ mod server_definitions;
 mod server_delete;
 mod server_describe;
 mod server_door;
+mod server_forms;
 mod server_hostile;
 mod server_input;
 mod server_kinds;

@@ -107,11 +107,26 @@ impl Caller {
 
     /// One request, and what is answered until the server closes.
     pub(crate) fn ask(&self, method: &str, path: &str, media: &str, body: &[u8]) -> Said {
+        self.say(method, path, &[("Content-Type", media)], body)
+    }
+
+    /// The same with a head of one's own.
+    pub(crate) fn say(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Said {
         let mut line = self.connect("http/1.1");
         let length = body.len();
+        let headers = headers.iter();
+        let headers: String = headers
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: weft\r\nConnection: close\r\n\
-             Content-Type: {media}\r\nContent-Length: {length}\r\n\r\n"
+             {headers}Content-Length: {length}\r\n\r\n"
         );
         line.send(head.as_bytes());
         line.send(body);

@@ -3,13 +3,13 @@
 use std::process::Command;
 
 use weft_client::Request;
+use weft_stdx::yaml;
 
 use crate::error::CliError;
 use crate::objects::connect::{Api, Connect};
 use crate::objects::form::without_managers;
 use crate::objects::manifest::{self, Sources};
 use crate::objects::write::{applied, present};
-use crate::objects::yaml;
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
 

@@ -11,6 +11,7 @@ use std::process::Command;
 use serde_json::{Map, Value};
 use weft_client::cluster::ApiError;
 use weft_client::{Method, Request};
+use weft_stdx::yaml;
 
 use crate::error::CliError;
 use crate::objects::choose::{Target, targets};
@@ -18,7 +19,6 @@ use crate::objects::connect::{Api, Connect};
 use crate::objects::form::{json_text, without_managers};
 use crate::objects::manifest::Sources;
 use crate::objects::write::{Change, DryRun, Tally};
-use crate::objects::yaml;
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
 

@@ -1,0 +1,170 @@
+//! How objects are shown: as they are, as a table, or by their metadata alone.
+//!
+//! Owns: what of it a request asks for, by `Accept`, and the making of it. Never: what stands in a
+//! table (`table`), or what lists and watches are made of.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use weft_control::store;
+use weft_control::{Failure, Kind, Object, Reason};
+use weft_keyspace::Item;
+
+use crate::accept::{Accept, Encoding, OBJECTS, Range, STREAMS};
+use crate::answer::{self, Answer};
+use crate::query::Query;
+use crate::table::{self, Beside};
+
+/// How objects are shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub(crate) kind: Arc<Kind>,
+    pub(crate) form: Form,
+    encoding: Encoding,
+}
+
+/// What is made of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Plain,
+    /// `Table`, in a version of `meta.k8s.io`.
+    Table(&'static str, Beside),
+    /// `PartialObjectMetadata`, or the list of that, likewise.
+    Metadata(&'static str, bool),
+}
+
+impl Form {
+    /// Nothing: objects are not made into that.
+    fn of(range: &Range, query: &Query) -> Option<Form> {
+        if !range.converts() {
+            return Some(Form::Plain);
+        }
+        let version = match (range.param("g"), range.param("v")) {
+            ("meta.k8s.io", "v1") => "v1",
+            ("meta.k8s.io", "v1beta1") => "v1beta1",
+            _ => return None,
+        };
+        match range.param("as") {
+            "Table" => Some(Form::Table(
+                version,
+                Beside::of(query.text("includeObject")),
+            )),
+            "PartialObjectMetadata" => Some(Form::Metadata(version, false)),
+            "PartialObjectMetadataList" => Some(Form::Metadata(version, true)),
+            _ => None,
+        }
+    }
+}
+
+impl Shape {
+    /// What a request with this verb asks for.
+    ///
+    /// # Errors
+    /// It cannot be had: 406.
+    pub(crate) fn of(
+        kind: &Arc<Kind>,
+        verb: &str,
+        head: &HeaderMap,
+        query: &Query,
+    ) -> Result<Shape, Failure> {
+        let offers = match verb {
+            "watch" => &STREAMS[..],
+            _ => &OBJECTS,
+        };
+        let form = |range: &Range| Form::of(range, query);
+        let (encoding, form) = Accept::of(head).choose(query, offers, form)?;
+        let is_list = matches!(verb, "list" | "deletecollection");
+        let unfit = match form {
+            Form::Metadata(_, false) if is_list => Some(("PartialObjectMetadata", "a list")),
+            Form::Metadata(_, true) if !is_list => Some(("PartialObjectMetadataList", "no list")),
+            _ => None,
+        };
+        if let Some((what, is)) = unfit {
+            let message = format!("you requested {what}, but the requested object is {is}");
+            return Err(Failure::new(Reason::NotAcceptable, message));
+        }
+        let includes = query.text("includeObject");
+        if matches!(form, Form::Table(..))
+            && !matches!(includes, "" | "None" | "Metadata" | "Object")
+        {
+            return Err(Failure::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: \
+                 {includes:?}: must be 'Metadata', 'Object', 'None', or empty"
+            )));
+        }
+        Ok(Shape {
+            kind: Arc::clone(kind),
+            form,
+            encoding,
+        })
+    }
+
+    /// Nothing: they are not shown in one.
+    pub(crate) fn table(&self, objects: &[Object], meta: Value) -> Option<Value> {
+        let Form::Table(version, beside) = self.form else {
+            return None;
+        };
+        let now = Timestamp::now();
+        Some(table::of(&self.kind, objects, meta, (version, beside), now))
+    }
+
+    /// One of them; its metadata is left alone when it is finished.
+    pub(crate) fn one(&self, code: StatusCode, item: &Item) -> Result<Answer, Failure> {
+        if matches!(self.form, Form::Table(..)) {
+            let meta = json!({ "resourceVersion": item.modified.to_string() });
+            let table = self.table(&[store::object(item)?], meta);
+            return Ok(answer::json(code, &table.unwrap_or_default()));
+        }
+        let mut text = Vec::with_capacity(item.value.len() + 64);
+        store::wire(item, &mut text);
+        Ok(answer::whole(code, "application/json", text))
+    }
+
+    /// An answer in JSON as it was asked for. One that goes on is that already.
+    ///
+    /// # Errors
+    /// What is stored cannot be read.
+    pub(crate) async fn finish(&self, answer: Answer) -> Result<Answer, Failure> {
+        let is_as_it_is = self.encoding == Encoding::Json && !self.is_metadata();
+        let media = answer.headers().get(CONTENT_TYPE);
+        if is_as_it_is || media.is_none_or(|media| media != "application/json") {
+            return Ok(answer);
+        }
+        let (mut head, body) = answer.into_parts();
+        let Ok(body) = body.collect().await;
+        let value = serde_json::from_slice(&body.to_bytes()).map_err(Failure::internal)?;
+        let value = match self.form {
+            Form::Metadata(version, is_list) => metadata(value, version, is_list),
+            _ => value,
+        };
+        let media = HeaderValue::from_static(self.encoding.media());
+        head.headers.insert(CONTENT_TYPE, media);
+        let body = Full::new(self.encoding.text(&value).into());
+        Ok(Answer::from_parts(head, body.boxed_unsync()))
+    }
+
+    fn is_metadata(&self) -> bool {
+        matches!(self.form, Form::Metadata(..))
+    }
+}
+
+/// An object, or a list of some, without all but their metadata. What says how it went has none.
+pub(crate) fn metadata(mut value: Value, version: &str, is_list: bool) -> Value {
+    if value["kind"] == "Status" {
+        return value;
+    }
+    let mut left = json!({
+        "kind": if is_list { "PartialObjectMetadataList" } else { "PartialObjectMetadata" },
+        "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": value["metadata"].take(),
+    });
+    if is_list && let Value::Array(items) = value["items"].take() {
+        let items = items.into_iter();
+        left["items"] = items.map(|item| metadata(item, version, false)).collect();
+    }
+    left
+}
