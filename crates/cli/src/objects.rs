@@ -9,6 +9,7 @@ mod connect;
 mod form;
 mod local;
 mod manifest;
+mod patience;
 mod qr;
 mod refusal;
 mod rows;

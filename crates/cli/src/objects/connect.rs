@@ -17,9 +17,6 @@ use crate::error::CliError;
 use crate::printer::Printer;
 use crate::session::Session;
 
-/// Pause between the end of a watch and the next one: a server that ends them at once is not to be
-/// asked without end.
-pub const WATCH_PAUSE: Duration = Duration::from_secs(1);
 /// Largest kubeconfig, in bytes.
 const KUBECONFIG_BYTES_MAX: u64 = 4 << 20;
 

@@ -149,14 +149,102 @@ impl ApiError {
         self.refusal().is_some_and(|refusal| refusal.code == 404)
     }
 
-    /// Whether what was watched is too old to go on from.
+    /// Whether a watch cannot go on from the version that was seen: it is too old, or of a past that
+    /// the server, restored from a backup, does not know.
     pub fn is_gone(&self) -> bool {
-        self.refusal().is_some_and(|refusal| refusal.code == 410)
+        self.refusal().is_some_and(|refusal| {
+            refusal.code == 410 || refusal.message.starts_with("Too large resource version")
+        })
+    }
+
+    /// Whether the same may succeed after a while, as it does when a server is started again: nobody
+    /// answers, the connection broke, or the server is too busy. Who proves to be somebody else or
+    /// does not want us is not asked again.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            ApiError::Connect { .. } | ApiError::Late { .. } => true,
+            ApiError::Tls { source, .. } => !is_of_tls(source),
+            ApiError::Broken { source, .. }
+            | ApiError::Stream(ClientError::Broken { source, .. }) => !is_of_tls(source),
+            ApiError::Refused(refusal) => matches!(refusal.code, 429 | 502..=504),
+            _ => false,
+        }
     }
 
     /// Whether what is to be made is there already.
     pub fn is_already_there(&self) -> bool {
         self.refusal()
             .is_some_and(|refusal| refusal.reason == "AlreadyExists")
+    }
+}
+
+/// Whether TLS is behind it: a certificate or an alert, not a connection that broke.
+fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut at = Some(error);
+    while let Some(error) = at {
+        if let Some(io) = error.downcast_ref::<std::io::Error>()
+            && io
+                .get_ref()
+                .is_some_and(|inner| inner.is::<rustls::Error>())
+        {
+            return true;
+        }
+        at = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not() {
+        let server = || "https://x".to_owned();
+        let tls = |source| ApiError::Tls {
+            server: server(),
+            source,
+        };
+        let refused = |code, message: &str| {
+            ApiError::Refused(Box::new(Refusal {
+                code,
+                message: message.to_owned(),
+                ..Refusal::default()
+            }))
+        };
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateExpired);
+        for (error, passes, is_gone) in [
+            (
+                ApiError::Connect {
+                    server: server(),
+                    source: ErrorKind::ConnectionRefused.into(),
+                },
+                true,
+                false,
+            ),
+            (tls(ErrorKind::UnexpectedEof.into()), true, false),
+            (tls(Error::new(ErrorKind::InvalidData, alert)), false, false),
+            (refused(401, ""), false, false),
+            (refused(403, ""), false, false),
+            (refused(404, ""), false, false),
+            (refused(410, ""), false, true),
+            (refused(429, ""), true, false),
+            (refused(500, ""), false, false),
+            (refused(503, ""), true, false),
+            (
+                refused(504, "Too large resource version: 9, current: 1"),
+                true,
+                true,
+            ),
+            (ApiError::NotSent, false, false),
+        ] {
+            assert_eq!(
+                (error.is_passing(), error.is_gone()),
+                (passes, is_gone),
+                "{error:?}"
+            );
+        }
     }
 }

@@ -147,9 +147,18 @@ impl Cluster {
             let (response, sender) = self.exchange(request).await?;
             let (head, body) = response.into_parts();
             let bytes = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-            let bytes = bytes.map_err(|error| ApiError::Answer {
-                what: request.what.clone(),
-                why: error.to_string(),
+            let bytes = bytes.map_err(|error| {
+                let what = request.what.clone();
+                match error.downcast::<hyper::Error>() {
+                    Ok(source) => ApiError::Broken {
+                        what,
+                        source: *source,
+                    },
+                    Err(error) => ApiError::Answer {
+                        what,
+                        why: error.to_string(),
+                    },
+                }
             })?;
             self.keep(sender);
             let bytes = bytes.to_bytes();

@@ -57,6 +57,7 @@ mod server_many;
 mod server_nanocloud;
 mod server_reads;
 mod server_reflector;
+mod server_restart;
 mod server_secrets;
 mod server_tokens;
 mod server_updates;

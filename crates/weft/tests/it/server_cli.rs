@@ -36,7 +36,7 @@ data: { only: one }
 ";
 
 /// A server with two configmaps.
-fn server() -> Option<Weft> {
+pub(crate) fn server() -> Option<Weft> {
     peer("kubectl")?;
     let weft = Weft::server(BINARY)?;
     weft.kubectl(&["create", "-f", "-"], CONFIGS).unwrap().ok();
@@ -44,13 +44,13 @@ fn server() -> Option<Weft> {
 }
 
 /// `weft <words>` as the user that kubectl is.
-fn command(weft: &Weft, words: &[&str]) -> Command {
+pub(crate) fn command(weft: &Weft, words: &[&str]) -> Command {
     let mut command = weft.command(words);
     command.env("KUBECONFIG", weft.kubeconfig("admin", "system:masters"));
     command
 }
 
-fn cli_with_input(weft: &Weft, words: &[&str], input: &str) -> Ran {
+pub(crate) fn cli_with_input(weft: &Weft, words: &[&str], input: &str) -> Ran {
     let mut command = command(weft, words);
     command.stdin(std::process::Stdio::piped());
     let mut background = Background::start(command);
@@ -61,12 +61,12 @@ fn cli_with_input(weft: &Weft, words: &[&str], input: &str) -> Ran {
     background.finish(SOON)
 }
 
-fn cli(weft: &Weft, line: &str) -> Ran {
+pub(crate) fn cli(weft: &Weft, line: &str) -> Ran {
     let words: Vec<&str> = line.split_whitespace().collect();
     cli_with_input(weft, &words, "")
 }
 
-fn kubectl(weft: &Weft, line: &str) -> Ran {
+pub(crate) fn kubectl(weft: &Weft, line: &str) -> Ran {
     let words: Vec<&str> = line.split_whitespace().collect();
     weft.kubectl(&words, "").unwrap()
 }

@@ -1,5 +1,6 @@
 //! `weft get`: tables of the server, or objects in other forms; and what becomes of them.
 
+mod seen;
 mod watch;
 
 use serde_json::Value;
@@ -112,7 +113,7 @@ impl Args {
         let mut found = Vec::new();
         let mut code = 0;
         for target in chosen {
-            match self.fetch(&api, &target, &form).await {
+            match self.fetch(&api, &target, &self.selectors, &form).await {
                 Ok(value) => found.push(Found { target, value }),
                 Err(ApiError::NotSent) => {}
                 Err(error) if self.ignore_not_found && error.is_not_found() => {}
@@ -133,13 +134,22 @@ impl Args {
     }
 
     /// One object, or all pages of a list.
-    async fn fetch(&self, api: &Api, target: &Target, form: &Form) -> Result<Value, ApiError> {
-        let below = self.subresource.as_deref();
+    async fn fetch(
+        &self,
+        api: &Api,
+        target: &Target,
+        selectors: &Selectors,
+        form: &Form,
+    ) -> Result<Value, ApiError> {
+        let below = self
+            .subresource
+            .as_deref()
+            .filter(|_| target.name.is_some());
         let mut whole: Option<Value> = None;
         let mut token: Option<String> = None;
         loop {
             let mut request = Request::get(format!("get {}", target.label()), &target.path(below));
-            request = self.selectors.on(request);
+            request = selectors.on(request);
             if target.name.is_none() && self.chunk_size > 0 {
                 request = request.query("limit", &self.chunk_size.to_string());
             }

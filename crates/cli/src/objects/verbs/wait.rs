@@ -9,9 +9,10 @@ use weft_client::cluster::ApiError;
 
 use crate::error::CliError;
 use crate::objects::choose::{Selectors, Target, each, targets};
-use crate::objects::connect::{Api, Connect, WATCH_PAUSE, duration};
+use crate::objects::connect::{Api, Connect, duration};
 use crate::objects::form::label;
 use crate::objects::manifest::Sources;
+use crate::objects::patience::{self, Patience};
 use crate::objects::write::Tally;
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
@@ -243,44 +244,60 @@ async fn watched(
     only_look: bool,
     is_met: &impl Fn(Option<&Value>) -> bool,
 ) -> Result<(), CliError> {
+    let mut patience = Patience::new(api.printer);
+    loop {
+        match look(api, target, only_look, &mut patience, is_met).await {
+            Ok(true) => return Ok(()),
+            Ok(false) if only_look => {
+                return Err(CliError::new(format!(
+                    "timed out waiting for the condition on {}",
+                    target.label()
+                )));
+            }
+            Err(error) if only_look => return Err(error.into()),
+            // A watch that ends is followed by another look: nothing is missed between the two.
+            Ok(false) => patience.pause().await,
+            Err(error) if error.is_gone() => patience.pause().await,
+            Err(error) => patience.after(error).await?,
+        }
+    }
+}
+
+/// Looks, and watches until the watch ends: whether it is met.
+async fn look(
+    api: &Api,
+    target: &Target,
+    only_look: bool,
+    patience: &mut Patience,
+    is_met: &impl Fn(Option<&Value>) -> bool,
+) -> Result<bool, ApiError> {
     let mut of_kind = target.clone();
     let name = of_kind.name.take().unwrap_or_default();
     let selector = format!("metadata.name={name}");
-    loop {
-        let list = of_kind.get().query("fieldSelector", &selector);
-        let list = api.ask(&list).await?.json()?;
-        let seen = list["items"].as_array().and_then(|items| items.first());
-        if is_met(seen) {
-            return Ok(());
-        }
-        if only_look {
-            return Err(CliError::new(format!(
-                "timed out waiting for the condition on {}",
-                target.label()
-            )));
-        }
-        let version = list["metadata"]["resourceVersion"].as_str();
-        let request = Request::get(format!("watch {}", target.label()), &of_kind.path(None))
-            .query("fieldSelector", &selector)
-            .query("watch", "true")
-            .query_opt("resourceVersion", version);
-        let mut events = api.cluster.watch(&request).await?;
-        // A watch that ends is followed by another look: nothing is missed between the two.
-        loop {
-            match events.next().await {
-                Ok(Some((kind, object))) => {
-                    let now = (kind != "DELETED").then_some(&object);
-                    if kind != "BOOKMARK" && is_met(now) {
-                        return Ok(());
-                    }
-                }
-                Ok(None) => break,
-                Err(ApiError::Refused(refusal)) if refusal.code == 410 => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        tokio::time::sleep(WATCH_PAUSE).await;
+    let list = of_kind.get().query("fieldSelector", &selector);
+    let list = api.ask(&list).await?.json()?;
+    let seen = list["items"].as_array().and_then(|items| items.first());
+    if is_met(seen) {
+        return Ok(true);
     }
+    if only_look {
+        return Ok(false);
+    }
+    let version = list["metadata"]["resourceVersion"].as_str();
+    let request = Request::get(format!("watch {}", target.label()), &of_kind.path(None))
+        .query("fieldSelector", &selector)
+        .query("watch", "true")
+        .query("allowWatchBookmarks", "true")
+        .query_opt("resourceVersion", version);
+    let mut events = api.cluster.watch(&request).await?;
+    patience.answered();
+    while let Some((kind, object)) = patience::next(&mut events).await? {
+        let now = (kind != "DELETED").then_some(&object);
+        if kind != "BOOKMARK" && is_met(now) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! `weft get --watch`
 //!
 //! ```text
-//!   list ─► print ─► watch from its version ─► print each event ─► ended by the server? watch on
-//!     ▲                                          too old? ─┐        from the last version
-//!     └────────────────────────────────────────────────────┘
+//!   list ─► print ─► watch from its version ─► print each event ─► ended by the server, or broken?
+//!                      ▲             ▲                             pause, watch from the last version
+//!                      │             └─────────────────────────────┘    │ too old?
+//!                      └── print what differs ◄── list ◄────────────────┘
 //! ```
 
 use serde_json::Value;
@@ -11,10 +12,12 @@ use weft_client::Request;
 use weft_client::cluster::{ApiError, Events};
 
 use super::Args;
+use super::seen::Seen;
 use crate::error::CliError;
-use crate::objects::choose::Target;
-use crate::objects::connect::{Api, WATCH_PAUSE};
+use crate::objects::choose::{Selectors, Target};
+use crate::objects::connect::Api;
 use crate::objects::form::{self, Form};
+use crate::objects::patience::{self, Patience};
 use crate::objects::rows::{Heading, Layout, Look, TABLE};
 use crate::tree::Outcome;
 
@@ -27,6 +30,8 @@ struct Screen<'a> {
     heading: Option<Heading>,
     layout: Layout,
     documents: usize,
+    seen: Seen,
+    patience: Patience,
 }
 
 pub(super) async fn run(args: &Args, api: &Api, form: &Form, chosen: &[Target]) -> Outcome {
@@ -43,29 +48,50 @@ pub(super) async fn run(args: &Args, api: &Api, form: &Form, chosen: &[Target]) 
         heading: None,
         layout: Layout::default(),
         documents: 0,
+        seen: Seen::default(),
+        patience: Patience::new(api.printer),
     };
-    let mut is_shown = !args.watch_only;
+    // A list's version, or that of the one object.
+    let mut version = match args.fetch(api, target, &args.selectors, form).await {
+        Ok(found) => {
+            screen.begin(&found)?;
+            version_of(&found).unwrap_or_default()
+        }
+        // What is printed instead is the list; the watch follows it.
+        Err(ApiError::NotSent) => String::new(),
+        Err(error) => return Err(error.into()),
+    };
+    // All of a kind that are meant: one that is gone is missing in a list, and no failure.
+    let mut all = target.clone();
+    let selectors = match all.name.take() {
+        Some(name) => Selectors {
+            selector: None,
+            field_selector: Some(format!("metadata.name={name}")),
+        },
+        None => args.selectors.clone(),
+    };
     loop {
-        let mut version = match first(args, api, form, target).await {
-            Ok(found) => {
-                if std::mem::take(&mut is_shown) {
-                    screen.list(&found)?;
-                }
-                // A list's version, or that of the one object.
-                version_of(&found).unwrap_or_default()
-            }
-            // What is printed instead is the list; the watch follows it.
-            Err(ApiError::NotSent) => String::new(),
-            Err(error) => return Err(error.into()),
+        let ended = screen.follow(&all, &selectors, &mut version).await;
+        let error = match ended {
+            Ok(()) => None,
+            Err(Ended::Api(error)) => Some(error),
+            Err(Ended::Cli(error)) => return Err(error),
         };
-        loop {
-            match follow(&mut screen, target, &mut version).await {
-                Ok(()) => {}
-                Err(Ended::Api(error)) if error.is_gone() => break,
-                Err(Ended::Api(error)) => return Err(error.into()),
-                Err(Ended::Cli(error)) => return Err(error),
+        let is_gone = error.as_ref().is_some_and(ApiError::is_gone);
+        match error {
+            Some(error) if !is_gone => screen.patience.after(error).await?,
+            _ => screen.patience.pause().await,
+        }
+        if is_gone {
+            match args.fetch(api, &all, &selectors, form).await {
+                Ok(found) => {
+                    screen.differences(&found)?;
+                    version = version_of(&found).unwrap_or_default();
+                }
+                // The next watch finds the version gone once more.
+                Err(error) if error.is_gone() => {}
+                Err(error) => screen.patience.after(error).await?,
             }
-            tokio::time::sleep(WATCH_PAUSE).await;
         }
     }
 }
@@ -87,50 +113,6 @@ impl From<CliError> for Ended {
     }
 }
 
-async fn first(args: &Args, api: &Api, form: &Form, target: &Target) -> Result<Value, ApiError> {
-    args.fetch(api, target, form).await
-}
-
-/// Prints events until the server ends the watch.
-async fn follow(
-    screen: &mut Screen<'_>,
-    target: &Target,
-    version: &mut String,
-) -> Result<(), Ended> {
-    let mut all = target.clone();
-    let name = all.name.take();
-    let mut request = Request::get(format!("watch {}", target.label()), &all.path(None));
-    request = match &name {
-        Some(name) => request.query("fieldSelector", &format!("metadata.name={name}")),
-        None => screen.args.selectors.on(request),
-    };
-    request = request
-        .query("watch", "true")
-        .query("allowWatchBookmarks", "true")
-        .query_opt(
-            "resourceVersion",
-            Some(version.as_str()).filter(|text| !text.is_empty()),
-        );
-    let accept = match screen.form.is_table() {
-        true => TABLE,
-        false => "application/json",
-    };
-    let mut events: Events = screen
-        .api
-        .cluster
-        .watch(&request.header("accept", accept))
-        .await?;
-    while let Some((kind, object)) = events.next().await? {
-        if let Some(seen) = version_of(&object) {
-            *version = seen;
-        }
-        if kind != "BOOKMARK" {
-            screen.event(&kind, object)?;
-        }
-    }
-    Ok(())
-}
-
 /// The version of an object, or of a table's last row.
 fn version_of(value: &Value) -> Option<String> {
     let row = value["rows"].as_array().and_then(|rows| rows.last());
@@ -141,37 +123,95 @@ fn version_of(value: &Value) -> Option<String> {
     own.or(of_row).map(str::to_owned)
 }
 
-impl Screen<'_> {
-    fn list(&mut self, found: &Value) -> Result<(), CliError> {
-        if self.form.is_table() {
-            return self.rows("ADDED", found);
+/// What a list or a table shows: rows, or objects that say what they are.
+fn shown(found: &Value) -> Vec<Value> {
+    if let Some(rows) = found["rows"].as_array() {
+        return rows.clone();
+    }
+    let objects = form::items(found).into_iter().cloned();
+    let named = objects.map(|mut object| {
+        if let (Some(map), Some(kind)) = (object.as_object_mut(), found["kind"].as_str()) {
+            let kind = kind.trim_end_matches("List");
+            map.entry("apiVersion")
+                .or_insert_with(|| found["apiVersion"].clone());
+            map.entry("kind").or_insert_with(|| kind.into());
         }
-        for object in form::items(found) {
-            let mut object = object.clone();
-            if let (Some(map), Some(kind)) = (object.as_object_mut(), found["kind"].as_str()) {
-                let kind = kind.trim_end_matches("List");
-                map.entry("apiVersion")
-                    .or_insert_with(|| found["apiVersion"].clone());
-                map.entry("kind").or_insert_with(|| kind.into());
+        object
+    });
+    named.collect()
+}
+
+impl Screen<'_> {
+    /// Prints events until the server ends the watch.
+    async fn follow(
+        &mut self,
+        all: &Target,
+        selectors: &Selectors,
+        version: &mut String,
+    ) -> Result<(), Ended> {
+        let request = Request::get(format!("watch {}", all.label()), &all.path(None));
+        let request = selectors
+            .on(request)
+            .query("watch", "true")
+            .query("allowWatchBookmarks", "true")
+            .query_opt(
+                "resourceVersion",
+                Some(version.as_str()).filter(|text| !text.is_empty()),
+            );
+        let accept = match self.form.is_table() {
+            true => TABLE,
+            false => "application/json",
+        };
+        let request = request.header("accept", accept);
+        let mut events: Events = self.api.cluster.watch(&request).await?;
+        self.patience.answered();
+        while let Some((kind, object)) = patience::next(&mut events).await? {
+            if kind != "BOOKMARK" {
+                self.event(&kind, &object)?;
             }
-            self.whole("ADDED", object)?;
+            // What could not be printed is not seen.
+            if let Some(seen) = version_of(&object) {
+                *version = seen;
+            }
         }
         Ok(())
     }
 
-    fn event(&mut self, kind: &str, object: Value) -> Result<(), CliError> {
-        match self.form.is_table() {
-            true => self.rows(kind, &object),
-            false => self.whole(kind, object),
+    /// The first list.
+    fn begin(&mut self, found: &Value) -> Result<(), CliError> {
+        match self.args.watch_only {
+            false => self.event("ADDED", found),
+            true => {
+                self.seen.changes(&shown(found));
+                Ok(())
+            }
         }
     }
 
-    fn rows(&mut self, event: &str, table: &Value) -> Result<(), CliError> {
+    /// A later list: what was not told of it yet.
+    fn differences(&mut self, found: &Value) -> Result<(), CliError> {
+        for (kind, one) in self.seen.changes(&shown(found)) {
+            match self.form.is_table() {
+                true => self.rows(kind, found, &[one])?,
+                false => self.whole(kind, one)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, kind: &str, found: &Value) -> Result<(), CliError> {
+        let all = shown(found);
+        for one in &all {
+            self.seen.event(kind, one);
+        }
+        if self.form.is_table() {
+            return self.rows(kind, found, &all);
+        }
+        all.into_iter().try_for_each(|one| self.whole(kind, one))
+    }
+
+    fn rows(&mut self, event: &str, table: &Value, rows: &[Value]) -> Result<(), CliError> {
         let mut lines = Vec::new();
-        let rows = table["rows"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
         if rows.is_empty() {
             return Ok(());
         }
