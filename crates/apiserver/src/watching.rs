@@ -10,7 +10,7 @@ use futures_util::stream;
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use weft_control::store::{self, Change, ChangeKind, Changes};
+use weft_control::store::{self, Change, Changes};
 use weft_control::{Failure, Object, Reason};
 use weft_keyspace::Item;
 
@@ -102,11 +102,7 @@ impl Feed {
             .first()
             .filter(|_| lines.len() < PIECE)
         {
-            let change = Change {
-                kind: ChangeKind::Added,
-                revision: item.modified,
-                item: Arc::clone(item),
-            };
+            let change = Change::of_present(Arc::clone(item));
             lines.extend_from_slice(&self.shape.event(&change)?);
             self.first.next();
         }
@@ -114,6 +110,9 @@ impl Feed {
     }
 
     fn lines(&self, changes: &[Change]) -> Result<Bytes, Failure> {
+        if let [change] = changes {
+            return self.shape.event(change);
+        }
         let mut lines = Vec::new();
         for change in changes {
             lines.extend_from_slice(&self.shape.event(change)?);
@@ -149,13 +148,15 @@ impl Shape {
 
     /// A change as a line.
     pub(crate) fn event(&self, change: &Change) -> Result<Bytes, Failure> {
-        let name = change.kind.name();
         if self.form == Form::Plain {
-            let mut text = format!("{{\"type\":\"{name}\",\"object\":").into_bytes();
-            store::wire_at(&change.item, change.revision, &mut text);
-            text.extend_from_slice(b"}\n");
-            return Ok(text.into());
+            let made = change.memo(|| (change.kind, plain(change)));
+            // Selectors may have made another kind of change of it for who came first.
+            return Ok(match made.0 == change.kind {
+                true => made.1.clone(),
+                false => plain(change),
+            });
         }
+        let name = change.kind.name();
         let mut object = store::object(&change.item)?;
         let revision = change.revision.to_string();
         object.set_meta("resourceVersion", Some(revision.into()));
@@ -190,6 +191,14 @@ impl Shape {
             Form::Table(..) => self.table(&[object], meta).unwrap_or_default(),
         }
     }
+}
+
+/// The line of a change whose object is shown as it is stored.
+fn plain(change: &Change) -> Bytes {
+    let mut text = format!("{{\"type\":\"{}\",\"object\":", change.kind.name()).into_bytes();
+    store::wire_at(&change.item, change.revision, &mut text);
+    text.extend_from_slice(b"}\n");
+    text.into()
 }
 
 fn line(name: &str, object: &Value) -> Bytes {

@@ -2,6 +2,7 @@
 //!
 //! An object that begins to be meant by the selectors is added, one that no longer is, is deleted.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use weft_keyspace::{Batch, Event, EventKind, Item, Revision, Span, Watch, WatchError};
@@ -43,6 +44,29 @@ pub struct Change {
     pub item: Arc<Item>,
     /// When.
     pub revision: Revision,
+    /// What all who watch share, where they see the item as it is stored.
+    event: Option<Arc<Event>>,
+}
+
+impl Change {
+    /// That an object is there, told to who has not seen it.
+    pub fn of_present(item: Arc<Item>) -> Change {
+        Change {
+            kind: ChangeKind::Added,
+            revision: item.modified,
+            item,
+            event: None,
+        }
+    }
+
+    /// What `make` makes of it, once for all who watch where they share it. One type only is
+    /// kept, and what was made first: the kind of change may be another for each of them.
+    pub fn memo<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        match &self.event {
+            Some(event) => event.memo.get_or(make),
+            None => Arc::new(make()),
+        }
+    }
 }
 
 /// A watch that goes on.
@@ -179,24 +203,29 @@ impl Changes {
         self.watch.progress()
     }
 
-    fn change(&self, event: &Event) -> Result<Option<Change>, Failure> {
+    fn change(&self, event: &Arc<Event>) -> Result<Option<Change>, Failure> {
         let is_meant = |item: &Item| is_meant(&self.kind, item, &self.options);
         let item = self.open(&event.item)?;
-        let was = match &event.previous {
-            Some(previous) => is_meant(&*self.open(previous)?)?,
+        let previous = event.previous.as_ref();
+        let previous = previous.map(|item| self.open(item)).transpose()?;
+        let was = match &previous {
+            Some(previous) => is_meant(previous)?,
             None => event.kind != EventKind::Created && is_meant(&item)?,
         };
         let is = event.kind != EventKind::Deleted && is_meant(&item)?;
-        let kind = match (was, is) {
+        let (kind, item) = match (was, is) {
             (false, false) => return Ok(None),
-            (false, true) => ChangeKind::Added,
-            (true, true) => ChangeKind::Modified,
-            (true, false) => ChangeKind::Deleted,
+            (false, true) => (ChangeKind::Added, item),
+            (true, true) => (ChangeKind::Modified, item),
+            // As it was when it was meant last.
+            (true, false) => (ChangeKind::Deleted, previous.unwrap_or(item)),
         };
+        let is_shared = Arc::ptr_eq(&item, &event.item);
         Ok(Some(Change {
             kind,
             item,
             revision: event.revision,
+            event: is_shared.then(|| Arc::clone(event)),
         }))
     }
 

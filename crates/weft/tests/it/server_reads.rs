@@ -1,7 +1,7 @@
 //! `weft server`: what lists, reads and watches promise, and what is not done to all at once.
 #![allow(clippy::unwrap_used)]
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::server_line::server;
 
@@ -41,6 +41,42 @@ fn a_watch_begins_with_all_there_is() {
     }
     let watched = caller.get(&format!("{MAPS}?watch=true&limit=1&timeoutSeconds=1"));
     assert_eq!(watched.is(200, &[]).body.matches("ADDED").count(), 3);
+}
+
+#[test]
+fn one_event_is_what_each_watcher_makes_of_it() {
+    let Some((_weft, caller)) = server() else {
+        return;
+    };
+    let made = json!({ "metadata": { "name": "a", "labels": { "is": "old" } } });
+    let made = caller.post(MAPS, &made).is(201, &[]).json();
+    let version = made["metadata"]["resourceVersion"].as_str().unwrap();
+    let patch = br#"{"metadata":{"labels":{"is":"new"}}}"#;
+    let path = format!("{MAPS}/a");
+    caller
+        .ask("PATCH", &path, "application/merge-patch+json", patch)
+        .is(200, &[]);
+    let told = |selector: &str| {
+        let query = format!("watch=true&timeoutSeconds=1&resourceVersion={version}");
+        let said = caller.get(&format!("{MAPS}?{query}{selector}"));
+        // Between the lines stand the lengths of their chunks.
+        let mut lines = said.is(200, &[]).body.lines();
+        let line = lines.find(|line| line.starts_with('{')).unwrap();
+        let line: Value = serde_json::from_str(line).unwrap();
+        (
+            line["type"].clone(),
+            line["object"]["metadata"]["labels"]["is"].clone(),
+        )
+    };
+    // Whoever comes first makes the line that the others may share.
+    for (selector, kind, shown) in [
+        ("", "MODIFIED", "new"),
+        ("&labelSelector=is%3Dnew", "ADDED", "new"),
+        ("&labelSelector=is%3Dold", "DELETED", "old"),
+        ("&fieldSelector=metadata.name%3Da", "MODIFIED", "new"),
+    ] {
+        assert_eq!(told(selector), (kind.into(), shown.into()), "{selector}");
+    }
 }
 
 #[test]
