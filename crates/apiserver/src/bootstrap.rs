@@ -52,7 +52,7 @@ pub(crate) fn bearer(head: &HeaderMap) -> Option<&str> {
 pub(crate) async fn create(asked: &Asked<'_>, body: &[u8]) -> Result<Answer, Failure> {
     let kind = &asked.target.kind;
     let (mut object, warnings) = sound(asked, kind, body)?;
-    let options = asked.write_options()?;
+    let options = asked.write_options();
     for field in ["name", "generateName"] {
         if !object.meta().text(field).is_empty() {
             let cause = Cause::forbidden(

@@ -195,7 +195,7 @@ pub(crate) fn signed(
     grant: &Grant,
     life_s: i64,
 ) -> Result<Signed, Failure> {
-    if asked.query.is_dry_run()? {
+    if asked.query.has("dryRun") {
         return Err(Failure::bad_request(
             "a certificate cannot be had for a trial",
         ));

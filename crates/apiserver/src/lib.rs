@@ -29,6 +29,7 @@ mod metrics;
 mod objects;
 mod openapi;
 mod pages;
+mod params;
 mod query;
 mod reviews;
 mod serve;

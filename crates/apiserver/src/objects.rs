@@ -16,18 +16,21 @@ use weft_identity::subject::Subject;
 use weft_keyspace::{Item, Revision};
 
 use crate::answer::{self, Answer};
+use crate::body;
 use crate::bootstrap;
 use crate::devices;
 use crate::discovery::has_collection;
 use crate::gate::Gate;
 use crate::listing;
 use crate::metrics::{Metrics, Open};
+use crate::params;
 use crate::query::Query;
 use crate::serve::Server;
 use crate::shape::{Form, Shape};
 use crate::target::Target;
 use crate::tokens;
 use crate::watching::Feed;
+use crate::writes::APPLY;
 
 /// How long a watch lasts that does not say how long.
 const WATCH: Duration = Duration::from_secs(45 * 60);
@@ -45,7 +48,7 @@ pub(crate) fn verb(
         return Err(no_method(target));
     }
     Ok(match *method {
-        Method::GET | Method::HEAD if query.flag("watch")? => "watch",
+        Method::GET | Method::HEAD if query.flag("watch") => "watch",
         Method::GET | Method::HEAD if is_all => "list",
         Method::GET | Method::HEAD => "get",
         Method::POST if is_all || target.subresource == "token" => "create",
@@ -89,6 +92,7 @@ impl<'a> Asked<'a> {
         query: &'a Query,
         (verb, subject): (&str, Subject),
     ) -> Result<Asked<'a>, Failure> {
+        params::check(verb, query, body::media(&head.headers) == APPLY)?;
         Ok(Asked {
             store: &server.store,
             gate: &server.gate,
@@ -175,7 +179,8 @@ impl Asked<'_> {
             fields = format!("metadata.name={}", self.target.name);
         }
         let known = |field: &str| kind.is_selectable(field);
-        let limit = self.query.number("limit")?.unwrap_or(0);
+        // Less than one is all, as upstream.
+        let limit = self.query.number("limit")?.unwrap_or(0).max(0);
         Ok(ListOptions {
             labels: Labels::parse(self.query.text("labelSelector"))
                 .map_err(Failure::bad_request)?,
@@ -190,15 +195,19 @@ impl Asked<'_> {
 
     async fn list(&self) -> Result<Answer, Failure> {
         let mut options = self.list_options()?;
-        let version = store::revision(self.query.text("resourceVersion"))?;
+        let said = self.query.text("resourceVersion");
+        let version = store::revision(said)?;
+        if options.token.is_some() && !matches!(said, "" | "0") {
+            let message = "specifying resource version is not allowed when using continue";
+            return Err(Failure::bad_request(message));
+        }
+        // Who asks for a piece means that very version, unless they say otherwise: as upstream.
+        let is_piece = options.limit > 0 && version > Some(Revision(0));
         match self.query.text("resourceVersionMatch") {
             "Exact" => options.at = version,
+            "" if is_piece => options.at = version,
             // What is read is the newest there is.
-            "" | "NotOlderThan" => self.store.has_come_to(version).await?,
-            other => {
-                let message = format!("resourceVersionMatch: {other:?} is not supported");
-                return Err(Failure::bad_request(message));
-            }
+            _ => self.store.has_come_to(version).await?,
         }
         let Target {
             kind, namespace, ..
@@ -243,16 +252,20 @@ impl Asked<'_> {
             kind, namespace, ..
         } = self.target;
         let version = store::revision(self.query.text("resourceVersion"))?;
-        let wants_all = self.query.flag("sendInitialEvents")?;
-        let bookmarks = self.query.flag("allowWatchBookmarks")?;
-        let after = version.filter(|version| *version != Revision(0) && !wants_all);
+        let initial = self.query.said("sendInitialEvents");
+        let bookmarks = self.query.flag("allowWatchBookmarks");
+        if initial.is_some() {
+            self.store.has_come_to(version).await?;
+        }
+        let after = version.filter(|version| *version > Revision(0));
         let (mut first, mut first_end) = (Vec::new(), None);
-        let after = match after {
-            Some(after) => after,
-            None => {
+        let after = match (initial, after) {
+            (None | Some(false), Some(after)) => after,
+            (Some(false), None) => self.store.revision().await?,
+            _ => {
                 let listed = self.store.list(kind, namespace, &options).await?;
                 first = listed.items;
-                if wants_all && bookmarks {
+                if initial.is_some() && bookmarks {
                     first_end = Some(self.shape.bookmark(&listed.revision.to_string(), true));
                 }
                 listed.revision
@@ -264,13 +277,12 @@ impl Asked<'_> {
             }
             changes => changes?,
         };
-        let seconds = self
-            .query
-            .number("timeoutSeconds")?
-            .filter(|seconds| *seconds > 0);
-        let time = seconds.map_or(WATCH, |seconds| {
-            Duration::from_secs(seconds.min(LONGEST_WATCH))
-        });
+        let seconds = self.query.number("timeoutSeconds")?.unwrap_or(0);
+        // Upstream ends at once where it is less than nothing; clients then ask again at once.
+        let time = match u64::try_from(seconds) {
+            Ok(0) | Err(_) => WATCH,
+            Ok(seconds) => Duration::from_secs(seconds.min(LONGEST_WATCH)),
+        };
         let feed = Feed {
             changes,
             shape: self.shape.clone(),

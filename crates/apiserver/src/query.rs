@@ -28,42 +28,64 @@ impl Query {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// A switch: absent and `false` are off, empty is on.
-    pub(crate) fn flag(&self, name: &str) -> Result<bool, Failure> {
-        match self.0.iter().find(|(key, _)| key == name) {
-            None => Ok(false),
-            Some((_, value)) => match value.as_str() {
-                "" | "true" | "1" => Ok(true),
-                "false" | "0" => Ok(false),
-                other => Err(Failure::bad_request(format!(
-                    "{name}: {other:?} is neither true nor false"
-                ))),
-            },
-        }
+    /// Whether it is said at all.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+
+    /// A switch, as upstream reads it: absent, `false` and `0` are off, all else is on.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.said(name).unwrap_or(false)
+    }
+
+    /// A switch that may be left alone.
+    pub(crate) fn said(&self, name: &str) -> Option<bool> {
+        let (_, value) = self.0.iter().find(|(key, _)| key == name)?;
+        Some(!(value == "0" || value.eq_ignore_ascii_case("false")))
     }
 
     /// A number.
-    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
-        match self.text(name) {
-            "" => Ok(None),
-            text => text
-                .parse()
-                .map(Some)
-                .map_err(|_| Failure::bad_request(format!("{name}: {text:?} is no whole number"))),
-        }
+    ///
+    /// # Errors
+    /// It is none: 400.
+    pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, Failure> {
+        let Some((_, text)) = self.0.iter().find(|(key, _)| key == name) else {
+            return Ok(None);
+        };
+        let number = text.parse().map(Some);
+        number.map_err(|_| Failure::bad_request(format!("{name}: {text:?} is no whole number")))
     }
+}
 
-    /// Whether nothing is to be changed.
-    pub(crate) fn is_dry_run(&self) -> Result<bool, Failure> {
-        let mut found = false;
-        for value in self.all("dryRun") {
-            if value != "All" {
-                return Err(Failure::bad_request(format!(
-                    "dryRun: {value:?} is not supported: All is"
-                )));
-            }
-            found = true;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn switches_and_numbers_are_read_as_upstream_does() {
+        let query = Query::of(
+            &"/?a&b=False&c=0&d=True&e=maybe&n=-3&m=x&o="
+                .parse()
+                .unwrap(),
+        );
+        for (name, is) in [
+            ("a", true),
+            ("b", false),
+            ("c", false),
+            ("d", true),
+            ("e", true),
+        ] {
+            assert_eq!(
+                (query.flag(name), query.said(name)),
+                (is, Some(is)),
+                "{name}"
+            );
         }
-        Ok(found)
+        assert_eq!((query.flag("z"), query.said("z")), (false, None));
+        assert_eq!(query.number("n").unwrap(), Some(-3));
+        assert_eq!(query.number("z").unwrap(), None);
+        for name in ["m", "o"] {
+            assert!(query.number(name).is_err(), "{name}");
+        }
     }
 }

@@ -10,19 +10,18 @@ use weft_control::store::{
     self, Admit, DeleteOptions, Deleted, Patch, Propagation, ScaleChange, WriteOptions,
     scale_schema,
 };
-use weft_control::{Cause, Failure, Kind, Object, Reason};
+use weft_control::{Failure, Kind, Object, Reason};
 use weft_keyspace::Item;
 
 use crate::answer::{self, Answer};
 use crate::body;
 use crate::gate::{self, Question};
 use crate::objects::Asked;
+use crate::params::{Deletion, MANAGER_MAX};
 use crate::target::Target;
 
-/// Longest name of a field manager.
-const MANAGER_MAX: usize = 128;
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
-const APPLY: &str = "application/apply-patch+yaml";
+pub(crate) const APPLY: &str = "application/apply-patch+yaml";
 
 /// What says that something is to be deleted although it cannot be read.
 const UNREAD: &str = "ignoreStoreReadErrorWithClusterBreakingPotential";
@@ -48,7 +47,7 @@ impl Asked<'_> {
             kind, namespace, ..
         } = self.target;
         let (object, warnings) = self.object(body)?;
-        let options = self.write_options()?;
+        let options = self.write_options();
         let item = self.store.create(kind, namespace, object, &options).await?;
         self.written(StatusCode::CREATED, &item, warnings)
     }
@@ -61,7 +60,7 @@ impl Asked<'_> {
             ..
         } = self.target;
         let (object, warnings) = self.object(body)?;
-        let options = self.write_options()?;
+        let options = self.write_options();
         if self.is_scale() {
             return self.change_scale(ScaleChange::Replace(object)).await;
         }
@@ -112,7 +111,7 @@ impl Asked<'_> {
         if self.is_scale() {
             return self.change_scale(ScaleChange::Patch(patch)).await;
         }
-        let options = self.write_options()?;
+        let options = self.write_options();
         let patched = self.store.patch(kind, namespace, name, &patch, &options);
         let (item, unknown) = patched.await?;
         warnings.extend(self.odd(&unknown, &[], name)?);
@@ -127,17 +126,9 @@ impl Asked<'_> {
             name,
             ..
         } = self.target;
-        if self.query.text("fieldManager").is_empty() {
-            let cause = Cause::required("fieldManager", "is required for apply patch");
-            let message = format!("PatchOptions.meta.k8s.io \"\" is invalid: {cause}");
-            let mut failure = Failure::new(Reason::Invalid, message);
-            failure = failure.about("meta.k8s.io", "PatchOptions", "");
-            failure.about.causes = vec![cause];
-            return Err(failure);
-        }
         let (config, warnings) = self.read(body::yaml(body)?)?;
-        let mut options = self.write_options()?;
-        options.is_forced = self.query.flag("force")?;
+        let mut options = self.write_options();
+        options.is_forced = self.query.flag("force");
         let applied = self.store.apply(kind, namespace, name, config, &options);
         let (item, is_new) = applied.await?;
         let code = match is_new {
@@ -158,7 +149,7 @@ impl Asked<'_> {
             name,
             ..
         } = self.target;
-        let options = self.write_options()?;
+        let options = self.write_options();
         let changed = self
             .store
             .change_scale(kind, namespace, name, &change, &options);
@@ -231,19 +222,19 @@ impl Asked<'_> {
         self.listed(&meta, gone)
     }
 
-    pub(crate) fn write_options(&self) -> Result<WriteOptions, Failure> {
-        Ok(WriteOptions {
-            is_dry_run: self.query.is_dry_run()?,
+    pub(crate) fn write_options(&self) -> WriteOptions {
+        WriteOptions {
+            is_dry_run: self.query.has("dryRun"),
             subresource: match &*self.target.subresource {
                 "status" => "status",
                 "scale" => "scale",
                 _ => "",
             },
-            manager: self.manager()?,
+            manager: self.manager(),
             is_forced: false,
             is_strict: self.query.text("fieldValidation") == "Strict",
             admit: Some(self.admit()),
-        })
+        }
     }
 
     /// What the gate says to an object that would be stored.
@@ -268,39 +259,35 @@ impl Asked<'_> {
     }
 
     /// Who writes: what the request says, else what the client calls itself.
-    fn manager(&self) -> Result<String, Failure> {
+    fn manager(&self) -> String {
         let said = self.query.text("fieldManager");
-        if said.len() > MANAGER_MAX || said.contains(char::is_control) {
-            let message = format!(
-                "fieldManager: it must have at most {MANAGER_MAX} bytes, and only printable ones"
-            );
-            return Err(Failure::bad_request(message));
-        }
         if !said.is_empty() {
-            return Ok(said.to_owned());
+            return said.to_owned();
         }
         let agent = self.head.headers.get(header::USER_AGENT);
         let agent = agent.and_then(|value| value.to_str().ok());
         let agent = agent.and_then(|text| text.split('/').next());
-        Ok(agent
-            .unwrap_or_default()
-            .chars()
-            .take(MANAGER_MAX)
-            .collect())
+        let name = agent.unwrap_or_default().chars();
+        name.take(MANAGER_MAX).collect()
     }
 
     /// What the query and the body say; the body counts more.
     fn delete_options(&self, body: &[u8]) -> Result<DeleteOptions, Failure> {
+        let query = self.query;
         let mut options = DeleteOptions {
-            is_dry_run: self.query.is_dry_run()?,
-            propagation: Propagation::of(self.query.text("propagationPolicy"))?,
-            grace_s: self
-                .query
-                .number("gracePeriodSeconds")?
-                .map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX)),
-            is_unread: self.query.flag(UNREAD)?,
+            is_unread: query.flag(UNREAD),
+            uid: Some(query.text("uid").to_owned()).filter(|uid| !uid.is_empty()),
             ..DeleteOptions::default()
         };
+        let deletion = Deletion {
+            policy: query
+                .has("propagationPolicy")
+                .then(|| query.text("propagationPolicy")),
+            orphans: query.said("orphanDependents"),
+            grace_s: query.number("gracePeriodSeconds")?,
+            dry_run: query.all("dryRun").collect(),
+        };
+        deletion.tell(&mut options)?;
         if body.is_empty() {
             return sound_together(options);
         }
@@ -315,19 +302,20 @@ impl Asked<'_> {
         }
         let said = Object(said);
         let text = |path: &[&str]| said.text(path).map(str::to_owned);
-        options.uid = text(&["preconditions", "uid"]);
+        options.uid = text(&["preconditions", "uid"]).or(options.uid);
         options.version = text(&["preconditions", "resourceVersion"]);
-        if let Some(policy) = said.text(&["propagationPolicy"]) {
-            options.propagation = Propagation::of(policy)?;
-        }
-        if said.at(&["orphanDependents"]) == Some(&Value::Bool(true)) {
-            options.propagation = Propagation::Orphan;
-        }
-        if let Some(seconds) = said.at(&["gracePeriodSeconds"]).and_then(Value::as_i64) {
-            options.grace_s = Some(seconds);
-        }
         let dry_run = said.at(&["dryRun"]).and_then(Value::as_array);
-        options.is_dry_run |= dry_run.is_some_and(|list| list.iter().any(|one| one == "All"));
+        let deletion = Deletion {
+            policy: said.text(&["propagationPolicy"]),
+            orphans: said.at(&["orphanDependents"]).and_then(Value::as_bool),
+            grace_s: said.at(&["gracePeriodSeconds"]).and_then(Value::as_i64),
+            dry_run: dry_run
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect(),
+        };
+        deletion.tell(&mut options)?;
         options.is_unread |= said.at(&[UNREAD]) == Some(&Value::Bool(true));
         sound_together(options)
     }
@@ -408,10 +396,7 @@ impl Asked<'_> {
                 Err(Failure::bad_request(message).about(&kind.group, &kind.kind, name))
             }
             "Strict" | "Ignore" => Ok(Vec::new()),
-            "" | "Warn" => Ok(schema::odd(unknown, duplicates)),
-            other => Err(Failure::bad_request(format!(
-                "fieldValidation: {other:?} is not supported: Ignore, Warn and Strict are"
-            ))),
+            _ => Ok(schema::odd(unknown, duplicates)),
         }
     }
 

@@ -12,11 +12,19 @@ use serde_json::{Map, Value};
 use weft_keyspace::{CommitError, Expect, Guard, Item};
 
 use super::write::{TRIES, Way, check, held_by_spec, is_held, place_in, unwritten};
-use super::{Patch, Store, WriteOptions, conflict, managed, not_found, record};
-use crate::failure::{Failure, Reason};
+use super::{Patch, Store, WriteOptions, conflict, invalid, managed, not_found, record};
+use crate::failure::{Cause, Failure, Reason};
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::schema;
+
+/// Kinds of whose objects nobody replaces a version they have not seen; of those that are defined,
+/// neither.
+const SEEN: [(&str, &str); 3] = [
+    ("apiextensions.k8s.io", "customresourcedefinitions"),
+    ("coordination.k8s.io", "leases"),
+    ("policy", "poddisruptionbudgets"),
+];
 
 impl Store {
     /// Puts `object` in the place of the one that is there.
@@ -151,9 +159,13 @@ impl Store {
             let item = self.get(kind, namespace, name).await?;
             let old = super::object(&item)?;
             let mut new = change(&old)?;
-            let named = new.meta().text("resourceVersion").to_owned();
-            if !named.is_empty() && named != item.modified.to_string() {
-                return Err(modified(kind, name));
+            match new.meta().text("resourceVersion") {
+                "" | "0" if way == Way::Update && names_its_version(kind) => {
+                    return Err(unnamed(kind, name));
+                }
+                "" | "0" => {}
+                named if named == item.modified.to_string() => {}
+                _ => return Err(modified(kind, name)),
             }
             continue_from(kind, &old, &mut new, options)?;
             self.resolve(kind, Some(&old), &mut new).await?;
@@ -225,6 +237,21 @@ fn modified(kind: &Kind, name: &str) -> Failure {
     let why = "the object has been modified; please apply your changes to the latest version and \
                try again";
     conflict(kind, name, why)
+}
+
+/// Whether nobody replaces what they have not seen, as upstream (`AllowUnconditionalUpdate`).
+fn names_its_version(kind: &Kind) -> bool {
+    let place = (&*kind.group, &*kind.plural);
+    kind.is_custom() || SEEN.contains(&place)
+}
+
+fn unnamed(kind: &Kind, name: &str) -> Failure {
+    let cause = Cause {
+        reason: "FieldValueInvalid",
+        field: "metadata.resourceVersion".to_owned(),
+        message: "Invalid value: 0x0: must be specified for an update".to_owned(),
+    };
+    invalid(kind, name, vec![cause])
 }
 
 fn is_named(object: &Object, name: &str) -> Result<(), Failure> {

@@ -59,18 +59,13 @@ impl Propagation {
         }
     }
 
-    /// As requests say it.
-    ///
-    /// # Errors
-    /// It is none.
-    pub fn of(text: &str) -> Result<Propagation, Failure> {
+    /// As requests say it; nothing: it is none.
+    pub fn of(text: &str) -> Option<Propagation> {
         match text {
-            "" | "Background" => Ok(Propagation::Background),
-            "Foreground" => Ok(Propagation::Foreground),
-            "Orphan" => Ok(Propagation::Orphan),
-            other => Err(Failure::bad_request(format!(
-                "propagationPolicy: {other:?} is not supported: Background, Foreground and Orphan are"
-            ))),
+            "Background" => Some(Propagation::Background),
+            "Foreground" => Some(Propagation::Foreground),
+            "Orphan" => Some(Propagation::Orphan),
+            _ => None,
         }
     }
 }

@@ -55,6 +55,7 @@ mod server_line;
 mod server_lists;
 mod server_many;
 mod server_nanocloud;
+mod server_params;
 mod server_reads;
 mod server_reflector;
 mod server_restart;
