@@ -376,7 +376,14 @@ impl Asked<'_> {
                 }
             }
         }
-        let findings = schema::check(schema, &mut map);
+        let mut findings = schema::check(schema, &mut map);
+        // What a definition finds wrong is told with all else that is.
+        findings
+            .mistakes
+            .retain(|mistake| mistake.is_wrong_type() && !schema.is_defined());
+        if !findings.mistakes.is_empty() {
+            return Err(Failure::undecodable(name, api_version, findings.mistakes));
+        }
         let object = Object(map);
         let odd = self.odd(&findings.unknown, &decoded.duplicates, object.meta().name())?;
         Ok((object, odd))

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
 use weft_stdx::jsonpath::Template;
 
-use crate::kind::{Cell, Column, Document, Kind, Scale, Text};
+use crate::kind::{Cell, Column, Document, Generation, Kind, Scale, Text};
 use crate::names;
 use crate::object::Object;
 
@@ -67,6 +67,7 @@ pub(crate) fn kind(definition: &Object) -> Option<Kind> {
         document: Document::Defined(Arc::new(own_schema(version))),
         check_name: names::dns_subdomain,
         columns: columns(version),
+        generation: Generation::Content,
         has_status: parts.is_some_and(|parts| parts.get("status").is_some()),
         scale: scale.and_then(scale_of),
         // Whoever defines a kind brings what carries it out.

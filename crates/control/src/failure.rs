@@ -67,6 +67,8 @@ impl Reason {
     }
 }
 
+const TYPE_INVALID: &str = "FieldValueTypeInvalid";
+
 /// One thing that is wrong with an object (`StatusCause`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
@@ -110,7 +112,7 @@ impl Cause {
     /// The value is of the wrong type.
     pub fn type_invalid(field: impl Into<String>, found: &str, wanted: &str) -> Cause {
         let message = format!("Invalid value: {found}: must be of type {wanted}");
-        Cause::new("FieldValueTypeInvalid", field, message)
+        Cause::new(TYPE_INVALID, field, message)
     }
 
     /// It stands there twice.
@@ -123,6 +125,11 @@ impl Cause {
     pub fn too_many(field: impl Into<String>, found: usize, most: usize) -> Cause {
         let message = format!("Too many: {found}: must have at most {most} items");
         Cause::new("FieldValueTooMany", field, message)
+    }
+
+    /// Whether the value is of the wrong type.
+    pub fn is_wrong_type(&self) -> bool {
+        self.reason == TYPE_INVALID
     }
 
     /// It is none of those there are.
@@ -140,6 +147,17 @@ impl fmt::Display for Cause {
             f.write_str(&self.message)
         } else {
             write!(f, "{}: {}", self.field, self.message)
+        }
+    }
+}
+
+/// All of them, as a message has them.
+pub(crate) fn told(causes: &[Cause]) -> String {
+    match causes {
+        [one] => one.to_string(),
+        all => {
+            let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+            format!("[{}]", all.join(", "))
         }
     }
 }
@@ -181,6 +199,19 @@ impl Failure {
     /// The request cannot be meant.
     pub fn bad_request(message: impl Into<String>) -> Failure {
         Failure::new(Reason::BadRequest, message)
+    }
+
+    /// The body of a request is none of `kind`, of which this is the `version`: upstream's words,
+    /// with every mistake instead of the first.
+    pub fn undecodable(kind: &str, version: &str, causes: Vec<Cause>) -> Failure {
+        let version = version.rsplit('/').next().unwrap_or(version);
+        let message = format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: {}",
+            told(&causes)
+        );
+        let mut failure = Failure::bad_request(message);
+        failure.about.causes = causes;
+        failure
     }
 
     /// It is our own fault.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use weft_stdx::jsonpath::Template;
 
 use crate::custom;
@@ -60,6 +60,10 @@ pub struct Kind {
     pub columns: Vec<Column>,
     /// Whether status is written apart from the rest.
     pub has_status: bool,
+    /// What every status of it counts, from zero on; nothing: there may be no status.
+    pub counted: Option<&'static [&'static str]>,
+    /// What its generation counts.
+    pub generation: Generation,
     /// Whether whoever makes one says its status, too.
     pub begins_with_status: bool,
     /// Where it keeps how many there are to be, if it has `scale`.
@@ -85,6 +89,17 @@ pub struct Kind {
     pub defined: Option<Defined>,
     /// Compiled when it is first needed.
     pub schema: OnceLock<Schema>,
+}
+
+/// What the generation of a kind's objects counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// They have none.
+    None,
+    /// Changes of what is neither metadata nor status.
+    Content,
+    /// The same, and changes of annotations.
+    ContentAndAnnotations,
 }
 
 /// What objects take from those of another kind, all of which they are shown.
@@ -246,6 +261,13 @@ impl Kind {
     pub fn complete(&self, object: &mut Object) {
         self.schema().fill(&mut object.0);
         (self.default)(object);
+        let Some(counted) = self.counted else { return };
+        let status = object.0.entry("status").or_insert_with(|| json!({}));
+        for name in counted {
+            if let Some(status) = status.as_object_mut() {
+                status.entry(*name).or_insert_with(|| 0.into());
+            }
+        }
     }
 
     /// What its objects may hold, as JSON schema with `$defs`.
@@ -333,6 +355,8 @@ impl Kind {
             absent: &[],
             columns: vec![Column::name(), Column::age()],
             has_status: false,
+            counted: None,
+            generation: Generation::None,
             begins_with_status: false,
             scale: None,
             is_sealed: false,

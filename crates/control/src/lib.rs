@@ -28,7 +28,7 @@ pub mod store;
 
 pub use failure::{About, Cause, Failure, Reason};
 pub use form::Form;
-pub use kind::{Cell, Column, Document, Kind, Kinds, Scale};
+pub use kind::{Cell, Column, Document, Generation, Kind, Kinds, Scale};
 pub use object::Object;
 pub use store::Store;
 

@@ -16,6 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
+pub(crate) use self::numbers::is_silent;
 use self::numbers::{Field, Message};
 use self::reader::{Reader, Wire};
 use crate::schema::{Node, Rest, Schema, Shape};

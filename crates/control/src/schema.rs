@@ -95,4 +95,6 @@ pub(crate) enum Rest {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) shape: Shape,
+    /// Whether an empty value says what none does, and is not kept.
+    pub(crate) is_silent: bool,
 }

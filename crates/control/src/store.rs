@@ -26,7 +26,7 @@ use std::sync::Arc;
 use tokio::sync::watch as tokio_watch;
 use weft_keyspace::{Item, Keyspace, Range, ReadError, Revision, Span};
 
-use crate::failure::{Failure, Reason};
+use crate::failure::{Failure, Reason, told};
 use crate::kind::{Kind, Kinds};
 use crate::object::Object;
 
@@ -136,11 +136,7 @@ fn not_found(kind: &Kind, name: &str) -> Failure {
 }
 
 fn invalid(kind: &Kind, name: &str, causes: Vec<crate::Cause>) -> Failure {
-    let told: Vec<String> = causes.iter().map(ToString::to_string).collect();
-    let told = match &told[..] {
-        [one] => one.clone(),
-        _ => format!("[{}]", told.join(", ")),
-    };
+    let told = told(&causes);
     let named = match &*kind.group {
         "" => kind.kind.to_string(),
         group => format!("{}.{group}", kind.kind),

@@ -25,6 +25,7 @@ pub(super) fn kind() -> Kind {
         forms: first::forms,
         columns: columns(),
         has_status: true,
+        counted: Some(&["desiredReplicas"]),
         ..Kind::of(
             "autoscaling",
             "v2",

@@ -13,7 +13,7 @@ use super::rules::{Mistakes, Spot};
 use crate::age::since;
 use crate::cron::Schedule;
 use crate::failure::Cause;
-use crate::kind::{Column, Kind, texts};
+use crate::kind::{Column, Generation, Kind, texts};
 use crate::object::Object;
 
 /// Its jobs' names have eleven more, and are to be labels.
@@ -33,6 +33,8 @@ pub(super) fn kind() -> Kind {
         validate,
         columns: columns(),
         has_status: true,
+        counted: Some(&[]),
+        generation: Generation::Content,
         ..Kind::of("batch", "v1", "CronJob", "cronjobs", "cronjob")
     }
 }

@@ -10,7 +10,7 @@ use super::rules::fill::{below, made, set, set_text, text};
 use super::rules::selectors::labels_text;
 use super::rules::{Mistakes, Spot};
 use crate::failure::Cause;
-use crate::kind::{Column, Kind, texts};
+use crate::kind::{Column, Generation, Kind, texts};
 use crate::object::Object;
 
 pub(super) fn kind() -> Kind {
@@ -22,6 +22,13 @@ pub(super) fn kind() -> Kind {
         validate,
         columns: columns(),
         has_status: true,
+        counted: Some(&[
+            "currentNumberScheduled",
+            "desiredNumberScheduled",
+            "numberMisscheduled",
+            "numberReady",
+        ]),
+        generation: Generation::Content,
         ..Kind::of("apps", "v1", "DaemonSet", "daemonsets", "daemonset")
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::spot::Spot;
 use crate::failure::Cause;
-use crate::kind::{Column, Document, Kind, texts};
+use crate::kind::{Column, Document, Generation, Kind, texts};
 use crate::names;
 use crate::object::Object;
 use crate::schema;
@@ -85,6 +85,7 @@ pub(super) fn kind() -> Kind {
         ],
         has_status: true,
         is_carried_out: true,
+        generation: Generation::Content,
         ..Kind::of(
             GROUP,
             "v1",

@@ -9,7 +9,7 @@ use super::rules::amounts::Share;
 use super::rules::fill::{below, made, set, set_text, text};
 use super::rules::{Mistakes, Spot};
 use crate::failure::Cause;
-use crate::kind::{Column, Kind, Scale, texts};
+use crate::kind::{Column, Generation, Kind, Scale, texts};
 use crate::object::Object;
 
 pub(super) fn kind() -> Kind {
@@ -21,7 +21,9 @@ pub(super) fn kind() -> Kind {
         validate,
         columns: columns(),
         has_status: true,
+        counted: Some(&[]),
         scale: Some(Scale::usual()),
+        generation: Generation::ContentAndAnnotations,
         ..Kind::of("apps", "v1", "Deployment", "deployments", "deployment")
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{document, label_selector, spot::Spot};
 use crate::failure::Cause;
-use crate::kind::{Column, Kind, texts};
+use crate::kind::{Column, Generation, Kind, texts};
 use crate::object::Object;
 
 pub(super) fn kind() -> Kind {
@@ -15,6 +15,13 @@ pub(super) fn kind() -> Kind {
         validate,
         columns: columns(),
         has_status: true,
+        counted: Some(&[
+            "currentHealthy",
+            "desiredHealthy",
+            "disruptionsAllowed",
+            "expectedPods",
+        ]),
+        generation: Generation::Content,
         ..Kind::of(
             "policy",
             "v1",

@@ -8,7 +8,7 @@ use super::fill::{each, fill};
 use super::rules_net::{self, PROTOCOLS};
 use super::{document, first_of, label_selector, spot::Spot, text};
 use crate::failure::Cause;
-use crate::kind::{Column, Kind};
+use crate::kind::{Column, Generation, Kind};
 use crate::names;
 use crate::object::Object;
 
@@ -24,6 +24,7 @@ pub(super) fn kind() -> Kind {
         validate,
         columns: columns(),
         is_carried_out: true,
+        generation: Generation::Content,
         ..Kind::of(
             "discovery.k8s.io",
             "v1",

@@ -7,7 +7,7 @@ use super::fill::{fill, made};
 use super::rules_net;
 use super::{document, or_none, spot::Spot};
 use crate::failure::Cause;
-use crate::kind::{Column, Kind, texts};
+use crate::kind::{Column, Generation, Kind, texts};
 use crate::names;
 use crate::object::Object;
 
@@ -23,6 +23,7 @@ pub(super) fn kind() -> Kind {
         validate,
         columns: columns(),
         has_status: true,
+        generation: Generation::Content,
         ..Kind::of("networking.k8s.io", "v1", "Ingress", "ingresses", "ingress")
     }
 }

@@ -5,7 +5,7 @@ use k8s_openapi::api::networking::v1::IngressClass;
 use super::fill::{fill_text, within};
 use super::{document, spot::Spot, text};
 use crate::failure::Cause;
-use crate::kind::{Column, Kind};
+use crate::kind::{Column, Generation, Kind};
 use crate::names;
 use crate::object::Object;
 
@@ -27,6 +27,7 @@ pub(super) fn kind() -> Kind {
             }),
             Column::age(),
         ],
+        generation: Generation::Content,
         ..Kind::of(
             "networking.k8s.io",
             "v1",

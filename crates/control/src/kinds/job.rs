@@ -14,7 +14,7 @@ use super::rules::{Mistakes, Spot};
 use super::{document, is_new};
 use crate::age::age;
 use crate::failure::Cause;
-use crate::kind::{Column, Kind, texts};
+use crate::kind::{Column, Generation, Kind, texts};
 use crate::object::Object;
 
 pub(super) use spec::validate as validate_spec;
@@ -37,6 +37,8 @@ pub(super) fn kind() -> Kind {
         absent: &[("status.successful", "0")],
         columns: columns(),
         has_status: true,
+        counted: Some(&[]),
+        generation: Generation::Content,
         ..Kind::of("batch", "v1", "Job", "jobs", "job")
     }
 }

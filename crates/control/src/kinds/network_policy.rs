@@ -7,7 +7,7 @@ use super::fill::{each, fill, fill_text, within};
 use super::rules_net::{self, Cidr, PROTOCOLS};
 use super::{document, label_selector, spot::Spot};
 use crate::failure::Cause;
-use crate::kind::{Column, Kind, texts};
+use crate::kind::{Column, Generation, Kind, texts};
 use crate::object::Object;
 
 /// Directions, with how their peers are called.
@@ -26,6 +26,7 @@ pub(super) fn kind() -> Kind {
             }),
             Column::age(),
         ],
+        generation: Generation::Content,
         ..Kind::of(
             "networking.k8s.io",
             "v1",

@@ -13,7 +13,7 @@ use super::rules::fill::{below, set, set_text};
 use super::rules::{Mistakes, Spot};
 use super::{document, is_new};
 use crate::failure::Cause;
-use crate::kind::{Kind, Resolve, texts};
+use crate::kind::{Generation, Kind, Resolve, texts};
 use crate::names;
 use crate::object::Object;
 
@@ -45,6 +45,7 @@ pub(super) fn kind() -> Kind {
         columns: columns::columns(),
         has_status: true,
         grace_s,
+        generation: Generation::Content,
         ..Kind::core("Pod", "pods", "pod")
     }
 }

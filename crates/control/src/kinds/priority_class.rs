@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::fill::fill_text;
 use super::{document, spot::Spot, text};
 use crate::failure::Cause;
-use crate::kind::{Column, Kind, Resolve, texts};
+use crate::kind::{Column, Generation, Kind, Resolve, texts};
 use crate::object::Object;
 
 /// Most that is not the system's own.
@@ -54,6 +54,7 @@ pub(super) fn kind() -> Kind {
         validate,
         columns: columns(),
         is_carried_out: true,
+        generation: Generation::Content,
         ..Kind::of(
             "scheduling.k8s.io",
             "v1",

@@ -7,7 +7,7 @@ use super::pod_spec::{self, Rules, number};
 use super::rules::fill::{below, set};
 use super::rules::{Mistakes, Spot};
 use crate::failure::Cause;
-use crate::kind::{Column, Kind, Scale, texts};
+use crate::kind::{Column, Generation, Kind, Scale, texts};
 use crate::object::Object;
 
 pub(super) fn kind() -> Kind {
@@ -21,7 +21,9 @@ pub(super) fn kind() -> Kind {
         absent: &[("status.replicas", "0")],
         columns: columns(),
         has_status: true,
+        counted: Some(&["replicas"]),
         scale: Some(Scale::usual()),
+        generation: Generation::Content,
         ..Kind::of("apps", "v1", "ReplicaSet", "replicasets", "replicaset")
     }
 }

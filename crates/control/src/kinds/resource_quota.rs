@@ -34,6 +34,7 @@ pub(super) fn kind() -> Kind {
         validate,
         columns: columns(),
         has_status: true,
+        counted: Some(&[]),
         ..Kind::core("ResourceQuota", "resourcequotas", "resourcequota")
     }
 }

@@ -10,7 +10,7 @@ use super::rules::amounts::Share;
 use super::rules::fill::{below, each, made, set, set_text, text};
 use super::rules::{Mistakes, Spot};
 use crate::failure::Cause;
-use crate::kind::{Column, Kind, Scale, texts};
+use crate::kind::{Column, Generation, Kind, Scale, texts};
 use crate::names;
 use crate::object::Object;
 
@@ -43,7 +43,9 @@ pub(super) fn kind() -> Kind {
             pod_spec::images(),
         ],
         has_status: true,
+        counted: Some(&["availableReplicas", "replicas"]),
         scale: Some(Scale::usual()),
+        generation: Generation::Content,
         ..Kind::of("apps", "v1", "StatefulSet", "statefulsets", "statefulset")
     }
 }

@@ -44,6 +44,13 @@ impl Message {
     }
 }
 
+/// Whether zero, false and empty say nothing in the field `field` of the type a schema calls `name`.
+/// Where that is not known, they say something.
+pub(crate) fn is_silent(name: &str, field: &str) -> bool {
+    let mut fields = of(name).into_iter().flat_map(|message| &message.0);
+    fields.any(|one| one.name == field && !one.says_zero)
+}
+
 /// The type a schema calls `name`.
 pub(super) fn of(name: &str) -> Option<&'static Message> {
     static TYPES: OnceLock<HashMap<&str, Message>> = OnceLock::new();

@@ -1,5 +1,7 @@
 //! Finds what is wrong with an object, and takes out what is not known.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{Node, Rest, Schema, Shape};
@@ -89,6 +91,10 @@ impl Walk<'_> {
                         };
                         self.step(name, |walk| walk.value(below, value));
                     }
+                    map.retain(|name, value| {
+                        let is_silent = |node: &Arc<Node>| node.is_silent;
+                        !(is_empty(value) && fields.get(name.as_str()).is_some_and(is_silent))
+                    });
                     if matches!(rest, Rest::Unknown) {
                         self.take_unknown(map, |name| fields.contains_key(name));
                     }
@@ -114,10 +120,15 @@ impl Walk<'_> {
                 _ => "array",
             },
             Shape::Any | Shape::Named(_) => return,
-            leaf => match wanted(leaf, value) {
-                Some(wanted) => wanted,
-                None => return,
-            },
+            leaf => {
+                if matches!(leaf, Shape::Integer(_)) && schema.is_defined() {
+                    make_whole(value);
+                }
+                match wanted(leaf, value) {
+                    Some(wanted) => wanted,
+                    None => return,
+                }
+            }
         };
         let found = kind_of(value);
         self.mistake(|path| Cause::type_invalid(path, found, wrong));
@@ -150,6 +161,28 @@ impl Walk<'_> {
             }
             keep
         });
+    }
+}
+
+/// Whether it says what an absent one does, if anything that is empty does.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
+}
+
+/// 3.0 is 3 where a definition wants a whole number: JSON has only one kind of number.
+fn make_whole(value: &mut Value) {
+    /// Beyond it, not all whole numbers are.
+    const EXACT: f64 = ((1_u64 << 53) - 1) as f64;
+    let float = value.as_f64().filter(|_| value.is_f64());
+    if let Some(float) = float.filter(|float| float.fract() == 0.0 && float.abs() <= EXACT) {
+        *value = (float as i64).into();
     }
 }
 

@@ -61,7 +61,9 @@ impl Schema {
             .iter()
             .map(|(name, definition)| (name.as_str().into(), node(definition, name)))
             .collect();
+        // What users define is no type of ours, whatever they call it.
         let title = document.get("title").and_then(Value::as_str);
+        let title = title.filter(|_| rules.is_none());
         Schema {
             name: title.unwrap_or_default().into(),
             rules,
@@ -69,6 +71,11 @@ impl Schema {
             root: node(document, title.unwrap_or_default()),
             named,
         }
+    }
+
+    /// Whether users defined it.
+    pub fn is_defined(&self) -> bool {
+        self.rules.is_some()
     }
 
     /// What the type is called: `io.k8s.api.core.v1.ConfigMap`.
@@ -113,7 +120,10 @@ fn node(schema: &Value, owner: &str) -> Arc<Node> {
     if let Shape::Object { is_atomic, .. } = &mut shape {
         *is_atomic |= schema.get("properties").is_some() && lists::is_atomic(owner);
     }
-    Arc::new(Node { shape })
+    Arc::new(Node {
+        shape,
+        is_silent: false,
+    })
 }
 
 fn shape(schema: &Value, owner: &str) -> Shape {
@@ -173,14 +183,15 @@ fn merge(schema: &Value) -> Merge {
 }
 
 fn object(schema: &Value, owner: &str, preserve: bool) -> Shape {
-    let named = schema.get("properties").and_then(Value::as_object);
-    let fields: BTreeMap<Box<str>, Arc<Node>> = named
-        .into_iter()
-        .flatten()
-        .map(|(name, field)| (name.as_str().into(), member(field, owner, name)))
-        .collect();
     let required = schema.get("required").and_then(Value::as_array);
     let required = required.into_iter().flatten().filter_map(Value::as_str);
+    let named = schema.get("properties").and_then(Value::as_object);
+    let named = named.into_iter().flatten().map(|(name, field)| {
+        let is_required = required.clone().any(|one| one == name);
+        let field = member(field, owner, name, is_required);
+        (name.as_str().into(), field)
+    });
+    let fields: BTreeMap<Box<str>, Arc<Node>> = named.collect();
     let rest = match schema.get("additionalProperties") {
         Some(Value::Object(_)) => Rest::Of(node(&schema["additionalProperties"], owner)),
         Some(Value::Bool(true)) => Rest::Any,
@@ -200,7 +211,7 @@ fn object(schema: &Value, owner: &str, preserve: bool) -> Shape {
 }
 
 /// A field of `owner`, which knows how its lists merge.
-fn member(schema: &Value, owner: &str, name: &str) -> Arc<Node> {
+fn member(schema: &Value, owner: &str, name: &str, is_required: bool) -> Arc<Node> {
     let shape = match shape(schema, owner) {
         Shape::List(item, Merge::Replace) => Shape::List(item, lists::merge(owner, name)),
         Shape::Object {
@@ -216,5 +227,6 @@ fn member(schema: &Value, owner: &str, name: &str) -> Arc<Node> {
         },
         other => other,
     };
-    Arc::new(Node { shape })
+    let is_silent = !is_required && lists::is_silent(owner, name, &shape);
+    Arc::new(Node { shape, is_silent })
 }

@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use super::{Key, Merge};
+use super::{Key, Merge, Rest, Shape};
+use crate::protobuf;
 
 /// Type, field, and what tells its elements apart; a set of values has nothing that does.
 const MERGED: [(&str, &str, &str); 30] = [
@@ -108,6 +109,19 @@ const LEFT_OUT: [(&str, &str); 10] = [
     ("TokenRequestSpec", "audiences"),
 ];
 
+/// Fields that are kept empty, though they are not required.
+const EMPTY: [(&str, &str); 9] = [
+    ("ClusterRole", "rules"),
+    ("ContainerImage", "names"),
+    ("CustomResourceDefinitionStatus", "conditions"),
+    ("CustomResourceDefinitionStatus", "storedVersions"),
+    ("EndpointSlice", "ports"),
+    ("Event", "reportingComponent"),
+    ("Event", "reportingInstance"),
+    ("Role", "rules"),
+    ("StatefulSetStatus", "availableReplicas"),
+];
+
 fn own(definition: &str) -> &str {
     definition.rsplit('.').next().unwrap_or(definition)
 }
@@ -115,6 +129,23 @@ fn own(definition: &str) -> &str {
 /// Whether the field `name` of the definition `owner` may be left out, whatever its schema says.
 pub(super) fn may_be_left_out(owner: &str, name: &str) -> bool {
     LEFT_OUT.contains(&(own(owner), name))
+}
+
+/// Whether the field `name` of the definition `owner`, which is not required, is left out where it
+/// is empty: what is no pointer in Kubernetes' types is.
+pub(super) fn is_silent(owner: &str, name: &str, shape: &Shape) -> bool {
+    if !owner.starts_with("io.k8s.") || EMPTY.contains(&(own(owner), name)) {
+        return false;
+    }
+    match shape {
+        Shape::List(..) => true,
+        // A map; nothing in an object of named fields still says that it is there.
+        Shape::Object { fields, rest, .. } => fields.is_empty() && matches!(rest, Rest::Of(_)),
+        Shape::Text | Shape::Bytes | Shape::Integer(_) | Shape::Bool => {
+            protobuf::is_silent(owner, name)
+        }
+        _ => false,
+    }
 }
 
 /// Whether objects of the definition have one owner.

@@ -14,7 +14,7 @@ use weft_keyspace::{CommitError, Expect, Guard, Item};
 use super::write::{TRIES, Way, check, held_by_spec, is_held, place_in, unwritten};
 use super::{Patch, Store, WriteOptions, conflict, invalid, managed, not_found, record};
 use crate::failure::{Cause, Failure, Reason};
-use crate::kind::Kind;
+use crate::kind::{Generation, Kind};
 use crate::object::Object;
 use crate::schema;
 
@@ -312,13 +312,13 @@ fn continue_from(
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
         "generateName",
-        "generation",
         "resourceVersion",
     ];
     for field in kept {
         let value = old.at(&["metadata", field]).cloned();
         new.set_meta(field, value);
     }
+    new.set_meta("selfLink", None);
     if let (Some(held), false) = (held_by_spec(old), options.subresource == "finalize") {
         let spec = new.0.entry("spec").or_insert_with(|| Map::new().into());
         if let Some(spec) = spec.as_object_mut() {
@@ -327,12 +327,27 @@ fn continue_from(
     }
     (kind.inherit)(old, new);
     kind.complete(new);
-    let generation = old.at(&["metadata", "generation"]).and_then(Value::as_i64);
-    let is_old = is_same(old, new, &["metadata", "status"]);
-    if let (Some(generation), false) = (generation, is_old) {
-        new.set_meta("generation", Some((generation + 1).into()));
-    }
+    count(kind, old, new);
     Ok(())
+}
+
+/// Counts the generation on where the kind has one.
+fn count(kind: &Kind, old: &Object, new: &mut Object) {
+    let annotations = ["metadata", "annotations"];
+    let but: &[&str] = match kind.has_status {
+        true => &["metadata", "status"],
+        false => &["metadata"],
+    };
+    let is_next = match kind.generation {
+        Generation::None => return new.set_meta("generation", None),
+        Generation::Content => !is_same(old, new, but),
+        Generation::ContentAndAnnotations => {
+            !is_same(old, new, but) || old.at(&annotations) != new.at(&annotations)
+        }
+    };
+    let before = old.at(&["metadata", "generation"]).and_then(Value::as_i64);
+    let next = before.unwrap_or(0) + i64::from(is_next);
+    new.set_meta("generation", Some(next.max(1).into()));
 }
 
 /// Whether the fields are the same, but for these.

@@ -7,7 +7,7 @@ use weft_keyspace::{CommitError, Expect, Guard, Item};
 use super::write::{TRIES, Way, check, now, place_in, unwritten};
 use super::{Store, WriteOptions, managed, place, record};
 use crate::failure::{Cause, Failure, Reason};
-use crate::kind::Kind;
+use crate::kind::{Generation, Kind};
 use crate::object::Object;
 
 /// Random letters of a generated name.
@@ -171,14 +171,15 @@ fn begin(kind: &Kind, object: &mut Object) {
         "creationTimestamp",
         "deletionTimestamp",
         "generation",
+        "selfLink",
     ] {
         object.set_meta(field, None);
     }
     object.set_meta("deletionGracePeriodSeconds", None);
-    if kind.has_status {
-        if !kind.begins_with_status {
-            object.0.remove("status");
-        }
+    if kind.has_status && !kind.begins_with_status {
+        object.0.remove("status");
+    }
+    if kind.generation != Generation::None {
         object.set_meta("generation", Some(1.into()));
     }
     // Defaults may name the object by its id.

@@ -276,6 +276,10 @@ fn marked(kind: &Kind, object: &Object, options: &DeleteOptions) -> Option<Objec
     let before = before.and_then(Value::as_i64);
     // It may be made shorter, never longer.
     if !object.meta().is_deleting() || before.is_some_and(|before| grace < before) {
+        let generation = object.at(&["metadata", "generation"]);
+        if let Some(generation) = generation.and_then(Value::as_i64) {
+            marked.set_meta("generation", Some((generation + 1).into()));
+        }
         marked.set_meta("deletionTimestamp", Some(later(grace).into()));
         marked.set_meta("deletionGracePeriodSeconds", Some(grace.into()));
     }

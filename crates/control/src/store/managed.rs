@@ -222,7 +222,11 @@ pub(super) fn update(kind: &Kind, old: Option<&Object>, new: &mut Object, option
     let said = old.and_then(|old| Owners::read(new).or_else(|| Owners::read(old)));
     let mut owners = said.unwrap_or_default();
     let version = kind.api_version();
-    let changed = Changed::between(kind, &version, old.unwrap_or(&empty), new);
+    let mut changed = Changed::between(kind, &version, old.unwrap_or(&empty), new);
+    if old.is_none() && kind.has_status {
+        // It is the server's beginning, whoever made the object.
+        changed.sets.changed.take_out(&["status"]);
+    }
     if !changed.sets.is_empty() {
         let own = Entry::of(kind, options, false);
         owners.take_from_others(&own, &changed);

@@ -48,6 +48,7 @@ mod server_delete;
 mod server_describe;
 mod server_door;
 mod server_forms;
+mod server_empty;
 mod server_hostile;
 mod server_input;
 mod server_kinds;

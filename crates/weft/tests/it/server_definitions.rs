@@ -130,6 +130,10 @@ fn kubectl_defines_a_kind_and_uses_it_like_any_other() {
     patch(&weft, "strategic", &json!({ "spec": { "owner": "eve" } }))
         .fails_saying(&["strategic-merge-patch+json is not supported"]);
     patch(&weft, "merge", &json!({ "spec": { "owner": null } })).fails_saying(&["spec.owner"]);
+    // A whole number is one however it is written.
+    patch(&weft, "merge", &json!({ "spec": { "tills": 3.0 } })).ok();
+    assert_eq!(shop(&weft)["spec"]["tills"].to_string(), "3");
+    patch(&weft, "merge", &json!({ "spec": { "tills": 3.5 } })).fails_saying(&["spec.tills"]);
     kubectl(&weft, "scale shop corner --replicas=4").ok();
     let status = json!({ "status": { "open": 3 }, "spec": { "owner": "nobody" } }).to_string();
     let words = [

@@ -21,6 +21,8 @@ const CONDITIONS: &str = "autoscaling.alpha.kubernetes.io/conditions";
 const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
 const TARGET: &str = "targetCPUUtilizationPercentage";
 const FOUND: &str = "currentCPUUtilizationPercentage";
+/// What its status tells even if it is zero.
+const COUNTED: [&str; 2] = ["currentReplicas", "desiredReplicas"];
 
 pub(super) fn forms() -> &'static [Arc<Kind>] {
     static FORMS: LazyLock<[Arc<Kind>; 1]> = LazyLock::new(|| [Arc::new(kind())]);
@@ -37,6 +39,7 @@ fn kind() -> Kind {
             }
         },
         validate,
+        counted: Some(&COUNTED),
         forms: || &[],
         form: Some(Form {
             stored: Arc::new(super::kind()),
@@ -171,6 +174,9 @@ fn read(scaler: &mut Object) {
             .find_map(|metric| metrics::share_of_cpu(metric, metrics::CURRENT));
         if let Some(share) = share.cloned() {
             status.insert(FOUND.to_owned(), share);
+        }
+        for name in COUNTED {
+            fill(status, name, 0);
         }
     }
     let others: Vec<Value> = {

@@ -101,7 +101,7 @@ fn what_cannot_be_carried_out_is_refused_by_its_path() {
         (
             Box::new(move |object| {
                 object.pointer_mut(schema).unwrap()["anyOf"] =
-                    json!([{ "x-kubernetes-validations": [] }]);
+                    json!([{ "x-kubernetes-validations": [{ "rule": "true" }] }]);
             }),
             "properties[owner].anyOf[0].x-kubernetes-validations: Forbidden",
         ),

@@ -6,7 +6,7 @@ mod schema;
 use serde_json::{Value, json};
 
 use super::GROUP;
-use crate::kind::{Column, Document, Kind};
+use crate::kind::{Column, Document, Generation, Kind};
 use crate::kinds::fill::{fill, fill_text, text as text_of, within};
 use crate::kinds::{spot::Spot, text};
 use crate::names;
@@ -20,6 +20,7 @@ pub(in crate::kinds) fn kind() -> Kind {
         validate: rules::validate,
         columns: columns(),
         has_status: true,
+        generation: Generation::Content,
         ..Kind::of(GROUP, "v1", "Bundle", "bundles", "bundle")
     }
 }

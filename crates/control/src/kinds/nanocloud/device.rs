@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::GROUP;
 use crate::failure::Cause;
-use crate::kind::{Column, Document, Kind};
+use crate::kind::{Column, Document, Generation, Kind};
 use crate::kinds::fill::{fill_text, text as text_of, within};
 use crate::kinds::{schema_of, spot::Spot, text};
 use crate::names;
@@ -23,6 +23,7 @@ pub(in crate::kinds) fn kind() -> Kind {
         validate,
         columns: columns(),
         has_status: true,
+        generation: Generation::Content,
         ..Kind::of(GROUP, "v1", "Device", "devices", "device")
     }
 }
