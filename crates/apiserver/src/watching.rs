@@ -2,6 +2,7 @@
 //!
 //! Never: ends early without a reason told; a client that is cut off at once asks again at once.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::StatusCode;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use weft_control::store::{self, Change, Changes};
 use weft_control::{Failure, Object, Reason};
 use weft_keyspace::Item;
@@ -45,11 +46,11 @@ impl Feed {
     /// The answer.
     pub(crate) fn answer(self) -> Answer {
         let media = self.shape.watch_media();
-        let next_bookmark = Instant::now() + BOOKMARK;
-        let pieces = stream::unfold(Some((self, next_bookmark)), |state| async move {
-            let (mut feed, mut bookmark) = state?;
-            match feed.next(&mut bookmark).await {
-                Some(Ok(piece)) => Some((piece, Some((feed, bookmark)))),
+        let alarm = Box::pin(tokio::time::sleep_until(self.wakes()));
+        let pieces = stream::unfold(Some((self, alarm)), |state| async move {
+            let (mut feed, mut alarm) = state?;
+            match feed.next(&mut alarm).await {
+                Some(Ok(piece)) => Some((piece, Some((feed, alarm)))),
                 // The client is told, and then it is over.
                 Some(Err(error)) => Some((line("ERROR", &answer::status(&error)), None)),
                 None => None,
@@ -58,7 +59,16 @@ impl Feed {
         answer::stream(media, pieces)
     }
 
-    async fn next(&mut self, bookmark: &mut Instant) -> Option<Result<Bytes, Failure>> {
+    /// When there is something to be done though nothing happens.
+    fn wakes(&self) -> Instant {
+        match self.bookmarks {
+            true => self.until.min(Instant::now() + BOOKMARK),
+            false => self.until,
+        }
+    }
+
+    /// `alarm` is set once for many events.
+    async fn next(&mut self, alarm: &mut Pin<Box<Sleep>>) -> Option<Result<Bytes, Failure>> {
         if !self.first.as_slice().is_empty() {
             return Some(self.begin());
         }
@@ -66,11 +76,6 @@ impl Feed {
             return Some(Ok(end));
         }
         loop {
-            let wake = if self.bookmarks {
-                self.until.min(*bookmark)
-            } else {
-                self.until
-            };
             tokio::select! {
                 changes = self.changes.next() => match changes {
                     Ok(changes) if changes.is_empty() => {}
@@ -81,11 +86,11 @@ impl Feed {
                     let why = "what was shown to prove who asks is void by now";
                     return Some(Err(Failure::new(Reason::Unauthorized, why)));
                 }
-                () = tokio::time::sleep_until(wake) => {
-                    if wake == self.until {
+                () = alarm.as_mut() => {
+                    if alarm.deadline() >= self.until {
                         return None;
                     }
-                    *bookmark = Instant::now() + BOOKMARK;
+                    alarm.as_mut().reset(self.wakes());
                     let revision = self.changes.progress().to_string();
                     return Some(Ok(self.shape.bookmark(&revision, false)));
                 }
