@@ -284,6 +284,7 @@ impl Asked<'_> {
             Ok(seconds) => Duration::from_secs(seconds.min(LONGEST_WATCH)),
         };
         let feed = Feed {
+            over: Box::pin(changes.over()),
             changes,
             shape: self.shape.clone(),
             until: Instant::now() + time.min(self.left()),

@@ -25,9 +25,10 @@ use crate::shape::{self, Form, Shape};
 const BOOKMARK: Duration = Duration::from_secs(60);
 
 /// A watch to be served.
-#[derive(Debug)]
 pub(crate) struct Feed {
     pub(crate) changes: Changes,
+    /// Completes when there is nothing more to be told.
+    pub(crate) over: Pin<Box<dyn Future<Output = ()> + Send>>,
     pub(crate) shape: Shape,
     /// When it ends.
     pub(crate) until: Instant,
@@ -77,11 +78,9 @@ impl Feed {
         }
         loop {
             tokio::select! {
-                changes = self.changes.next() => match changes {
-                    Ok(changes) if changes.is_empty() => {}
-                    Ok(changes) => return Some(self.lines(&changes)),
-                    Err(error) => return Some(Err(error)),
-                },
+                // In this order: however much happens, it ends in time; and it is not over before
+                // all is told.
+                biased;
                 () = ended(&mut self.ending) => {
                     let why = "what was shown to prove who asks is void by now";
                     return Some(Err(Failure::new(Reason::Unauthorized, why)));
@@ -94,6 +93,12 @@ impl Feed {
                     let revision = self.changes.progress().to_string();
                     return Some(Ok(self.shape.bookmark(&revision, false)));
                 }
+                changes = self.changes.next() => match changes {
+                    Ok(changes) if changes.is_empty() => {}
+                    Ok(changes) => return Some(self.lines(&changes)),
+                    Err(error) => return Some(Err(error)),
+                },
+                () = &mut self.over => return None,
             }
         }
     }

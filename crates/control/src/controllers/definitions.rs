@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   definition ─► names free? ─► its kind is served ─► status: NamesAccepted, Established
-//!   deleted    ─► its objects go ─► its finalizer goes, and it with it
+//!   deleted    ─► status: Terminating ─► its objects go ─► its finalizer goes, and it with it
 //! ```
 
 use std::collections::BTreeMap;
@@ -136,7 +136,16 @@ impl Definitions {
         definition: &Object,
         served: Option<Arc<Kind>>,
     ) -> Result<Done, Failure> {
+        // Others may hold it longer.
+        if is_emptied(definition) {
+            return Ok(Done::All);
+        }
         if let Some(served) = served {
+            let why = (
+                "InstanceDeletionInProgress",
+                "CustomResource deletion is in progress",
+            );
+            self.terminate(kind, definition.clone(), true, why).await?;
             let all = ListOptions::default();
             let options = DeleteOptions::default();
             self.store.delete_all(&served, "", &all, &options).await?;
@@ -144,13 +153,33 @@ impl Definitions {
                 return Ok(Done::NotYet);
             }
         }
-        let finalizers = definition.meta().finalizers();
-        let left: Vec<&str> = finalizers.filter(|name| *name != FINALIZER).collect();
-        let name = definition.meta().name();
-        match self.store.finalize(kind, name, &left, NAME).await {
-            Err(failure) if failure.reason == Reason::NotFound => Ok(Done::All),
-            other => other.map(|()| Done::All),
+        let why = ("InstanceDeletionCompleted", "removed all instances");
+        self.terminate(kind, definition.clone(), false, why).await?;
+        Ok(Done::All)
+    }
+
+    /// Writes into the status that its objects go, or are gone; then it is not held any more.
+    async fn terminate(
+        &self,
+        kind: &Kind,
+        before: Object,
+        is_going: bool,
+        (reason, message): (&str, &str),
+    ) -> Result<(), Failure> {
+        let mut definition = before.clone();
+        let terminating = json!({
+            "type": "Terminating",
+            "status": if is_going { "True" } else { "False" },
+            "reason": reason,
+            "message": message,
+        });
+        set_conditions(&mut definition, [terminating]);
+        if !is_going {
+            let left = before.meta().finalizers().filter(|name| *name != FINALIZER);
+            let left: Vec<&str> = left.collect();
+            definition.set_meta("finalizers", Some(json!(left)));
         }
+        self.write(kind, &before, definition).await
     }
 
     /// Writes into the status what became of it.
@@ -178,12 +207,9 @@ impl Definitions {
                 "not all names are accepted"
             },
         });
-        let mut status = definition
-            .0
-            .get("status")
-            .cloned()
-            .unwrap_or_else(|| json!({}));
-        status["conditions"] = merged(&status["conditions"], [names, established]);
+        set_conditions(&mut definition, [names, established]);
+        let status = definition.0.get("status").cloned();
+        let mut status = status.unwrap_or_default();
         if is_fine {
             status["acceptedNames"] = definition.0["spec"]["names"].clone();
             let stored = served.map(|kind| kind.version.to_string());
@@ -195,7 +221,12 @@ impl Definitions {
             finalizers.push(FINALIZER);
         }
         definition.set_meta("finalizers", Some(json!(finalizers)));
-        if definition == before {
+        self.write(kind, &before, definition).await
+    }
+
+    /// Writes a definition's status and what holds it, if that is not what is there.
+    async fn write(&self, kind: &Kind, before: &Object, definition: Object) -> Result<(), Failure> {
+        if definition == *before {
             return Ok(());
         }
         let options = WriteOptions {
@@ -247,19 +278,36 @@ impl Reconcile for Definitions {
     }
 }
 
-/// Conditions with the time of their last change.
-fn merged(old: &Value, new: [Value; 2]) -> Value {
-    let old = old.as_array().map(Vec::as_slice).unwrap_or_default();
-    let conditions = new.map(|mut condition| {
-        let before = old.iter().find(|one| one["type"] == condition["type"]);
-        let same = before.filter(|one| one["status"] == condition["status"]);
+/// Whether its objects are gone.
+fn is_emptied(definition: &Object) -> bool {
+    let conditions = definition.at(&["status", "conditions"]);
+    let mut all = conditions.and_then(Value::as_array).into_iter().flatten();
+    let is_gone = all.any(|one| one["type"] == "Terminating" && one["status"] == "False");
+    is_gone && definition.meta().finalizers().all(|name| name != FINALIZER)
+}
+
+/// Puts conditions in the place of those of their types, with the time of their last change.
+fn set_conditions<const N: usize>(definition: &mut Object, new: [Value; N]) {
+    let status = definition.0.entry("status").or_insert_with(|| json!({}));
+    if !status.is_object() {
+        *status = json!({});
+    }
+    let mut all = status["conditions"].as_array().cloned().unwrap_or_default();
+    for mut condition in new {
+        let before = all.iter_mut().find(|one| one["type"] == condition["type"]);
+        let same = before
+            .as_ref()
+            .filter(|one| one["status"] == condition["status"]);
         condition["lastTransitionTime"] = match same {
             Some(before) => before["lastTransitionTime"].clone(),
             None => store::now().into(),
         };
-        condition
-    });
-    json!(conditions)
+        match before {
+            Some(before) => *before = condition,
+            None => all.push(condition),
+        }
+    }
+    status["conditions"] = all.into();
 }
 
 /// Reads a definition that is new or has changed.

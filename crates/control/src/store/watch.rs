@@ -11,7 +11,7 @@ use super::list::is_meant;
 use super::sealed::Vault;
 use super::{ListOptions, Store, place};
 use crate::failure::{Failure, Reason};
-use crate::kind::Kind;
+use crate::kind::{Kind, Kinds};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,11 @@ pub struct Changes {
     kind: Arc<Kind>,
     options: ListOptions,
     vault: Vault,
+    /// Only what is defined may cease to be served.
+    served: Option<Served>,
 }
+
+type Served = tokio::sync::watch::Receiver<Arc<Kinds>>;
 
 impl Store {
     /// Everything that happens after `after`.
@@ -97,6 +101,7 @@ impl Store {
             kind: Arc::clone(kind),
             options,
             vault: self.vault.clone(),
+            served: kind.is_custom().then(|| self.kinds.subscribe()),
         })
     }
 
@@ -196,6 +201,24 @@ impl Changes {
             changes.extend(self.change(&event)?);
         }
         Ok(changes)
+    }
+
+    /// Completes when the kind is not served any more. What happened to its objects before that
+    /// can be received by then.
+    pub fn over(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (kind, served) = (Arc::clone(&self.kind), self.served.clone());
+        let is_gone = move |kinds: &Arc<Kinds>| {
+            let found = kinds.find(&kind.group, &kind.version, &kind.plural);
+            found.is_none()
+        };
+        async move {
+            if let Some(mut served) = served
+                && served.wait_for(is_gone).await.is_ok()
+            {
+                return;
+            }
+            std::future::pending().await
+        }
     }
 
     /// Everything up to here has been handed out.

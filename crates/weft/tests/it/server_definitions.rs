@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use weft_testkit::wait::SOON;
 use weft_testkit::{Ran, Weft, peer, until};
 
+use crate::server_line;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_weft");
 
 const DEFINITION: &str = r#"
@@ -333,4 +335,52 @@ fn what_is_stored_is_read_as_it_is_defined_today() {
     apply(&weft, &made.replace("ann", "eve")).ok();
     let colours = "get shops -o jsonpath={.items[*].spec.colour}";
     assert_eq!(kubectl(&weft, colours).ok(), "red red");
+}
+
+#[test]
+fn a_watch_tells_all_that_goes_with_a_definition_and_then_it_ends() {
+    let Some((weft, caller)) = server_line::server() else {
+        return;
+    };
+    define(&weft);
+    let shops = "/apis/example.com/v1/namespaces/default/shops";
+    let shop = |name: &str| json!({ "metadata": { "name": name }, "spec": { "owner": "ann" } });
+    let mut held = shop("held");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    let made = caller.post(shops, &held).is(201, &[]).json();
+    caller.post(shops, &shop("free")).is(201, &[]);
+    let version = made["metadata"]["resourceVersion"].as_str().unwrap();
+    let watch = &format!("{shops}?watch=true&timeoutSeconds=600&resourceVersion={version}");
+    let table = [("Accept", "application/json;as=Table;g=meta.k8s.io;v=v1")];
+    let definition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/shops.example.com";
+    std::thread::scope(|scope| {
+        let watches = [&[][..], &table].map(|accept| {
+            let caller = &caller;
+            scope.spawn(move || caller.say("GET", watch, accept, b""))
+        });
+        caller
+            .ask("DELETE", definition, "application/json", b"")
+            .is(200, &[]);
+        until(SOON, "its end is told", || {
+            let told = caller.get(definition).body;
+            told.contains("InstanceDeletionInProgress") && told.contains("\"Terminating\"")
+        });
+        let late = caller.post(shops, &shop("late"));
+        late.is(
+            405,
+            &["create not allowed while custom resource definition is terminating"],
+        );
+        let free = json!({ "metadata": { "finalizers": null } }).to_string();
+        let media = "application/merge-patch+json";
+        caller
+            .ask("PATCH", &format!("{shops}/held"), media, free.as_bytes())
+            .is(200, &[]);
+        for watch in watches {
+            let told = watch.join().unwrap();
+            let told = &told.is(200, &[]).body;
+            assert_eq!(told.matches("\"DELETED\"").count(), 2, "{told}");
+            assert!(!told.contains("\"ERROR\""), "{told}");
+        }
+    });
+    caller.get(watch).is(404, &[]);
 }

@@ -1,5 +1,6 @@
 //! Definitions are settled once each, and names go to who came first.
 
+use futures_util::FutureExt as _;
 use weft_keyspace::{Options, memory};
 
 use super::*;
@@ -98,4 +99,60 @@ async fn who_has_a_name_goes_and_the_next_one_gets_it() {
     assert!(!served("things") && served("others"));
     let other = store.get(&kind, "", "others.g0.example.com").await.unwrap();
     assert!(why(&other).contains("NoConflicts"));
+}
+
+#[tokio::test]
+async fn a_watch_is_over_when_its_kind_is_gone() {
+    let keyspace = Arc::new(memory(Options::default()));
+    let store = Store::new(keyspace, Kinds::built_in());
+    let mut definitions = Definitions::new(&store);
+    let kind = definitions.own_kind().unwrap();
+    let mut definition = definition(0, "things");
+    definition.set_meta("finalizers", Some(json!(["example.com/hold"])));
+    make(&store, &kind, definition).await;
+    reconcile(&mut definitions, &kind).await;
+    let kinds = store.kinds();
+    let things = kinds.at("g0.example.com", "things").unwrap();
+    let options = ListOptions::default();
+    let now = store.revision().await.unwrap();
+    let changes = store.watch(things, "", now, options.clone()).await.unwrap();
+    let mut over = std::pin::pin!(changes.over());
+    let maps = kinds.at("", "configmaps").unwrap();
+    let others = store.watch(maps, "", now, options).await.unwrap();
+
+    let name = "things.g0.example.com";
+    let options = DeleteOptions::default();
+    store.delete(&kind, "", name, &options).await.unwrap();
+    for _ in 0..4 {
+        reconcile(&mut definitions, &kind).await;
+    }
+    // Somebody else holds the definition: it is told once that its objects are gone.
+    let item = store.get(&kind, "", name).await.unwrap();
+    let told = store::object(&item).unwrap();
+    let last = told.0["status"]["conditions"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap();
+    assert_eq!(
+        (&last["type"], &last["status"], &last["reason"]),
+        (
+            &json!("Terminating"),
+            &json!("False"),
+            &json!("InstanceDeletionCompleted")
+        )
+    );
+    assert_eq!(
+        told.meta().finalizers().collect::<Vec<_>>(),
+        ["example.com/hold"]
+    );
+    reconcile(&mut definitions, &kind).await;
+    let again = store.get(&kind, "", name).await.unwrap();
+    assert_eq!(item.modified, again.modified);
+    assert!(over.as_mut().now_or_never().is_none());
+
+    store.finalize(&kind, name, &[], "somebody").await.unwrap();
+    reconcile(&mut definitions, &kind).await;
+    over.await;
+    assert!(others.over().now_or_never().is_none());
 }
