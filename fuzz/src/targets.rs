@@ -20,7 +20,7 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-const HERE: [Target; 15] = [
+const HERE: [Target; 16] = [
     Target {
         name: "reference",
         run: reference,
@@ -70,6 +70,11 @@ const HERE: [Target; 15] = [
         name: "log-line",
         run: log_line,
         seeds: log_seeds,
+    },
+    Target {
+        name: "go-templates",
+        run: weft_cli::fuzz::go_template,
+        seeds: weft_cli::fuzz::go_template_seeds,
     },
     Target {
         name: "jsonpath",

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::columns::Columns;
 use crate::error::CliError;
 use crate::printer::Printer;
+use crate::render::template::{self, Dialect};
 use weft_stdx::jsonpath::{Template, escape_html};
 use weft_stdx::yaml;
 
@@ -23,36 +24,70 @@ pub enum Form {
     Yaml,
     JsonPath(Template),
     Columns(Columns),
+    Template(template::Template),
+}
+
+/// Flags beside `-o` of what shows objects.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Templates {
+    /// Go template, JSONPath, or a file with it, for -o that has none (alone: -o go-template)
+    #[arg(long, value_name = "TEMPLATE")]
+    template: Option<String>,
+    /// A field that a Go template names and an object lacks is shown as <no value>, else a failure
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    allow_missing_template_keys: bool,
+}
+
+impl Default for Templates {
+    fn default() -> Templates {
+        Templates {
+            template: None,
+            allow_missing_template_keys: true,
+        }
+    }
 }
 
 impl Form {
     /// Reads the value of `-o`.
     pub fn parse(text: Option<&str>) -> Result<Form, CliError> {
-        let Some(text) = text.filter(|text| !text.is_empty()) else {
+        Form::of(text, &Templates::default())
+    }
+
+    /// Reads the value of `-o`, with what stands beside it.
+    pub fn of(text: Option<&str>, beside: &Templates) -> Result<Form, CliError> {
+        let text = text.filter(|text| !text.is_empty());
+        let Some(text) = text.or(beside.template.as_ref().map(|_| "go-template")) else {
             return Ok(Form::Table { wide: false });
         };
         let (name, rest) = text
             .split_once('=')
             .map_or((text, None), |(name, rest)| (name, Some(rest)));
-        let template = |text: &str| {
-            let read = Template::parse(text);
-            read.map(Form::JsonPath)
-                .map_err(|error| CliError::because("read -o", &error))
-        };
+        if !beside.allow_missing_template_keys && name.starts_with("jsonpath") {
+            return Err(CliError::usage(
+                "--allow-missing-template-keys=false is for Go templates; a JSONPath shows nothing for what is not there",
+            ));
+        }
         match (name, rest) {
-            ("wide", None) => Ok(Form::Table { wide: true }),
-            ("name", None) => Ok(Form::Name),
-            ("json", None) => Ok(Form::Json),
-            ("yaml", None) => Ok(Form::Yaml),
-            ("jsonpath", Some(rest)) => template(rest),
-            ("jsonpath-file", Some(path)) => template(&file(path)?),
-            ("custom-columns", Some(rest)) => Columns::parse(rest).map(Form::Columns),
-            ("custom-columns-file", Some(path)) => Columns::of_file(&file(path)?).map(Form::Columns),
-            ("jsonpath" | "custom-columns" | "jsonpath-file" | "custom-columns-file", None) => Err(
-                CliError::new(format!("-o {name} needs what to show: -o {name}=…")),
-            ),
+            ("wide", None) => return Ok(Form::Table { wide: true }),
+            ("name", None) => return Ok(Form::Name),
+            ("json", None) => return Ok(Form::Json),
+            ("yaml", None) => return Ok(Form::Yaml),
+            ("custom-columns", Some(rest)) => return Columns::parse(rest).map(Form::Columns),
+            ("custom-columns-file", Some(path)) => {
+                return Columns::of_file(&file(path)?).map(Form::Columns);
+            }
+            _ => {}
+        }
+        let needs = || CliError::new(format!("-o {name} needs what to show: -o {name}=…"));
+        let given = || rest.or(beside.template.as_deref()).ok_or_else(needs);
+        match name {
+            "jsonpath" => jsonpath(given()?),
+            "jsonpath-file" => jsonpath(&file(given()?)?),
+            "go-template" | "template" => beside.go(given()?),
+            "go-template-file" | "templatefile" => beside.go(&file(given()?)?),
+            "custom-columns" | "custom-columns-file" => Err(needs()),
             _ => Err(CliError::new(format!("unable to match a printer suitable for the output format {text:?}"))
-                .hint("weft has json, yaml, name, wide, jsonpath=, jsonpath-file=, custom-columns= and custom-columns-file=")),
+                .hint("weft has json, yaml, name, wide, jsonpath=, jsonpath-file=, go-template=, go-template-file=, custom-columns= and custom-columns-file=")),
         }
     }
 
@@ -70,6 +105,7 @@ impl Form {
                 .render(value)
                 .map_err(|error| CliError::because("show the answer", &error))?,
             Form::Columns(columns) => columns.render(&items(value), true)?,
+            Form::Template(template) => template.render(value)?,
             Form::Name | Form::Table { .. } => {
                 let names: Vec<String> =
                     items(value).iter().map(|item| label(item) + "\n").collect();
@@ -85,6 +121,21 @@ impl Form {
             form => printer.data(&form.whole(&without_managers(object.clone()))?),
         }
     }
+}
+
+impl Templates {
+    fn go(&self, text: &str) -> Result<Form, CliError> {
+        let dialect = Dialect::Kubectl {
+            is_strict: !self.allow_missing_template_keys,
+        };
+        template::Template::parse(text, dialect).map(Form::Template)
+    }
+}
+
+fn jsonpath(text: &str) -> Result<Form, CliError> {
+    let read = Template::parse(text);
+    read.map(Form::JsonPath)
+        .map_err(|error| CliError::because("read -o", &error))
 }
 
 fn file(path: &str) -> Result<String, CliError> {
@@ -172,6 +223,7 @@ mod tests {
         for (text, shown) in [
             ("name", "deployment.apps/a\n"),
             ("jsonpath={.metadata.name}", "a"),
+            ("go-template={{.metadata.name}} {{.nope}}", "a <no value>"),
             (
                 "custom-columns=N:.metadata.name,X:.nope",
                 "N     X\na     <none>\n",
@@ -188,7 +240,8 @@ mod tests {
             "{\n    \"a\": [],\n    \"b\": \"\\u003cb\\u003e\"\n}\n"
         );
         for text in [
-            "go-template={{.}}",
+            "go-template={{.}",
+            "go-template",
             "xml",
             "jsonpath",
             "jsonpath={.a",

@@ -6,7 +6,7 @@ use weft_client::{Method, Request};
 
 use super::choose::Target;
 use super::connect::Api;
-use super::form::Form;
+use super::form::{Form, Templates};
 use super::manifest::Manifest;
 use super::refusal::during;
 use crate::error::CliError;
@@ -36,9 +36,11 @@ pub struct Change {
     /// Who is to have changed these fields
     #[arg(long, value_name = "NAME", default_value = MANAGER)]
     pub field_manager: String,
-    /// Show the object: name, json, yaml, jsonpath=TEMPLATE, custom-columns=NAME:PATH,...
+    /// Show the object: name, json, yaml, jsonpath=TEMPLATE, go-template=TEMPLATE, custom-columns=NAME:PATH,...
     #[arg(short, long, value_name = "FORM")]
     pub output: Option<String>,
+    #[command(flatten)]
+    pub templates: Templates,
 }
 
 /// Flags of a change by manifest.
@@ -67,7 +69,7 @@ impl Validation {
 impl Change {
     /// How the object is shown.
     pub fn form(&self) -> Result<Form, CliError> {
-        Form::parse(self.output.as_deref())
+        Form::of(self.output.as_deref(), &self.templates)
     }
 
     /// `request` with manager and dry run.

@@ -1,58 +1,150 @@
-//! The part of Go's templates that `--format` is used for: paths, `range`, `if`, a few functions.
+//! Go's templates: docker's `--format`, kubectl's `-o go-template`.
 //!
 //! Pure: a parsed template and a JSON value make text. What is not understood is refused by name,
-//! never ignored.
+//! never ignored. Never: runs for ever, whatever the template and the value are.
 
 mod eval;
+mod functions;
+mod lex;
 mod parse;
-
-pub use parse::parse;
+mod print;
+mod printf;
 
 use serde_json::Value;
 
 use crate::error::CliError;
 
+/// What one use of a template may do, in bytes that it makes; a step costs some.
+const WORK_MAX: u64 = 1 << 29;
+
+/// Whose template it is: functions, and what becomes of a field that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `json`, `join` and so on; what is not there is an error.
+    Docker,
+    /// `base64decode` and `exists`; what is not there is `<no value>`.
+    Kubectl {
+        /// Or an error: `--allow-missing-template-keys=false`.
+        is_strict: bool,
+    },
+}
+
 /// A parsed template.
-#[derive(Debug)]
-pub struct Template(Vec<Node>);
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    source: String,
+    dialect: Dialect,
+    defined: parse::Defined,
+}
+
+/// Parses a template of docker's.
+pub fn parse(source: &str) -> Result<Template, CliError> {
+    Template::parse(source, Dialect::Docker)
+}
 
 impl Template {
+    /// Parses a template.
+    pub fn parse(source: &str, dialect: Dialect) -> Result<Template, CliError> {
+        let defined = parse::parse(source, dialect)
+            .map_err(|fault| CliError::usage(fault.told("parse", source)))?;
+        Ok(Template {
+            source: source.to_owned(),
+            dialect,
+            defined,
+        })
+    }
+
     /// Applies the template to `value`.
     pub fn render(&self, value: &Value) -> Result<String, CliError> {
-        eval::render(&self.0, value).map_err(|why| CliError::new(format!("apply template: {why}")))
+        self.render_within(value, WORK_MAX)
+    }
+
+    /// The same with another bound.
+    pub fn render_within(&self, value: &Value, work: u64) -> Result<String, CliError> {
+        let rendered = eval::render(&self.defined, self.dialect, value, work);
+        rendered.map_err(|fault| CliError::new(fault.told("apply", &self.source)))
+    }
+}
+
+/// What is wrong, and at which byte.
+#[derive(Debug)]
+struct Fault {
+    at: usize,
+    why: String,
+}
+
+impl Fault {
+    /// With line and column, both from 1.
+    fn told(&self, tried: &str, source: &str) -> String {
+        let before = source.get(..self.at).unwrap_or(source);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default();
+        let column = column.chars().count() + 1;
+        format!("{tried} template: {line}:{column}: {}", self.why)
     }
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
     Text(String),
-    Print(Expr),
-    /// `range [$key, $value :=] list … [else …] end`
-    Range {
-        key: Option<String>,
-        value: Option<String>,
-        list: Expr,
-        body: Vec<Node>,
-        otherwise: Vec<Node>,
-    },
-    /// `if condition … [else …] end`; `with` also makes the condition the dot.
+    Print(Pipe),
+    /// `if pipe … [else …] end`; `with` also makes it the dot.
     If {
-        condition: Expr,
+        pipe: Pipe,
         is_dot: bool,
         body: Vec<Node>,
         otherwise: Vec<Node>,
     },
+    Range {
+        pipe: Pipe,
+        body: Vec<Node>,
+        otherwise: Vec<Node>,
+    },
+    /// `template "name" pipe`
+    Template {
+        name: String,
+        pipe: Option<Pipe>,
+        at: usize,
+    },
+    Break,
+    Continue,
+}
+
+/// `$name := command | command`
+#[derive(Debug, Clone, PartialEq)]
+struct Pipe {
+    names: Vec<String>,
+    /// The names are new ones.
+    declares: bool,
+    commands: Vec<Command>,
+    at: usize,
+}
+
+/// A function and its arguments, or one operand.
+#[derive(Debug, Clone, PartialEq)]
+struct Command {
+    words: Vec<Expr>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Expr {
+struct Expr {
+    at: usize,
+    what: Operand,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Operand {
+    Nil,
     Literal(Value),
-    /// `.A.B`, `$x.A`, `$`: fields of a variable; the dot is the variable without a name.
-    Field(String, Vec<String>),
-    /// `(expression).A`
-    Below(Box<Expr>, Vec<String>),
-    /// `function argument…`
-    Call(String, Vec<Expr>),
+    Dot,
+    /// `.a.b`
+    Field(Vec<String>),
+    /// `$x.a.b`
+    Variable(String, Vec<String>),
+    Function(String),
+    Pipe(Pipe),
+    /// `(pipe).a.b`
+    Chain(Box<Expr>, Vec<String>),
 }
 
 #[cfg(test)]
@@ -87,7 +179,7 @@ mod tests {
         check(r#"{{(index (index .Ports "80/tcp") 0).HostPort}}"#, "8080");
         check(
             r#"{{.Env | join ","}} {{join .Env ";"}}"#,
-            "apply template: function join: its first argument must be a list",
+            "apply template: 1:10: function join: its first argument must be a list",
         );
         check(r#"{{join .Env ";"}}"#, "A=1;B=2");
         check(
@@ -99,6 +191,36 @@ mod tests {
         check(r#"a{{"{{"}}b"#, "a{{b");
         check("{{- .Id -}}  x", "abcx");
         check("{{/* nothing */}}x", "x");
+    }
+
+    #[test]
+    fn templates_of_kubectl_are_strict_only_where_that_is_asked_for() {
+        let value = serde_json::json!({ "a": { "b": 1 } });
+        for (template, lax, strict) in [
+            ("{{.a.b}}", "1", "1"),
+            (
+                "{{.a.c}}",
+                "<no value>",
+                "apply template: 1:3: map has no entry for key \"c\"",
+            ),
+            (
+                "{{.x.y}}",
+                "<no value>",
+                "apply template: 1:3: map has no entry for key \"x\"",
+            ),
+            (
+                "{{json .a}}",
+                "parse template: 1:3: function \"json\" not defined",
+                "parse template: 1:3: function \"json\" not defined",
+            ),
+        ] {
+            for (is_strict, expect) in [(false, lax), (true, strict)] {
+                let rendered = Template::parse(template, Dialect::Kubectl { is_strict })
+                    .and_then(|template| template.render(&value));
+                let text = rendered.unwrap_or_else(|error| error.message().to_owned());
+                assert_eq!(text, expect, "{template}");
+            }
+        }
     }
 
     #[test]
@@ -131,24 +253,68 @@ mod tests {
     fn what_is_not_understood_is_named() {
         check(
             "{{.Nope}}",
-            "apply template: no field \"Nope\" in {Env, Id, Labels, Name, Networks, Nothing, Pid, Ports, Running, State}",
+            "apply template: 1:3: no field \"Nope\" in {Env, Id, Labels, Name, Networks, Nothing, Pid, Ports, Running, State}",
         );
-        check(
-            "{{printf \"%d\" 1}}",
-            "parse template: function \"printf\" is not supported",
-        );
-        check(
-            "{{template \"x\"}}",
-            "parse template: \"template\" is not supported",
-        );
-        check("{{.Id", "parse template: \"{{\" without \"}}\"");
-        check("{{if .Id}}x", "parse template: \"if\" without \"end\"");
-        check("x{{end}}", "parse template: unexpected \"end\"");
-        check("{{$x}}", "apply template: undefined variable \"$x\"");
-        check(
-            "{{index .Env 7}}",
-            "apply template: function index: no element 7",
-        );
-        check("{{.Id.X}}", "apply template: no field \"X\" in a string");
+        for (template, why) in [
+            (
+                "{{exists . 1}}",
+                "parse template: 1:3: function \"exists\" not defined",
+            ),
+            (
+                "{{template \"x\"}}",
+                "apply template: 1:1: template \"x\" not defined",
+            ),
+            ("a\nb {{.Id", "parse template: 2:3: \"{{\" without \"}}\""),
+            ("{{if .Id}}x", "parse template: 1:1: \"if\" without \"end\""),
+            ("x{{end}}", "parse template: 1:2: unexpected \"end\""),
+            ("{{$x}}", "parse template: 1:3: undefined variable \"$x\""),
+            (
+                "{{index .Env 7}}",
+                "apply template: 1:3: function index: index out of range: 7",
+            ),
+            (
+                "{{.Id.X}}",
+                "apply template: 1:3: no field \"X\" in a string",
+            ),
+            ("{{.Id-x}}", "parse template: 1:6: \"-x\" is no number"),
+            ("{{(.Id}}", "parse template: 1:3: \"(\" without \")\""),
+            ("{{\"a}}", "parse template: 1:3: a string is not closed"),
+            ("{{/* x}}", "parse template: 1:1: a comment is not closed"),
+            ("{{break}}", "parse template: 1:1: unexpected \"break\""),
+            (
+                "{{if true}}{{define \"x\"}}{{end}}{{end}}",
+                "parse template: 1:12: \"define\" inside of a block",
+            ),
+        ] {
+            check(template, why);
+        }
+    }
+
+    #[test]
+    fn no_template_runs_for_ever() {
+        let value = serde_json::json!({ "many": vec![1; 10_000] });
+        let dialect = Dialect::Kubectl { is_strict: false };
+        for (template, why) in [
+            (
+                "{{range .many}}{{range $.many}}{{range $.many}}{{end}}{{end}}{{end}}".to_owned(),
+                "more work",
+            ),
+            (
+                "{{define \"r\"}}{{template \"r\" .}}{{end}}{{template \"r\" .}}".to_owned(),
+                "more than 64 deep",
+            ),
+            (
+                "{{$x := \"a\"}}{{range .many}}{{$x = printf \"%s%s\" $x $x}}{{end}}".to_owned(),
+                "more",
+            ),
+            ("{{printf \"%999999v\" .many}}".to_owned(), "more text"),
+            ("{{range .many}}".repeat(40), "nested deeper"),
+            (format!("{{{{{}1", "(".repeat(40)) + "}}", "nested deeper"),
+        ] {
+            let rendered = Template::parse(&template, dialect)
+                .and_then(|template| template.render_within(&value, 1 << 22));
+            let error = rendered.unwrap_err();
+            assert!(error.message().contains(why), "{}", error.message());
+        }
     }
 }

@@ -61,6 +61,7 @@ mod server_reads;
 mod server_reflector;
 mod server_restart;
 mod server_secrets;
+mod server_templates;
 mod server_tokens;
 mod server_updates;
 mod server_versions;

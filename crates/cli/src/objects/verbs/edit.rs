@@ -147,6 +147,7 @@ impl Args {
             dry_run: DryRun::None,
             field_manager: self.field_manager.clone(),
             output: None,
+            templates: Default::default(),
         };
         let path = target.path(self.subresource.as_deref());
         let request = Request::new(Method::PATCH, format!("edit {}", target.label()), &path);

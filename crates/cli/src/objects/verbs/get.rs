@@ -10,7 +10,7 @@ use weft_client::cluster::ApiError;
 use crate::error::CliError;
 use crate::objects::choose::{Selectors, Target, targets};
 use crate::objects::connect::{Api, Connect};
-use crate::objects::form::{self, Form};
+use crate::objects::form::{self, Form, Templates};
 use crate::objects::manifest::Sources;
 use crate::objects::rows::{self, Heading, Layout, Look, TABLE};
 use crate::session::Session;
@@ -39,9 +39,11 @@ pub struct Args {
     /// In all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// wide, name, json, yaml, jsonpath=TEMPLATE, jsonpath-file=FILE, custom-columns=NAME:PATH,... or custom-columns-file=FILE
+    /// wide, name, json, yaml, jsonpath=TEMPLATE, jsonpath-file=FILE, go-template=TEMPLATE, go-template-file=FILE, custom-columns=NAME:PATH,... or custom-columns-file=FILE
     #[arg(short, long, value_name = "FORM")]
     output: Option<String>,
+    #[command(flatten)]
+    templates: Templates,
     /// Go on showing what changes
     #[arg(short, long)]
     watch: bool,
@@ -92,7 +94,7 @@ struct Found {
 impl Args {
     /// Shows objects.
     pub async fn run(self, session: &Session) -> Outcome {
-        let form = Form::parse(self.output.as_deref())?;
+        let form = Form::of(self.output.as_deref(), &self.templates)?;
         let api = Api::open(&self.connect, session)?;
         let chosen = targets(&api, &self.words, &self.sources, self.all_namespaces).await?;
         if chosen.is_empty() {

@@ -1,238 +1,401 @@
-//! From nodes and a value to text.
+//! From nodes and a value to text, within a bound on the work.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Expr, Node};
+use super::functions::{self, truth};
+use super::print;
+use super::{Command, Dialect, Expr, Fault, Node, Operand, Pipe};
 
-/// Variables in scope; the nameless one is the dot, `$` the whole value.
-type Scope = Vec<(String, Value)>;
+/// What looking at one node costs; a byte that is made costs 1.
+const NODE: u64 = 16;
+/// Templates that call one another, or themselves.
+const CALLS_MAX: usize = 64;
 
-/// Renders `nodes` for `value`.
-pub fn render(nodes: &[Node], value: &Value) -> Result<String, String> {
-    let mut scope = vec![
-        ("$".to_owned(), value.clone()),
-        (String::new(), value.clone()),
-    ];
-    let mut out = String::new();
-    block(nodes, &mut scope, &mut out)?;
-    Ok(out)
+/// A value; nothing where there is none, which Go tells from one that is nil.
+pub type Val<'a> = Option<Cow<'a, Value>>;
+
+/// One use of a template.
+pub struct Run<'a> {
+    pub dialect: Dialect,
+    pub defined: &'a BTreeMap<String, Vec<Node>>,
+    /// Innermost last; `$` first.
+    scope: Vec<(&'a str, Val<'a>)>,
+    out: String,
+    /// What may still be done.
+    work: u64,
+    calls: usize,
 }
 
-fn block(nodes: &[Node], scope: &mut Scope, out: &mut String) -> Result<(), String> {
-    for node in nodes {
-        match node {
-            Node::Text(text) => out.push_str(text),
-            Node::Print(expr) => out.push_str(&shown(&evaluate(expr, scope)?)),
+enum Flow {
+    Next,
+    Break,
+    Continue,
+}
+
+fn fault<T>(at: usize, why: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault {
+        at,
+        why: why.into(),
+    })
+}
+
+/// Renders the template without a name for `value`.
+pub fn render<'a>(
+    defined: &'a BTreeMap<String, Vec<Node>>,
+    dialect: Dialect,
+    value: &'a Value,
+    work: u64,
+) -> Result<String, Fault> {
+    let dot = Some(Cow::Borrowed(value));
+    let mut run = Run {
+        dialect,
+        defined,
+        scope: vec![("$", dot.clone())],
+        out: String::new(),
+        work,
+        calls: 0,
+    };
+    if let Some(nodes) = defined.get("") {
+        run.block(nodes, &dot)?;
+    }
+    Ok(run.out)
+}
+
+impl<'a> Run<'a> {
+    /// Takes note of work.
+    pub fn charge(&mut self, cost: u64, at: usize) -> Result<(), Fault> {
+        match self.work.checked_sub(cost) {
+            Some(left) => {
+                self.work = left;
+                Ok(())
+            }
+            None => fault(at, "it takes more work than a template may"),
+        }
+    }
+
+    /// What was made by a function is copied; the rest is borrowed.
+    fn charge_copy(&mut self, value: &Val<'a>, at: usize) -> Result<(), Fault> {
+        match value {
+            Some(Cow::Owned(made)) => self.charge(functions::weight(made), at),
+            _ => Ok(()),
+        }
+    }
+
+    fn copy(&mut self, value: &Val<'a>, at: usize) -> Result<Val<'a>, Fault> {
+        self.charge_copy(value, at)?;
+        Ok(value.clone())
+    }
+
+    /// How much text may still be made.
+    pub fn room(&self) -> usize {
+        usize::try_from(self.work).unwrap_or(usize::MAX)
+    }
+
+    fn block(&mut self, nodes: &'a [Node], dot: &Val<'a>) -> Result<Flow, Fault> {
+        for node in nodes {
+            match self.node(node, dot)? {
+                Flow::Next => {}
+                flow => return Ok(flow),
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    /// A block whose variables end with it.
+    fn inner(&mut self, nodes: &'a [Node], dot: &Val<'a>) -> Result<Flow, Fault> {
+        let known = self.scope.len();
+        let flow = self.block(nodes, dot)?;
+        self.scope.truncate(known);
+        Ok(flow)
+    }
+
+    fn node(&mut self, node: &'a Node, dot: &Val<'a>) -> Result<Flow, Fault> {
+        let known = self.scope.len();
+        let flow = match node {
+            Node::Text(text) => {
+                self.charge(text.len() as u64, 0)?;
+                self.out.push_str(text);
+                Flow::Next
+            }
+            Node::Break => Flow::Break,
+            Node::Continue => Flow::Continue,
+            Node::Print(pipe) => {
+                let value = self.pipe(pipe, dot)?;
+                if pipe.names.is_empty() {
+                    let before = self.out.len();
+                    match &value {
+                        None => self.out.push_str("<no value>"),
+                        Some(value) => print::plain(&mut self.out, value),
+                    }
+                    self.charge((self.out.len() - before) as u64, pipe.at)?;
+                }
+                return Ok(Flow::Next);
+            }
             Node::If {
-                condition,
+                pipe,
                 is_dot,
                 body,
                 otherwise,
             } => {
-                let condition = evaluate(condition, scope)?;
-                let depth = scope.len();
-                if !truth(&condition) {
-                    block(otherwise, scope, out)?;
-                } else {
-                    if *is_dot {
-                        scope.push((String::new(), condition));
-                    }
-                    block(body, scope, out)?;
+                let value = self.pipe(pipe, dot)?;
+                match truth(&value) {
+                    true if *is_dot => self.inner(body, &value)?,
+                    true => self.inner(body, dot)?,
+                    false => self.inner(otherwise, dot)?,
                 }
-                scope.truncate(depth);
             }
             Node::Range {
-                key,
-                value,
-                list,
+                pipe,
                 body,
                 otherwise,
-            } => {
-                let items = items(evaluate(list, scope)?)?;
-                if items.is_empty() {
-                    block(otherwise, scope, out)?;
-                }
-                for (index, item) in items {
-                    let depth = scope.len();
-                    if let Some(name) = key {
-                        scope.push((name.clone(), index));
-                    }
-                    if let Some(name) = value {
-                        scope.push((name.clone(), item.clone()));
-                    }
-                    scope.push((String::new(), item));
-                    block(body, scope, out)?;
-                    scope.truncate(depth);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn items(list: Value) -> Result<Vec<(Value, Value)>, String> {
-    match list {
-        Value::Null => Ok(Vec::new()),
-        Value::Array(items) => Ok(items
-            .into_iter()
-            .enumerate()
-            .map(|(index, item)| (index.into(), item))
-            .collect()),
-        Value::Object(members) => Ok(members
-            .into_iter()
-            .map(|(key, item)| (key.into(), item))
-            .collect()),
-        other => Err(format!("range over {}", kind(&other))),
-    }
-}
-
-fn evaluate(expr: &Expr, scope: &Scope) -> Result<Value, String> {
-    match expr {
-        Expr::Literal(value) => Ok(value.clone()),
-        Expr::Field(variable, path) => {
-            let (_, value) = scope
-                .iter()
-                .rev()
-                .find(|(name, _)| name == variable)
-                .ok_or_else(|| format!("undefined variable {variable:?}"))?;
-            descend(value, path)
-        }
-        Expr::Below(inner, path) => descend(&evaluate(inner, scope)?, path),
-        Expr::Call(name, arguments) => {
-            let arguments: Vec<Value> = arguments
-                .iter()
-                .map(|argument| evaluate(argument, scope))
-                .collect::<Result<_, _>>()?;
-            let dot = &scope.last().expect("the dot is always there").1;
-            call(name, &arguments, dot)
-        }
-    }
-}
-
-fn descend(value: &Value, path: &[String]) -> Result<Value, String> {
-    let mut at = value;
-    for field in path {
-        at = match at {
-            Value::Object(members) => members.get(field).ok_or_else(|| {
-                let known: Vec<&str> = members.keys().map(String::as_str).collect();
-                format!("no field {field:?} in {{{}}}", known.join(", "))
-            })?,
-            other => return Err(format!("no field {field:?} in {}", kind(other))),
-        };
-    }
-    Ok(at.clone())
-}
-
-fn call(name: &str, arguments: &[Value], dot: &Value) -> Result<Value, String> {
-    let wrong = |what: &str| format!("function {name}: its first argument must be {what}");
-    let joined = |separator: &str| -> String {
-        let all: Vec<String> = arguments.iter().map(shown).collect();
-        all.join(separator)
-    };
-    Ok(match (name, arguments) {
-        ("json", [value]) => value.to_string().into(),
-        ("len", [Value::Array(items)]) => items.len().into(),
-        ("len", [Value::Object(members)]) => members.len().into(),
-        ("len", [Value::String(text)]) => text.len().into(),
-        ("len", [Value::Null]) => 0.into(),
-        ("len", _) => return Err(wrong("a list, a map or a string")),
-        ("upper", [value]) => shown(value).to_uppercase().into(),
-        ("lower", [value]) => shown(value).to_lowercase().into(),
-        ("join", [Value::Array(items), separator]) => {
-            let items: Vec<String> = items.iter().map(shown).collect();
-            items.join(&shown(separator)).into()
-        }
-        ("join", _) => return Err(wrong("a list")),
-        ("print", _) => joined("").into(),
-        ("println", _) => format!("{}\n", joined(" ")).into(),
-        ("eq", [a, b]) => (a == b).into(),
-        ("ne", [a, b]) => (a != b).into(),
-        ("not", [value]) => (!truth(value)).into(),
-        ("and", all) => pick(all, false),
-        ("or", all) => pick(all, true),
-        ("index", [value, keys @ ..]) => index(value, keys)?,
-        (".Label", [key]) => label(dot, &shown(key)),
-        _ => return Err(format!("function {name} is not supported")),
-    })
-}
-
-/// The first argument whose truth is `wanted`, else the last.
-fn pick(all: &[Value], wanted: bool) -> Value {
-    let found = all.iter().find(|value| truth(value) == wanted);
-    found.or(all.last()).cloned().unwrap_or(Value::Null)
-}
-
-fn index(value: &Value, keys: &[Value]) -> Result<Value, String> {
-    let mut at = value;
-    for key in keys {
-        at = match (at, key) {
-            (Value::Array(items), Value::Number(number)) => number
-                .as_u64()
-                .and_then(|number| items.get(usize::try_from(number).ok()?))
-                .ok_or_else(|| format!("function index: no element {number}"))?,
-            // A key that a map lacks is the empty value, as in Go.
-            (Value::Object(members), Value::String(key)) => {
-                members.get(key).unwrap_or(&Value::Null)
-            }
-            (other, key) => {
-                return Err(format!("function index: {} has no {key}", kind(other)));
+            } => self.range(pipe, body, otherwise, dot)?,
+            Node::Template { name, pipe, at } => {
+                let value = match pipe {
+                    Some(pipe) => self.pipe(pipe, dot)?,
+                    None => None,
+                };
+                self.template(name, value, *at)?;
+                Flow::Next
             }
         };
+        self.scope.truncate(known);
+        Ok(flow)
     }
-    Ok(at.clone())
-}
 
-/// A label out of the row's `a=b,c=d`.
-fn label(row: &Value, key: &str) -> Value {
-    row.get("Labels")
-        .and_then(Value::as_str)
-        .and_then(|labels| {
-            labels
-                .split(',')
-                .find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+    fn template(&mut self, name: &str, value: Val<'a>, at: usize) -> Result<(), Fault> {
+        let Some(nodes) = self.defined.get(name) else {
+            return fault(at, format!("template {name:?} not defined"));
+        };
+        if self.calls == CALLS_MAX {
+            return fault(at, format!("templates call more than {CALLS_MAX} deep"));
+        }
+        self.calls += 1;
+        let outside = std::mem::replace(&mut self.scope, vec![("$", value.clone())]);
+        self.block(nodes, &value)?;
+        self.scope = outside;
+        self.calls -= 1;
+        Ok(())
+    }
+
+    fn range(
+        &mut self,
+        pipe: &'a Pipe,
+        body: &'a [Node],
+        otherwise: &'a [Node],
+        dot: &Val<'a>,
+    ) -> Result<Flow, Fault> {
+        let list = self.commands(&pipe.commands, dot)?;
+        let items = match list {
+            None => Vec::new(),
+            Some(Cow::Borrowed(list)) => entries(list, pipe.at)?,
+            Some(Cow::Owned(list)) => entries(&list, pipe.at)?
+                .into_iter()
+                .map(|(key, item)| (key, Cow::Owned(item.into_owned())))
+                .collect(),
+        };
+        self.charge(items.len() as u64, pipe.at)?;
+        if items.is_empty() {
+            return self.inner(otherwise, dot);
+        }
+        for (key, item) in items {
+            self.charge(NODE, pipe.at)?;
+            let known = self.scope.len();
+            let item = Some(item);
+            match &pipe.names[..] {
+                [value] => self.name(pipe, value, item.clone()),
+                [index, value] => {
+                    self.name(pipe, index, Some(Cow::Owned(key)));
+                    self.name(pipe, value, item.clone());
+                }
+                _ => {}
+            }
+            let flow = self.block(body, &item)?;
+            self.scope.truncate(known);
+            if let Flow::Break = flow {
+                break;
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    /// Declares or changes a variable.
+    fn name(&mut self, pipe: &Pipe, name: &'a str, value: Val<'a>) {
+        let found = self.scope.iter_mut().rev().find(|(own, _)| *own == name);
+        match found {
+            Some((_, old)) if !pipe.declares => *old = value,
+            _ => self.scope.push((name, value)),
+        }
+    }
+
+    /// The value of a pipe, after its variables have been set.
+    fn pipe(&mut self, pipe: &'a Pipe, dot: &Val<'a>) -> Result<Val<'a>, Fault> {
+        let value = self.commands(&pipe.commands, dot)?;
+        for name in &pipe.names {
+            self.name(pipe, name, value.clone());
+        }
+        Ok(value)
+    }
+
+    fn commands(&mut self, commands: &'a [Command], dot: &Val<'a>) -> Result<Val<'a>, Fault> {
+        let mut before: Option<Val<'a>> = None;
+        for command in commands {
+            let value = self.command(command, before, dot)?;
+            // A nil is none once it is the value of a pipe.
+            before = Some(value.filter(|value| !value.is_null()));
+        }
+        Ok(before.flatten())
+    }
+
+    fn command(
+        &mut self,
+        command: &'a Command,
+        before: Option<Val<'a>>,
+        dot: &Val<'a>,
+    ) -> Result<Val<'a>, Fault> {
+        let [first, arguments @ ..] = &command.words[..] else {
+            return Ok(None);
+        };
+        let is_alone = arguments.is_empty() && before.is_none();
+        match &first.what {
+            Operand::Function(name) => self.call(name, first.at, arguments, before, dot),
+            Operand::Field(path) if !is_alone && self.is_label(path) => {
+                self.call(".Label", first.at, arguments, before, dot)
+            }
+            _ if is_alone => self.operand(first, dot),
+            _ => fault(first.at, "what is no function takes no arguments"),
+        }
+    }
+
+    /// The one method of docker's: `.Label "key"`.
+    fn is_label(&self, path: &[String]) -> bool {
+        self.dialect == Dialect::Docker && path == ["Label"]
+    }
+
+    fn call(
+        &mut self,
+        name: &'a str,
+        at: usize,
+        arguments: &'a [Expr],
+        before: Option<Val<'a>>,
+        dot: &Val<'a>,
+    ) -> Result<Val<'a>, Fault> {
+        self.charge(NODE, at)?;
+        if let ("and" | "or", false) = (name, arguments.is_empty()) {
+            // What comes after the one that decides is not looked at.
+            let mut last = None;
+            for argument in arguments {
+                last = self.operand(argument, dot)?;
+                if truth(&last) == (name == "or") {
+                    return Ok(last);
+                }
+            }
+            return Ok(before.unwrap_or(last));
+        }
+        let mut values = Vec::with_capacity(arguments.len() + 1);
+        for argument in arguments {
+            values.push(self.operand(argument, dot)?);
+        }
+        values.extend(before);
+        let value = functions::call(self, name, values, dot, at);
+        value.map_err(|fault| match fault.why.strip_prefix('!') {
+            Some(why) => Fault {
+                at,
+                why: format!("function {name}: {why}"),
+            },
+            None => fault,
         })
-        .unwrap_or_default()
-        .into()
-}
+    }
 
-fn truth(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(value) => *value,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(members) => !members.is_empty(),
+    fn operand(&mut self, expr: &'a Expr, dot: &Val<'a>) -> Result<Val<'a>, Fault> {
+        self.charge(NODE, expr.at)?;
+        match &expr.what {
+            Operand::Nil => Ok(Some(Cow::Owned(Value::Null))),
+            Operand::Literal(value) => Ok(Some(Cow::Borrowed(value))),
+            Operand::Dot => self.copy(dot, expr.at),
+            Operand::Field(path) => {
+                let dot = self.copy(dot, expr.at)?;
+                self.descend(dot, path, expr.at)
+            }
+            Operand::Variable(name, path) => {
+                let found = self.scope.iter().rev().find(|(own, _)| own == name);
+                let Some((_, value)) = found else {
+                    return fault(expr.at, format!("undefined variable {name:?}"));
+                };
+                let value = value.clone();
+                self.charge_copy(&value, expr.at)?;
+                self.descend(value, path, expr.at)
+            }
+            Operand::Function(name) => self.call(name, expr.at, &[], None, dot),
+            Operand::Pipe(pipe) => self.commands(&pipe.commands, dot),
+            Operand::Chain(inner, path) => {
+                let value = self.operand(inner, dot)?;
+                self.descend(value, path, expr.at)
+            }
+        }
+    }
+
+    fn descend(&self, value: Val<'a>, path: &[String], at: usize) -> Result<Val<'a>, Fault> {
+        let mut value = value;
+        for field in path {
+            value = match value {
+                Some(Cow::Borrowed(Value::Object(members))) => match members.get(field) {
+                    Some(found) => Some(Cow::Borrowed(found)),
+                    None => self.missing(field, members, at)?,
+                },
+                Some(Cow::Owned(Value::Object(mut members))) => match members.remove(field) {
+                    Some(found) => Some(Cow::Owned(found)),
+                    None => self.missing(field, &members, at)?,
+                },
+                None if self.dialect == Dialect::Kubectl { is_strict: false } => None,
+                None => return fault(at, format!("no field {field:?} in nothing")),
+                Some(other) => {
+                    let kind = print::kind(&other);
+                    return fault(at, format!("no field {field:?} in {kind}"));
+                }
+            };
+        }
+        Ok(value)
+    }
+
+    fn missing(
+        &self,
+        field: &str,
+        members: &serde_json::Map<String, Value>,
+        at: usize,
+    ) -> Result<Val<'a>, Fault> {
+        match self.dialect {
+            Dialect::Kubectl { is_strict: false } => Ok(None),
+            Dialect::Kubectl { is_strict: true } => {
+                fault(at, format!("map has no entry for key {field:?}"))
+            }
+            Dialect::Docker => {
+                let known: Vec<&str> = members.keys().map(String::as_str).collect();
+                let known = known.join(", ");
+                fault(at, format!("no field {field:?} in {{{known}}}"))
+            }
+        }
     }
 }
 
-/// A value as Go prints it.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "<no value>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(shown).collect();
-            format!("[{}]", items.join(" "))
-        }
+/// What a range goes over: indexes and elements, or keys in their order and values.
+fn entries(list: &Value, at: usize) -> Result<Vec<(Value, Cow<'_, Value>)>, Fault> {
+    match list {
+        Value::Array(items) => Ok(items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| (index.into(), Cow::Borrowed(item)))
+            .collect()),
         Value::Object(members) => {
-            let members: Vec<String> = members
+            let mut all: Vec<_> = members
                 .iter()
-                .map(|(key, value)| format!("{key}:{}", shown(value)))
+                .map(|(key, item)| (Value::from(key.as_str()), Cow::Borrowed(item)))
                 .collect();
-            format!("map[{}]", members.join(" "))
+            all.sort_by(|(a, _), (b, _)| a.as_str().cmp(&b.as_str()));
+            Ok(all)
         }
-        other => other.to_string(),
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a truth value",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a map",
+        other => fault(at, format!("range over {}", print::kind(other))),
     }
 }

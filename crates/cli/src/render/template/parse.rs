@@ -1,369 +1,386 @@
-//! From text to nodes.
+//! From tokens to nodes. Owns which functions each dialect has, and the bound on nesting.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Expr, Node, Template};
-use crate::error::CliError;
+use super::lex::{Piece, Token, What, split};
+use super::{Command, Dialect, Expr, Fault, Node, Operand, Pipe};
 
-/// Functions with the least and most arguments they take.
-const FUNCTIONS: &[(&str, usize, usize)] = &[
-    ("and", 1, 16),
-    ("eq", 2, 2),
-    ("index", 1, 16),
-    ("join", 2, 2),
-    ("json", 1, 1),
-    ("len", 1, 1),
-    ("lower", 1, 1),
-    ("ne", 2, 2),
-    ("not", 1, 1),
-    ("or", 1, 16),
-    ("print", 0, 16),
-    ("println", 0, 16),
-    ("upper", 1, 1),
+/// Go's functions.
+const COMMON: &[&str] = &[
+    "and", "call", "eq", "ge", "gt", "html", "index", "js", "le", "len", "lt", "ne", "not", "or",
+    "print", "printf", "println", "slice", "urlquery",
 ];
+const DOCKERS: &[&str] = &["join", "json", "lower", "split", "upper"];
+const KUBECTLS: &[&str] = &["base64decode", "exists"];
 /// Deepest nesting of blocks and parentheses.
 const DEPTH_MAX: usize = 32;
 
+/// What a source defines: itself under no name, and templates under theirs.
+pub type Defined = BTreeMap<String, Vec<Node>>;
+
 /// Parses a template.
-pub fn parse(source: &str) -> Result<Template, CliError> {
-    let failed = |why: String| CliError::usage(format!("parse template: {why}"));
-    let pieces = split(source).map_err(failed)?;
-    let mut pieces = pieces.into_iter();
-    let (nodes, end) = block(&mut pieces, 0).map_err(failed)?;
-    match end {
-        End::Source => Ok(Template(nodes)),
-        End::Word(word) => Err(failed(format!("unexpected {word:?}"))),
-    }
-}
-
-enum Piece {
-    Text(String),
-    Action(Vec<Token>),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Token {
-    Word(String),
-    Field(String, Vec<String>),
-    Below(Vec<String>),
-    Literal(Value),
-    Symbol(&'static str),
-}
-
-enum End {
-    Source,
-    Word(String),
-}
-
-fn split(source: &str) -> Result<Vec<Piece>, String> {
-    let mut pieces = Vec::new();
-    let mut rest = source;
-    let mut trim = false;
-    while let Some(start) = rest.find("{{") {
-        let mut text = &rest[..start];
-        rest = &rest[start + 2..];
-        if trim {
-            text = text.trim_start();
-        }
-        if let Some(after) = rest.strip_prefix("- ") {
-            text = text.trim_end();
-            rest = after;
-        }
-        pieces.push(Piece::Text(text.to_owned()));
-        let end = action_end(rest).ok_or("\"{{\" without \"}}\"")?;
-        let mut action = &rest[..end];
-        rest = &rest[end + 2..];
-        trim = action.ends_with(" -");
-        if trim {
-            action = &action[..action.len() - 2];
-        }
-        if !action.trim().starts_with("/*") {
-            pieces.push(Piece::Action(tokens(action)?));
-        }
-    }
-    pieces.push(Piece::Text(
-        if trim { rest.trim_start() } else { rest }.to_owned(),
-    ));
-    Ok(pieces)
-}
-
-/// Where the action ends: the first `}}` outside of a string.
-fn action_end(text: &str) -> Option<usize> {
-    let mut quoted = false;
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' if quoted => at += 1,
-            b'"' => quoted = !quoted,
-            b'}' if !quoted && bytes.get(at + 1) == Some(&b'}') => return Some(at),
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-fn tokens(action: &str) -> Result<Vec<Token>, String> {
-    let mut all = Vec::new();
-    let mut rest = action.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let length = match first {
-            '"' => {
-                let mut values = serde_json::Deserializer::from_str(rest).into_iter::<String>();
-                let text = match values.next() {
-                    Some(Ok(text)) => text,
-                    _ => return Err(format!("a string is not closed: {rest}")),
-                };
-                all.push(Token::Literal(Value::String(text)));
-                values.byte_offset()
-            }
-            '(' | ')' | '|' | ',' => {
-                all.push(Token::Symbol(match first {
-                    '(' => "(",
-                    ')' => ")",
-                    '|' => "|",
-                    _ => ",",
-                }));
-                1
-            }
-            ':' if rest.starts_with(":=") => {
-                all.push(Token::Symbol(":="));
-                2
-            }
-            _ => {
-                let length = rest
-                    .find(|c: char| c.is_whitespace() || "()|,\":".contains(c))
-                    .unwrap_or(rest.len());
-                if length == 0 {
-                    return Err(format!("{first:?} is not supported"));
-                }
-                let below = all.last() == Some(&Token::Symbol(")")) && !action_gap(action, rest);
-                all.push(word(&rest[..length], below)?);
-                length
-            }
-        };
-        rest = rest[length..].trim_start();
-    }
-    Ok(all)
-}
-
-/// Whether there is space before `rest`, which is the end of `action`.
-fn action_gap(action: &str, rest: &str) -> bool {
-    action[..action.len() - rest.len()].ends_with(char::is_whitespace)
-}
-
-fn word(text: &str, below: bool) -> Result<Token, String> {
-    let fields = |text: &str| -> Vec<String> {
-        text.split('.')
-            .filter(|part| !part.is_empty())
-            .map(str::to_owned)
-            .collect()
+pub fn parse(source: &str, dialect: Dialect) -> Result<Defined, Fault> {
+    let mut parser = Parser {
+        pieces: split(source)?.into_iter(),
+        dialect,
+        defined: Defined::new(),
+        variables: vec!["$".to_owned()],
+        ranges: 0,
+        end: source.len(),
     };
-    if text.starts_with('.') {
-        return Ok(match below {
-            true => Token::Below(fields(text)),
-            false => Token::Field(String::new(), fields(text)),
-        });
+    let (nodes, end) = parser.block(0)?;
+    if let Some((word, _, at)) = end {
+        return fault(at, format!("unexpected {word:?}"));
     }
-    if text.starts_with('$') {
-        let (name, path) = text.split_once('.').unwrap_or((text, ""));
-        return Ok(Token::Field(name.to_owned(), fields(path)));
-    }
-    if let Ok(number) = text.parse::<i64>() {
-        return Ok(Token::Literal(number.into()));
-    }
-    Ok(match text {
-        "true" => Token::Literal(true.into()),
-        "false" => Token::Literal(false.into()),
-        "nil" => Token::Literal(Value::Null),
-        _ if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => {
-            Token::Word(text.to_owned())
-        }
-        _ => return Err(format!("{text:?} is not supported")),
+    parser.defined.insert(String::new(), nodes);
+    Ok(parser.defined)
+}
+
+fn fault<T>(at: usize, why: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault {
+        at,
+        why: why.into(),
     })
 }
 
-/// Nodes until the source or the block ends.
-fn block(pieces: &mut std::vec::IntoIter<Piece>, depth: usize) -> Result<(Vec<Node>, End), String> {
-    if depth > DEPTH_MAX {
-        return Err(format!("blocks are nested deeper than {DEPTH_MAX}"));
-    }
-    let mut nodes = Vec::new();
-    while let Some(piece) = pieces.next() {
-        let tokens = match piece {
-            Piece::Text(text) if text.is_empty() => continue,
-            Piece::Text(text) => {
-                nodes.push(Node::Text(text));
-                continue;
+/// `end` or `else` with what follows it, and where it is.
+type End = Option<(String, Vec<Token>, usize)>;
+
+struct Parser {
+    pieces: std::vec::IntoIter<Piece>,
+    dialect: Dialect,
+    defined: Defined,
+    variables: Vec<String>,
+    ranges: usize,
+    end: usize,
+}
+
+impl Parser {
+    /// Nodes until the source or the block ends.
+    fn block(&mut self, depth: usize) -> Result<(Vec<Node>, End), Fault> {
+        let mut nodes = Vec::new();
+        while let Some(piece) = self.pieces.next() {
+            let (tokens, at) = match piece {
+                Piece::Text(text) => {
+                    nodes.push(Node::Text(text));
+                    continue;
+                }
+                Piece::Action(tokens, at) => (tokens, at),
+            };
+            if depth > DEPTH_MAX {
+                return fault(at, format!("blocks are nested deeper than {DEPTH_MAX}"));
             }
-            Piece::Action(tokens) => tokens,
-        };
-        let Some(Token::Word(keyword)) = tokens.first().cloned() else {
-            nodes.push(Node::Print(expression(&tokens)?));
-            continue;
-        };
-        match keyword.as_str() {
-            "end" | "else" if tokens.len() == 1 => return Ok((nodes, End::Word(keyword))),
-            "range" => nodes.push(range(&tokens[1..], pieces, depth)?),
-            "if" | "with" => {
-                let condition = expression(&tokens[1..])?;
-                let (body, otherwise) = bodies(&keyword, pieces, depth)?;
-                nodes.push(Node::If {
-                    condition,
-                    is_dot: keyword == "with",
-                    body,
-                    otherwise,
+            let keyword = match tokens.first().map(|token| &token.what) {
+                Some(What::Word(word)) => word.clone(),
+                _ => String::new(),
+            };
+            match keyword.as_str() {
+                "end" | "else" => return Ok((nodes, Some((keyword, tokens, at)))),
+                _ => self.action(&keyword, &tokens, at, depth, &mut nodes)?,
+            }
+        }
+        Ok((nodes, None))
+    }
+
+    fn action(
+        &mut self,
+        keyword: &str,
+        tokens: &[Token],
+        at: usize,
+        depth: usize,
+        nodes: &mut Vec<Node>,
+    ) -> Result<(), Fault> {
+        match keyword {
+            "if" | "with" | "range" => {
+                nodes.push(self.branch(keyword, &tokens[1..], at, depth)?);
+            }
+            "break" | "continue" => {
+                if self.ranges == 0 || tokens.len() > 1 {
+                    return fault(at, format!("unexpected {keyword:?}"));
+                }
+                nodes.push(match keyword {
+                    "break" => Node::Break,
+                    _ => Node::Continue,
                 });
             }
-            "else" | "template" | "define" | "block" | "break" | "continue" => {
-                return Err(format!("{keyword:?} is not supported"));
-            }
-            _ => nodes.push(Node::Print(expression(&tokens)?)),
-        }
-    }
-    Ok((nodes, End::Source))
-}
-
-fn bodies(
-    keyword: &str,
-    pieces: &mut std::vec::IntoIter<Piece>,
-    depth: usize,
-) -> Result<(Vec<Node>, Vec<Node>), String> {
-    let (body, end) = block(pieces, depth + 1)?;
-    let (otherwise, end) = match end {
-        End::Word(word) if word == "else" => block(pieces, depth + 1)?,
-        end => (Vec::new(), end),
-    };
-    match end {
-        End::Word(word) if word == "end" => Ok((body, otherwise)),
-        _ => Err(format!("{keyword:?} without \"end\"")),
-    }
-}
-
-fn range(
-    tokens: &[Token],
-    pieces: &mut std::vec::IntoIter<Piece>,
-    depth: usize,
-) -> Result<Node, String> {
-    let (key, value, list) = match tokens {
-        [
-            Token::Field(key, none),
-            Token::Symbol(","),
-            Token::Field(value, nothing),
-            Token::Symbol(":="),
-            list @ ..,
-        ] if none.is_empty() && nothing.is_empty() => {
-            (Some(key.clone()), Some(value.clone()), list)
-        }
-        [Token::Field(value, none), Token::Symbol(":="), list @ ..] if none.is_empty() => {
-            (None, Some(value.clone()), list)
-        }
-        list => (None, None, list),
-    };
-    let list = expression(list)?;
-    let (body, otherwise) = bodies("range", pieces, depth)?;
-    Ok(Node::Range {
-        key,
-        value,
-        list,
-        body,
-        otherwise,
-    })
-}
-
-fn expression(tokens: &[Token]) -> Result<Expr, String> {
-    let mut at = 0;
-    let expr = pipeline(tokens, &mut at, 0)?;
-    match tokens.get(at) {
-        None => Ok(expr),
-        Some(token) => Err(format!("unexpected {}", describe(token))),
-    }
-}
-
-/// Commands joined by `|`: each gets the one before as its last argument.
-fn pipeline(tokens: &[Token], at: &mut usize, depth: usize) -> Result<Expr, String> {
-    if depth > DEPTH_MAX {
-        return Err(format!("parentheses are nested deeper than {DEPTH_MAX}"));
-    }
-    let mut before = None;
-    loop {
-        let expr = command(tokens, at, depth, before)?;
-        if tokens.get(*at) != Some(&Token::Symbol("|")) {
-            return Ok(expr);
-        }
-        *at += 1;
-        before = Some(expr);
-    }
-}
-
-fn command(
-    tokens: &[Token],
-    at: &mut usize,
-    depth: usize,
-    before: Option<Expr>,
-) -> Result<Expr, String> {
-    let name = match tokens.get(*at) {
-        Some(Token::Word(name)) => name.clone(),
-        // The one method of docker's: `.Label "key"`.
-        Some(Token::Field(dot, path))
-            if dot.is_empty() && *path == ["Label"] && tokens.len() > *at + 1 =>
-        {
-            ".Label".to_owned()
-        }
-        Some(_) if before.is_none() => return operand(tokens, at, depth),
-        Some(token) => return Err(format!("unexpected {} after \"|\"", describe(token))),
-        None => return Err("an expression is missing".to_owned()),
-    };
-    *at += 1;
-    let mut arguments = Vec::new();
-    while !matches!(tokens.get(*at), None | Some(Token::Symbol("|" | ")"))) {
-        arguments.push(operand(tokens, at, depth)?);
-    }
-    arguments.extend(before);
-    let count = arguments.len();
-    match FUNCTIONS.iter().find(|(known, _, _)| *known == name) {
-        None if name == ".Label" && count == 1 => {}
-        None => return Err(format!("function {name:?} is not supported")),
-        Some((_, least, most)) if count < *least || count > *most => {
-            return Err(format!("function {name:?} does not take {count} arguments"));
-        }
-        Some(_) => {}
-    }
-    Ok(Expr::Call(name, arguments))
-}
-
-fn operand(tokens: &[Token], at: &mut usize, depth: usize) -> Result<Expr, String> {
-    let token = tokens.get(*at).ok_or("an expression is missing")?;
-    *at += 1;
-    match token {
-        Token::Literal(value) => Ok(Expr::Literal(value.clone())),
-        Token::Field(variable, path) => Ok(Expr::Field(variable.clone(), path.clone())),
-        Token::Symbol("(") => {
-            let inner = pipeline(tokens, at, depth + 1)?;
-            if tokens.get(*at) != Some(&Token::Symbol(")")) {
-                return Err("\"(\" without \")\"".to_owned());
-            }
-            *at += 1;
-            match tokens.get(*at) {
-                Some(Token::Below(path)) => {
-                    *at += 1;
-                    Ok(Expr::Below(Box::new(inner), path.clone()))
+            "define" | "block" => {
+                if keyword == "define" && depth > 0 {
+                    return fault(at, "\"define\" inside of a block");
                 }
-                _ => Ok(inner),
+                let name = name(keyword, tokens, at)?;
+                let pipe = match keyword {
+                    "block" => Some(self.pipe(&tokens[2..], at)?),
+                    _ if tokens.len() > 2 => return unexpected(&tokens[2]),
+                    _ => None,
+                };
+                // A template knows neither the variables nor the ranges around it.
+                let outside = std::mem::replace(&mut self.variables, vec!["$".to_owned()]);
+                let ranges = std::mem::take(&mut self.ranges);
+                let (body, end) = self.block(depth + 1)?;
+                (self.variables, self.ranges) = (outside, ranges);
+                is_end(keyword, end, at)?;
+                self.defined.insert(name.clone(), body);
+                if pipe.is_some() {
+                    nodes.push(Node::Template { name, pipe, at });
+                }
+            }
+            "template" => {
+                let name = name(keyword, tokens, at)?;
+                let pipe = match &tokens[2..] {
+                    [] => None,
+                    rest => Some(self.pipe(rest, at)?),
+                };
+                nodes.push(Node::Template { name, pipe, at });
+            }
+            _ => nodes.push(Node::Print(self.pipe(tokens, at)?)),
+        }
+        Ok(())
+    }
+
+    fn branch(
+        &mut self,
+        keyword: &str,
+        tokens: &[Token],
+        at: usize,
+        depth: usize,
+    ) -> Result<Node, Fault> {
+        if depth > DEPTH_MAX {
+            return fault(at, format!("blocks are nested deeper than {DEPTH_MAX}"));
+        }
+        let known = self.variables.len();
+        let is_range = keyword == "range";
+        let pipe = self.declaring(tokens, at, is_range)?;
+        self.ranges += usize::from(is_range);
+        let (body, mut end) = self.block(depth + 1)?;
+        self.ranges -= usize::from(is_range);
+        let mut otherwise = Vec::new();
+        if let Some((word, tokens, at)) = &end
+            && word == "else"
+        {
+            match tokens.get(1).map(|token| &token.what) {
+                None => (otherwise, end) = self.block(depth + 1)?,
+                // The end of the inner one is that of all.
+                Some(What::Word(word)) if word == keyword && !is_range => {
+                    let inner = self.branch(keyword, &tokens[2..], *at, depth + 1)?;
+                    (otherwise, end) = (vec![inner], Some(("end".to_owned(), Vec::new(), *at)));
+                }
+                Some(_) => return unexpected(&tokens[1]),
             }
         }
-        Token::Word(name) => Ok(Expr::Call(name.clone(), Vec::new())),
-        token => Err(format!("unexpected {}", describe(token))),
+        is_end(keyword, end, at)?;
+        self.variables.truncate(known);
+        Ok(match keyword {
+            "range" => Node::Range {
+                pipe,
+                body,
+                otherwise,
+            },
+            keyword => Node::If {
+                pipe,
+                is_dot: keyword == "with",
+                body,
+                otherwise,
+            },
+        })
+    }
+
+    fn pipe(&mut self, tokens: &[Token], at: usize) -> Result<Pipe, Fault> {
+        self.declaring(tokens, at, false)
+    }
+
+    /// `$x := commands`, `$k, $v := commands`, `$x = commands`, `commands`.
+    fn declaring(&mut self, tokens: &[Token], at: usize, is_range: bool) -> Result<Pipe, Fault> {
+        let what: Vec<&What> = tokens.iter().take(4).map(|token| &token.what).collect();
+        let (names, symbol, rest) = match what[..] {
+            [
+                What::Variable(key),
+                What::Symbol(","),
+                What::Variable(value),
+                What::Symbol(symbol @ (":=" | "=")),
+            ] if is_range => (vec![key.clone(), value.clone()], *symbol, &tokens[4..]),
+            [
+                What::Variable(name),
+                What::Symbol(symbol @ (":=" | "=")),
+                ..,
+            ] => (vec![name.clone()], *symbol, &tokens[2..]),
+            _ => (Vec::new(), "", tokens),
+        };
+        let mut cursor = Cursor {
+            tokens: rest,
+            next: 0,
+            end: rest.last().map_or(self.end.min(at + 2), |token| token.at),
+        };
+        let commands = self.commands(&mut cursor, 0)?;
+        if let Some(token) = cursor.peek() {
+            return unexpected(token);
+        }
+        if symbol == ":=" {
+            self.variables.extend(names.iter().cloned());
+        } else {
+            for name in &names {
+                self.known(name, at)?;
+            }
+        }
+        Ok(Pipe {
+            names,
+            declares: symbol == ":=",
+            commands,
+            at,
+        })
+    }
+
+    fn known(&self, name: &String, at: usize) -> Result<(), Fault> {
+        match self.variables.contains(name) {
+            true => Ok(()),
+            false => fault(at, format!("undefined variable {name:?}")),
+        }
+    }
+
+    /// Commands joined by `|`: each gets the one before as its last argument.
+    fn commands(&self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Vec<Command>, Fault> {
+        let mut commands = Vec::new();
+        loop {
+            let at = cursor.at();
+            if depth > DEPTH_MAX {
+                return fault(
+                    at,
+                    format!("parentheses are nested deeper than {DEPTH_MAX}"),
+                );
+            }
+            let mut words: Vec<Expr> = Vec::new();
+            while !matches!(
+                cursor.peek().map(|token| &token.what),
+                None | Some(What::Symbol("|" | ")"))
+            ) {
+                words.push(self.operand(cursor, depth)?);
+            }
+            match words.first().map(|word| &word.what) {
+                None => return fault(at, "an expression is missing"),
+                Some(Operand::Nil) if words.len() == 1 => {
+                    return fault(at, "nil is not a command");
+                }
+                Some(Operand::Literal(_) | Operand::Nil) if !commands.is_empty() => {
+                    return fault(at, "after \"|\" comes a function");
+                }
+                Some(_) => commands.push(Command { words }),
+            }
+            match cursor.peek().map(|token| &token.what) {
+                Some(What::Symbol("|")) => cursor.next += 1,
+                _ => return Ok(commands),
+            }
+        }
+    }
+
+    fn operand(&self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Expr, Fault> {
+        let at = cursor.at();
+        let Some(token) = cursor.peek() else {
+            return fault(at, "an expression is missing");
+        };
+        cursor.next += 1;
+        let mut what = match &token.what {
+            What::Literal(value) => Operand::Literal(value.clone()),
+            What::Dot => Operand::Dot,
+            What::Field(name) => Operand::Field(vec![name.clone()]),
+            What::Variable(name) => {
+                self.known(name, at)?;
+                Operand::Variable(name.clone(), Vec::new())
+            }
+            What::Word(word) if word == "nil" => Operand::Nil,
+            What::Word(word) => {
+                let own = match self.dialect {
+                    Dialect::Docker => DOCKERS,
+                    Dialect::Kubectl { .. } => KUBECTLS,
+                };
+                if !COMMON.contains(&word.as_str()) && !own.contains(&word.as_str()) {
+                    return fault(at, format!("function {word:?} not defined"));
+                }
+                Operand::Function(word.clone())
+            }
+            What::Symbol("(") => {
+                let commands = self.commands(cursor, depth + 1)?;
+                match cursor.peek().map(|token| &token.what) {
+                    Some(What::Symbol(")")) => cursor.next += 1,
+                    _ => return fault(at, "\"(\" without \")\""),
+                }
+                Operand::Pipe(Pipe {
+                    names: Vec::new(),
+                    declares: false,
+                    commands,
+                    at,
+                })
+            }
+            What::Symbol(_) => return unexpected(token),
+        };
+        while let Some(Token {
+            is_apart: false,
+            what: What::Field(name),
+            ..
+        }) = cursor.peek()
+        {
+            cursor.next += 1;
+            what = match what {
+                Operand::Field(mut path) => {
+                    path.push(name.clone());
+                    Operand::Field(path)
+                }
+                Operand::Variable(variable, mut path) => {
+                    path.push(name.clone());
+                    Operand::Variable(variable, path)
+                }
+                Operand::Chain(inner, mut path) => {
+                    path.push(name.clone());
+                    Operand::Chain(inner, path)
+                }
+                Operand::Literal(_) | Operand::Nil => {
+                    return fault(at, format!("a literal has no field {name:?}"));
+                }
+                other => Operand::Chain(Box::new(Expr { at, what: other }), vec![name.clone()]),
+            };
+        }
+        Ok(Expr { at, what })
     }
 }
 
-fn describe(token: &Token) -> String {
-    match token {
-        Token::Word(word) => format!("{word:?}"),
-        Token::Field(variable, path) => format!("\"{variable}.{}\"", path.join(".")),
-        Token::Below(path) => format!("\".{}\"", path.join(".")),
-        Token::Literal(value) => value.to_string(),
-        Token::Symbol(symbol) => format!("{symbol:?}"),
+struct Cursor<'a> {
+    tokens: &'a [Token],
+    next: usize,
+    end: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn peek(&self) -> Option<&'a Token> {
+        self.tokens.get(self.next)
     }
+
+    fn at(&self) -> usize {
+        self.peek().map_or(self.end, |token| token.at)
+    }
+}
+
+fn is_end(keyword: &str, end: End, at: usize) -> Result<(), Fault> {
+    match end {
+        Some((word, tokens, _)) if word == "end" && tokens.len() <= 1 => Ok(()),
+        Some((word, _, at)) => fault(at, format!("unexpected {word:?}")),
+        None => fault(at, format!("{keyword:?} without \"end\"")),
+    }
+}
+
+fn name(keyword: &str, tokens: &[Token], at: usize) -> Result<String, Fault> {
+    match tokens.get(1).map(|token| &token.what) {
+        Some(What::Literal(Value::String(name))) => Ok(name.clone()),
+        _ => fault(at, format!("{keyword:?} needs a name in quotes")),
+    }
+}
+
+fn unexpected<T>(token: &Token) -> Result<T, Fault> {
+    let text = match &token.what {
+        What::Word(word) | What::Variable(word) => format!("{word:?}"),
+        What::Dot => "\".\"".to_owned(),
+        What::Field(name) => format!("\".{name}\""),
+        What::Literal(value) => value.to_string(),
+        What::Symbol(symbol) => format!("{symbol:?}"),
+    };
+    fault(token.at, format!("unexpected {text}"))
 }
