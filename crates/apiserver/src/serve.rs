@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use weft_control::Store;
 use weft_identity::audit::Audit;
+use weft_stdx::accept::{self, Next};
 
 use crate::dispatch::dispatch;
 use crate::gate::Gate;
@@ -41,8 +42,6 @@ const HEAD_MAX: usize = 64 << 10;
 const STREAMS_MAX: u32 = 1000;
 /// How often an HTTP/2 connection is asked whether it is still there, and how long it may take.
 const PING: Duration = Duration::from_secs(30);
-/// Pause after the machine refused a connection (no descriptors left), so as not to spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long requests in flight are waited for at the end.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -98,10 +97,14 @@ pub async fn serve(
                         drop(permit);
                     });
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "could not accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+                Err(error) => match accept::next(&error) {
+                    Next::Again => tracing::debug!(%error, "a connection broke before it was accepted"),
+                    Next::After(pause) => {
+                        tracing::warn!(%error, "could not accept a connection");
+                        tokio::time::sleep(pause).await;
+                    }
+                    Next::Stop => return Err(error),
+                },
             },
         }
     }

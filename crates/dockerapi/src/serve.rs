@@ -20,6 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use weft_engine::Engine;
+use weft_stdx::accept::{self, Next};
 
 use crate::dispatch::{Peer, dispatch};
 use crate::transport::body::Answer;
@@ -30,8 +31,6 @@ const CONNECTIONS_MAX: usize = 4096;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a request's head: filters and credentials travel in it.
 const HEAD_MAX: usize = 128 << 10;
-/// Pause after the machine refused a connection (no descriptors left), so as not to spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long requests in flight are waited for at the end.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -76,11 +75,14 @@ where
                     }
                     Err(_) => drop(connections.spawn(turn_away(stream))),
                 },
-                Err(error) if is_fatal(&error) => return Err(error),
-                Err(error) => {
-                    tracing::warn!(%error, "could not accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+                Err(error) => match accept::next(&error) {
+                    Next::Again => tracing::debug!(%error, "a connection broke before it was accepted"),
+                    Next::After(pause) => {
+                        tracing::warn!(%error, "could not accept a connection");
+                        tokio::time::sleep(pause).await;
+                    }
+                    Next::Stop => return Err(error),
+                },
             },
         }
     }
@@ -90,13 +92,6 @@ where
         connections.abort_all();
     }
     Ok(())
-}
-
-fn is_fatal(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected
-    ) || error.raw_os_error() == Some(9 /* EBADF */)
 }
 
 async fn connection<F, Fut>(

@@ -1,8 +1,9 @@
 //! What std lacks: atomic file replacement, removal of trees, a file's facts, names that are safe as
-//! file names, streams of parts, pools, the clock, random ids, paths into JSON, YAML, amounts and
-//! ages as Kubernetes writes them.
+//! file names, streams of parts, pools, the clock, random ids, errors of listeners, paths into JSON,
+//! YAML, amounts and ages as Kubernetes writes them.
 //! Knows nothing about containers.
 
+pub mod accept;
 pub mod age;
 pub mod clock;
 pub mod facts;
