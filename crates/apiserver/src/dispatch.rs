@@ -22,12 +22,9 @@ use crate::serve::Server;
 use crate::target::Target;
 use crate::upkeep::Task;
 use crate::{
-    body, certificates, discovery, gate, grants, impersonation, issuer, metrics, objects, openapi,
-    reviews,
+    body, certificates, discovery, gate, grants, health, impersonation, index, issuer, metrics,
+    objects, openapi, reviews,
 };
-
-/// What anybody may ask without saying who they are.
-const OPEN: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
 
 /// Answers a request of a client that showed these certificates.
 pub(crate) async fn dispatch(
@@ -69,12 +66,8 @@ async fn try_dispatch(
     note: &mut Note,
 ) -> Result<Answer, Failure> {
     let path = head.uri.path();
-    if OPEN.contains(&path)
-        || OPEN
-            .iter()
-            .any(|open| path.starts_with(&format!("{open}/")))
-    {
-        return Ok(open(path));
+    if let Some(answer) = open(server, head).await {
+        return Ok(answer);
     }
     if path == grants::PATH {
         return grants::exchange(server, (head, body), source, note).await;
@@ -159,7 +152,8 @@ fn about_kinds(server: &Server, head: &Parts) -> Result<Answer, Failure> {
         let (kinds, pages) = (server.store.kinds(), &*server.pages);
         let found = discovery::answer(pages, &kinds, head)
             .or_else(|| openapi::answer(pages, &kinds, head))
-            .or_else(|| issuer::answer(&*server.gate, path).map(Ok));
+            .or_else(|| issuer::answer(&*server.gate, path).map(Ok))
+            .or_else(|| index::answer(&kinds, path).map(Ok));
         if let Some(answer) = found {
             return answer;
         }
@@ -168,10 +162,16 @@ fn about_kinds(server: &Server, head: &Parts) -> Result<Answer, Failure> {
     Err(Failure::new(Reason::NotFound, message))
 }
 
-fn open(path: &str) -> Answer {
-    if path != "/version" {
-        return answer::whole(StatusCode::OK, "text/plain; charset=utf-8", "ok");
+/// What anybody may ask without saying who they are.
+async fn open(server: &Server, head: &Parts) -> Option<Answer> {
+    let path = head.uri.path();
+    if matches!(path, "/version" | "/version/") {
+        return Some(version());
     }
+    health::answer(server, path, &Query::of(&head.uri)).await
+}
+
+fn version() -> Answer {
     answer::json(
         StatusCode::OK,
         &json!({

@@ -29,6 +29,7 @@ use crate::serve::Server;
 use crate::shape::{Form, Shape};
 use crate::target::Target;
 use crate::tokens;
+use crate::unrun::Unrun;
 use crate::watching::Feed;
 use crate::writes::APPLY;
 
@@ -46,6 +47,9 @@ pub(crate) fn verb(
     let is_all = target.name.is_empty();
     if target.kind.is_question && (*method != Method::POST || !is_all) {
         return Err(no_method(target));
+    }
+    if let Some(unrun) = Unrun::of(target) {
+        return unrun.verb(method).ok_or_else(|| no_method(target));
     }
     Ok(match *method {
         Method::GET | Method::HEAD if query.flag("watch") => "watch",
@@ -125,6 +129,9 @@ impl Asked<'_> {
                 "create" => devices::certificate(self, body).await,
                 _ => Err(no_method(target)),
             };
+        }
+        if let Some(unrun) = Unrun::of(target) {
+            return unrun.refuse(self).await;
         }
         if !target.subresource.is_empty() {
             let known = match &*target.subresource {

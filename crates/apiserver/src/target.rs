@@ -32,7 +32,14 @@ impl Target {
             "apis" => (parts.next()?, parts.next()?),
             _ => return None,
         };
-        let rest: Vec<String> = parts.map(decode).collect::<Option<_>>()?;
+        let mut rest: Vec<&str> = parts.collect();
+        // What stands behind a proxy is not ours.
+        match rest[..] {
+            ["namespaces", _, _, _, "proxy", ..] => rest.truncate(5),
+            ["nodes", _, "proxy", ..] => rest.truncate(3),
+            _ => {}
+        }
+        let rest: Vec<String> = rest.into_iter().map(decode).collect::<Option<_>>()?;
         let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
         let (namespace, plural, name, subresource) = match rest[..] {
             // The namespace itself, unless it is followed by a kind.
@@ -122,6 +129,13 @@ mod tests {
                 "/apis/nanocloud.io/v1/namespaces/a/devices/device-1",
                 Some("devices a device-1 "),
             ),
+            (
+                "/api/v1/namespaces/a/pods/http:b:80/proxy/c//d/",
+                Some("pods a http:b:80 proxy"),
+            ),
+            ("/api/v1/nodes/b/proxy/", Some("nodes  b proxy")),
+            ("/api/v1/namespaces/a/pods/b/log", Some("pods a b log")),
+            ("/api/v1/namespaces/a/pods/b/log/c", None),
             ("/apis/nanocloud.io/v1/devices/certificates", None),
             ("/api/v1/configmaps/b", None),
             ("/api/v1/namespaces/a/namespaces", None),

@@ -57,6 +57,7 @@ mod server_lists;
 mod server_many;
 mod server_nanocloud;
 mod server_params;
+mod server_paths;
 mod server_reads;
 mod server_reflector;
 mod server_restart;
