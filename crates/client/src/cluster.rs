@@ -3,6 +3,7 @@
 //! Owns: kubeconfig, TLS towards the server, its refusals, and which kinds it has.
 //! Never: reads the environment, prints, or knows a kind by itself.
 
+mod acting;
 mod curl;
 pub mod discovery;
 mod error;
@@ -10,6 +11,7 @@ pub mod kubeconfig;
 mod tls;
 mod transport;
 
+pub use acting::Acting;
 pub use error::{ApiError, Refusal};
 pub use kubeconfig::Access;
 pub use transport::{Answer, Cluster, Events};

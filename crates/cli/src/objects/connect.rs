@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use weft_client::Request;
 use weft_client::cluster::discovery::{Kinds, Resource};
 use weft_client::cluster::kubeconfig::{File, Overrides};
-use weft_client::cluster::{Access, Answer, ApiError, Cluster};
+use weft_client::cluster::{Access, Acting, Answer, ApiError, Cluster};
 
 use super::local;
 use crate::error::CliError;
@@ -60,6 +60,15 @@ pub struct Connect {
     /// Take any certificate of the server: who is between sees and changes everything
     #[arg(long)]
     insecure_skip_tls_verify: bool,
+    /// Ask as this user, if you may: ann, system:serviceaccount:NAMESPACE:NAME
+    #[arg(long = "as", value_name = "USER")]
+    as_user: Option<String>,
+    /// Ask as a member of this group; several times for several
+    #[arg(long, value_name = "GROUP")]
+    as_group: Vec<String>,
+    /// Ask as who has this uid
+    #[arg(long, value_name = "UID")]
+    as_uid: Option<String>,
     /// Give up a request after this time (30s, 2m; 0: never)
     #[arg(long, value_name = "TIME", value_parser = duration)]
     request_timeout: Option<Duration>,
@@ -203,6 +212,12 @@ impl Connect {
             certificate: self.client_certificate.clone(),
             key: self.client_key.clone(),
             insecure: self.insecure_skip_tls_verify,
+            acting: Acting {
+                user: self.as_user.clone().filter(|user| !user.is_empty()),
+                groups: self.as_group.clone(),
+                uid: self.as_uid.clone().filter(|uid| !uid.is_empty()),
+                extra: Vec::new(),
+            },
             timeout: self.request_timeout.filter(|timeout| !timeout.is_zero()),
         }
     }

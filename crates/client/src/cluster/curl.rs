@@ -25,6 +25,10 @@ pub(super) fn line(access: &Access, request: &Request) -> String {
         }
         Proof::Token(_, None) => options.push_str(" -H \"authorization: Bearer $TOKEN\""),
     }
+    for (name, value) in access.acting.headers() {
+        let header = quote(&format!("{name}: {value}"));
+        options.push_str(&format!(" -H {header}"));
+    }
     request.curl_to(&options, &access.server)
 }
 

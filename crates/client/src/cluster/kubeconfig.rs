@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::acting::Acting;
 use super::error::ApiError;
 
 /// What flags say.
@@ -40,6 +41,8 @@ pub struct Overrides {
     pub insecure: bool,
     /// `--request-timeout`
     pub timeout: Option<Duration>,
+    /// `--as`, `--as-group`, `--as-uid`
+    pub acting: Acting,
 }
 
 /// Where bytes are.
@@ -135,6 +138,8 @@ pub struct Access {
     pub namespace: String,
     /// The user's name in the kubeconfig.
     pub user: String,
+    /// As whom we ask.
+    pub acting: Acting,
     /// How long an answer may take.
     pub timeout: Option<Duration>,
 }
@@ -159,7 +164,7 @@ pub struct File {
     value: Value,
 }
 
-fn unusable(tried: &str, why: &dyn std::fmt::Display) -> ApiError {
+pub(super) fn unusable(tried: &str, why: &dyn std::fmt::Display) -> ApiError {
     ApiError::Credentials {
         tried: tried.to_owned(),
         why: why.to_string(),
@@ -229,12 +234,12 @@ impl File {
 }
 
 /// An entry of a list, with the file it is in.
-struct Entry<'a> {
+pub(super) struct Entry<'a> {
     file: &'a File,
     list: &'static str,
     inner: &'static str,
     at: usize,
-    value: &'a Value,
+    pub(super) value: &'a Value,
 }
 
 fn find<'a>(
@@ -271,7 +276,7 @@ fn find<'a>(
 }
 
 impl Entry<'_> {
-    fn text(&self, key: &str) -> Option<String> {
+    pub(super) fn text(&self, key: &str) -> Option<String> {
         let text = self.value.get(key)?.as_str()?;
         (!text.is_empty()).then(|| text.to_owned())
     }
@@ -359,6 +364,7 @@ impl Access {
         })?;
         let (host, port, prefix) = address(&server)?;
         let namespace = flags.namespace.clone().or_else(|| of_context("namespace"));
+        let acting = Acting::of(user.as_ref(), &flags.acting)?;
         Ok(Access {
             server: server.trim_end_matches('/').to_owned(),
             host,
@@ -370,6 +376,7 @@ impl Access {
                 .or_else(|| of_cluster("tls-server-name")),
             trust: trust(cluster.as_ref(), flags)?,
             proof: proof(user.as_ref(), flags)?,
+            acting,
             namespace: namespace.unwrap_or_else(|| "default".to_owned()),
             user: user_name.unwrap_or_default(),
             timeout: flags.timeout,
@@ -426,15 +433,7 @@ fn proof(user: Option<&Entry<'_>>, flags: &Overrides) -> Result<Proof, ApiError>
     let Some(user) = user else {
         return Ok(Proof::Nothing);
     };
-    user.refuse(&[
-        "exec",
-        "auth-provider",
-        "username",
-        "password",
-        "as",
-        "as-groups",
-        "as-uid",
-    ])?;
+    user.refuse(&["exec", "auth-provider", "username", "password"])?;
     if let Some(Material::File(path)) = user.material("token", "tokenFile").ok().flatten() {
         let file = Material::File(path);
         let bytes = file.bytes()?;
@@ -503,6 +502,10 @@ users:
   user: { exec: { command: x } }
 - name: fourth
   user: { token: def }
+- name: fifth
+  user: { token: ghi, as: ann, as-groups: [a, b], as-uid: u, as-user-extra: { x.y/Z%: [1, 2] } }
+- name: sixth
+  user: { token: ghi, as-groups: [a] }
 contexts:
 - name: a
   context: { cluster: one, user: first, namespace: shop }
@@ -567,6 +570,44 @@ contexts:
             (token.as_str(), *nth, access.namespace.as_str()),
             ("def", 2, "n")
         );
+    }
+
+    #[test]
+    fn who_acts_as_somebody_else_says_so() {
+        let headers = |user: &str, acting: Acting| {
+            let mut flags = named("a");
+            flags.user = Some(user.to_owned());
+            flags.acting = acting;
+            Access::resolve(&file(), &flags).map(|access| access.acting.headers())
+        };
+        let told = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let whole = [
+            told("impersonate-user", "ann"),
+            told("impersonate-group", "a"),
+            told("impersonate-group", "b"),
+            told("impersonate-uid", "u"),
+            told("impersonate-extra-x.y%2FZ%25", "1"),
+            told("impersonate-extra-x.y%2FZ%25", "2"),
+        ];
+        assert_eq!(headers("fifth", Acting::default()).unwrap(), whole);
+        let flags = Acting {
+            user: Some("bob".to_owned()),
+            groups: vec!["c".to_owned()],
+            ..Acting::default()
+        };
+        let mut other = whole[3..].to_vec();
+        other.splice(
+            0..0,
+            [
+                told("impersonate-user", "bob"),
+                told("impersonate-group", "c"),
+            ],
+        );
+        assert_eq!(headers("fifth", flags.clone()).unwrap(), other);
+        assert_eq!(headers("fourth", flags).unwrap(), other[..2]);
+        assert_eq!(headers("fourth", Acting::default()).unwrap(), []);
+        let error = headers("sixth", Acting::default()).unwrap_err();
+        assert!(error.to_string().contains("no user"), "{error}");
     }
 
     #[test]

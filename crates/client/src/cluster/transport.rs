@@ -263,6 +263,9 @@ impl Cluster {
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }
+        for (name, value) in self.access.acting.headers() {
+            builder = builder.header(name, value);
+        }
         if let Proof::Token(token, _) = &self.access.proof {
             builder = builder.header(AUTHORIZATION, format!("Bearer {}", token.as_str()));
         }

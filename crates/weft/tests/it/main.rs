@@ -35,6 +35,7 @@ mod run;
 mod security;
 mod server;
 mod server_access;
+mod server_acting;
 mod server_apply;
 mod server_backup;
 mod server_bodies;

@@ -1,0 +1,87 @@
+//! weft's `--as`, and a kubeconfig's, held against the real kubectl.
+#![allow(clippy::unwrap_used)]
+
+use weft_testkit::Weft;
+
+use crate::server_cli::{cli, kubectl, server};
+
+/// A kubeconfig of an administrator who asks as somebody else.
+fn acting(weft: &Weft) -> String {
+    let own = weft.kubeconfig("admin", "system:masters");
+    let text = std::fs::read_to_string(own).unwrap();
+    let (before, after) = text.split_once("client-key-data:").unwrap();
+    let indent = before.rsplit('\n').next().unwrap();
+    let whom = format!("as: ann\n{indent}as-groups: [dev]\n{indent}client-key-data:");
+    let path = weft.scratch().join("acting");
+    std::fs::write(&path, format!("{before}{whom}{after}")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn who_may_asks_as_somebody_else() {
+    let Some(weft) = server() else { return };
+    kubectl(&weft, "create namespace dev").ok();
+    kubectl(&weft, "create serviceaccount x -n dev").ok();
+    kubectl(
+        &weft,
+        "create role reader --verb=list --resource=pods -n dev",
+    )
+    .ok();
+    kubectl(
+        &weft,
+        "create rolebinding reader --role=reader --serviceaccount=dev:x -n dev",
+    )
+    .ok();
+    kubectl(
+        &weft,
+        "create rolebinding seer --clusterrole=view --group=dev -n dev",
+    )
+    .ok();
+    let file = acting(&weft);
+    let guest = weft.kubeconfig("guest", "guests");
+    let guest = guest.to_str().unwrap();
+    for line in [
+        "auth can-i list pods --as=system:serviceaccount:dev:x -n dev",
+        "auth can-i list pods --as=system:serviceaccount:dev:x",
+        "auth can-i delete pods --as=system:serviceaccount:dev:x -n dev",
+        "auth can-i list pods --as=ann -n dev",
+        "auth can-i list pods --as=ann --as-group=dev -n dev",
+        "auth whoami --as=ann --as-group=a --as-group=b",
+        "auth whoami --as=system:serviceaccount:dev:x",
+        &format!("auth whoami --kubeconfig {file}"),
+        &format!("auth whoami --kubeconfig {file} --as=bob"),
+        &format!("auth whoami --kubeconfig {file} --as-group=other"),
+        &format!("get pods --kubeconfig {file} -n dev"),
+    ] {
+        let (ours, theirs) = (cli(&weft, line), kubectl(&weft, line));
+        assert_eq!(
+            (ours.code, &ours.stdout),
+            (theirs.code, &theirs.stdout),
+            "{line}\n{ours}"
+        );
+    }
+    for (line, words) in [
+        ("get pods --as=ann", &["forbidden", "ann"] as &[&str]),
+        ("create cm y --as=ann -n dev", &["forbidden", "ann"]),
+        (
+            &format!("get pods --as=ann --kubeconfig {guest}"),
+            &["guest", "impersonate"],
+        ),
+        ("get pods --as-group=dev", &["no user: --as"]),
+        ("get pods --as-uid=7", &["no user: --as"]),
+        (
+            "get pods --as=ann --as-uid=7",
+            &["impersonate-uid is not supported"],
+        ),
+    ] {
+        let theirs = kubectl(&weft, line);
+        assert_ne!(theirs.code, 0, "{theirs}");
+        cli(&weft, line).fails_saying(words);
+    }
+    let curl = cli(&weft, "get pods --as=ann --as-group=dev -n dev --curl");
+    assert!(
+        curl.ok()
+            .contains("'impersonate-user: ann' -H 'impersonate-group: dev'"),
+        "{curl}"
+    );
+}
