@@ -1,13 +1,14 @@
 //! Clients of weft's own faces: the engine's Docker API over its unix socket, typed, and the
-//! server's Kubernetes API over TLS (`cluster`).
+//! server's Kubernetes API over TLS (`cluster`); and of the web, for manifests (`fetch`).
 //!
 //! Owns: requests as values, connections, streams, the multiplexed format, kubeconfig.
-//! Never: talks to the terminal, reads the environment, or decides what an error means to a person.
+//! Never: talks to the terminal, reads the environment (the system's roots may be named there), or decides what an error means to a person.
 
 pub mod cluster;
 mod containers;
 mod error;
 mod exec;
+pub mod fetch;
 mod hijack;
 mod images;
 mod networks;

@@ -1,4 +1,4 @@
-//! Manifests: files, directories and standard input, of YAML or JSON, into objects.
+//! Manifests: files, directories, the web and standard input, of YAML or JSON, into objects.
 //!
 //! Owns the splitting of documents and lists. Never: checks what the server checks.
 
@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use weft_client::fetch::fetch;
 
 use super::choose::Target;
 use super::connect::Api;
@@ -19,7 +20,7 @@ const DEPTH_MAX: usize = 64;
 /// Where manifests are.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Sources {
-    /// File or directory of manifests; - is standard input
+    /// File, directory or address (https://...) of manifests; - is standard input
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
     /// Directories below directories, too
@@ -70,10 +71,12 @@ pub async fn read(sources: &Sources) -> Result<Vec<Manifest>, CliError> {
             let input = input.await.expect("reading does not panic")?;
             objects("STDIN", &input, &mut manifests)?;
         } else if text.starts_with("http://") || text.starts_with("https://") {
-            return Err(CliError::usage(format!(
-                "{text}: weft reads no manifests from elsewhere by itself"
-            ))
-            .hint(format!("`curl -fsSL {text} | weft … -f -` does it")));
+            let bytes_max = usize::try_from(FILE_BYTES_MAX).unwrap_or(usize::MAX);
+            let file = fetch(&text, bytes_max).await;
+            let file = file.map_err(|error| CliError::because(&error, &error))?;
+            let file = String::from_utf8(file)
+                .map_err(|error| CliError::because(format!("read {text}"), &error))?;
+            objects(&text, &file, &mut manifests)?;
         } else {
             for path in files(path, sources.recursive, 0)? {
                 let place = path.to_string_lossy().into_owned();

@@ -67,6 +67,7 @@ mod server_templates;
 mod server_tokens;
 mod server_updates;
 mod server_versions;
+mod server_web;
 mod server_workloads;
 mod surprises;
 mod survival;
