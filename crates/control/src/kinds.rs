@@ -30,6 +30,7 @@ mod pod_spec;
 mod priority_class;
 mod rbac;
 mod replica_set;
+mod replication_controller;
 mod resource_quota;
 mod review;
 mod rules;
@@ -93,6 +94,7 @@ pub(crate) fn all() -> Vec<Kind> {
         rbac::role(),
         rbac::role_binding(),
         replica_set::kind(),
+        replication_controller::kind(),
         resource_quota::kind(),
         secret::kind(),
         service::kind(),

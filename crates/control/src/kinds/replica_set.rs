@@ -28,7 +28,7 @@ pub(super) fn kind() -> Kind {
     }
 }
 
-fn columns() -> Vec<Column> {
+pub(super) fn columns() -> Vec<Column> {
     vec![
         Column::name(),
         Column::text("Desired", "How many pods there are to be.", |object| {

@@ -26,6 +26,31 @@ const OPPOSITES: [(&str, &str); 2] = [
     ("Terminating", "NotTerminating"),
 ];
 
+/// What there is of everything that is not somebody's own (`example.com/gpu`).
+const STANDARD: [&str; 19] = [
+    "configmaps",
+    "cpu",
+    "ephemeral-storage",
+    "limits.cpu",
+    "limits.ephemeral-storage",
+    "limits.memory",
+    "memory",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "requests.cpu",
+    "requests.ephemeral-storage",
+    "requests.memory",
+    "requests.storage",
+    "resourcequotas",
+    "secrets",
+    "services",
+    "services.loadbalancers",
+    "services.nodeports",
+];
+/// The same, of pages of a size.
+const PAGES: [&str; 2] = ["hugepages-", "requests.hugepages-"];
+
 pub(super) fn kind() -> Kind {
     Kind {
         short: texts(&["quota"]),
@@ -50,6 +75,9 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut causes = Vec::new();
     for (name, amount) in spec.field("hard").entries() {
         if let Err(why) = names::label_key(name) {
+            causes.push(Cause::invalid(amount.path(), name, why));
+        } else if !is_known(name) {
+            let why = "must be a standard resource for quota";
             causes.push(Cause::invalid(amount.path(), name, why));
         }
         causes.extend(storage::share(&amount));
@@ -92,6 +120,11 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
         causes.extend(scopes.unchanged(&Spot::of(old, "spec").field("scopes")));
     }
     causes
+}
+
+fn is_known(name: &str) -> bool {
+    let is_of_pages = PAGES.iter().any(|start| name.starts_with(start));
+    name.contains('/') || is_of_pages || STANDARD.contains(&name)
 }
 
 fn columns() -> Vec<Column> {
@@ -150,6 +183,10 @@ mod tests {
                     ],
                 ),
                 (
+                    spec(json!({ "hard": { "bogus": 1, "count/x.y": 1, "hugepages-2Mi": 1 } })),
+                    &["spec.hard[bogus]: Invalid value: \"bogus\": must be a standard resource"],
+                ),
+                (
                     spec(json!({ "scopes": ["Terminating", "NotTerminating", "Odd"] })),
                     &["spec.scopes[2]: Unsupported", "spec.scopes: Invalid"],
                 ),
@@ -177,6 +214,10 @@ mod tests {
             &base,
             &[
                 (spec(json!({ "hard": { "pods": 6 } })), &[]),
+                (
+                    spec(json!({ "hard": { "bogus": 6 } })),
+                    &["spec.hard[bogus]: Invalid value"],
+                ),
                 (
                     spec(json!({ "scopes": ["BestEffort"] })),
                     &["spec.scopes: Invalid value: [\"BestEffort\"]: field is immutable"],

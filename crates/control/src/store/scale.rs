@@ -141,7 +141,11 @@ fn selector_text(selector: &Value) -> Option<String> {
     if let Some(text) = selector.as_str() {
         return Some(text.to_owned());
     }
+    // The labels themselves, as the oldest kinds have them, or one of two fields.
+    let is_plain = |map: &&Map<String, Value>| map.values().all(Value::is_string);
+    let plain = selector.as_object().filter(is_plain);
     let labels = selector.get("matchLabels").and_then(Value::as_object);
+    let labels = labels.or(plain);
     let labels = labels.into_iter().flatten();
     let mut parts: Vec<String> = labels
         .filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?)))

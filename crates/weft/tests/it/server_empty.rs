@@ -208,11 +208,36 @@ fn objects_begin_as_upstream_begins_them() {
             json!({ "phase": "Pending", "qosClass": "BestEffort" }),
             json!(1),
         ),
+        (
+            "v1",
+            "replicationcontrollers",
+            json!({ "metadata": meta, "spec": { "template": template() } }),
+            json!({ "replicas": 0 }),
+            json!(1),
+        ),
     ] {
         let found = made(&caller, &path(group, plural), &object);
         assert_eq!(found["status"], status, "{plural}");
         assert_eq!(found["metadata"]["generation"], generation, "{plural}");
     }
+    // The oldest kind selects by labels alone.
+    let controllers = path("v1", "replicationcontrollers");
+    let scale = format!("{controllers}/one/scale");
+    assert_eq!(
+        caller.get(&scale).is(200, &[]).json()["status"]["selector"],
+        "a=b"
+    );
+    let two = br#"{"spec":{"replicas":2}}"#;
+    let media = "application/merge-patch+json";
+    caller.ask("PATCH", &scale, media, two).is(200, &[]);
+    let found = caller.get(&format!("{controllers}/one")).json();
+    assert_eq!(found["spec"]["replicas"], 2);
+    let quota = path("v1", "resourcequotas");
+    let bogus = json!({ "metadata": { "name": "q" }, "spec": { "hard": { "bogus": 1 } } });
+    caller.post(&quota, &bogus).is(422, &["spec.hard[bogus]"]);
+    let bogus = br#"{"spec":{"hard":{"bogus":1}}}"#;
+    let refused = caller.ask("PATCH", &format!("{quota}/one"), media, bogus);
+    refused.is(422, &["spec.hard[bogus]"]);
 }
 
 #[test]
