@@ -49,7 +49,7 @@ pub struct Kind {
     /// what was left out is filled in.
     pub inherit: fn(&Object, &mut Object),
     /// What its objects take from those of another kind.
-    pub resolve: Option<Resolve>,
+    pub resolve: &'static [Resolve],
     /// What is wrong with an object, by itself or as the successor of another.
     pub validate: fn(&Object, Option<&Object>) -> Vec<Cause>,
     /// Fields besides name and namespace that can be selected by, with where they are.
@@ -102,13 +102,31 @@ pub enum Generation {
     ContentAndAnnotations,
 }
 
-/// What objects take from those of another kind, all of which they are shown.
+/// Which objects of another kind an object takes something from.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// All there are.
+    All,
+    /// The one of this name, which is in no namespace.
+    Named(String),
+    /// The one of this name in the object's namespace.
+    Beside {
+        /// Its name.
+        name: String,
+        /// Whether it is waited for if it is not there yet.
+        is_coming: bool,
+    },
+}
+
+/// What objects take from those of another kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Resolve {
     /// The other kind's group.
     pub group: &'static str,
     /// Its plural.
     pub plural: &'static str,
+    /// Which of them the object is shown.
+    pub of: fn(&Object) -> Wanted,
     /// Whether it is done for changes, too, or only for what is new.
     pub is_for_changes: bool,
     /// Takes it, or says why the object is forbidden.
@@ -349,7 +367,7 @@ impl Kind {
             check_name: names::dns_subdomain,
             default: |_| {},
             inherit: |_, _| {},
-            resolve: None,
+            resolve: &[],
             validate: |_, _| Vec::new(),
             selectable: &[],
             absent: &[],

@@ -1,5 +1,6 @@
 //! Pod: containers that run together on a node.
 
+mod account;
 mod columns;
 mod priority;
 mod status;
@@ -24,12 +25,22 @@ pub(super) fn kind() -> Kind {
         document: document::<Pod>(),
         default,
         inherit,
-        resolve: Some(Resolve {
-            group: "scheduling.k8s.io",
-            plural: "priorityclasses",
-            is_for_changes: false,
-            with: priority::take,
-        }),
+        resolve: &[
+            Resolve {
+                group: "",
+                plural: "serviceaccounts",
+                of: account::wanted,
+                is_for_changes: false,
+                with: account::take,
+            },
+            Resolve {
+                group: "scheduling.k8s.io",
+                plural: "priorityclasses",
+                of: priority::wanted,
+                is_for_changes: false,
+                with: priority::take,
+            },
+        ],
         validate,
         selectable: &[
             ("spec.nodeName", &["spec", "nodeName"]),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::fill::fill_text;
 use super::{document, spot::Spot, text};
 use crate::failure::Cause;
-use crate::kind::{Column, Generation, Kind, Resolve, texts};
+use crate::kind::{Column, Generation, Kind, Resolve, Wanted, texts};
 use crate::object::Object;
 
 /// Most that is not the system's own.
@@ -45,12 +45,13 @@ pub(super) fn kind() -> Kind {
         is_namespaced: false,
         document: document::<PriorityClass>(),
         default,
-        resolve: Some(Resolve {
+        resolve: &[Resolve {
             group: "scheduling.k8s.io",
             plural: "priorityclasses",
+            of: |_| Wanted::All,
             is_for_changes: true,
             with: alone,
-        }),
+        }],
         validate,
         columns: columns(),
         is_carried_out: true,

@@ -111,7 +111,7 @@ impl Store {
     }
 
     /// The namespace has to be there, and to stay.
-    async fn namespace_guard(
+    pub(super) async fn namespace_guard(
         &self,
         kind: &Kind,
         namespace: &str,

@@ -271,3 +271,46 @@ fn a_body_of_wrong_types_is_none_and_every_one_is_told() {
         .ask("PATCH", &place, media, patch)
         .is(422, &["spec.replicas"]);
 }
+
+#[test]
+fn a_pod_has_an_account_that_is_there() {
+    let Some((_weft, caller)) = server() else {
+        return;
+    };
+    let pod = |name: &str, account: Option<&str>| {
+        let mut spec = json!({ "containers": [{ "name": "c", "image": "i" }] });
+        if let Some(account) = account {
+            spec["serviceAccountName"] = account.into();
+        }
+        json!({ "metadata": { "name": name }, "spec": spec })
+    };
+    let pods = path("v1", "pods");
+    let told = "pods \\\"lost\\\" is forbidden: error looking up service account default/nobody: \
+                serviceaccount \\\"nobody\\\" not found";
+    for place in [pods.clone(), format!("{pods}?dryRun=All")] {
+        caller
+            .post(&place, &pod("lost", Some("nobody")))
+            .is(403, &[told]);
+    }
+    // What comes with a namespace is waited for; where there is none, that is told.
+    let nowhere = "/api/v1/namespaces/nowhere/pods";
+    caller
+        .post(nowhere, &pod("a", None))
+        .is(404, &["namespaces", "nowhere"]);
+    for name in ["one", "two", "three"] {
+        let namespace = json!({ "metadata": { "name": name } });
+        caller.post("/api/v1/namespaces", &namespace).is(201, &[]);
+        let place = format!("/api/v1/namespaces/{name}/pods");
+        let made = caller.post(&place, &pod("a", None)).is(201, &[]).json();
+        assert_eq!(made["spec"]["serviceAccountName"], "default");
+    }
+    let robot = json!({ "metadata": { "name": "robot" }, "imagePullSecrets": [{ "name": "hub" }] });
+    caller
+        .post(&path("v1", "serviceaccounts"), &robot)
+        .is(201, &[]);
+    let made = caller
+        .post(&pods, &pod("found", Some("robot")))
+        .is(201, &[])
+        .json();
+    assert_eq!(made["spec"]["imagePullSecrets"], robot["imagePullSecrets"]);
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::kind::Wanted;
 use crate::kinds::rules::fill::{below, set_text, text};
 use crate::object::Object;
 
@@ -12,6 +13,14 @@ const CLASS: &str = "priorityClassName";
 const POLICY: &str = "preemptionPolicy";
 /// Without a class.
 const USUAL: (i64, &str) = (0, "PreemptLowerPriority");
+
+/// The class that is named; that for all can only be found among all.
+pub(super) fn wanted(pod: &Object) -> Wanted {
+    match pod.text(&["spec", CLASS]) {
+        None | Some("") => Wanted::All,
+        Some(name) => Wanted::Named(name.to_owned()),
+    }
+}
 
 /// Puts into `pod` what its class says.
 pub(super) fn take(pod: &mut Object, classes: &[Arc<Object>]) -> Result<(), String> {
