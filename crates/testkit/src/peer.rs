@@ -52,7 +52,21 @@ pub fn docker(socket: &Path) -> Option<Command> {
     Some(command)
 }
 
+/// The kubectl that is spoken of here, where there are several.
+const KUBECTL: &str = "kubectl.1.32";
+
 fn find(name: &str) -> Option<PathBuf> {
+    let found = find_first(name)?;
+    if name != "kubectl" {
+        return Some(found);
+    }
+    // What is called so may only choose, by the version that the server says it has.
+    let versions = std::fs::canonicalize(&found).ok();
+    let spoken_of = versions.map(|path| path.with_file_name(KUBECTL));
+    Some(spoken_of.filter(|path| path.is_file()).unwrap_or(found))
+}
+
+fn find_first(name: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
     let dirs = path
         .split(':')

@@ -79,6 +79,7 @@ impl Page {
     }
 }
 
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 const JSON: &str = "application/json";
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const INDEX: &str = "/openapi/v3";
@@ -185,7 +186,7 @@ async fn are_told(client: &Client) -> Value {
     });
     let kinds = theirs.map(|group| group["versions"][0]["resources"].as_array().unwrap().len());
     assert_eq!(kinds.sum::<usize>(), DEFINITIONS);
-    let all = page(client, "/openapi/v2", JSON, "").await;
+    let all = page(client, "/openapi/v2", PROTOBUF, "").await;
     assert_eq!(all.code, StatusCode::OK);
     let index = page(client, INDEX, JSON, "").await.json()["paths"].take();
     let path = format!("apis/g{}.example.com/v1", GROUPS - 1);
@@ -207,7 +208,7 @@ async fn one_more(client: &Client, definitions: &Api<CustomResourceDefinition>, 
     let pages = [
         ("/apis", AGGREGATED, true),
         ("/apis", JSON, false),
-        ("/openapi/v2", JSON, true),
+        ("/openapi/v2", PROTOBUF, true),
         ("/openapi/v3/apis/g0.example.com/v1", JSON, true),
         ("/openapi/v3/apis/g1.example.com/v1", JSON, false),
         ("/openapi/v3/api/v1", JSON, false),

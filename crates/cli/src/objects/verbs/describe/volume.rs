@@ -223,12 +223,13 @@ fn projected(source: &Value, page: &mut Page) {
         let token = &source["serviceAccountToken"];
         if secret.is_object() {
             page.field(2, "SecretName", text(&secret["name"]));
-            page.field(2, "Optional", or(&secret["optional"], "false"));
+            page.field(2, "SecretOptionalName", or(&secret["optional"], "<nil>"));
         } else if source["downwardAPI"].is_object() {
             page.field(2, "DownwardAPI", "true");
         } else if config.is_object() {
             page.field(2, "ConfigMapName", text(&config["name"]));
-            page.field(2, "Optional", or(&config["optional"], "false"));
+            // kubectl 1.32 tells the address of what is set.
+            page.field(2, "ConfigMapOptional", or(&config["optional"], "<nil>"));
         } else if token.is_object() {
             let seconds = text(&token["expirationSeconds"]);
             page.field(2, "TokenExpirationSeconds", seconds);

@@ -158,7 +158,6 @@ fn claims(templates: &Value, page: &mut Page) {
 pub(super) fn daemon_set(object: &Value, related: &Related, page: &mut Page) {
     let (meta, spec, status) = (&object["metadata"], &object["spec"], &object["status"]);
     page.field(0, "Name", text(&meta["name"]));
-    page.field(0, "Namespace", text(&meta["namespace"]));
     page.field(0, "Selector", selector(&spec["selector"]));
     page.field(
         0,
