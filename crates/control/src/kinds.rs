@@ -12,7 +12,6 @@ mod disruption_budget;
 mod endpoint_slice;
 mod endpoints;
 mod event;
-mod fill;
 mod ingress;
 mod ingress_class;
 mod job;

@@ -7,7 +7,7 @@ mod rules;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use serde_json::{Value, json};
 
-use super::fill::{Fields, fill, made, within};
+use super::rules::fill::{Fields, below, made, set};
 use super::{document, spot::Spot, storage};
 use crate::kind::{Column, Kind, texts};
 use crate::object::Object;
@@ -37,10 +37,10 @@ pub(super) fn kind() -> Kind {
 }
 
 fn default(object: &mut Object) {
-    let Some(spec) = within(&mut object.0, "spec") else {
+    let Some(spec) = below(&mut object.0, "spec") else {
         return;
     };
-    fill(spec, "minReplicas", 1);
+    set(spec, "minReplicas", 1);
     if spec
         .get("metrics")
         .is_some_and(|metrics| *metrics == json!([]))
@@ -51,14 +51,14 @@ fn default(object: &mut Object) {
         "type": "Resource",
         "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 80 } },
     }]);
-    fill(spec, "metrics", usual);
-    let Some(behavior) = within(spec, "behavior") else {
+    set(spec, "metrics", usual);
+    let Some(behavior) = below(spec, "behavior") else {
         return;
     };
     let share = json!({ "type": "Percent", "value": 100, "periodSeconds": 15 });
     let some = json!({ "type": "Pods", "value": 4, "periodSeconds": 15 });
     if let Some(up) = made(behavior, "scaleUp") {
-        fill(up, "stabilizationWindowSeconds", 0);
+        set(up, "stabilizationWindowSeconds", 0);
         speed(up, json!([some, share]));
     }
     if let Some(down) = made(behavior, "scaleDown") {
@@ -67,8 +67,8 @@ fn default(object: &mut Object) {
 }
 
 fn speed(rules: &mut Fields, policies: Value) {
-    fill(rules, "selectPolicy", "Max");
-    fill(rules, "policies", policies);
+    set(rules, "selectPolicy", "Max");
+    set(rules, "policies", policies);
 }
 
 fn columns() -> Vec<Column> {

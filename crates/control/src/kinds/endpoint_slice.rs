@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
-use super::fill::{each, fill};
+use super::rules::fill::{each, set};
 use super::rules_net::{self, PROTOCOLS};
 use super::{document, first_of, label_selector, spot::Spot, text};
 use crate::failure::Cause;
@@ -37,8 +37,8 @@ pub(super) fn kind() -> Kind {
 
 fn default(object: &mut Object) {
     for port in each(&mut object.0, "ports") {
-        fill(port, "name", "");
-        fill(port, "protocol", "TCP");
+        set(port, "name", "");
+        set(port, "protocol", "TCP");
     }
 }
 

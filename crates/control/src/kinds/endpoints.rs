@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Endpoints;
 
-use super::fill::{each, fill_text};
+use super::rules::fill::{each, set_text};
 use super::rules_net::{self, PROTOCOLS};
 use super::{document, first_of, or_none, spot::Spot};
 use crate::failure::Cause;
@@ -34,7 +34,7 @@ pub(super) fn kind() -> Kind {
 fn default(object: &mut Object) {
     for subset in each(&mut object.0, "subsets") {
         for port in each(subset, "ports") {
-            fill_text(port, "protocol", "TCP");
+            set_text(port, "protocol", "TCP");
         }
     }
 }

@@ -3,7 +3,8 @@
 use k8s_openapi::api::networking::v1::Ingress;
 use serde_json::json;
 
-use super::fill::{fill, made};
+use super::rules::fill::{made, set};
+use super::rules::mistakes::port_name;
 use super::rules_net;
 use super::{document, or_none, spot::Spot};
 use crate::failure::Cause;
@@ -30,7 +31,7 @@ pub(super) fn kind() -> Kind {
 
 fn default(object: &mut Object) {
     if let Some(status) = made(&mut object.0, "status") {
-        fill(status, "loadBalancer", json!({}));
+        set(status, "loadBalancer", json!({}));
     }
 }
 
@@ -142,7 +143,7 @@ fn backend(spot: &Spot<'_>, causes: &mut Vec<Cause>) {
                     causes.push(port.invalid("cannot set both port name & port number"))
                 }
                 (true, true) => causes.push(port.required("port name or number is required")),
-                (false, true) => causes.extend(name.shaped(rules_net::port_name)),
+                (false, true) => causes.extend(name.shaped(port_name)),
                 (true, false) => causes.extend(rules_net::port(&number)),
             }
         }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::networking::v1::IngressClass;
 
-use super::fill::{fill_text, within};
+use super::rules::fill::{below, set_text};
 use super::{document, spot::Spot, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Generation, Kind};
@@ -39,9 +39,9 @@ pub(super) fn kind() -> Kind {
 }
 
 fn default(object: &mut Object) {
-    let spec = within(&mut object.0, "spec");
-    if let Some(parameters) = spec.and_then(|spec| within(spec, "parameters")) {
-        fill_text(parameters, "scope", "Cluster");
+    let spec = below(&mut object.0, "spec");
+    if let Some(parameters) = spec.and_then(|spec| below(spec, "parameters")) {
+        set_text(parameters, "scope", "Cluster");
     }
 }
 

@@ -1,7 +1,5 @@
 //! Label selectors within objects (`meta/v1`, `LabelSelector`).
 
-use serde_json::Value;
-
 use super::spot::Spot;
 use crate::failure::Cause;
 use crate::names;
@@ -97,47 +95,6 @@ pub(super) fn check_map(spot: &Spot<'_>) -> Vec<Cause> {
     causes
 }
 
-/// As kubectl shows it: `a=b,c in (d,e),!f`; empty is `<none>`.
-pub(super) fn shown(selector: Option<&Value>) -> String {
-    let field = |name: &str| selector.and_then(|selector| selector.get(name));
-    let mut terms: Vec<(&str, String)> = Vec::new();
-    let labels = field("matchLabels").and_then(Value::as_object);
-    for (key, value) in labels.into_iter().flatten() {
-        let value = value.as_str().unwrap_or_default();
-        terms.push((key, format!("{key}={value}")));
-    }
-    let expressions = field("matchExpressions").and_then(Value::as_array);
-    for term in expressions.into_iter().flatten() {
-        let text = |name: &str| term.get(name).and_then(Value::as_str).unwrap_or_default();
-        let values = term.get("values").and_then(Value::as_array);
-        let values = values.into_iter().flatten().filter_map(Value::as_str);
-        let mut values: Vec<&str> = values.collect();
-        values.sort_unstable();
-        let (key, values) = (text("key"), values.join(","));
-        let shown = match text("operator") {
-            "In" => format!("{key} in ({values})"),
-            "NotIn" => format!("{key} notin ({values})"),
-            "Exists" => key.to_owned(),
-            _ => format!("!{key}"),
-        };
-        terms.push((key, shown));
-    }
-    terms.sort();
-    let terms: Vec<String> = terms.into_iter().map(|(_, shown)| shown).collect();
-    super::or_none(terms.join(","))
-}
-
-/// A map of labels as kubectl shows it: `a=b,c=d`; empty is `<none>`.
-pub(super) fn shown_map(labels: Option<&Value>) -> String {
-    let labels = labels.and_then(Value::as_object);
-    let labels = labels.into_iter().flatten();
-    let mut terms: Vec<String> = labels
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    terms.sort();
-    super::or_none(terms.join(","))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -171,22 +128,5 @@ mod tests {
                 "s.matchExpressions[2].values[0]",
             ]
         );
-    }
-
-    #[test]
-    fn they_are_shown_by_their_keys() {
-        let selector = json!({
-            "matchLabels": { "d": "e" },
-            "matchExpressions": [
-                { "key": "c", "operator": "In", "values": ["y", "x"] },
-                { "key": "b", "operator": "NotIn", "values": ["x"] },
-                { "key": "e", "operator": "Exists" },
-                { "key": "a", "operator": "DoesNotExist" },
-            ],
-        });
-        assert_eq!(shown(Some(&selector)), "!a,b notin (x),c in (x,y),d=e,e");
-        assert_eq!(shown(Some(&json!({}))), "<none>");
-        assert_eq!(shown_map(Some(&json!({ "b": "2", "a": "1" }))), "a=1,b=2");
-        assert_eq!(shown_map(None), "<none>");
     }
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::LimitRange;
 
-use super::fill::{Fields, each, fill, made, resource_list, text, within};
+use super::rules::fill::{Fields, below, each, made, resource_list, set, text};
 use super::spot::Spot;
 use super::{document, storage};
 use crate::failure::Cause;
@@ -39,7 +39,7 @@ pub(super) fn kind() -> Kind {
 
 /// A container that says nothing gets the most, and asks for what it gets.
 fn default(object: &mut Object) {
-    let Some(spec) = within(&mut object.0, "spec") else {
+    let Some(spec) = below(&mut object.0, "spec") else {
         return;
     };
     for limit in each(spec, "limits") {
@@ -55,13 +55,13 @@ fn default(object: &mut Object) {
 }
 
 fn take_over(limit: &mut Fields, from: &str, to: &str) {
-    let amounts = within(limit, from).cloned().unwrap_or_default();
+    let amounts = below(limit, from).cloned().unwrap_or_default();
     if amounts.is_empty() {
         return;
     }
     if let Some(target) = made(limit, to) {
         for (name, amount) in amounts {
-            fill(target, &name, amount);
+            set(target, &name, amount);
         }
     }
 }

@@ -3,7 +3,8 @@
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::json;
 
-use super::fill::{each, fill, fill_text, within};
+use super::rules::fill::{below, each, set, set_text};
+use super::rules::selectors::selector_text;
 use super::rules_net::{self, Cidr, PROTOCOLS};
 use super::{document, label_selector, spot::Spot};
 use crate::failure::Cause;
@@ -22,7 +23,7 @@ pub(super) fn kind() -> Kind {
         columns: vec![
             Column::name(),
             Column::text("Pod-Selector", "Whose pods it guards.", |policy| {
-                label_selector::shown(policy.at(&["spec", "podSelector"])).into()
+                selector_text(policy.at(&["spec", "podSelector"])).into()
             }),
             Column::age(),
         ],
@@ -38,14 +39,14 @@ pub(super) fn kind() -> Kind {
 }
 
 fn default(object: &mut Object) {
-    let Some(spec) = within(&mut object.0, "spec") else {
+    let Some(spec) = below(&mut object.0, "spec") else {
         return;
     };
-    fill(spec, "podSelector", json!({}));
+    set(spec, "podSelector", json!({}));
     for (direction, _) in DIRECTIONS {
         for rule in each(spec, direction) {
             for port in each(rule, "ports") {
-                fill_text(port, "protocol", "TCP");
+                set_text(port, "protocol", "TCP");
             }
         }
     }
@@ -61,7 +62,7 @@ fn default(object: &mut Object) {
     } else {
         json!(["Ingress"])
     };
-    fill(spec, "policyTypes", types);
+    set(spec, "policyTypes", types);
 }
 
 fn validate(object: &Object, _: Option<&Object>) -> Vec<Cause> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Node;
 use serde_json::json;
 
-use super::fill::{fill, resource_list, within};
+use super::rules::fill::{below, resource_list, set};
 use super::{document, or_none, rules_net, spot::Spot, storage, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
@@ -33,16 +33,16 @@ pub(super) fn kind() -> Kind {
 }
 
 fn default(object: &mut Object) {
-    fill(&mut object.0, "spec", json!({}));
-    if let Some(spec) = within(&mut object.0, "spec") {
-        let one = super::fill::text(spec, "podCIDR").to_owned();
+    set(&mut object.0, "spec", json!({}));
+    if let Some(spec) = below(&mut object.0, "spec") {
+        let one = super::rules::fill::text(spec, "podCIDR").to_owned();
         if !one.is_empty() {
-            fill(spec, "podCIDRs", json!([one]));
+            set(spec, "podCIDRs", json!([one]));
         }
     }
-    if let Some(status) = within(&mut object.0, "status") {
+    if let Some(status) = below(&mut object.0, "status") {
         if let Some(capacity) = status.get("capacity").cloned() {
-            fill(status, "allocatable", capacity);
+            set(status, "allocatable", capacity);
         }
         resource_list(status, "capacity");
         resource_list(status, "allocatable");

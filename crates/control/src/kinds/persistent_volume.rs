@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 
-use super::fill::{fill, fill_text, made, resource_list, within};
+use super::rules::fill::{below, made, resource_list, set, set_text};
 use super::{document, label_selector, spot::Spot, storage, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
@@ -60,14 +60,14 @@ pub(super) fn kind() -> Kind {
 
 fn default(object: &mut Object) {
     if let Some(status) = made(&mut object.0, "status") {
-        fill_text(status, "phase", "Pending");
+        set_text(status, "phase", "Pending");
     }
-    if let Some(spec) = within(&mut object.0, "spec") {
-        fill_text(spec, "persistentVolumeReclaimPolicy", "Retain");
-        fill_text(spec, "volumeMode", "Filesystem");
+    if let Some(spec) = below(&mut object.0, "spec") {
+        set_text(spec, "persistentVolumeReclaimPolicy", "Retain");
+        set_text(spec, "volumeMode", "Filesystem");
         resource_list(spec, "capacity");
-        if let Some(source) = within(spec, "hostPath") {
-            fill(source, "type", "");
+        if let Some(source) = below(spec, "hostPath") {
+            set(source, "type", "");
         }
     }
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::Value;
 
-use super::fill::{fill, fill_text, made, resource_list, within};
+use super::rules::fill::{below, made, resource_list, set, set_text};
 use super::{document, label_selector, spot::Spot, storage, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
@@ -32,13 +32,13 @@ pub(super) fn kind() -> Kind {
 
 fn default(object: &mut Object) {
     if let Some(status) = made(&mut object.0, "status") {
-        fill_text(status, "phase", "Pending");
+        set_text(status, "phase", "Pending");
     }
-    let Some(spec) = within(&mut object.0, "spec") else {
+    let Some(spec) = below(&mut object.0, "spec") else {
         return;
     };
-    fill_text(spec, "volumeMode", "Filesystem");
-    if let Some(resources) = within(spec, "resources") {
+    set_text(spec, "volumeMode", "Filesystem");
+    if let Some(resources) = below(spec, "resources") {
         resource_list(resources, "requests");
         resource_list(resources, "limits");
     }
@@ -52,7 +52,7 @@ fn default(object: &mut Object) {
     ] {
         let source = spec.get(from).filter(|source| source.is_object()).cloned();
         if let (Some(source), false) = (source, is_elsewhere && to == "dataSource") {
-            fill(spec, to, source);
+            set(spec, to, source);
         }
     }
 }
@@ -112,8 +112,7 @@ fn changes(object: &Object, old: &Object, causes: &mut Vec<Cause>) {
         if let Value::Object(spec) = &mut spec {
             if is_bound {
                 spec.remove("volumeAttributesClassName");
-                if let Some(wanted) = within(spec, "resources").and_then(|r| within(r, "requests"))
-                {
+                if let Some(wanted) = below(spec, "resources").and_then(|r| below(r, "requests")) {
                     wanted.remove("storage");
                 }
             }

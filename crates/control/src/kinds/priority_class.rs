@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use serde_json::Value;
 
-use super::fill::fill_text;
+use super::rules::fill::set_text;
 use super::{document, spot::Spot, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Generation, Kind, Resolve, Wanted, texts};
@@ -67,7 +67,7 @@ pub(super) fn kind() -> Kind {
 }
 
 fn default(object: &mut Object) {
-    fill_text(&mut object.0, "preemptionPolicy", "PreemptLowerPriority");
+    set_text(&mut object.0, "preemptionPolicy", "PreemptLowerPriority");
 }
 
 /// One at most is for all pods.

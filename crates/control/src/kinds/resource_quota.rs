@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::ResourceQuota;
 
-use super::fill::{resource_list, within};
+use super::rules::fill::{below, resource_list};
 use super::spot::Spot;
 use super::{document, storage};
 use crate::failure::Cause;
@@ -65,7 +65,7 @@ pub(super) fn kind() -> Kind {
 }
 
 fn default(object: &mut Object) {
-    if let Some(spec) = within(&mut object.0, "spec") {
+    if let Some(spec) = below(&mut object.0, "spec") {
         resource_list(spec, "hard");
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::rules::mistakes::port_name;
 use super::spot::Spot;
 use crate::failure::Cause;
 use crate::names;
 
 pub(super) const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 pub(super) const PORT_RANGE: &str = "must be between 1 and 65535, inclusive";
-const PORT_NAME_MAX: usize = 15;
 
 /// A network: an address and how many of its bits are the network's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,24 +105,6 @@ pub(super) fn sendable_ip(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Why `name` is no port's name (RFC 6335, 5.1).
-pub(super) fn port_name(name: &str) -> Result<(), &'static str> {
-    let is_right = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if name.len() > PORT_NAME_MAX {
-        Err("must be no more than 15 characters")
-    } else if !name.bytes().all(is_right) {
-        Err("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
-    } else if !name.bytes().any(|byte| byte.is_ascii_lowercase()) {
-        Err("must contain at least one letter (a-z)")
-    } else if name.contains("--") {
-        Err("must not contain consecutive hyphens")
-    } else if name.starts_with('-') || name.ends_with('-') {
-        Err("must not begin or end with a hyphen")
-    } else {
-        Ok(())
-    }
-}
-
 /// A port that is there has to be one.
 pub(super) fn port(spot: &Spot<'_>) -> Option<Cause> {
     spot.within(1..=65_535, PORT_RANGE)
@@ -210,19 +192,6 @@ mod tests {
                 found.contains(why) && found.is_empty() == why.is_empty(),
                 "{text}: {found}"
             );
-        }
-        for (name, right) in [
-            ("http", true),
-            ("a-1", true),
-            ("80", false),
-            ("", false),
-            ("a--b", false),
-            ("-a", false),
-            ("a-", false),
-            ("HTTP", false),
-            ("abcdefghijklmnop", false),
-        ] {
-            assert_eq!(port_name(name).is_ok(), right, "{name}");
         }
     }
 }

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Map, Value};
 
 use super::data::{self, MOST_BYTES, check_key};
-use super::fill::fill_text;
+use super::rules::fill::set_text;
 use super::{Spot, count, document, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind};
@@ -66,7 +66,7 @@ pub(super) fn kind() -> Kind {
 }
 
 fn default(object: &mut Object) {
-    fill_text(&mut object.0, "type", OPAQUE);
+    set_text(&mut object.0, "type", OPAQUE);
     fold(object);
     let Some(Value::Object(data)) = object.0.get_mut("data") else {
         return;

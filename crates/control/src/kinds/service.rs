@@ -8,8 +8,9 @@ mod rules;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
-use super::fill::{Fields, each, fill, fill_text, made, text as text_of, within};
-use super::{document, label_selector, or_none, spot::Spot, text};
+use super::rules::fill::{Fields, below, each, made, set, set_text, text as text_of};
+use super::rules::selectors::labels_text;
+use super::{document, or_none, spot::Spot, text};
 use crate::kind::{Column, Kind, texts};
 use crate::names;
 use crate::object::Object;
@@ -38,20 +39,20 @@ pub(super) fn kind() -> Kind {
 
 fn default(object: &mut Object) {
     if let Some(status) = made(&mut object.0, "status") {
-        fill(status, "loadBalancer", json!({}));
+        set(status, "loadBalancer", json!({}));
     }
-    let Some(spec) = within(&mut object.0, "spec") else {
+    let Some(spec) = below(&mut object.0, "spec") else {
         return;
     };
-    fill_text(spec, "type", "ClusterIP");
+    set_text(spec, "type", "ClusterIP");
     default_affinity(spec);
     for port in each(spec, "ports") {
-        fill_text(port, "protocol", "TCP");
+        set_text(port, "protocol", "TCP");
         if let Some(number) = port.get("port").filter(|number| number.is_i64()).cloned() {
             if matches!(port.get("targetPort"), Some(Value::String(name)) if name.is_empty()) {
                 port.remove("targetPort");
             }
-            fill(port, "targetPort", number);
+            set(port, "targetPort", number);
         }
     }
     default_addresses(spec);
@@ -59,11 +60,11 @@ fn default(object: &mut Object) {
 }
 
 fn default_affinity(spec: &mut Fields) {
-    fill_text(spec, "sessionAffinity", "None");
+    set_text(spec, "sessionAffinity", "None");
     if text_of(spec, "sessionAffinity") == "ClientIP" {
         let config = made(spec, "sessionAffinityConfig");
         if let Some(client) = config.and_then(|config| made(config, "clientIP")) {
-            fill(client, "timeoutSeconds", AFFINITY_S);
+            set(client, "timeoutSeconds", AFFINITY_S);
         }
     } else {
         spec.remove("sessionAffinityConfig");
@@ -75,11 +76,11 @@ fn default_addresses(spec: &mut Fields) {
     if text_of(spec, "type") == "ExternalName" {
         return;
     }
-    fill(spec, "ipFamilyPolicy", "SingleStack");
-    fill(spec, "ipFamilies", json!(["IPv4"]));
+    set(spec, "ipFamilyPolicy", "SingleStack");
+    set(spec, "ipFamilies", json!(["IPv4"]));
     let address = text_of(spec, "clusterIP").to_owned();
     if !address.is_empty() {
-        fill(spec, "clusterIPs", json!([address]));
+        set(spec, "clusterIPs", json!([address]));
     }
 }
 
@@ -90,14 +91,14 @@ fn default_policies(spec: &mut Fields) {
         .is_some_and(|list| !list.is_empty());
     let kind = text_of(spec, "type").to_owned();
     if kind == "LoadBalancer" {
-        fill(spec, "allocateLoadBalancerNodePorts", true);
+        set(spec, "allocateLoadBalancerNodePorts", true);
     }
     let is_open = matches!(&*kind, "NodePort" | "LoadBalancer");
     if is_open || (kind == "ClusterIP" && has_external) {
-        fill_text(spec, "externalTrafficPolicy", "Cluster");
+        set_text(spec, "externalTrafficPolicy", "Cluster");
     }
     if kind != "ExternalName" {
-        fill_text(spec, "internalTrafficPolicy", "Cluster");
+        set_text(spec, "internalTrafficPolicy", "Cluster");
     }
 }
 
@@ -122,7 +123,7 @@ fn columns() -> Vec<Column> {
         Column::text("Port(s)", "Its ports.", |service| ports(service).into()),
         Column::age(),
         Column::text("Selector", "Whose pods answer.", |service| {
-            label_selector::shown_map(service.at(&["spec", "selector"])).into()
+            labels_text(service.at(&["spec", "selector"])).into()
         })
         .wide(),
     ]

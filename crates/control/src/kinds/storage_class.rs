@@ -3,7 +3,7 @@
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::Value;
 
-use super::fill::fill_text;
+use super::rules::fill::set_text;
 use super::{document, spot::Spot, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
@@ -37,8 +37,8 @@ pub(super) fn kind() -> Kind {
 }
 
 fn default(object: &mut Object) {
-    fill_text(&mut object.0, "reclaimPolicy", "Delete");
-    fill_text(&mut object.0, "volumeBindingMode", "Immediate");
+    set_text(&mut object.0, "reclaimPolicy", "Delete");
+    set_text(&mut object.0, "volumeBindingMode", "Immediate");
 }
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {

@@ -11,7 +11,7 @@ use crate::failure::Cause;
 use crate::form::Form;
 use crate::kind::Kind;
 use crate::kinds::document;
-use crate::kinds::fill::{Fields, fill, within};
+use crate::kinds::rules::fill::{Fields, below, set};
 use crate::object::Object;
 use crate::schema;
 
@@ -34,8 +34,8 @@ fn kind() -> Kind {
         version: "v1".into(),
         document: document::<HorizontalPodAutoscaler>(),
         default: |scaler| {
-            if let Some(spec) = within(&mut scaler.0, "spec") {
-                fill(spec, "minReplicas", 1);
+            if let Some(spec) = below(&mut scaler.0, "spec") {
+                set(spec, "minReplicas", 1);
             }
         },
         validate,
@@ -64,8 +64,8 @@ fn validate(scaler: &Object, old: Option<&Object>) -> Vec<Cause> {
 
 /// Takes an annotation out; nothing: it is not there, or no JSON, which is as good.
 fn take(scaler: &mut Object, name: &str) -> Option<Value> {
-    let meta = within(&mut scaler.0, "metadata")?;
-    let annotations = within(meta, "annotations")?;
+    let meta = below(&mut scaler.0, "metadata")?;
+    let annotations = below(meta, "annotations")?;
     let text = annotations.remove(name)?;
     if annotations.is_empty() {
         meta.remove("annotations");
@@ -93,7 +93,7 @@ fn list(value: Option<Value>) -> Vec<Value> {
 fn write(scaler: &mut Object) {
     let [others, current, conditions, behavior] =
         [METRICS, CURRENT, CONDITIONS, BEHAVIOR].map(|name| take(scaler, name));
-    if let Some(spec) = within(&mut scaler.0, "spec") {
+    if let Some(spec) = below(&mut scaler.0, "spec") {
         let share = spec.remove(TARGET).filter(|share| !share.is_null());
         let share = share.map(|share| {
             json!({ "type": "Resource", "resource": {
@@ -147,13 +147,13 @@ fn status(scaler: &mut Object, is_needed: bool) -> Option<&mut Fields> {
             *status = Map::new().into();
         }
     }
-    within(&mut scaler.0, "status")
+    below(&mut scaler.0, "status")
 }
 
 /// From `autoscaling/v2`.
 fn read(scaler: &mut Object) {
     let (mut others, mut behavior) = (Vec::new(), None);
-    if let Some(spec) = within(&mut scaler.0, "spec") {
+    if let Some(spec) = below(&mut scaler.0, "spec") {
         let mut all = list(spec.remove("metrics"));
         let share = all
             .iter()
@@ -166,7 +166,7 @@ fn read(scaler: &mut Object) {
         behavior = spec.remove("behavior").filter(|found| !found.is_null());
     }
     let (mut current, mut conditions) = (Vec::new(), Vec::new());
-    if let Some(status) = within(&mut scaler.0, "status") {
+    if let Some(status) = below(&mut scaler.0, "status") {
         current = list(status.remove("currentMetrics"));
         conditions = list(status.remove("conditions"));
         let share = current
@@ -176,7 +176,7 @@ fn read(scaler: &mut Object) {
             status.insert(FOUND.to_owned(), share);
         }
         for name in COUNTED {
-            fill(status, name, 0);
+            set(status, name, 0);
         }
     }
     let others: Vec<Value> = {

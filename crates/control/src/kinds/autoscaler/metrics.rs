@@ -9,7 +9,7 @@
 use serde_json::{Map, Value};
 
 use super::rules::source;
-use crate::kinds::fill::{Fields, within};
+use crate::kinds::rules::fill::{Fields, below};
 
 /// What is wanted.
 pub(super) const TARGET: &str = "target";
@@ -28,7 +28,7 @@ pub(super) fn share_of_cpu<'a>(metric: &'a Value, under: &str) -> Option<&'a Val
 fn of_source(metric: &mut Value) -> Option<(&'static str, &mut Fields)> {
     let name = metric.get("type")?.as_str()?.to_owned();
     let (_, field) = source(&name)?;
-    Some((field, within(metric.as_object_mut()?, field)?))
+    Some((field, below(metric.as_object_mut()?, field)?))
 }
 
 /// Amounts: what v1 calls them in a source of type `field`, and v2.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::GROUP;
 use crate::kind::{Column, Document, Generation, Kind};
-use crate::kinds::fill::{fill, fill_text, text as text_of, within};
+use crate::kinds::rules::fill::{below, set, set_text, text as text_of};
 use crate::kinds::{spot::Spot, text};
 use crate::names;
 use crate::object::Object;
@@ -28,24 +28,24 @@ pub(in crate::kinds) fn kind() -> Kind {
 /// A bundle is named by its service, unless it says otherwise.
 fn default(object: &mut Object) {
     let namespace = object.meta().namespace().to_owned();
-    let Some(spec) = within(&mut object.0, "spec") else {
+    let Some(spec) = below(&mut object.0, "spec") else {
         return;
     };
     let service = text_of(spec, "service").to_owned();
     if !namespace.is_empty() {
-        fill_text(spec, "namespace", &namespace);
+        set_text(spec, "namespace", &namespace);
     }
-    fill(spec, "start", true);
-    fill(spec, "update", false);
-    fill(spec, "options", json!({}));
-    fill(spec, "security", json!({}));
-    if let Some(security) = within(spec, "security") {
-        fill(security, "allowPrivileged", false);
-        fill(security, "extraCapabilities", json!([]));
-        fill(security, "seccompProfile", json!({ "type": "Baseline" }));
+    set(spec, "start", true);
+    set(spec, "update", false);
+    set(spec, "options", json!({}));
+    set(spec, "security", json!({}));
+    if let Some(security) = below(spec, "security") {
+        set(security, "allowPrivileged", false);
+        set(security, "extraCapabilities", json!([]));
+        set(security, "seccompProfile", json!({ "type": "Baseline" }));
     }
-    if let Some(snapshot) = within(spec, "snapshot") {
-        fill_text(snapshot, "mediaType", rules::TAR);
+    if let Some(snapshot) = below(spec, "snapshot") {
+        set_text(snapshot, "mediaType", rules::TAR);
     }
     if object.meta().name().is_empty() && !service.is_empty() {
         object.set_meta("name", Some(service.into()));

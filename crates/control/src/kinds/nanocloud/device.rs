@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::GROUP;
 use crate::failure::Cause;
 use crate::kind::{Column, Document, Generation, Kind};
-use crate::kinds::fill::{fill_text, text as text_of, within};
+use crate::kinds::rules::fill::{below, set_text, text as text_of};
 use crate::kinds::{schema_of, spot::Spot, text};
 use crate::names;
 use crate::object::Object;
@@ -62,14 +62,14 @@ fn schema() -> Value {
 
 /// A device is named by its hash.
 fn default(object: &mut Object) {
-    let Some(spec) = within(&mut object.0, "spec") else {
+    let Some(spec) = below(&mut object.0, "spec") else {
         return;
     };
     let hash = text_of(spec, "hash").to_owned();
     if hash.is_empty() {
         return;
     }
-    fill_text(spec, "certificateSubject", &format!("{SUBJECT}{hash}"));
+    set_text(spec, "certificateSubject", &format!("{SUBJECT}{hash}"));
     if object.meta().name().is_empty() {
         object.set_meta("name", Some(format!("{PREFIX}{hash}").into()));
     }

@@ -5,7 +5,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use super::GROUP;
 use crate::failure::Cause;
 use crate::kind::{Column, Kind};
-use crate::kinds::fill::{each, fill_text, text, within};
+use crate::kinds::rules::fill::{below, each, set_text, text};
 use crate::kinds::{document, spot::Spot};
 use crate::names;
 use crate::object::Object;
@@ -37,12 +37,12 @@ pub(in crate::kinds) fn cluster_role_binding() -> Kind {
 }
 
 fn default(object: &mut Object) {
-    if let Some(role) = within(&mut object.0, "roleRef") {
-        fill_text(role, "apiGroup", GROUP);
+    if let Some(role) = below(&mut object.0, "roleRef") {
+        set_text(role, "apiGroup", GROUP);
     }
     for subject in each(&mut object.0, "subjects") {
         if matches!(text(subject, "kind"), "User" | "Group") {
-            fill_text(subject, "apiGroup", GROUP);
+            set_text(subject, "apiGroup", GROUP);
         }
     }
 }

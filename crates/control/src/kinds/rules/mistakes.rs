@@ -204,7 +204,7 @@ pub(crate) fn port_name(name: &str) -> Result<(), &'static str> {
     if name.len() > PORT_NAME {
         Err("must be no more than 15 characters")
     } else if name.is_empty() || !name.bytes().all(is_right) {
-        Err("must contain only alphanumeric characters (a-z, 0-9), and hyphens (-)")
+        Err("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     } else if !name.bytes().any(|c| c.is_ascii_lowercase()) {
         Err("must contain at least one letter (a-z)")
     } else if name.contains("--") {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::or_none;
 use super::{Mistakes, Spot};
 use crate::names;
 
@@ -56,53 +57,45 @@ pub(crate) fn matches(selector: &Spot<'_, '_>, labels: &Spot<'_, '_>) -> bool {
         })
 }
 
-/// As `kubectl get` shows one: `a=b,c in (d,e)`.
+/// As kubectl shows it: `a=b,c in (d,e),!f`; empty is `<none>`.
 pub(crate) fn selector_text(selector: Option<&Value>) -> String {
-    let mut parts = Vec::new();
-    let labels = selector.and_then(|s| s.get("matchLabels")?.as_object());
+    let field = |name: &str| selector.and_then(|selector| selector.get(name));
+    let mut terms: Vec<(&str, String)> = Vec::new();
+    let labels = field("matchLabels").and_then(Value::as_object);
     for (key, value) in labels.into_iter().flatten() {
-        parts.push(format!("{key}={}", value.as_str().unwrap_or_default()));
+        let value = value.as_str().unwrap_or_default();
+        terms.push((key, format!("{key}={value}")));
     }
-    let expressions = selector.and_then(|s| s.get("matchExpressions")?.as_array());
-    for requirement in expressions.into_iter().flatten() {
-        let text = |name: &str| {
-            requirement
-                .get(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        let values = requirement.get("values").and_then(Value::as_array);
-        let mut values: Vec<&str> = values
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+    let expressions = field("matchExpressions").and_then(Value::as_array);
+    for term in expressions.into_iter().flatten() {
+        let text = |name: &str| term.get(name).and_then(Value::as_str).unwrap_or_default();
+        let values = term.get("values").and_then(Value::as_array);
+        let values = values.into_iter().flatten().filter_map(Value::as_str);
+        let mut values: Vec<&str> = values.collect();
         values.sort_unstable();
         let (key, values) = (text("key"), values.join(","));
-        parts.push(match text("operator") {
+        let shown = match text("operator") {
             "In" => format!("{key} in ({values})"),
             "NotIn" => format!("{key} notin ({values})"),
             "Exists" => key.to_owned(),
             _ => format!("!{key}"),
-        });
+        };
+        terms.push((key, shown));
     }
-    none_if_empty(parts.join(","))
+    terms.sort();
+    let terms: Vec<String> = terms.into_iter().map(|(_, shown)| shown).collect();
+    or_none(terms.join(","))
 }
 
-/// As `kubectl get` shows labels.
+/// A map of labels as kubectl shows it: `a=b,c=d`; empty is `<none>`.
 pub(crate) fn labels_text(labels: Option<&Value>) -> String {
-    let labels = labels.and_then(Value::as_object).into_iter().flatten();
-    let each =
-        |(key, value): (&String, &Value)| format!("{key}={}", value.as_str().unwrap_or_default());
-    none_if_empty(labels.map(each).collect::<Vec<_>>().join(","))
-}
-
-fn none_if_empty(text: String) -> String {
-    if text.is_empty() {
-        "<none>".to_owned()
-    } else {
-        text
-    }
+    let labels = labels.and_then(Value::as_object);
+    let labels = labels.into_iter().flatten();
+    let mut terms: Vec<String> = labels
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    terms.sort();
+    or_none(terms.join(","))
 }
 
 #[cfg(test)]
@@ -123,7 +116,7 @@ mod tests {
                 { "key": "app", "operator": "Exists" },
             ],
         });
-        let text = "app=web,tier in (back,front),!old,zone notin (x),app";
+        let text = "app,app=web,!old,tier in (back,front),zone notin (x)";
         assert_eq!(selector_text(Some(&selector)), text);
         assert_eq!(selector_text(Some(&json!({}))), "<none>");
         assert_eq!(labels_text(Some(&json!({ "a": "b", "c": "" }))), "a=b,c=");

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::kinds::fill::{Fields, each, text, within};
+use crate::kinds::rules::fill::{Fields, below, each, text};
 use crate::object::Object;
 
 /// Fields of a service that has addresses in the cluster.
@@ -20,7 +20,7 @@ const CLASS: &str = "loadBalancerClass";
 
 pub(super) fn inherit(old: &Object, new: &mut Object) {
     let old = old.0.get("spec").and_then(Value::as_object);
-    if let (Some(old), Some(new)) = (old, within(&mut new.0, "spec")) {
+    if let (Some(old), Some(new)) = (old, below(&mut new.0, "spec")) {
         addresses(old, new);
         ports(old, new);
         rest(old, new);
