@@ -42,8 +42,9 @@ fn server() -> Option<Weft> {
     }
     let uid = kubectl(&weft, "get pod full -o jsonpath={.metadata.uid}");
     create(&weft, &EVENTS.replace("@UID@", uid.ok()));
-    made(&weft, "pod", 1, "set");
-    made(&weft, "replicaset", 2, "web");
+    made(&weft, "Pod", 1, "replicaset/set");
+    made(&weft, "Pod", 1, "replicationcontroller/old");
+    made(&weft, "ReplicaSet", 2, "deployment/web");
     Some(weft)
 }
 
@@ -51,22 +52,18 @@ fn create(weft: &Weft, objects: &str) {
     weft.kubectl(&["create", "-f", "-"], objects).unwrap().ok();
 }
 
-/// What controllers make of the templates of a set or a deployment.
+/// What controllers make of the templates of `owner`.
 fn made(weft: &Weft, kind: &str, count: usize, owner: &str) {
-    let whose = if kind == "pod" {
-        "replicaset"
-    } else {
-        "deployment"
-    };
-    let found = kubectl(weft, &format!("get {whose} {owner} -o json"));
+    let found = kubectl(weft, &format!("get {owner} -o json"));
     let found: Value = serde_json::from_str(found.ok()).unwrap();
+    let owner = found["metadata"]["name"].as_str().unwrap();
     for number in 0..count {
         let mut template = found["spec"]["template"].clone();
         if number > 0 {
             template["spec"]["containers"][0]["image"] = "older".into();
         }
         let mut object = match kind {
-            "pod" => json!({ "apiVersion": "v1", "kind": "Pod", "spec": template["spec"] }),
+            "Pod" => json!({ "apiVersion": "v1", "kind": "Pod", "spec": template["spec"] }),
             _ => {
                 template["metadata"]["labels"]["pod-template-hash"] = format!("{number}").into();
                 let spec = json!({ "replicas": number, "template": template,
@@ -118,6 +115,9 @@ fn every_kind_is_told_as_kubectl_tells_it() {
     assert!(told.contains("(x7 over"), "{told}");
     let told = same(&weft, "describe rs set");
     assert!(told.contains("0 Running / 1 Waiting"), "{told}");
+    let told = same(&weft, "describe rc old");
+    assert!(told.contains("0 Running / 1 Waiting"), "{told}");
+    assert!(told.contains("ReplicaFailure"), "{told}");
     let told = same(&weft, "describe deploy web");
     assert!(told.contains("OldReplicaSets:  web-1 (0/1"), "{told}");
     assert!(told.contains("NewReplicaSet:   web-0 (0/0"), "{told}");

@@ -52,6 +52,7 @@ fn body(object: &Value, related: &Related, page: &mut Page) {
             storage::use_of_claim(object, related, page);
         }
         ("", "Endpoints") => traffic::endpoints(object, page),
+        ("", "ReplicationController") => workload::replication_controller(object, related, page),
         ("apps", "Deployment") => workload::deployment(object, related, page),
         ("apps", "ReplicaSet") => workload::replica_set(object, related, page),
         ("apps", "StatefulSet") => workload::stateful_set(object, related, page),

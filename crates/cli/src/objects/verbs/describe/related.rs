@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use weft_client::Request;
 use weft_client::cluster::ApiError;
 
@@ -78,6 +78,10 @@ fn asked(object: &Value) -> Vec<Ask> {
         ("apps", "Deployment") => vec![within("apis/apps/v1", "replicasets", chosen())],
         ("apps", "ReplicaSet" | "StatefulSet" | "DaemonSet") => {
             vec![within("api/v1", "pods", chosen())]
+        }
+        ("", "ReplicationController") => {
+            let labels = selector(&json!({ "matchLabels": spec["selector"] }));
+            vec![within("api/v1", "pods", vec![("labelSelector", labels)])]
         }
         ("", "PersistentVolumeClaim") => vec![within("api/v1", "pods", Vec::new())],
         ("", "ServiceAccount") => vec![within("api/v1", "secrets", Vec::new())],

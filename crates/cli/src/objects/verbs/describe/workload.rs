@@ -1,4 +1,5 @@
-//! What makes pods: deployments, replica sets, stateful sets, daemon sets, jobs, cron jobs.
+//! What makes pods: deployments, replica sets and controllers, stateful sets, daemon sets, jobs, cron
+//! jobs.
 
 use serde_json::Value;
 
@@ -91,14 +92,28 @@ fn without_hash(template: &Value) -> Value {
 }
 
 pub(super) fn replica_set(object: &Value, related: &Related, page: &mut Page) {
-    let (meta, spec, status) = (&object["metadata"], &object["spec"], &object["status"]);
+    let chosen = unless_empty(selector(&object["spec"]["selector"]), "<none>");
+    head_of_replicas(object, chosen, page);
+    controlled(object, page);
+    replicas(object, related, page);
+}
+
+pub(super) fn replication_controller(object: &Value, related: &Related, page: &mut Page) {
+    head_of_replicas(object, pairs(&object["spec"]["selector"]), page);
+    replicas(object, related, page);
+}
+
+fn head_of_replicas(object: &Value, chosen: String, page: &mut Page) {
+    let meta = &object["metadata"];
     page.field(0, "Name", text(&meta["name"]));
     page.field(0, "Namespace", text(&meta["namespace"]));
-    let chosen = unless_empty(selector(&spec["selector"]), "<none>");
     page.field(0, "Selector", chosen);
     page.labels("Labels", &meta["labels"]);
     page.annotations("Annotations", &meta["annotations"]);
-    controlled(object, page);
+}
+
+fn replicas(object: &Value, related: &Related, page: &mut Page) {
+    let (spec, status) = (&object["spec"], &object["status"]);
     let (is, wanted) = (int(&status["replicas"]), int(&spec["replicas"]));
     page.field(
         0,
