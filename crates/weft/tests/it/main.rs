@@ -53,6 +53,7 @@ mod server_forms;
 mod server_hostile;
 mod server_input;
 mod server_kinds;
+mod server_kubectl;
 mod server_line;
 mod server_lists;
 mod server_many;

@@ -4,9 +4,9 @@
 use std::process::Command;
 
 use serde_json::Value;
-use weft_testkit::{Ran, Weft, peer};
+use weft_testkit::{Weft, peer};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::{kubectl, server};
 
 const CONFIG: &str = "
 apiVersion: v1
@@ -17,17 +17,6 @@ metadata:
 data:
   colour: red
 ";
-
-/// A server, with kubectl in a closure; nothing, said aloud, where one of them cannot run.
-fn server() -> Option<Weft> {
-    peer("kubectl")?;
-    Weft::server(BINARY)
-}
-
-fn kubectl(weft: &Weft, line: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, "").unwrap()
-}
 
 /// `curl` with a client certificate of a kubeconfig's user, or none.
 fn status(weft: &Weft, path: &str) -> String {

@@ -1,23 +1,11 @@
 //! `weft server`: who may do what, by stored roles, with the real kubectl.
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
+use weft_testkit::wait::SOON;
 use weft_testkit::{Ran, Weft, peer, until};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
-const SOON: Duration = Duration::from_secs(30);
-
-fn server() -> Option<Weft> {
-    peer("kubectl")?;
-    Weft::server(BINARY)
-}
-
-fn kubectl(weft: &Weft, line: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, "").unwrap()
-}
+use crate::server_kubectl::{kubectl, server};
 
 /// kubectl as another user, with a certificate of theirs.
 fn kubectl_as(weft: &Weft, user: &str, line: &str) -> Ran {

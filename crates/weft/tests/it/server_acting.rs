@@ -3,7 +3,8 @@
 
 use weft_testkit::Weft;
 
-use crate::server_cli::{cli, kubectl, server};
+use crate::server_cli::{cli, server};
+use crate::server_kubectl::kubectl;
 
 /// A kubeconfig of an administrator who asks as somebody else.
 fn acting(weft: &Weft) -> String {

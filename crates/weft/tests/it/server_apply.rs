@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
-use weft_testkit::{Ran, Weft, peer};
+use weft_testkit::Weft;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::{kubectl, kubectl_with_input, server};
 
 const CONFIG: &str = "
 apiVersion: v1
@@ -16,52 +16,41 @@ data:
   size: small
 ";
 
-fn kubectl(weft: &Weft, line: &str, stdin: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, stdin).unwrap()
-}
-
 fn data(weft: &Weft) -> Value {
-    let found = kubectl(weft, "get cm settings -o jsonpath={.data}", "");
+    let found = kubectl(weft, "get cm settings -o jsonpath={.data}");
     serde_json::from_str(found.ok()).unwrap()
 }
 
 #[test]
 fn kubectl_applies_on_the_server() {
-    if peer("kubectl").is_none() {
-        return;
-    }
-    let Some(weft) = Weft::server(BINARY) else {
-        return;
-    };
+    let Some(weft) = server() else { return };
     let apply = "apply --server-side -f -";
-    let made = kubectl(&weft, apply, CONFIG);
+    let made = kubectl_with_input(&weft, apply, CONFIG);
     assert_eq!(made.ok(), "configmap/settings serverside-applied");
     let version = || {
         let found = kubectl(
             &weft,
             "get cm settings -o jsonpath={.metadata.resourceVersion}",
-            "",
         );
         found.ok().to_owned()
     };
     let before = version();
-    kubectl(&weft, apply, CONFIG).ok();
+    kubectl_with_input(&weft, apply, CONFIG).ok();
     assert_eq!(version(), before, "the same again changes nothing");
 
     // Another one wants another colour.
     let other = CONFIG.replace("red", "blue").replace("  size: small\n", "");
     let rival = "apply --server-side --field-manager=rival -f -";
-    kubectl(&weft, rival, &other).fails_saying(&[
+    kubectl_with_input(&weft, rival, &other).fails_saying(&[
         "Apply failed with 1 conflict: conflict with \"kubectl\": .data.colour",
         "--force-conflicts",
     ]);
-    let forced = kubectl(&weft, &format!("{rival} --force-conflicts"), &other);
+    let forced = kubectl_with_input(&weft, &format!("{rival} --force-conflicts"), &other);
     forced.ok();
     assert_eq!(data(&weft)["colour"], "blue");
     // What the first one no longer names goes, what it lost stays.
     let less = CONFIG.replace("  colour: red\n  size: small\n", "  shape: round\n");
-    kubectl(&weft, apply, &less).ok();
+    kubectl_with_input(&weft, apply, &less).ok();
     assert_eq!(
         data(&weft),
         serde_json::json!({ "colour": "blue", "shape": "round" })
@@ -71,17 +60,16 @@ fn kubectl_applies_on_the_server() {
     kubectl(
         &weft,
         "patch cm settings --type=merge -p {\"data\":{\"shape\":\"flat\"}}",
-        "",
     )
     .ok();
-    kubectl(&weft, apply, &less)
+    kubectl_with_input(&weft, apply, &less)
         .fails_saying(&["conflict with \"kubectl-patch\" using v1", ".data.shape"]);
-    let shown = kubectl(&weft, "get cm settings -o yaml --show-managed-fields", "");
+    let shown = kubectl(&weft, "get cm settings -o yaml --show-managed-fields");
     assert!(shown.ok().contains("manager: rival"), "{}", shown.stdout);
-    let shown = kubectl(&weft, "get cm settings -o yaml", "");
+    let shown = kubectl(&weft, "get cm settings -o yaml");
     assert!(!shown.ok().contains("managedFields"), "{}", shown.stdout);
 
-    let diff = kubectl(
+    let diff = kubectl_with_input(
         &weft,
         "diff --server-side --force-conflicts -f -",
         &less.replace("round", "long"),
@@ -96,7 +84,7 @@ fn kubectl_applies_on_the_server() {
         "{}",
         diff.stdout
     );
-    kubectl(
+    kubectl_with_input(
         &weft,
         apply,
         "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: b }\ndata: { a: 1 }",
@@ -106,18 +94,13 @@ fn kubectl_applies_on_the_server() {
 
 #[test]
 fn what_was_applied_by_the_client_goes_on_on_the_server() {
-    if peer("kubectl").is_none() {
-        return;
-    }
-    let Some(weft) = Weft::server(BINARY) else {
-        return;
-    };
-    kubectl(&weft, "apply -f -", CONFIG).ok();
+    let Some(weft) = server() else { return };
+    kubectl_with_input(&weft, "apply -f -", CONFIG).ok();
     let other = CONFIG.replace("red", "green");
-    kubectl(&weft, "apply --server-side -f -", &other).ok();
+    kubectl_with_input(&weft, "apply --server-side -f -", &other).ok();
     assert_eq!(data(&weft)["colour"], "green");
     let less = other.replace("  size: small\n", "");
-    kubectl(&weft, "apply --server-side -f -", &less).ok();
+    kubectl_with_input(&weft, "apply --server-side -f -", &less).ok();
     assert_eq!(data(&weft), serde_json::json!({ "colour": "green" }));
 }
 
@@ -142,14 +125,9 @@ spec: { selector: { app: web }, ports: [{ port: 80 }] }
 
 #[test]
 fn a_workload_goes_from_the_client_to_the_server_and_back() {
-    if peer("kubectl").is_none() {
-        return;
-    }
-    let Some(weft) = Weft::server(BINARY) else {
-        return;
-    };
+    let Some(weft) = server() else { return };
     let image = "get deployment web -o jsonpath={..image}";
-    kubectl(&weft, "apply -f -", WEB).ok();
+    kubectl_with_input(&weft, "apply -f -", WEB).ok();
     for (verb, colour) in [
         ("apply --server-side -f -", "red"),
         ("apply --server-side -f -", "green"),
@@ -157,33 +135,28 @@ fn a_workload_goes_from_the_client_to_the_server_and_back() {
         ("apply --server-side --force-conflicts -f -", "white"),
     ] {
         let config = WEB.replace("red", colour);
-        let applied = kubectl(&weft, verb, &config);
+        let applied = kubectl_with_input(&weft, verb, &config);
         applied.ok();
         let warned = applied.stderr.contains("re-apply");
         assert!(!warned, "{verb}: {}", applied.stderr);
-        assert_eq!(kubectl(&weft, image, "").ok(), colour, "{verb}");
+        assert_eq!(kubectl(&weft, image).ok(), colour, "{verb}");
         let port = "get service web -o jsonpath={.spec.ports[0].port}";
-        assert_eq!(kubectl(&weft, port, "").ok(), "80");
+        assert_eq!(kubectl(&weft, port).ok(), "80");
     }
 }
 
 /// Left out on its own side again, a field goes; labels are not touched in between.
 #[test]
 fn what_the_server_applied_the_client_knows_when_it_is_back() {
-    if peer("kubectl").is_none() {
-        return;
-    }
-    let Some(weft) = Weft::server(BINARY) else {
-        return;
-    };
-    kubectl(&weft, "apply -f -", CONFIG).ok();
+    let Some(weft) = server() else { return };
+    kubectl_with_input(&weft, "apply -f -", CONFIG).ok();
     let more = CONFIG.replace("  size: small\n", "  size: small\n  shape: round\n");
-    kubectl(&weft, "apply --server-side -f -", &more).ok();
-    kubectl(&weft, "apply -f -", CONFIG).ok();
+    kubectl_with_input(&weft, "apply --server-side -f -", &more).ok();
+    kubectl_with_input(&weft, "apply -f -", CONFIG).ok();
     assert_eq!(data(&weft).get("shape"), None);
     // Nobody else's application is written down.
     let rival = "apply --server-side --field-manager=rival -f -";
-    kubectl(&weft, rival, &more).ok();
-    kubectl(&weft, "apply -f -", CONFIG).ok();
+    kubectl_with_input(&weft, rival, &more).ok();
+    kubectl_with_input(&weft, "apply -f -", CONFIG).ok();
     assert_eq!(data(&weft)["shape"], "round");
 }

@@ -7,24 +7,13 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use weft_testkit::{Background, Ran, Weft, peer, until};
+use weft_testkit::wait::SOON;
+use weft_testkit::{Background, Ran, Weft, until};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
-const SOON: Duration = Duration::from_secs(30);
-
-fn server() -> Option<Weft> {
-    peer("kubectl")?;
-    Weft::server(BINARY)
-}
-
-fn kubectl(weft: &Weft, line: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, "").unwrap()
-}
+use crate::server_kubectl::{kubectl, server};
 
 fn config(weft: &Weft) -> String {
     let path = weft.kubeconfig("admin", "system:masters");
@@ -41,7 +30,7 @@ fn backup(weft: &Weft, name: &str) -> PathBuf {
 
 /// `weft system LINE` on a data directory.
 fn on(data_dir: &Path, line: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
+    let mut command = Command::new(crate::WEFT);
     command.arg("system").args(line);
     command.arg("--data-dir").arg(data_dir);
     command.env_remove("WEFT_CONFIG");

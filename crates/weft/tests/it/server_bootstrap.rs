@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use weft_testkit::wait::SOON;
 use weft_testkit::{Background, Ran, Weft, peer, until};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::kubectl;
+
 const CERTIFICATES: &str = "/apis/nanocloud.io/v1/certificates";
 const TOKENS: &str = "/apis/nanocloud.io/v1/bootstraptokens";
 const LATER: Duration = Duration::from_secs(60);
@@ -18,12 +19,7 @@ fn server() -> Option<Weft> {
     for program in ["kubectl", "curl", "openssl"] {
         peer(program)?;
     }
-    Weft::server(BINARY)
-}
-
-fn kubectl(weft: &Weft, line: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, "").unwrap()
+    Weft::server(crate::WEFT)
 }
 
 /// `weft <line>` as the user that kubectl is.

@@ -16,14 +16,13 @@ use weft_stdx::clock::unix_s;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Background, Ran, Weft, peer};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
 const DAY_S: i64 = 86_400;
 
 fn server() -> Option<Weft> {
     for program in ["kubectl", "openssl"] {
         peer(program)?;
     }
-    Weft::server(BINARY)
+    Weft::server(crate::WEFT)
 }
 
 /// `weft <line>` as somebody who has nothing but what the line says.
@@ -177,7 +176,7 @@ fn the_line_of_a_token_makes_a_kubeconfig() {
 
 #[test]
 fn a_token_goes_to_the_server_that_is_meant_alone() {
-    let (Some(weft), Some(other)) = (server(), Weft::server(BINARY)) else {
+    let (Some(weft), Some(other)) = (server(), Weft::server(crate::WEFT)) else {
         return;
     };
     let made = root(&weft, "token create --for ann");
@@ -319,7 +318,7 @@ fn renewing_changes_nothing_else() {
 
 #[test]
 fn bad_certificates_are_told_from_good_ones() {
-    let (Some(weft), Some(other)) = (server(), Weft::server(BINARY)) else {
+    let (Some(weft), Some(other)) = (server(), Weft::server(crate::WEFT)) else {
         return;
     };
     let (ours, now) = (authority(&weft), unix_s());

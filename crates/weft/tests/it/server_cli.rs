@@ -7,7 +7,7 @@ use serde_json::Value;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Background, Ran, Weft, peer};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::{self, kubectl};
 
 const CONFIGS: &str = "
 apiVersion: v1
@@ -37,8 +37,7 @@ data: { only: one }
 
 /// A server with two configmaps.
 pub(crate) fn server() -> Option<Weft> {
-    peer("kubectl")?;
-    let weft = Weft::server(BINARY)?;
+    let weft = server_kubectl::server()?;
     weft.kubectl(&["create", "-f", "-"], CONFIGS).unwrap().ok();
     Some(weft)
 }
@@ -64,11 +63,6 @@ pub(crate) fn cli_with_input(weft: &Weft, words: &[&str], input: &str) -> Ran {
 pub(crate) fn cli(weft: &Weft, line: &str) -> Ran {
     let words: Vec<&str> = line.split_whitespace().collect();
     cli_with_input(weft, &words, "")
-}
-
-pub(crate) fn kubectl(weft: &Weft, line: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, "").unwrap()
 }
 
 /// A table with its ages made the same: they tick between two commands.
@@ -154,7 +148,7 @@ fn get_shows_what_kubectl_shows() {
 
 #[test]
 fn root_needs_no_kubeconfig_and_others_are_told_what_to_do() {
-    let Some(weft) = Weft::server(BINARY) else {
+    let Some(weft) = Weft::server(crate::WEFT) else {
         return;
     };
     let mut command = weft.command(&["get", "ns", "default", "-o", "name"]);
@@ -164,7 +158,7 @@ fn root_needs_no_kubeconfig_and_others_are_told_what_to_do() {
     let ran = Background::start(command).finish(SOON);
     assert_eq!(ran.ok(), "namespace/default");
     let missing = weft.scratch().join("missing");
-    let mut command = Command::new(BINARY);
+    let mut command = Command::new(crate::WEFT);
     command.args(["get", "ns", "--data-dir"]).arg(&missing);
     command.env_remove("KUBECONFIG").env("HOME", &missing);
     command

@@ -3,13 +3,11 @@
 //! later ones leave to the server.
 #![allow(clippy::unwrap_used)]
 
-use std::process::Command;
-
 use serde_json::{Value, json};
+use weft_testkit::Background;
 use weft_testkit::command::{LIMIT, run};
-use weft_testkit::{Background, Ran, Weft, peer};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::Tour;
 
 const CONFIG: &str = "
 apiVersion: v1
@@ -38,38 +36,6 @@ apiVersion: authorization.k8s.io/v1
 kind: SelfSubjectAccessReview
 spec: { resourceAttributes: { verb: list, resource: pods } }
 ";
-
-/// A server, and one of the kubectls.
-struct Tour {
-    weft: Weft,
-    program: &'static str,
-}
-
-impl Tour {
-    fn start(program: &'static str) -> Option<Tour> {
-        peer(program)?;
-        let weft = Weft::server(BINARY)?;
-        Some(Tour { weft, program })
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        self.weft.kubectl_of(self.program, words).unwrap()
-    }
-
-    /// Runs a line of words that hold no spaces.
-    fn run(&self, line: &str) -> Ran {
-        self.send(line, "")
-    }
-
-    fn send(&self, line: &str, stdin: &str) -> Ran {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        run(self.command(&words), stdin.as_bytes(), LIMIT)
-    }
-
-    fn json(&self, line: &str) -> Value {
-        serde_json::from_str(self.run(line).ok()).unwrap()
-    }
-}
 
 #[test]
 fn kubectl_of_today_gets_around() {

@@ -1,9 +1,9 @@
 //! `weft server`: rules of definitions that are expressions, with the real kubectl.
 #![allow(clippy::unwrap_used)]
 
-use weft_testkit::{Ran, Weft, peer};
+use weft_testkit::{Ran, Weft};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::{self, apply};
 
 const DEFINITION: &str = r#"
 apiVersion: apiextensions.k8s.io/v1
@@ -84,10 +84,6 @@ spec:
   - { name: b, image: reg.example.com/b }
 ";
 
-fn apply(weft: &Weft, manifest: &str) -> Ran {
-    weft.kubectl(&["apply", "-f", "-"], manifest).unwrap()
-}
-
 fn patch(weft: &Weft, more: &[&str], patch: &str) -> Ran {
     let words = ["patch", "crontab", "tab", "--type", "merge", "-p", patch];
     weft.kubectl(&[&words, more].concat(), "").unwrap()
@@ -95,8 +91,7 @@ fn patch(weft: &Weft, more: &[&str], patch: &str) -> Ran {
 
 /// A server with the definition.
 fn server() -> Option<Weft> {
-    peer("kubectl")?;
-    let weft = Weft::server(BINARY)?;
+    let weft = server_kubectl::server()?;
     apply(&weft, DEFINITION).ok();
     let wait = "wait --for=condition=Established --timeout=60s crd/crontabs.stable.example.com";
     let words: Vec<&str> = wait.split_whitespace().collect();

@@ -3,11 +3,10 @@
 
 use serde_json::{Value, json};
 use weft_testkit::wait::SOON;
-use weft_testkit::{Ran, Weft, peer, until};
+use weft_testkit::{Ran, Weft, until};
 
+use crate::server_kubectl::{apply, kubectl, server};
 use crate::server_line;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
 
 const DEFINITION: &str = r#"
 apiVersion: apiextensions.k8s.io/v1
@@ -50,20 +49,6 @@ kind: Shop
 metadata: { name: corner }
 spec: { owner: ann }
 ";
-
-fn server() -> Option<Weft> {
-    peer("kubectl")?;
-    Weft::server(BINARY)
-}
-
-fn kubectl(weft: &Weft, line: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, "").unwrap()
-}
-
-fn apply(weft: &Weft, manifest: &str) -> Ran {
-    weft.kubectl(&["apply", "-f", "-"], manifest).unwrap()
-}
 
 fn shop(weft: &Weft) -> Value {
     serde_json::from_str(kubectl(weft, "get sh corner -o json").ok()).unwrap()

@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 use weft_testkit::wait::SOON;
-use weft_testkit::{Background, Ran, Weft, peer};
+use weft_testkit::{Background, Weft};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::{self, kubectl};
+
 /// Objects with many fields set.
 const OBJECTS: [&str; 3] = [
     include_str!("server_describe/rest.yaml"),
@@ -21,8 +22,7 @@ const LOOKS: usize = 20;
 
 /// A server with all of them.
 fn server() -> Option<Weft> {
-    peer("kubectl")?;
-    let weft = Weft::server(BINARY)?;
+    let weft = server_kubectl::server()?;
     for objects in OBJECTS {
         create(&weft, objects);
     }
@@ -79,11 +79,6 @@ fn made(weft: &Weft, kind: &str, count: usize, owner: &str) {
         });
         create(weft, &object.to_string());
     }
-}
-
-fn kubectl(weft: &Weft, line: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, "").unwrap()
 }
 
 /// The same of both, in a second in which kubectl says the same twice.

@@ -4,23 +4,21 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::Value;
 use weft_identity::authority::{Authority, Grant, Pair};
 use weft_identity::rbac::{self, Binding, RoleRef, Rules, Target, Who};
 use weft_identity::subject::Subject;
 use weft_stdx::clock::unix_s;
+use weft_testkit::wait::SOON;
 use weft_testkit::{Weft, peer, until};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
-const SOON: Duration = Duration::from_secs(30);
 const HOUR: i64 = 3600;
 
 fn server() -> Option<Weft> {
     peer("kubectl")?;
     peer("curl")?;
-    Weft::server(BINARY)
+    Weft::server(crate::WEFT)
 }
 
 fn authority(weft: &Weft) -> Authority {

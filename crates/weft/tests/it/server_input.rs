@@ -2,15 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
-use weft_testkit::{Ran, Weft, peer};
+use weft_testkit::{Ran, Weft};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::server;
+
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
-
-fn server() -> Option<Weft> {
-    peer("kubectl")?;
-    Weft::server(BINARY)
-}
 
 /// Sends `body` as it is.
 fn post(weft: &Weft, path: &str, body: &str) -> Ran {

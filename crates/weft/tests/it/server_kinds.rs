@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
-use weft_testkit::{Ran, Weft, peer};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::{apply, headings, kubectl, server};
+
 /// One of each.
 const ALL: &str = include_str!("server_kinds/all.yaml");
 /// One of each family, with two mistakes at least.
@@ -118,27 +118,6 @@ const KINDS: [(&str, &str, &str, &str); 25] = [
     ),
     ("namespaces", "ns", "default", "NAME STATUS AGE"),
 ];
-
-/// A server, with kubectl in a closure; nothing, said aloud, where one of them cannot run.
-fn server() -> Option<Weft> {
-    peer("kubectl")?;
-    Weft::server(BINARY)
-}
-
-fn kubectl(weft: &Weft, line: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, "").unwrap()
-}
-
-fn apply(weft: &Weft, text: &str) -> Ran {
-    weft.kubectl(&["apply", "-f", "-"], text).unwrap()
-}
-
-/// The words of the first line, however wide its columns are.
-fn headings(ran: &Ran) -> String {
-    let first = ran.ok().lines().next().unwrap_or_default();
-    first.split_whitespace().collect::<Vec<_>>().join(" ")
-}
 
 #[test]
 fn one_of_each_kind_is_kept_shown_and_described() {

@@ -2,10 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
-use weft_testkit::command::{LIMIT, run};
-use weft_testkit::{Ran, Weft, peer};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::Tour;
 
 const LIST: &str = "
 apiVersion: v1
@@ -36,24 +34,7 @@ items:
 const NAMES: &str = "configmap/one deployment.apps/web service/web \
                      horizontalpodautoscaler.autoscaling/web";
 
-struct Tour {
-    weft: Weft,
-    program: &'static str,
-}
-
 impl Tour {
-    fn start(program: &'static str) -> Option<Tour> {
-        peer(program)?;
-        let weft = Weft::server(BINARY)?;
-        Some(Tour { weft, program })
-    }
-
-    fn send(&self, line: &str, stdin: &str) -> Ran {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let command = self.weft.kubectl_of(self.program, &words).unwrap();
-        run(command, stdin.as_bytes(), LIMIT)
-    }
-
     /// Makes all of `list`, and deletes it.
     fn comes_and_goes(&self, verb: &str, list: &str) {
         let made = self.send(&format!("{verb} -f -"), list);

@@ -12,7 +12,6 @@ use weft_stdx::clock::unix_s;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Background, Ran, Weft, peer, until};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
 const GUIDE: &str = include_str!("../../../../docs/reference/nanocloud.md");
 const EXCHANGE: &str = "/v1/serviceaccounts/token";
 const CERTIFICATES: &str = "/apis/nanocloud.io/v1/certificates";
@@ -31,7 +30,7 @@ impl World {
         for program in ["kubectl", "curl", "openssl", "bash"] {
             peer(program)?;
         }
-        let weft = Weft::server(BINARY)?;
+        let weft = Weft::server(crate::WEFT)?;
         let place = weft.scratch().join("client");
         fs::create_dir(&place).unwrap();
         let authority = Authority::open(&weft.data_dir().join(DIRECTORY)).unwrap();

@@ -7,7 +7,8 @@ use std::process::Command;
 use weft_testkit::wait::SOON;
 use weft_testkit::{Background, Weft, until};
 
-use crate::server_cli::{cli, command, kubectl, server};
+use crate::server_cli::{cli, command, server};
+use crate::server_kubectl::kubectl;
 
 const SHOWN: &str = r#"-o=jsonpath={.type} {.object.metadata.name} {.object.data.n}{"\n"}"#;
 

@@ -7,28 +7,18 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use weft_testkit::{Background, Ran, Weft, peer, until};
+use weft_testkit::wait::SOON;
+use weft_testkit::{Background, Weft, until};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
-const SOON: Duration = Duration::from_secs(30);
+use crate::server_kubectl::{kubectl, server};
+
 /// What must be nowhere; its length is of no other text's base64.
 const SHOWN: &str = "correct-horse-battery";
-
-fn server() -> Option<Weft> {
-    peer("kubectl")?;
-    Weft::server(BINARY)
-}
-
-fn kubectl(weft: &Weft, line: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, "").unwrap()
-}
 
 fn json_of(weft: &Weft, line: &str) -> Value {
     serde_json::from_str(kubectl(weft, &format!("{line} -o json")).ok()).unwrap()

@@ -2,23 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use weft_testkit::{Background, Ran, Weft, peer, until};
+use weft_testkit::wait::SOON;
+use weft_testkit::{Background, Weft, peer, until};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
-const SOON: Duration = Duration::from_secs(30);
-
-fn server() -> Option<Weft> {
-    peer("kubectl")?;
-    Weft::server(BINARY)
-}
-
-fn kubectl(weft: &Weft, line: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, "").unwrap()
-}
+use crate::server_kubectl::{kubectl, server};
 
 /// Code and body of what `curl` gets with this token alone.
 fn get(weft: &Weft, token: &str, path: &str) -> (String, Value) {
@@ -239,7 +228,7 @@ fn a_user_comes_in_by_a_token_in_a_kubeconfig() {
     let Some(weft) = server() else { return };
     let path = weft.scratch().join("token.yaml");
     let address = format!("https://{}", weft.address());
-    let mut command = Command::new(BINARY);
+    let mut command = Command::new(crate::WEFT);
     command.args([
         "kubeconfig",
         "--token",

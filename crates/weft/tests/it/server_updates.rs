@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
+use weft_testkit::Ran;
 use weft_testkit::command::{LIMIT, run};
-use weft_testkit::{Ran, Weft, peer};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::Tour;
 
 const SERVICE: &str = "
 apiVersion: v1
@@ -18,24 +18,7 @@ spec:
   - { name: http, port: 80 }
 ";
 
-struct Tour {
-    weft: Weft,
-    program: &'static str,
-}
-
 impl Tour {
-    fn start(program: &'static str) -> Option<Tour> {
-        peer(program)?;
-        let weft = Weft::server(BINARY)?;
-        Some(Tour { weft, program })
-    }
-
-    fn send(&self, line: &str, stdin: &str) -> Ran {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let command = self.weft.kubectl_of(self.program, &words).unwrap();
-        run(command, stdin.as_bytes(), LIMIT)
-    }
-
     fn spec(&self) -> Value {
         let found = self.send("get service web -o json", "");
         let found: Value = serde_json::from_str(found.ok()).unwrap();
@@ -45,7 +28,7 @@ impl Tour {
     /// Runs `kubectl edit` with an editor that makes one text of another.
     fn edit(&self, from: &str, to: &str) -> Ran {
         let words = ["edit", "service", "web"];
-        let mut command = self.weft.kubectl_of(self.program, &words).unwrap();
+        let mut command = self.command(&words);
         command.env("KUBE_EDITOR", format!("sed -i 's/{from}/{to}/'"));
         run(command, b"", LIMIT)
     }

@@ -2,29 +2,20 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
-use weft_testkit::command::{LIMIT, run};
-use weft_testkit::{Background, Ran, Weft, peer, until};
+use weft_testkit::command::LIMIT;
+use weft_testkit::{Background, Ran, Weft, until};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::{Tour, kubectl, kubectl_with_input, server};
+
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/default/events";
 const CORE: &str = "/api/v1/namespaces/default/events";
 
-fn server(program: &str) -> Option<Weft> {
-    peer(program)?;
-    Weft::server(BINARY)
-}
-
-fn kubectl(weft: &Weft, line: &str, stdin: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, stdin).unwrap()
-}
-
 fn raw(weft: &Weft, path: &str) -> Value {
-    serde_json::from_str(kubectl(weft, &format!("get --raw {path}"), "").ok()).unwrap()
+    serde_json::from_str(kubectl(weft, &format!("get --raw {path}")).ok()).unwrap()
 }
 
 fn made(weft: &Weft, path: &str, object: &Value) -> Ran {
-    kubectl(
+    kubectl_with_input(
         weft,
         &format!("create --raw {path} -f -"),
         &object.to_string(),
@@ -48,9 +39,7 @@ fn event() -> Value {
 
 #[test]
 fn events_are_the_same_in_both_groups() {
-    let Some(weft) = server("kubectl") else {
-        return;
-    };
+    let Some(weft) = server() else { return };
     let watch = |path: &str| {
         let path = format!("{path}?watch=true");
         weft.kubectl_in_background(&["get", "--raw", &path])
@@ -87,24 +76,20 @@ fn events_are_the_same_in_both_groups() {
     // A series goes on as client-go patches it.
     let patch = r#"{"series":{"count":2,"lastObservedTime":"2026-01-02T03:05:05.000000Z"}}"#;
     let series = "patch events.v1.events.k8s.io web.1 --type=strategic -p";
-    kubectl(&weft, &format!("{series} {patch}"), "").ok();
-    let wide = kubectl(&weft, "get events -o wide --no-headers", "");
+    kubectl(&weft, &format!("{series} {patch}")).ok();
+    let wide = kubectl(&weft, "get events -o wide --no-headers");
     let words: Vec<&str> = wide.ok().split_whitespace().collect();
     assert_eq!(words.last(), Some(&"web.1"));
     assert_eq!(words[words.len() - 2], "2", "{words:?}");
-    let other = kubectl(
-        &weft,
-        "get events.v1.events.k8s.io -o wide --no-headers",
-        "",
-    );
+    let other = kubectl(&weft, "get events.v1.events.k8s.io -o wide --no-headers");
     assert_eq!(other.ok(), wide.ok());
-    let told = kubectl(&weft, "events --types=Normal", "");
+    let told = kubectl(&weft, "events --types=Normal");
     assert!(told.ok().contains("(x2 over "), "{}", told.stdout);
 
     for (watch, name, word) in [(core, "message", "v1"), (own, "note", "events.k8s.io/v1")] {
         follows(&watch, name, word);
     }
-    let gone = kubectl(&weft, "delete events.v1.events.k8s.io web.1", "");
+    let gone = kubectl(&weft, "delete events.v1.events.k8s.io web.1");
     assert!(gone.ok().contains("deleted"), "{}", gone.stdout);
     let left = raw(&weft, CORE);
     assert_eq!(left["items"], json!([]));
@@ -134,9 +119,7 @@ fn follows(watch: &Background, name: &str, version: &str) {
 
 #[test]
 fn the_group_of_events_is_stricter_than_the_core() {
-    let Some(weft) = server("kubectl") else {
-        return;
-    };
+    let Some(weft) = server() else { return };
     let mut wrong = event();
     wrong["eventTime"] = Value::Null;
     wrong["type"] = "Odd".into();
@@ -147,7 +130,6 @@ fn the_group_of_events_is_stricter_than_the_core() {
         kubectl(
             &weft,
             &format!("patch {kind} web.1 --type=merge -p {patch}"),
-            "",
         )
     };
     change("events.v1.events.k8s.io", r#"{"note":"other"}"#)
@@ -171,14 +153,13 @@ fn the_group_of_events_is_stricter_than_the_core() {
 
     // Who may write into one group, may not write into the other.
     let role = "create role teller --verb=create,get --resource=events.events.k8s.io";
-    kubectl(&weft, role, "").ok();
+    kubectl(&weft, role).ok();
     kubectl(
         &weft,
         "create rolebinding teller --role=teller --user=teller",
-        "",
     )
     .ok();
-    let may = |kind: &str| kubectl(&weft, &format!("auth can-i create {kind} --as teller"), "");
+    let may = |kind: &str| kubectl(&weft, &format!("auth can-i create {kind} --as teller"));
     assert_eq!(may("events.events.k8s.io").stdout.trim(), "yes");
     assert_eq!(may("events").stdout.trim(), "no");
 }
@@ -193,13 +174,11 @@ fn autoscalers_of_the_first_version_with_kubectl_of_debian_12() {
     autoscalers("kubectl-1.20");
 }
 
-fn autoscalers(program: &str) {
-    let Some(weft) = server(program) else { return };
-    let send = |line: &str, stdin: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let command = weft.kubectl_of(program, &words).unwrap();
-        run(command, stdin.as_bytes(), LIMIT)
+fn autoscalers(program: &'static str) {
+    let Some(tour) = Tour::start(program) else {
+        return;
     };
+    let (weft, send) = (&tour.weft, |line: &str, input: &str| tour.send(line, input));
     let kinds = send("api-resources --api-group=autoscaling --no-headers", "");
     assert_eq!(kinds.ok().lines().count(), 1, "{}", kinds.stdout);
     let versions = send("api-versions", "");
@@ -225,7 +204,7 @@ fn autoscalers(program: &str) {
     let path = "/autoscaling/VERSION/namespaces/default/horizontalpodautoscalers/web";
     let of = |version: &str| {
         let path = format!("/apis{}", path.replace("VERSION", version));
-        raw(&weft, &path)
+        raw(weft, &path)
     };
     assert_eq!(of("v1")["spec"]["targetCPUUtilizationPercentage"], 60);
     let share = &of("v2")["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"];

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
-use weft_testkit::{Ran, Weft, peer};
+use weft_testkit::Weft;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_weft");
+use crate::server_kubectl::{apply, headings, kubectl, server};
 
 const DEPLOYMENT: &str = "
 apiVersion: apps/v1
@@ -45,26 +45,6 @@ spec:
       containers:
       - { name: pi, image: 'perl:5' }
 ";
-
-fn server() -> Option<Weft> {
-    peer("kubectl")?;
-    Weft::server(BINARY)
-}
-
-fn kubectl(weft: &Weft, line: &str) -> Ran {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    weft.kubectl(&words, "").unwrap()
-}
-
-fn apply(weft: &Weft, manifest: &str) -> Ran {
-    weft.kubectl(&["apply", "-f", "-"], manifest).unwrap()
-}
-
-/// Headings of a table, single spaces between them.
-fn headings(table: &Ran) -> String {
-    let first = table.ok().lines().next().unwrap_or_default();
-    first.split_whitespace().collect::<Vec<_>>().join(" ")
-}
 
 fn images(weft: &Weft) -> String {
     let path = "jsonpath={.spec.template.spec.containers[*].image}";
