@@ -48,57 +48,64 @@ pub struct Show {
 impl List {
     /// Lists them.
     pub async fn run(self, session: &Session) -> Outcome {
-        let Some(found) = found(self.file, &self.connect, session).await? else {
-            return Ok(0);
-        };
-        let form = Form::parse(self.output.as_deref())?;
-        if !form.is_table() {
-            session.printer.data(&form.whole(&values(&found))?)?;
-            return Ok(0);
-        }
-        let is_wide = form == Form::Table { wide: true };
-        let heading = [
-            "NAME", "SUBJECT", "GROUPS", "EXPIRES", "LEFT", "ISSUER", "PLACE",
-        ];
-        let shown = if is_wide { 7 } else { 5 };
-        let now_s = unix_s();
-        let row = |found: &Found| {
-            let one = &found.certificate;
-            vec![
-                harmless(&found.name),
-                harmless(&one.subject),
-                joined(&one.groups),
-                time(one.not_after_s),
-                left(one, now_s),
-                harmless(&one.issuer),
-                harmless(&found.place),
-            ]
-        };
-        let mut lines = vec![heading.map(str::to_owned).to_vec()];
-        lines.extend(found.iter().map(row));
-        for line in &mut lines {
-            line.truncate(shown);
-        }
-        session.printer.data(&Layout::default().render(&lines))?;
-        Ok(0)
+        tell(self.file, self.output, &self.connect, session, table).await
     }
 }
 
 impl Show {
     /// Shows them.
     pub async fn run(self, session: &Session) -> Outcome {
-        let Some(found) = found(self.file, &self.connect, session).await? else {
-            return Ok(0);
+        let blocks = |found: &[Found], _| {
+            let told: Vec<String> = found.iter().map(|found| block(found, unix_s())).collect();
+            told.join("\n")
         };
-        let form = Form::parse(self.output.as_deref())?;
-        if !form.is_table() {
-            session.printer.data(&form.whole(&values(&found))?)?;
-            return Ok(0);
-        }
-        let told: Vec<String> = found.iter().map(|found| block(found, unix_s())).collect();
-        session.printer.data(&told.join("\n"))?;
-        Ok(0)
+        tell(self.file, self.output, &self.connect, session, blocks).await
     }
+}
+
+/// Tells of them in the form that is asked for; `people` is what people read, wide or not.
+async fn tell(
+    file: Option<PathBuf>,
+    output: Option<String>,
+    connect: &Connect,
+    session: &Session,
+    people: fn(&[Found], bool) -> String,
+) -> Outcome {
+    let Some(found) = found(file, connect, session).await? else {
+        return Ok(0);
+    };
+    let told = match Form::parse(output.as_deref())? {
+        Form::Table { wide } => people(&found, wide),
+        form => form.whole(&values(&found))?,
+    };
+    session.printer.data(&told)?;
+    Ok(0)
+}
+
+fn table(found: &[Found], is_wide: bool) -> String {
+    let heading = [
+        "NAME", "SUBJECT", "GROUPS", "EXPIRES", "LEFT", "ISSUER", "PLACE",
+    ];
+    let shown = if is_wide { 7 } else { 5 };
+    let now_s = unix_s();
+    let row = |found: &Found| {
+        let one = &found.certificate;
+        vec![
+            harmless(&found.name),
+            harmless(&one.subject),
+            joined(&one.groups),
+            time(one.not_after_s),
+            left(one, now_s),
+            harmless(&one.issuer),
+            harmless(&found.place),
+        ]
+    };
+    let mut lines = vec![heading.map(str::to_owned).to_vec()];
+    lines.extend(found.iter().map(row));
+    for line in &mut lines {
+        line.truncate(shown);
+    }
+    Layout::default().render(&lines)
 }
 
 /// What is asked for; nothing, if that was only explained.

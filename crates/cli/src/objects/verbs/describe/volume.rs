@@ -20,9 +20,29 @@ type Source = (
 const READ_ONLY: (&str, &str, &str) = ("ReadOnly:", "readOnly", "false");
 const FILE_SYSTEM: (&str, &str, &str) = ("FSType:", "fsType", "");
 
-/// Sources whose fields are told as they are. Those of clouds that no server has mounted for years
-/// are told as of any other kind: by their name.
-const SOURCES: [Source; 13] = [
+/// Sources, with those of their fields that are told as they are. Those of clouds that no server has
+/// mounted for years are told as of any other kind: by their name.
+const SOURCES: [Source; 17] = [
+    (
+        "emptyDir",
+        "EmptyDir (a temporary directory that shares a pod's lifetime)",
+        &[("Medium:", "medium", "")],
+    ),
+    (
+        "projected",
+        "Projected (a volume that contains injected data from multiple sources)",
+        &[],
+    ),
+    (
+        "downwardAPI",
+        "DownwardAPI (a volume populated by information about the pod)",
+        &[],
+    ),
+    (
+        "ephemeral",
+        "EphemeralVolume (an inline specification for a volume that gets created and deleted with the pod)",
+        &[],
+    ),
     (
         "hostPath",
         "HostPath (bare host directory volume)",
@@ -141,42 +161,36 @@ pub(super) fn tell(volumes: &Value, indent: &str, page: &mut Page) {
 
 /// Where the content comes from: of a volume, or of a persistent volume's `spec`.
 pub(super) fn source(volume: &Value, page: &mut Page) {
-    let plain = SOURCES
+    let known = SOURCES
         .iter()
         .find(|(field, ..)| volume[*field].is_object());
-    if let Some((field, title, fields)) = plain {
-        let source = &volume[*field];
-        page.field(2, "Type", title);
-        for (title, name, missing) in *fields {
-            let value = match (*name, &source[*name]) {
-                ("secretRef", Value::Object(_)) => reference(&source[*name]),
-                ("targetWWNs", names) => texts(names).join(", "),
-                (_, value) => or(value, missing),
-            };
-            page.line(2, format_args!("{title}\t{value}"));
-            // A claimed volume has one, between the others.
-            if *field == "csi" && *name == "fsType" && source["volumeHandle"].is_string() {
-                page.field(2, "VolumeHandle", text(&source["volumeHandle"]));
-            }
+    let Some((field, title, fields)) = known else {
+        return page.line(1, "<unknown>");
+    };
+    let source = &volume[*field];
+    page.field(2, "Type", title);
+    for (title, name, missing) in *fields {
+        let value = match (*name, &source[*name]) {
+            ("secretRef", Value::Object(_)) => reference(&source[*name]),
+            ("targetWWNs", names) => texts(names).join(", "),
+            (_, value) => or(value, missing),
+        };
+        page.line(2, format_args!("{title}\t{value}"));
+        // A claimed volume has one, between the others.
+        if *field == "csi" && *name == "fsType" && source["volumeHandle"].is_string() {
+            page.field(2, "VolumeHandle", text(&source["volumeHandle"]));
         }
-        if *field == "csi" {
-            attributes(&source["volumeAttributes"], page);
-        }
-    } else if volume["emptyDir"].is_object() {
-        empty_dir(&volume["emptyDir"], page);
-    } else if volume["projected"].is_object() {
-        projected(&volume["projected"], page);
-    } else if volume["downwardAPI"].is_object() {
-        downward(&volume["downwardAPI"], page);
-    } else if volume["ephemeral"].is_object() {
-        let what = "EphemeralVolume (an inline specification for a volume that gets created and deleted with the pod)";
-        page.field(2, "Type", what);
-        let template = &volume["ephemeral"]["volumeClaimTemplate"];
-        if template.is_object() {
+    }
+    match *field {
+        "csi" => attributes(&source["volumeAttributes"], page),
+        "emptyDir" => size_limit(&source["sizeLimit"], page),
+        "projected" => projected(&source["sources"], page),
+        "downwardAPI" => downward(&source["items"], page),
+        "ephemeral" if source["volumeClaimTemplate"].is_object() => {
+            let template = &source["volumeClaimTemplate"];
             page.nested(|page| storage::claim(template, false, page));
         }
-    } else {
-        page.line(1, "<unknown>");
+        _ => {}
     }
 }
 
@@ -204,21 +218,16 @@ fn attributes(attributes: &Value, page: &mut Page) {
     }
 }
 
-fn empty_dir(source: &Value, page: &mut Page) {
-    let what = "EmptyDir (a temporary directory that shares a pod's lifetime)";
-    page.field(2, "Type", what);
-    page.field(2, "Medium", text(&source["medium"]));
-    let limit = match quantity(&source["sizeLimit"]) {
+fn size_limit(limit: &Value, page: &mut Page) {
+    let limit = match quantity(limit) {
         none if none.is_zero() || none.is_negative() => "<unset>".to_owned(),
         limit => limit.to_string(),
     };
     page.field(2, "SizeLimit", limit);
 }
 
-fn projected(source: &Value, page: &mut Page) {
-    let what = "Projected (a volume that contains injected data from multiple sources)";
-    page.field(2, "Type", what);
-    for source in list(&source["sources"]) {
+fn projected(sources: &Value, page: &mut Page) {
+    for source in list(sources) {
         let (secret, config) = (&source["secret"], &source["configMap"]);
         let token = &source["serviceAccountToken"];
         if secret.is_object() {
@@ -237,11 +246,9 @@ fn projected(source: &Value, page: &mut Page) {
     }
 }
 
-fn downward(source: &Value, page: &mut Page) {
-    let what = "DownwardAPI (a volume populated by information about the pod)";
-    page.field(2, "Type", what);
+fn downward(items: &Value, page: &mut Page) {
     page.line(2, "Items:");
-    for item in list(&source["items"]) {
+    for item in list(items) {
         let from = [
             &item["fieldRef"]["fieldPath"],
             &item["resourceFieldRef"]["resource"],
