@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use weft_client::fetch::fetch;
+use weft_client::fetch::{FetchError, fetch};
 
 use super::choose::Target;
 use super::connect::Api;
@@ -16,6 +16,8 @@ use crate::error::CliError;
 const FILE_BYTES_MAX: u64 = 256 << 20;
 /// Directories in one another.
 const DEPTH_MAX: usize = 64;
+/// Variables that other programs find a proxy in.
+const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 
 /// Where manifests are.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -73,7 +75,7 @@ pub async fn read(sources: &Sources) -> Result<Vec<Manifest>, CliError> {
         } else if text.starts_with("http://") || text.starts_with("https://") {
             let bytes_max = usize::try_from(FILE_BYTES_MAX).unwrap_or(usize::MAX);
             let file = fetch(&text, bytes_max).await;
-            let file = file.map_err(|error| CliError::because(&error, &error))?;
+            let file = file.map_err(|error| not_fetched(&error))?;
             let file = String::from_utf8(file)
                 .map_err(|error| CliError::because(format!("read {text}"), &error))?;
             objects(&text, &file, &mut manifests)?;
@@ -90,6 +92,18 @@ pub async fn read(sources: &Sources) -> Result<Vec<Manifest>, CliError> {
     match manifests.is_empty() {
         true => Err(CliError::new("no objects passed")),
         false => Ok(manifests),
+    }
+}
+
+/// A file of the web that was not got; where a proxy was meant to be asked, that is why, perhaps.
+fn not_fetched(error: &FetchError) -> CliError {
+    let told = CliError::because(error, error);
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match (error, PROXIES.into_iter().find(is_set)) {
+        (FetchError::Connect { .. }, Some(name)) => told.hint(format!(
+            "weft asks no proxy, whatever {name} says: have curl fetch the file, and give it by `-f -`"
+        )),
+        _ => told,
     }
 }
 

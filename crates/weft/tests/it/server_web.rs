@@ -134,6 +134,12 @@ fn manifests_come_from_the_web() {
         let asked = asked.iter().filter(|path| path.starts_with('/')).count();
         assert_eq!(asked, count, "{url}");
     }
+    let mut meant = command(&weft, &["apply", "-f", "http://127.9.9.9:1/x"]);
+    meant.env("HTTPS_PROXY", "http://127.0.0.1:2");
+    Background::start(meant).finish(SOON).fails_saying(&[
+        "connect to 127.9.9.9:1",
+        "asks no proxy, whatever HTTPS_PROXY",
+    ]);
     // Somebody whom the system knows, by a variable that says who that is.
     let key = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let roots = weft.scratch().join("roots.pem");
