@@ -25,7 +25,6 @@ use weft_keyspace::Local;
 use weft_stdx::clock::unix_s;
 use weft_stdx::file::{Durability, replace};
 
-mod accounts;
 mod backup;
 mod defaults;
 mod door;
@@ -33,14 +32,15 @@ mod restore;
 mod roles;
 mod rules;
 mod secrets;
+mod standard;
 mod upkeep;
 
-use accounts::Accounts;
 pub use backup::About;
 use door::Door;
 pub use restore::{Checked, Restored, check, check_backup, restore};
 use rules::Follower;
 use secrets::Sealer;
+use standard::Standard;
 use upkeep::Keeper;
 
 /// Namespaces that are always there.
@@ -79,7 +79,7 @@ pub(crate) struct Control {
     serving: Arc<Serving>,
     names: Vec<String>,
     follower: Follower,
-    accounts: Accounts,
+    standard: Standard,
     controllers: Controllers,
 }
 
@@ -101,11 +101,12 @@ impl Control {
             .context("read the definitions of kinds")?;
         make_namespaces(&store).await?;
         make_priority_classes(&store).await?;
-        let accounts = Accounts::new(&store).context("there is no kind of service accounts")?;
-        accounts
+        let standard = Standard::new(&store, authority.root_pem())
+            .context("there are no kinds of service accounts and config maps")?;
+        standard
             .ensure()
             .await
-            .context("make the namespaces' service accounts")?;
+            .context("make what each namespace has")?;
         let follower = Follower::new(&store).context("there are no kinds of roles and bindings")?;
         let rules = follower.begin().await.context("read roles and bindings")?;
         let audit = audit_of(&data_dir.join(AUDIT), Limits::default())?;
@@ -147,7 +148,7 @@ impl Control {
             serving,
             names,
             follower,
-            accounts,
+            standard,
             controllers,
         })
     }
@@ -158,10 +159,10 @@ impl Control {
         tracing::info!(%address, "serving the Kubernetes API");
         // Each has a task of its own: what one of them has to look through keeps nobody waiting.
         let mut kept = JoinSet::new();
-        let (follower, accounts) = (self.follower, self.accounts);
+        let (follower, standard) = (self.follower, self.standard);
         let mut controllers = self.controllers;
         kept.spawn(async move { follower.follow().await });
-        kept.spawn(async move { accounts.follow().await });
+        kept.spawn(async move { standard.follow().await });
         kept.spawn(async move { controllers.run().await });
         let renewing = renew(&self.authority, &self.serving, &self.names);
         tokio::select! {

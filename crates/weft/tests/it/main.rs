@@ -64,6 +64,7 @@ mod server_reads;
 mod server_reflector;
 mod server_restart;
 mod server_secrets;
+mod server_standard;
 mod server_templates;
 mod server_tokens;
 mod server_updates;

@@ -204,7 +204,7 @@ fn a_watch_goes_on_and_says_what_happened() {
     let words = ["get", "cm", "-w", "--output-watch-events"];
     let table = Background::start(command(&weft, &words));
     names.says("configmap/other\n");
-    table.says("ADDED   settings   4 ");
+    table.says("ADDED   settings           4 ");
     kubectl(&weft, "label cm other x=y").ok();
     table.says("MODIFIED   other ");
     kubectl(&weft, "delete cm other").ok();

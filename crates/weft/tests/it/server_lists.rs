@@ -94,7 +94,8 @@ fn lists(program: &'static str) {
     // A list of one kind, as the server answers it.
     tour.send("create configmap one --from-literal=a=b", "")
         .ok();
-    let maps = tour.send("get --raw /api/v1/namespaces/default/configmaps", "");
+    let path = "/api/v1/namespaces/default/configmaps?fieldSelector=metadata.name=one";
+    let maps = tour.send(&format!("get --raw {path}"), "");
     let mut maps: Value = serde_json::from_str(maps.ok()).unwrap();
     tour.send("delete configmap one", "").ok();
     maps["items"][0]["metadata"]

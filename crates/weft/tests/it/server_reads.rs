@@ -40,7 +40,8 @@ fn a_watch_begins_with_all_there_is() {
             .is(201, &[]);
     }
     let watched = caller.get(&format!("{MAPS}?watch=true&limit=1&timeoutSeconds=1"));
-    assert_eq!(watched.is(200, &[]).body.matches("ADDED").count(), 3);
+    // And the certificate that each namespace has.
+    assert_eq!(watched.is(200, &[]).body.matches("ADDED").count(), 4);
 }
 
 #[test]
