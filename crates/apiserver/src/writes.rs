@@ -382,7 +382,11 @@ impl Asked<'_> {
             .mistakes
             .retain(|mistake| mistake.is_wrong_type() && !schema.is_defined());
         if !findings.mistakes.is_empty() {
-            return Err(Failure::undecodable(name, api_version, findings.mistakes));
+            let mut failure = Failure::undecodable(name, api_version, findings.mistakes);
+            if let Err(also) = self.odd(&findings.unknown, &decoded.duplicates, "") {
+                failure.message = format!("{}; {}", failure.message, also.message);
+            }
+            return Err(failure);
         }
         let object = Object(map);
         let odd = self.odd(&findings.unknown, &decoded.duplicates, object.meta().name())?;

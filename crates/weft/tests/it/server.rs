@@ -118,7 +118,7 @@ fn kubectl_is_told_what_there_is_and_what_is_wrong() {
     );
     let wrong = CONFIG.replace("colour: red", "colour: 5\nsize: 7");
     let refused = weft.kubectl(&["apply", "-f", "-"], &wrong).unwrap();
-    refused.fails_saying(&["size"]);
+    refused.fails_saying(&["data.colour", "unknown field \"size\""]);
     let wrong = CONFIG.replace("name: settings", "name: Settings!");
     let refused = weft.kubectl(&["apply", "-f", "-"], &wrong).unwrap();
     refused.fails_saying(&["metadata.name", "RFC 1123"]);

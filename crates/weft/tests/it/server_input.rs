@@ -98,7 +98,6 @@ fn questions_that_cannot_be_meant_are_refused() {
             vec!["field label not supported: data.a"],
         ),
         ("resourceVersion=new", vec!["invalid resource version"]),
-        ("watch=perhaps", vec!["watch"]),
         (
             "watch=true&resourceVersion=999999",
             vec!["Too large resource version"],

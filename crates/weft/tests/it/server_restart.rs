@@ -10,6 +10,8 @@ use weft_testkit::{Background, Weft, until};
 use crate::server_cli::{cli, command, server};
 use crate::server_kubectl::kubectl;
 
+/// What scenarios make themselves.
+const OURS: &str = "--field-selector=metadata.name!=kube-root-ca.crt";
 const SHOWN: &str = r#"-o=jsonpath={.type} {.object.metadata.name} {.object.data.n}{"\n"}"#;
 
 fn watch(weft: &Weft, words: &[&str]) -> Background {
@@ -38,9 +40,9 @@ fn watches_and_waits_go_on_over_a_killed_server() {
     let Some(mut weft) = server() else { return };
     let finalizer = r#"{"metadata":{"finalizers":["a.b/c"]}}"#;
     kubectl(&weft, &format!("patch cm single -p {finalizer}")).ok();
-    let all = watch(&weft, &["cm", SHOWN]);
+    let all = watch(&weft, &["cm", OURS, SHOWN]);
     let one = watch(&weft, &["cm", "settings", SHOWN]);
-    let table = watch(&weft, &["cm"]);
+    let table = watch(&weft, &["cm", OURS]);
     let goal = "--for=jsonpath={.data.n}=4";
     let waiting = Background::start(command(&weft, &["wait", "cm/settings", goal]));
     one.says("ADDED settings \n");
@@ -122,7 +124,7 @@ fn a_watch_that_cannot_go_on_says_what_differs() {
     weft.kill_daemon();
     copy(&data, &kept);
     weft.start_daemon();
-    let all = watch(&weft, &["cm", SHOWN]);
+    let all = watch(&weft, &["cm", OURS, SHOWN]);
     all.says("ADDED single \n");
     for n in 0..20 {
         set(&weft, "other", n);
