@@ -4,10 +4,10 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, StreamBody};
-use hyper::body::Frame;
+use hyper::body::{Body as _, Frame};
 use serde_json::{Value, json};
 use weft_control::{Failure, Reason};
 
@@ -51,6 +51,15 @@ pub(crate) fn stream(
         HeaderValue::from_static("no-cache, private"),
     );
     answer
+}
+
+/// Leaves the body out, as a HEAD is answered (RFC 9110, 9.3.2); its length is told where it is known.
+pub(crate) fn bodiless(answer: &mut Answer) {
+    let length = answer.body().size_hint().exact();
+    if let Some(length) = length {
+        answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    *answer.body_mut() = Full::new(Bytes::new()).boxed_unsync();
 }
 
 /// A failure.
@@ -118,4 +127,25 @@ pub(crate) fn status(failure: &Failure) -> Value {
         "details": details,
         "code": failure.reason.code(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_without_its_body_tells_how_long_that_is() {
+        let mut answer = json(StatusCode::OK, &json!({ "a": 1 }));
+        bodiless(&mut answer);
+        assert_eq!(answer.headers()[CONTENT_LENGTH], "7");
+        assert!(
+            answer
+                .into_body()
+                .collect()
+                .await
+                .unwrap()
+                .to_bytes()
+                .is_empty()
+        );
+    }
 }

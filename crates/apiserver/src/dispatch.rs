@@ -40,7 +40,7 @@ pub(crate) async fn dispatch(
     let done = try_dispatch(server, certificates, source, request, &mut note).await;
     body::discard(&mut body).await;
     let failed = done.as_ref().err().cloned();
-    let answer = done.unwrap_or_else(|failure| {
+    let mut answer = done.unwrap_or_else(|failure| {
         if failure.reason == Reason::InternalError {
             tracing::error!(path = head.uri.path(), %failure, "a request failed");
         }
@@ -54,6 +54,10 @@ pub(crate) async fn dispatch(
             Outcome::Unauthenticated => server.strangers.record(entry),
             _ => server.audit.record(entry),
         }
+    }
+    if head.method == Method::HEAD {
+        // hyper leaves it out by itself in HTTP/1.1 alone.
+        answer::bodiless(&mut answer);
     }
     answer
 }
