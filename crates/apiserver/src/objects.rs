@@ -171,7 +171,7 @@ impl Asked<'_> {
         } = self.target;
         if self.target.subresource == "scale" {
             let scale = self.store.scale(kind, namespace, name).await?;
-            return Ok(answer::json(StatusCode::OK, &scale.0.into()));
+            return Ok(self.shape.scale(scale));
         }
         let version = store::revision(self.query.text("resourceVersion"))?;
         self.store.has_come_to(version).await?;

@@ -112,6 +112,19 @@ impl Shape {
         Some(table::of(&self.kind, objects, meta, (version, beside), now))
     }
 
+    /// The scale of one of them.
+    pub(crate) fn scale(&self, scale: Object) -> Answer {
+        let version = scale.meta().text("resourceVersion").to_owned();
+        let shape = Shape {
+            kind: store::scale_kind(),
+            ..self.clone()
+        };
+        let one = std::slice::from_ref(&scale);
+        let table = shape.table(one, json!({ "resourceVersion": version }));
+        let shown = table.unwrap_or(Value::Object(scale.0));
+        answer::json(StatusCode::OK, &shown)
+    }
+
     /// One of them; its metadata is left alone when it is finished.
     pub(crate) fn one(&self, code: StatusCode, item: &Item) -> Result<Answer, Failure> {
         if matches!(self.form, Form::Table(..)) {

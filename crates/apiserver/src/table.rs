@@ -49,8 +49,8 @@ fn columns(kind: &Kind) -> Vec<Value> {
     let column = |column: &Column| {
         json!({
             "name": column.name,
-            // Times are shown as ages, which are texts.
-            "type": if column.kind == "date" { "string" } else { &column.kind },
+            // Times are shown as ages, which are texts; what is defined says so of itself.
+            "type": if column.kind == "date" && !kind.is_custom() { "string" } else { &column.kind },
             "format": column.format,
             "description": column.about,
             "priority": column.priority,
@@ -66,6 +66,7 @@ fn cell(column: &Column, object: &Object, now: Timestamp) -> Value {
     }
     match cell.as_str().map(str::parse::<Timestamp>) {
         Some(Ok(then)) => age(now.duration_since(then).as_secs()).into(),
+        None if cell.is_null() => cell,
         _ => "<unknown>".into(),
     }
 }

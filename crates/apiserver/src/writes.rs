@@ -99,10 +99,14 @@ impl Asked<'_> {
             }
             APPLY if !self.is_scale() => return self.apply(body).await,
             other => {
+                let apply = match self.is_scale() {
+                    true => String::new(),
+                    false => format!(", {APPLY}"),
+                };
                 let message = format!(
                     "the body of the request was in an unknown format - accepted media types \
                      include: application/json-patch+json, application/merge-patch+json, \
-                     application/strategic-merge-patch+json, {APPLY}; not {other:?}"
+                     {STRATEGIC}{apply}; not {other:?}"
                 );
                 return Err(Failure::new(Reason::UnsupportedMediaType, message));
             }
@@ -153,7 +157,7 @@ impl Asked<'_> {
         let changed = self
             .store
             .change_scale(kind, namespace, name, &change, &options);
-        Ok(answer::json(StatusCode::OK, &changed.await?.0.into()))
+        Ok(self.shape.scale(changed.await?))
     }
 
     pub(crate) async fn delete(&self, body: &[u8]) -> Result<Answer, Failure> {

@@ -36,7 +36,7 @@ pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use list::{ListOptions, Listed};
 pub use patch::Patch;
 pub use record::{wire, wire_at};
-pub use scale::{ScaleChange, scale_schema};
+pub use scale::{ScaleChange, scale_kind, scale_schema};
 pub use sealed::Seal;
 pub(crate) use watch::Happened;
 pub use watch::{Change, ChangeKind, Changes};

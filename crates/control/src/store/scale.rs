@@ -8,7 +8,7 @@ use weft_keyspace::Item;
 use super::write::Way;
 use super::{Patch, Store, WriteOptions};
 use crate::failure::{Cause, Failure, Reason};
-use crate::kind::{Kind, Scale};
+use crate::kind::{Column, Kind, Scale};
 use crate::object::Object;
 use crate::schema::{self, Schema};
 
@@ -17,6 +17,29 @@ pub fn scale_schema() -> &'static Schema {
     use k8s_openapi::api::autoscaling::v1;
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
     SCHEMA.get_or_init(|| Schema::compile(&schemars::schema_for!(v1::Scale).to_value()))
+}
+
+/// Scales as a kind: what their tables show.
+pub fn scale_kind() -> Arc<Kind> {
+    static KIND: OnceLock<Arc<Kind>> = OnceLock::new();
+    let make = || {
+        let number = |name, about, cell| Column::text(name, about, cell).integer();
+        Arc::new(Kind {
+            columns: vec![
+                Column::name(),
+                number("Desired", "How many there are to be.", |scale| {
+                    scale.at(&["spec", "replicas"]).cloned().unwrap_or_default()
+                }),
+                number("Available", "How many there are.", |scale| {
+                    let found = scale.at(&["status", "replicas"]);
+                    found.cloned().unwrap_or_default()
+                }),
+                Column::age(),
+            ],
+            ..Kind::of("autoscaling", "v1", "Scale", "scales", "scale")
+        })
+    };
+    Arc::clone(KIND.get_or_init(make))
 }
 
 /// How a scale is to be changed.

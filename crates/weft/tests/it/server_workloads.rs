@@ -103,6 +103,8 @@ fn kubectl_makes_changes_and_deletes_a_deployment() {
         found["spec"]["strategy"]["rollingUpdate"]["maxSurge"],
         "25%"
     );
+    let scale = kubectl(&weft, "get deploy web --subresource=scale");
+    assert_eq!(headings(&scale), "NAME DESIRED AVAILABLE AGE");
     let told = kubectl(&weft, "explain deployment.spec.strategy");
     assert!(told.ok().contains("rollingUpdate"), "{}", told.stdout);
     kubectl(&weft, "delete deployment web").ok();
