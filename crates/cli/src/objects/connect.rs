@@ -115,6 +115,8 @@ pub struct Api {
     pub namespace: String,
     /// Whether `--namespace` was given.
     pub is_namespace_given: bool,
+    /// How long a request may take, if that has a bound.
+    pub timeout: Option<Duration>,
     /// Where words go.
     pub printer: Printer,
     kinds: OnceCell<Kinds>,
@@ -134,7 +136,7 @@ impl Api {
         is_namespace_given: bool,
         session: &Session,
     ) -> Result<Api, CliError> {
-        let namespace = access.namespace.clone();
+        let (namespace, timeout) = (access.namespace.clone(), access.timeout);
         let mut cluster = Cluster::new(access.clone())?;
         let printer = session.printer;
         if session.is_explaining() {
@@ -150,6 +152,7 @@ impl Api {
             cluster,
             namespace,
             is_namespace_given,
+            timeout,
             printer,
             kinds: OnceCell::new(),
         })

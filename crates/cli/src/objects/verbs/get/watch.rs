@@ -35,6 +35,20 @@ struct Screen<'a> {
 }
 
 pub(super) async fn run(args: &Args, api: &Api, form: &Form, chosen: &[Target]) -> Outcome {
+    let watched = watch(args, api, form, chosen);
+    let Some(timeout) = api.timeout else {
+        return watched.await;
+    };
+    let late = |_| {
+        Err(CliError::new(
+            "the watch took as long as --request-timeout allows",
+        ))
+    };
+    let ended = tokio::time::timeout(timeout, watched).await;
+    ended.unwrap_or_else(late)
+}
+
+async fn watch(args: &Args, api: &Api, form: &Form, chosen: &[Target]) -> Outcome {
     let [target] = chosen else {
         return Err(CliError::usage(
             "you may only specify a single resource type or name to watch",
