@@ -109,7 +109,13 @@ fn columns(version: &Value) -> Vec<Column> {
             name: text("name").to_owned().into(),
             kind: text("type").to_owned().into(),
             format: "",
-            about: text("description").to_owned().into(),
+            about: match text("description") {
+                "" => {
+                    let path = text("jsonPath");
+                    format!("Custom resource definition column (in JSONPath format): {path}").into()
+                }
+                about => about.to_owned().into(),
+            },
             priority: column
                 .get("priority")
                 .and_then(Value::as_i64)

@@ -254,9 +254,27 @@ impl Column {
             Cell::At(path) => {
                 let whole = Value::Object(object.0.clone());
                 let found = path.find(&whole).unwrap_or_default();
-                found.into_iter().next().cloned().unwrap_or_default()
+                let found = found.into_iter().next().unwrap_or(&Value::Null);
+                as_cell(&self.kind, found)
             }
         }
+    }
+}
+
+/// A value as a column of this type shows it; nothing, where it is none of that type.
+fn as_cell(kind: &str, found: &Value) -> Value {
+    match (kind, found) {
+        (_, Value::Null) => Value::Null,
+        ("string" | "date", Value::String(_)) | ("boolean", Value::Bool(_)) => found.clone(),
+        ("string", _) => found.to_string().into(),
+        ("number", Value::Number(_)) => found.clone(),
+        ("integer", Value::Number(number)) => match number.as_i64() {
+            Some(whole) => whole.into(),
+            None => number
+                .as_f64()
+                .map_or(Value::Null, |number| (number as i64).into()),
+        },
+        _ => Value::Null,
     }
 }
 
@@ -457,4 +475,31 @@ impl Kinds {
 
 fn place(kind: &Kind) -> (String, String) {
     (kind.group.to_string(), kind.plural.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_of_its_columns_type_or_empty() {
+        for (kind, found, shown) in [
+            ("string", json!(["a", "b"]), json!(r#"["a","b"]"#)),
+            ("string", json!("a"), json!("a")),
+            ("string", json!(1), json!("1")),
+            ("string", Value::Null, Value::Null),
+            ("integer", json!(2.0), json!(2)),
+            ("integer", json!("2"), Value::Null),
+            ("number", json!(2.5), json!(2.5)),
+            ("boolean", json!("true"), Value::Null),
+            (
+                "date",
+                json!("2026-11-22T19:00:00Z"),
+                json!("2026-11-22T19:00:00Z"),
+            ),
+            ("date", json!(7), Value::Null),
+        ] {
+            assert_eq!(as_cell(kind, &found), shown, "{kind} {found}");
+        }
+    }
 }

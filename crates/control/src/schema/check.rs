@@ -38,13 +38,13 @@ pub fn strict(unknown: &[String], duplicates: &[String]) -> String {
 /// are those that are null.
 pub fn check(schema: &Schema, object: &mut Map<String, Value>) -> Findings {
     let mut findings = prune(schema, object);
-    // Rules are about values of the right type.
-    if let Some(rules) = schema
-        .rules
-        .as_ref()
-        .filter(|_| findings.mistakes.is_empty())
-    {
-        findings.mistakes = rules.check(object);
+    if let Some(rules) = &schema.rules {
+        // Of a value of the wrong type nothing more is to be said.
+        let wrong = std::mem::take(&mut findings.mistakes);
+        let is_new = |cause: &Cause| wrong.iter().all(|known| known.field != cause.field);
+        let broken = rules.check(object).into_iter().filter(is_new);
+        let broken: Vec<Cause> = broken.collect();
+        findings.mistakes = wrong.into_iter().chain(broken).take(MISTAKES_MAX).collect();
     }
     findings
 }
@@ -82,8 +82,10 @@ impl Walk<'_> {
                 ..
             } => match value {
                 Value::Object(map) => {
-                    // Nothing is said of an absent field; null says the same.
-                    map.retain(|_, value| !value.is_null());
+                    // Nothing is said of an absent field; null says the same, where it is known.
+                    let is_kept =
+                        |name: &str| matches!(rest, Rest::Any) && !fields.contains_key(name);
+                    map.retain(|name, value| !value.is_null() || is_kept(name));
                     for (name, value) in &mut *map {
                         let below = match (fields.get(name.as_str()), rest) {
                             (Some(node), _) | (None, Rest::Of(node)) => node,
@@ -293,5 +295,35 @@ mod tests {
         );
         assert!(kept["metadata"].get("annotations").is_none());
         assert_eq!(kept["spec"], pod["spec"]);
+    }
+
+    #[test]
+    fn what_is_defined_tells_types_and_rules_at_once_and_keeps_nulls_it_does_not_know() {
+        let schema = Schema::defined(&json!({
+            "type": "object",
+            "properties": { "spec": { "type": "object", "properties": {
+                "name": { "type": "string", "minLength": 1 },
+                "size": { "type": "string", "enum": ["S"] },
+                "count": { "type": "integer", "minimum": 1 },
+                "values": {
+                    "type": "object",
+                    "x-kubernetes-preserve-unknown-fields": true,
+                    "properties": { "known": { "type": "string" } },
+                },
+            } } },
+        }));
+        let object = json!({ "spec": {
+            "name": "", "size": "X", "count": "y",
+            "values": { "n": null, "known": null, "m": { "x": null } },
+        } });
+        let Value::Object(mut object) = object else {
+            panic!("it is one")
+        };
+        let findings = check(&schema, &mut object);
+        let mut fields: Vec<&str> = findings.mistakes.iter().map(|one| &*one.field).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, ["spec.count", "spec.name", "spec.size"]);
+        let values = &object["spec"]["values"];
+        assert_eq!(*values, json!({ "n": null, "m": { "x": null } }));
     }
 }
