@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use serde_json::Value;
+use serde_saphyr::DuplicateKeyPolicy;
 use weft_control::decode::{self, Decoded};
 use weft_control::schema::Schema;
 use weft_control::{Failure, Reason, protobuf};
@@ -113,17 +113,18 @@ pub(crate) fn json(bytes: &[u8]) -> Result<Decoded, Failure> {
         .map_err(|why| Failure::bad_request(format!("the body is not valid JSON: {why}")))
 }
 
-/// Reads YAML; keys that stand there twice are malformed.
+/// Reads YAML.
 ///
 /// # Errors
 /// It is malformed, or made to grow when it is read.
 pub(crate) fn yaml(bytes: &[u8]) -> Result<Decoded, Failure> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Failure::bad_request("the body is not valid YAML: it is not UTF-8"))?;
-    let value: Value = serde_saphyr::from_str(text)
-        .map_err(|error| Failure::bad_request(format!("the body is not valid YAML: {error}")))?;
-    Ok(Decoded {
-        value,
-        duplicates: Vec::new(),
-    })
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+    };
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |reader| {
+        decode::read(reader)
+    });
+    read.map_err(|error| Failure::bad_request(format!("the body is not valid YAML: {error}")))
 }

@@ -1,4 +1,4 @@
-//! JSON as clients send it, with what is wrong in it.
+//! JSON and YAML as clients send them, with what is wrong in them.
 //!
 //! Never: stops at a field that stands there twice: the last one counts, as in Go, and it is told.
 
@@ -24,17 +24,24 @@ pub struct Decoded {
 /// # Errors
 /// In words, with line and column.
 pub fn json(bytes: &[u8]) -> Result<Decoded, String> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let decoded = read(&mut reader).map_err(|error| error.to_string())?;
+    reader.end().map_err(|error| error.to_string())?;
+    Ok(decoded)
+}
+
+/// Reads what `reader` gives, which hands on keys that stand there twice.
+///
+/// # Errors
+/// The reader's.
+pub fn read<'de, D: Deserializer<'de>>(reader: D) -> Result<Decoded, D::Error> {
     let duplicates = RefCell::new(Vec::new());
     let path = RefCell::new(String::new());
     let seed = Any {
         duplicates: &duplicates,
         path: &path,
     };
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = seed
-        .deserialize(&mut reader)
-        .map_err(|error| error.to_string())?;
-    reader.end().map_err(|error| error.to_string())?;
+    let value = seed.deserialize(reader)?;
     Ok(Decoded {
         value,
         duplicates: duplicates.into_inner(),
@@ -70,7 +77,7 @@ impl<'de> Visitor<'de> for Any<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
+        f.write_str("a value")
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
@@ -98,6 +105,10 @@ impl<'de> Visitor<'de> for Any<'_> {
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
 

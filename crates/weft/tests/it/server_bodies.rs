@@ -123,14 +123,6 @@ fn yaml_is_one_document_within_bounds() {
             &b"metadata: { name: x }\n---\nmetadata: { name: y }\n"[..],
             vec!["YAML"],
         ),
-        (
-            b"metadata: { name: x }\nmetadata: { name: y }\n",
-            vec!["duplicate"],
-        ),
-        (
-            b"data: { a: b, a: c }\nmetadata: { name: x }\n",
-            vec!["duplicate"],
-        ),
         (bomb.as_bytes(), vec!["YAML"]),
         (deep.as_bytes(), vec!["YAML"]),
         (b"\xff\xfe\x00", vec!["UTF-8"]),
@@ -144,6 +136,19 @@ fn yaml_is_one_document_within_bounds() {
         caller.ask("PATCH", &apply, media, body).is(400, &words);
     }
     assert_eq!(items(&caller, MAPS).len(), 1);
+    // What stands there twice is warned of, or refused, as in JSON.
+    let twice = b"data: { a: b, a: c }\nmetadata: { name: two }\n";
+    let strict = format!("{MAPS}?fieldValidation=Strict");
+    caller
+        .ask("POST", &strict, YAML, twice)
+        .is(400, &["duplicate field", "data.a"]);
+    let warned = caller.ask("POST", MAPS, YAML, twice);
+    assert!(warned.is(201, &["\"a\":\"c\""]).head.contains("data.a"));
+    let apply = format!("{MAPS}/three?fieldManager=m");
+    let media = "application/apply-patch+yaml";
+    let twice = b"apiVersion: v1\nkind: ConfigMap\ndata: { a: b, a: c }\n";
+    let warned = caller.ask("PATCH", &apply, media, twice);
+    assert!(warned.is(201, &["\"a\":\"c\""]).head.contains("data.a"));
 }
 
 #[test]
