@@ -429,7 +429,12 @@ impl Asked<'_> {
                 kind.resource()
             )
         });
-        answer::warn(&mut answer, warnings.into_iter().chain(unused));
+        let notice = match kind.notice {
+            Some(notice) => notice(&store::object(item)?).map(str::to_owned),
+            None => None,
+        };
+        let warnings = warnings.into_iter().chain(unused).chain(notice);
+        answer::warn(&mut answer, warnings);
         Ok(answer)
     }
 }
