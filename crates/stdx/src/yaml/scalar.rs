@@ -127,14 +127,8 @@ fn is_other_type(text: &str) -> bool {
         "", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", "<<", ".nan", ".inf",
         "-.inf", "+.inf",
     ];
-    let lower = text.to_lowercase();
-    let mut capital = lower.clone();
-    if let Some(first) = capital.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    let is_cased = [&lower, &capital, &lower.to_uppercase()].contains(&&text.to_owned());
-    let dotted = [".NaN", ".Inf", "-.Inf", "+.Inf"].contains(&text);
-    if dotted || (is_cased && WORDS.contains(&lower.as_str())) {
+    // However it is cased: readers differ in which of them they know.
+    if WORDS.contains(&text.to_ascii_lowercase().as_str()) {
         return true;
     }
     let numeric = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
