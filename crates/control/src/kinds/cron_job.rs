@@ -105,16 +105,11 @@ fn default(object: &mut Object) {
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut mistakes = Mistakes::default();
-    let spec = Spot::of(object, "spec");
-    if !spec.is_some() {
-        mistakes.required(&spec, "");
-    } else if old.is_none_or(|old| old.0.get("spec") != spec.value()) {
-        self::spec(&mut mistakes, &spec, old.map(|old| Spot::of(old, "spec")));
-    }
+    mistakes.spec(object, old, spec);
     mistakes.into_causes()
 }
 
-fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, old: Option<Spot<'_, '_>>) {
+fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, old: Option<&Spot<'_, '_>>) {
     let schedule = spec.at("schedule");
     mistakes.must_be(&schedule, "");
     if schedule.text().contains("TZ") {

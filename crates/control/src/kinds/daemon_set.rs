@@ -91,7 +91,6 @@ fn default(object: &mut Object) {
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut mistakes = Mistakes::default();
-    let spec = Spot::of(object, "spec");
     let status = Spot::of(object, "status");
     counts(&mut mistakes, &status, "desiredNumberScheduled", &[]);
     for name in [
@@ -104,21 +103,14 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     ] {
         mistakes.not_negative(&status.at(name));
     }
-    if !spec.is_some() {
-        mistakes.required(&spec, "");
-    } else if old.is_none_or(|old| old.0.get("spec") != spec.value()) {
-        self::spec(&mut mistakes, &spec);
-        if let Some(old) = old {
-            mistakes.same(&spec.at("selector"), &Spot::of(old, "spec").at("selector"));
-        }
-    }
+    mistakes.spec(object, old, spec);
     mistakes.into_causes()
 }
 
-fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
+fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, old: Option<&Spot<'_, '_>>) {
     mistakes.not_negative(&spec.at("minReadySeconds"));
     mistakes.not_negative(&spec.at("revisionHistoryLimit"));
-    pod_spec::selector(mistakes, spec, "daemonset");
+    pod_spec::selector(mistakes, spec, old, "daemonset");
     pod_spec::template(mistakes, spec, Rules::RUNNING, [].into_iter());
     let strategy = spec.at("updateStrategy");
     let rolling = strategy.at("rollingUpdate");

@@ -76,7 +76,6 @@ fn default(object: &mut Object) {
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut mistakes = Mistakes::default();
-    let spec = Spot::of(object, "spec");
     counts(
         &mut mistakes,
         &Spot::of(object, "status"),
@@ -88,18 +87,11 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
             "unavailableReplicas",
         ],
     );
-    if !spec.is_some() {
-        mistakes.required(&spec, "");
-    } else if old.is_none_or(|old| old.0.get("spec") != spec.value()) {
-        self::spec(&mut mistakes, &spec);
-        if let Some(old) = old {
-            mistakes.same(&spec.at("selector"), &Spot::of(old, "spec").at("selector"));
-        }
-    }
+    mistakes.spec(object, old, spec);
     mistakes.into_causes()
 }
 
-fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
+fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, old: Option<&Spot<'_, '_>>) {
     let deadline = spec.at("progressDeadlineSeconds");
     let ready = spec.at("minReadySeconds");
     mistakes.not_negative(&spec.at("replicas"));
@@ -112,7 +104,7 @@ fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
     {
         mistakes.invalid(&deadline, "must be greater than minReadySeconds");
     }
-    pod_spec::selector(mistakes, spec, "deployment");
+    pod_spec::selector(mistakes, spec, old, "deployment");
     pod_spec::template(mistakes, spec, Rules::RUNNING, [].into_iter());
     let strategy = spec.at("strategy");
     let rolling = strategy.at("rollingUpdate");

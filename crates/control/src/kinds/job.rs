@@ -151,21 +151,18 @@ pub(super) fn template(spec: &mut Fields) {
 
 fn validate(job: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut mistakes = Mistakes::default();
-    let spec = Spot::of(job, "spec");
     let status = Spot::of(job, "status");
     for name in ["active", "succeeded", "failed", "ready", "terminating"] {
         mistakes.not_negative(&status.at(name));
     }
-    if !spec.is_some() {
-        mistakes.required(&spec, "");
-    } else if old.is_none_or(|old| old.0.get("spec") != spec.value()) {
-        spec::validate(&mut mistakes, &spec);
-        spec::host_names(&mut mistakes, &Spot::of(job, "metadata"), &spec);
-        selector::validate(&mut mistakes, job, &spec, old.is_none());
+    mistakes.spec(job, old, |mistakes, spec, _| {
+        spec::validate(mistakes, spec);
+        spec::host_names(mistakes, &Spot::of(job, "metadata"), spec);
+        selector::validate(mistakes, job, spec, old.is_none());
         if let Some(old) = old {
-            update::update(&mut mistakes, &spec, old);
+            update::update(mistakes, spec, old);
         }
-    }
+    });
     mistakes.into_causes()
 }
 

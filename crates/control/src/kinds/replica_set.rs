@@ -59,24 +59,18 @@ fn default(object: &mut Object) {
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut mistakes = Mistakes::default();
-    let spec = Spot::of(object, "spec");
     counts(
         &mut mistakes,
         &Spot::of(object, "status"),
         "replicas",
         &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
     );
-    if !spec.is_some() {
-        mistakes.required(&spec, "");
-    } else if old.is_none_or(|old| old.0.get("spec") != spec.value()) {
+    mistakes.spec(object, old, |mistakes, spec, old| {
         mistakes.not_negative(&spec.at("replicas"));
         mistakes.not_negative(&spec.at("minReadySeconds"));
-        pod_spec::selector(&mut mistakes, &spec, "replicaset");
-        pod_spec::template(&mut mistakes, &spec, Rules::RUNNING, [].into_iter());
-        if let Some(old) = old {
-            mistakes.same(&spec.at("selector"), &Spot::of(old, "spec").at("selector"));
-        }
-    }
+        pod_spec::selector(mistakes, spec, old, "replicaset");
+        pod_spec::template(mistakes, spec, Rules::RUNNING, [].into_iter());
+    });
     mistakes.into_causes()
 }
 

@@ -71,40 +71,35 @@ fn is_empty(value: Option<&Value>) -> bool {
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut mistakes = Mistakes::default();
-    let spec = Spot::of(object, "spec");
     counts(
         &mut mistakes,
         &Spot::of(object, "status"),
         "replicas",
         &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
     );
-    if !spec.is_some() {
-        mistakes.required(&spec, "");
-    } else if old.is_none_or(|old| old.0.get("spec") != spec.value()) {
-        mistakes.not_negative(&spec.at("replicas"));
-        mistakes.not_negative(&spec.at("minReadySeconds"));
-        let (selector, template) = (spec.at("selector"), spec.at("template"));
-        if selector.is_empty() {
-            mistakes.required(&selector, "");
-        }
-        if !template.is_some() {
-            mistakes.required(&template, "");
-            return mistakes.into_causes();
-        }
-        let meta = template.at("metadata");
-        let labels = meta.at("labels");
-        let label = |key: &str| labels.value()?.get(key);
-        let mut wanted = selector
-            .value()
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten();
-        if !wanted.all(|(key, value)| label(key) == Some(value)) {
-            mistakes.invalid(&labels, "`selector` does not match template `labels`");
-        }
-        pod_spec::template(&mut mistakes, &spec, Rules::RUNNING, [].into_iter());
-    }
+    mistakes.spec(object, old, spec);
     mistakes.into_causes()
+}
+
+fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, _: Option<&Spot<'_, '_>>) {
+    mistakes.not_negative(&spec.at("replicas"));
+    mistakes.not_negative(&spec.at("minReadySeconds"));
+    let (selector, template) = (spec.at("selector"), spec.at("template"));
+    mistakes.must_be(&selector, "");
+    if !template.is_some() {
+        mistakes.required(&template, "");
+        return;
+    }
+    let meta = template.at("metadata");
+    let labels = meta.at("labels");
+    let label = |key: &str| labels.value()?.get(key);
+    if !selector
+        .entries()
+        .all(|(key, wanted)| label(key) == wanted.value())
+    {
+        mistakes.invalid(&labels, "`selector` does not match template `labels`");
+    }
+    pod_spec::template(mistakes, spec, Rules::RUNNING, [].into_iter());
 }
 
 #[cfg(test)]

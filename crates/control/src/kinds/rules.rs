@@ -8,6 +8,7 @@ pub(super) mod amounts;
 pub(super) mod fill;
 pub(super) mod mistakes;
 pub(super) mod selectors;
+mod spec;
 pub(super) mod spot;
 
 pub(super) use mistakes::Mistakes;

@@ -83,7 +83,6 @@ fn default(object: &mut Object) {
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut mistakes = Mistakes::default();
-    let spec = Spot::of(object, "spec");
     counts(
         &mut mistakes,
         &Spot::of(object, "status"),
@@ -95,14 +94,12 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
             "availableReplicas",
         ],
     );
-    if !spec.is_some() {
-        mistakes.required(&spec, "");
-    } else if old.is_none_or(|old| old.0.get("spec") != spec.value()) {
-        self::spec(&mut mistakes, &spec);
+    mistakes.spec(object, old, |mistakes, spec, old| {
+        self::spec(mistakes, spec);
         if let Some(old) = old {
-            changes(&mut mistakes, &spec, &Spot::of(old, "spec"));
+            changes(mistakes, spec, old);
         }
-    }
+    });
     mistakes.into_causes()
 }
 
@@ -134,7 +131,7 @@ fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
         mistakes.must_be_one_of(&retention.at(name), &["Delete", "Retain"]);
     }
     strategy(mistakes, &spec.at("updateStrategy"));
-    pod_spec::selector(mistakes, spec, "statefulset");
+    pod_spec::selector(mistakes, spec, None, "statefulset");
     let claims = spec.at("volumeClaimTemplates");
     for claim in claims.items() {
         let meta = claim.at("metadata");

@@ -52,10 +52,18 @@ pub(in super::super) fn template<'v>(
     }
 }
 
-/// A selector that has to be there and to match the template's labels. `kind` is what it is called
-/// in messages.
-pub(in super::super) fn selector(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, kind: &str) {
+/// A selector that has to be there, to be what `old` had, and to match the template's labels. `kind` is what it is
+/// called in messages.
+pub(in super::super) fn selector(
+    mistakes: &mut Mistakes,
+    spec: &Spot<'_, '_>,
+    old: Option<&Spot<'_, '_>>,
+    kind: &str,
+) {
     let selector = spec.at("selector");
+    if let Some(old) = old {
+        mistakes.same(&selector, &old.at("selector"));
+    }
     if !selector.is_some() {
         mistakes.required(&selector, "");
         return;
