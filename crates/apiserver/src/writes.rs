@@ -429,11 +429,7 @@ impl Asked<'_> {
                 kind.resource()
             )
         });
-        let notice = match kind.notice {
-            Some(notice) => notice(&store::object(item)?).map(str::to_owned),
-            None => None,
-        };
-        let warnings = warnings.into_iter().chain(unused).chain(notice);
+        let warnings = warnings.into_iter().chain(unused);
         answer::warn(&mut answer, warnings);
         Ok(answer)
     }

@@ -75,8 +75,6 @@ pub struct Kind {
     pub grace_s: fn(&Object) -> i64,
     /// Whether something in this server acts on it.
     pub is_carried_out: bool,
-    /// What to tell who writes one of which a part is not carried out.
-    pub notice: Option<fn(&Object) -> Option<&'static str>>,
     /// Whether its definition is being deleted: no more are made.
     pub is_ending: bool,
     /// Whether its objects are questions: made, answered, and kept nowhere.
@@ -400,7 +398,6 @@ impl Kind {
             is_sealed: false,
             grace_s: |_| 0,
             is_carried_out: false,
-            notice: None,
             is_ending: false,
             is_question: false,
             is_fixed: false,

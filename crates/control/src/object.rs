@@ -81,6 +81,11 @@ impl<'a> Meta<'a> {
         self.0?.get("labels")?.get(name)?.as_str()
     }
 
+    /// An annotation's value.
+    pub fn annotation(self, name: &str) -> Option<&'a str> {
+        self.0?.get("annotations")?.get(name)?.as_str()
+    }
+
     /// What has to be done before it is gone.
     pub fn finalizers(self) -> impl Iterator<Item = &'a str> {
         let list = self.0.and_then(|meta| meta.get("finalizers")?.as_array());

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustls::pki_types::CertificateDer;
@@ -16,7 +17,7 @@ use weft_apiserver::Server;
 use weft_control::controllers::Controllers;
 use weft_control::kinds::system_priority_classes;
 use weft_control::store::WriteOptions;
-use weft_control::{Kind, Kinds, Object, Reason, Store};
+use weft_control::{Failure, Kind, Kinds, Object, Reason, Store};
 use weft_identity::audit::{Audit, Limits};
 use weft_identity::authority::{self, Authority, Grant};
 use weft_identity::kubeconfig::ADDRESS;
@@ -33,6 +34,7 @@ mod roles;
 mod rules;
 mod secrets;
 mod standard;
+mod token_secrets;
 mod upkeep;
 
 pub use backup::About;
@@ -41,12 +43,16 @@ pub use restore::{Checked, Restored, check, check_backup, restore};
 use rules::Follower;
 use secrets::Sealer;
 use standard::Standard;
+use token_secrets::TokenSecrets;
 use upkeep::Keeper;
 
 /// Namespaces that are always there.
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 /// How long a server's certificate is good for: it is renewed long before.
 const SERVER_CERTIFICATE_S: i64 = 90 * 24 * 3600;
+
+/// Pause of what is kept in order after a watch broke.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// In whose name tokens are made, and whom they are for.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -80,6 +86,7 @@ pub(crate) struct Control {
     names: Vec<String>,
     follower: Follower,
     standard: Standard,
+    token_secrets: TokenSecrets,
     controllers: Controllers,
 }
 
@@ -107,6 +114,8 @@ impl Control {
             .ensure()
             .await
             .context("make what each namespace has")?;
+        let token_secrets = TokenSecrets::new(&store, &authority)
+            .context("there are no kinds of secrets and service accounts")?;
         let follower = Follower::new(&store).context("there are no kinds of roles and bindings")?;
         let rules = follower.begin().await.context("read roles and bindings")?;
         let audit = audit_of(&data_dir.join(AUDIT), Limits::default())?;
@@ -149,6 +158,7 @@ impl Control {
             names,
             follower,
             standard,
+            token_secrets,
             controllers,
         })
     }
@@ -159,10 +169,11 @@ impl Control {
         tracing::info!(%address, "serving the Kubernetes API");
         // Each has a task of its own: what one of them has to look through keeps nobody waiting.
         let mut kept = JoinSet::new();
-        let (follower, standard) = (self.follower, self.standard);
+        let (follower, standard, secrets) = (self.follower, self.standard, self.token_secrets);
         let mut controllers = self.controllers;
         kept.spawn(async move { follower.follow().await });
         kept.spawn(async move { standard.follow().await });
+        kept.spawn(async move { secrets.follow().await });
         kept.spawn(async move { controllers.run().await });
         let renewing = renew(&self.authority, &self.serving, &self.names);
         tokio::select! {
@@ -228,6 +239,14 @@ async fn make(store: &Store, kind: &Kind, object: Object) -> Result<()> {
     }
 }
 
+/// Another may have been first, and the namespace may be gone by now, or going.
+fn unless_raced(failure: Failure) -> Result<(), Failure> {
+    match failure.reason {
+        Reason::AlreadyExists | Reason::Conflict | Reason::NotFound | Reason::Forbidden => Ok(()),
+        _ => Err(failure),
+    }
+}
+
 /// What clients call this server.
 fn names(listen: SocketAddr) -> Vec<String> {
     let mut names = vec![
@@ -265,7 +284,7 @@ fn certificate(authority: &Authority, names: &[String]) -> Result<weft_identity:
 async fn renew(authority: &Authority, serving: &Serving, names: &[String]) -> Result<()> {
     loop {
         let left = serving.due_s().saturating_sub(unix_s());
-        let left = std::time::Duration::from_secs(u64::try_from(left).unwrap_or(0));
+        let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
         tokio::time::sleep(left).await;
         serving
             .swap(&certificate(authority, names)?)

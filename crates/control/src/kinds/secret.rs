@@ -61,18 +61,8 @@ pub(super) fn kind() -> Kind {
         ],
         is_sealed: true,
         is_carried_out: true,
-        notice: Some(notice),
         ..Kind::core("Secret", "secrets", "secret")
     }
-}
-
-/// Tokens are asked for (`TokenRequest`), and nothing fills in those of the old way.
-fn notice(secret: &Object) -> Option<&'static str> {
-    let is_asked = secret.text(&["type"]) == Some("kubernetes.io/service-account-token");
-    let is_empty = secret.at(&["data", "token"]).is_none();
-    (is_asked && is_empty).then_some(
-        "nothing fills in the token of a secret: `kubectl create token ACCOUNT` gives one",
-    )
 }
 
 fn default(object: &mut Object) {

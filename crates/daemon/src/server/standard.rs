@@ -6,7 +6,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use weft_control::selector::Fields;
@@ -14,11 +13,11 @@ use weft_control::store::{self, ChangeKind, DeleteOptions, ListOptions, WriteOpt
 use weft_control::{Failure, Kind, Object, Reason, Store};
 use weft_keyspace::Revision;
 
+use super::{PAUSE, unless_raced};
+
 const ACCOUNT: &str = "default";
 const MAP: &str = "kube-root-ca.crt";
 const KEY: &str = "ca.crt";
-/// Pause after the watch broke.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Makes them, and mends the certificate.
 #[derive(Debug)]
@@ -164,12 +163,4 @@ fn named(name: &str) -> Object {
     let mut object = Object::default();
     object.set_meta("name", Some(json!(name)));
     object
-}
-
-/// Another may have been first, and the namespace may be gone by now, or going.
-fn unless_raced(failure: Failure) -> Result<(), Failure> {
-    match failure.reason {
-        Reason::AlreadyExists | Reason::Conflict | Reason::NotFound | Reason::Forbidden => Ok(()),
-        _ => Err(failure),
-    }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use weft_testkit::wait::SOON;
 use weft_testkit::{Background, Weft, until};
 
-use crate::server_kubectl::{apply, kubectl, server};
+use crate::server_kubectl::{kubectl, server};
 
 /// What must be nowhere; its length is of no other text's base64.
 const SHOWN: &str = "correct-horse-battery";
@@ -173,14 +173,6 @@ fn kubectl_makes_and_shows_each_type() {
     )
     .ok();
     assert_eq!(json_of(&weft, "get secret t")["type"], "kubernetes.io/tls");
-    let token = "apiVersion: v1\nkind: Secret\ntype: kubernetes.io/service-account-token\n\
-                 metadata: { name: a, annotations: { kubernetes.io/service-account.name: default } }";
-    let token = apply(&weft, token);
-    let said = &token.stderr;
-    assert!(
-        said.contains("Warning: ") && said.contains("kubectl create token"),
-        "{token}"
-    );
     let rows = kubectl(&weft, "get secrets").ok().to_owned();
     let row = |name: &str| -> Vec<String> {
         let line = rows.lines().find(|line| line.starts_with(name)).unwrap();

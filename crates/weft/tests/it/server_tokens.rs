@@ -3,11 +3,13 @@
 
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use weft_testkit::wait::SOON;
 use weft_testkit::{Background, Weft, peer, until};
 
-use crate::server_kubectl::{kubectl, server};
+use crate::server_kubectl::{apply, kubectl, server};
 
 /// Code and body of what `curl` gets with this token alone.
 fn get(weft: &Weft, token: &str, path: &str) -> (String, Value) {
@@ -251,4 +253,57 @@ fn a_user_comes_in_by_a_token_in_a_kubeconfig() {
         path.display()
     );
     assert_eq!(kubectl(&weft, &who).ok(), "ann");
+}
+
+#[test]
+fn a_secret_gets_a_token_that_ends_with_it_and_with_its_account() {
+    let Some(weft) = server() else { return };
+    let secret = |name: &str, account: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: Secret\ntype: kubernetes.io/service-account-token\n\
+             metadata: {{ name: {name}, annotations: {{ kubernetes.io/service-account.name: {account} }} }}"
+        );
+        apply(&weft, &text).ok();
+    };
+    let read = |name: &str, path: &str| {
+        let found = kubectl(&weft, &format!("get secret {name} -o jsonpath={{{path}}}"));
+        found.stdout
+    };
+    let filled = |name: &str| {
+        until(SOON, "it has a token", || {
+            !read(name, ".data.token").is_empty()
+        });
+        let token = STANDARD.decode(read(name, ".data.token")).unwrap();
+        String::from_utf8(token).unwrap()
+    };
+    let code = |token: &str| get(&weft, token, CONFIG_MAPS).0;
+    // Its account comes after it.
+    secret("first", "robot");
+    secret("second", "robot");
+    kubectl(&weft, "create serviceaccount robot").ok();
+    let (first, second) = (filled("first"), filled("second"));
+    assert_eq!((&*code(&first), &*code(&second)), ("403", "403"));
+    let namespace = STANDARD.decode(read("first", ".data.namespace")).unwrap();
+    assert_eq!(namespace, b"default");
+    let authority = STANDARD.decode(read("first", ".data.ca\\.crt")).unwrap();
+    assert!(authority.starts_with(b"-----BEGIN CERTIFICATE-----"));
+    let described = kubectl(&weft, "describe secret first").ok().to_owned();
+    assert!(described.contains(&first), "{described}");
+    // What is taken out comes again; a good one stays as it is.
+    let empty = r#"{"data":{"token":null}}"#;
+    let patch = ["patch", "secret", "first", "--type=merge", "-p", empty];
+    weft.kubectl(&patch, "").unwrap().ok();
+    let again = filled("first");
+    assert_ne!(again, first);
+    let label = ["label", "secret", "first", "a=b"];
+    weft.kubectl(&label, "").unwrap().ok();
+    assert_eq!(filled("first"), again);
+    // It ends with its secret, and all of them with the account.
+    kubectl(&weft, "delete secret first").ok();
+    assert_eq!((&*code(&again), &*code(&second)), ("401", "403"));
+    kubectl(&weft, "delete serviceaccount robot").ok();
+    assert_eq!(code(&second), "401");
+    until(SOON, "its secret goes", || {
+        kubectl(&weft, "get secret second").code != 0
+    });
 }
