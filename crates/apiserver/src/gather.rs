@@ -8,6 +8,9 @@
 //!   event ─► write ─┼─► buffer ─► flush: once around the run queue, for others to write ─► TLS
 //!   event ─► write ─┘       └─ full: at once
 //! ```
+//!
+//! Waiting costs a look at the whole connection. Where one watch is all there is, it brings nothing: after a few waits
+//! in vain it is only tried now and then.
 
 use std::io;
 use std::pin::Pin;
@@ -19,6 +22,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const FULL: usize = 64 << 10;
 /// A buffer of so many bytes is kept while nothing is written.
 const KEPT: usize = 1 << 10;
+/// So many waits in vain, and what is written is handed on at once.
+const VAIN_MAX: u8 = 2;
+/// After so many times, waiting is tried again.
+const AT_ONCE_MAX: u8 = 16;
 
 /// A stream whose writes are gathered until it is flushed.
 #[derive(Debug)]
@@ -27,8 +34,20 @@ pub(crate) struct Gather<S> {
     buffer: Vec<u8>,
     /// How much of the buffer has been written.
     written: usize,
-    /// Whoever else has something to write had the chance to.
-    has_waited: bool,
+    wait: Wait,
+    /// How many of the last waits brought nothing.
+    vain: u8,
+    /// How often there was no wait since.
+    at_once: u8,
+}
+
+/// Whether others had the chance to write.
+#[derive(Debug)]
+enum Wait {
+    Not,
+    /// They have it now; so much was there before.
+    Since(usize),
+    Over,
 }
 
 impl<S: AsyncWrite + Unpin> Gather<S> {
@@ -37,8 +56,20 @@ impl<S: AsyncWrite + Unpin> Gather<S> {
             inner,
             buffer: Vec::new(),
             written: 0,
-            has_waited: false,
+            wait: Wait::Not,
+            vain: 0,
+            at_once: 0,
         }
+    }
+
+    /// Whether others may have something to write too.
+    fn is_worth_waiting(&mut self) -> bool {
+        if self.vain < VAIN_MAX || self.at_once >= AT_ONCE_MAX {
+            self.at_once = 0;
+            return true;
+        }
+        self.at_once += 1;
+        false
     }
 
     /// Hands on all that was gathered.
@@ -72,14 +103,27 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.has_waited && !self.buffer.is_empty() {
-            self.has_waited = true;
-            // A task that wakes itself comes last.
-            context.waker().wake_by_ref();
-            return Poll::Pending;
+        match self.wait {
+            Wait::Not if !self.buffer.is_empty() => {
+                self.wait = Wait::Over;
+                if self.is_worth_waiting() {
+                    self.wait = Wait::Since(self.buffer.len());
+                    // A task that wakes itself comes last.
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+            Wait::Since(before) => {
+                self.wait = Wait::Over;
+                self.vain = match self.buffer.len() == before {
+                    true => self.vain.saturating_add(1),
+                    false => 0,
+                };
+            }
+            Wait::Not | Wait::Over => {}
         }
         ready!(self.poll_empty(context))?;
-        self.has_waited = false;
+        self.wait = Wait::Not;
         Pin::new(&mut self.inner).poll_flush(context)
     }
 
@@ -158,6 +202,36 @@ mod tests {
         let mut all = [0; 6];
         far.read_exact(&mut all).await.unwrap();
         assert_eq!(&all, b"onetwo");
+    }
+
+    #[tokio::test]
+    async fn who_writes_alone_waits_now_and_then_only() {
+        let (mut gather, writes, mut far) = pair(1000);
+        let mut waits = Vec::new();
+        for _ in 0..40 {
+            gather.write_all(b"x").await.unwrap();
+            let has_waited = gather.flush().now_or_never().is_none();
+            gather.flush().await.unwrap();
+            waits.push(has_waited);
+        }
+        let waited: Vec<usize> = (0..40).filter(|at| waits[*at]).collect();
+        assert_eq!(waited, [0, 1, 18, 35]);
+        assert_eq!(*writes.lock().unwrap(), [1; 40]);
+        // Somebody else comes along while it is tried: the next are waited for again.
+        let mut expected = 40;
+        for _ in 0..20 {
+            gather.write_all(b"x").await.unwrap();
+            let has_waited = gather.flush().now_or_never().is_none();
+            if has_waited {
+                gather.write_all(b"y").await.unwrap();
+                gather.flush().await.unwrap();
+            }
+            expected += 1 + usize::from(has_waited);
+        }
+        let last: Vec<usize> = writes.lock().unwrap()[55..].to_vec();
+        assert_eq!(last, [2; 5]);
+        let mut all = vec![0; expected];
+        far.read_exact(&mut all).await.unwrap();
     }
 
     #[tokio::test]
