@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::disk::record;
 use crate::history::Entry;
-use crate::item::{Event, EventKind, Item, LeaseId, Memo, Revision};
+use crate::item::{Event, EventKind, Item, LeaseId, Revision};
+use crate::memo::Memo;
 use crate::snapshot;
 
 /// Reads records of the log, items and leases, sealed or not: a fuzzer does not guess checksums.

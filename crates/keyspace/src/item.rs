@@ -1,10 +1,11 @@
 //! What is stored, and what happens to it.
 
-use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
+
+use crate::memo::Memo;
 
 /// A commit's number, from 1. 0 is before the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,34 +36,8 @@ pub struct Item {
     pub version: u64,
     /// The lease it is under.
     pub lease: Option<LeaseId>,
-    /// What a reader makes of the value, made once.
+    /// What a reader makes of the value.
     pub memo: Memo,
-}
-
-/// A place for what a reader makes of a value or an event, so that the next need not make it again.
-#[derive(Default)]
-pub struct Memo(OnceLock<Arc<dyn Any + Send + Sync>>);
-
-impl Memo {
-    /// What was made before, or `make`'s. The first type kept here wins; for another type it is
-    /// made each time.
-    pub fn get_or<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
-        if let Some(kept) = self.0.get() {
-            return Arc::clone(kept)
-                .downcast()
-                .unwrap_or_else(|_| Arc::new(make()));
-        }
-        let made = Arc::new(make());
-        // Two readers at once: both are right, and one is kept.
-        let _ = self.0.set(Arc::clone(&made) as Arc<dyn Any + Send + Sync>);
-        made
-    }
-}
-
-impl fmt::Debug for Memo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.get().is_some() { "made" } else { "-" })
-    }
 }
 
 /// What happened to a key.

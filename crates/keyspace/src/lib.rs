@@ -22,6 +22,7 @@ mod index;
 mod item;
 mod lease;
 mod local;
+mod memo;
 mod open;
 mod options;
 mod queue;
@@ -39,8 +40,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub use error::{CommitError, ReadError, WatchError};
-pub use item::{Event, EventKind, Item, LeaseId, Memo, Revision};
+pub use item::{Event, EventKind, Item, LeaseId, Revision};
 pub use local::{Local, memory};
+pub use memo::Memo;
 pub use open::{OpenError, embedded};
 pub use options::Options;
 pub use request::{

@@ -10,7 +10,7 @@ pub struct Options {
     pub history_age: Duration,
     /// Most revisions.
     pub history_revisions: usize,
-    /// Most bytes of keys and values in them. What is made of them (`memo`) comes on top.
+    /// Most bytes of keys and values in them.
     pub history_bytes: usize,
 }
 

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::error::CommitError;
-use crate::item::{Event, EventKind, Item, LeaseId, Memo, Revision};
+use crate::item::{Event, EventKind, Item, LeaseId, Revision};
 use crate::lease::Lease;
+use crate::memo::Memo;
 use crate::request::{Change, Commit, Committed, Expect};
 use crate::state::State;
 use crate::{LARGEST_COMMIT, LARGEST_VALUE, LONGEST_KEY};

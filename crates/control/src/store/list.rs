@@ -83,7 +83,7 @@ impl Store {
         if selects {
             let mut kept = Vec::new();
             for item in found.items {
-                if is_meant(kind, &item, options)? {
+                if is_listed(kind, &item, options)? {
                     kept.push(item);
                 }
             }
@@ -109,6 +109,18 @@ impl Store {
             left: (left > 0 && !selects).then_some(left),
         })
     }
+}
+
+/// The same as [`is_meant`], of one of many: nothing but the labels is read where that is enough.
+fn is_listed(kind: &Kind, item: &Item, options: &ListOptions) -> Result<bool, Failure> {
+    if options.labels.is_empty() {
+        return is_meant(kind, item, options);
+    }
+    let own = record::labels(item)?;
+    let is_labelled = options
+        .labels
+        .matches(|name| own.get(name).map(|value| &**value));
+    Ok(is_labelled && (options.fields == Fields::default() || is_meant(kind, item, options)?))
 }
 
 /// Whether the selectors mean this object; without any, it is not even read.

@@ -6,10 +6,11 @@
 //!                                                     └ "resourceVersion":"7", goes here
 //! ```
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use weft_keyspace::{Item, Memo, Revision};
 
@@ -104,20 +105,40 @@ pub(super) struct Made {
 }
 
 pub(super) fn made(item: &Item) -> Arc<Made> {
-    item.memo.get_or(Made::default)
+    item.memo.get_or(item.value.len(), Made::default)
 }
 
-/// The object in an item, without its version; read once.
+/// The object in an item, without its version; read once while it is often asked for.
 pub(super) fn read(item: &Item) -> Result<Arc<Object>, Failure> {
     let made = made(item);
     let parse = || serde_json::from_slice(&item.value).ok();
     let object = made
         .object
         .get_or_init(|| parse().map(|map| Arc::new(Object(map))));
-    object.clone().ok_or_else(|| {
-        let key = String::from_utf8_lossy(&item.key);
-        Failure::internal(format!("what is stored at {key} is no JSON object"))
-    })
+    object.clone().ok_or_else(|| damaged(item))
+}
+
+/// The labels of the object in an item, without reading the rest.
+pub(super) fn labels(item: &Item) -> Result<HashMap<String, String>, Failure> {
+    #[derive(Deserialize)]
+    struct Head {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        #[serde(default)]
+        labels: Option<HashMap<String, Option<String>>>,
+    }
+    let head: Head = serde_json::from_slice(&item.value).map_err(|_| damaged(item))?;
+    let labels = head.metadata.labels.into_iter().flatten();
+    Ok(labels
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect())
+}
+
+fn damaged(item: &Item) -> Failure {
+    let key = String::from_utf8_lossy(&item.key);
+    Failure::internal(format!("what is stored at {key} is no JSON object"))
 }
 
 /// What an object of `revision` says of its version: nothing, where a rehearsal made it.

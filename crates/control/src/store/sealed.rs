@@ -1,12 +1,12 @@
 //! Kinds that are sealed where they are stored: their whole objects, bound to where they are.
 //!
 //! Owns: that nothing else of them goes to the keyspace, and that what comes back is opened; what
-//! is opened is kept in memory with the item it is of.
+//! is opened is kept in memory for a while with the item it is of.
 //! Never: has a key, or knows how values are sealed.
 //!
 //! ```text
 //!   write ─► JSON ─► seal(key of the keyspace, JSON) ─► commit
-//!   read, watch ─► item ─► open(its key, its value) ─► item with JSON, kept with the sealed one
+//!   read, watch ─► item ─► open(its key, its value) ─► item with JSON
 //!   other key: swapped ─► what was under way is done ─► each object anew ─► history forgotten
 //! ```
 
@@ -78,7 +78,7 @@ impl Vault {
         Ok((Change::Put { key, value, lease }, Some(held)))
     }
 
-    /// `item` as it was before it was sealed, made once; in the form `kind` is.
+    /// `item` as it was before it was sealed; in the form `kind` is.
     pub(super) fn open(&self, kind: &Kind, item: &Arc<Item>) -> Result<Arc<Item>, Failure> {
         if kind.form.is_some() {
             return record::shown(kind, &self.open(kind.stored(), item)?);
@@ -86,7 +86,7 @@ impl Vault {
         if !kind.is_sealed {
             return defined::settled(kind, item);
         }
-        let opened = item.memo.get_or(|| {
+        let opened = item.memo.get_or(item.value.len(), || {
             let key = String::from_utf8_lossy(&item.key);
             let value = self.of(kind)?.open(&key, &item.value)?;
             Ok::<_, String>(Arc::new(Item {

@@ -63,7 +63,7 @@ impl Change {
     /// kept, and what was made first: the kind of change may be another for each of them.
     pub fn memo<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         match &self.event {
-            Some(event) => event.memo.get_or(make),
+            Some(event) => event.memo.get_or(event.item.value.len(), make),
             None => Arc::new(make()),
         }
     }

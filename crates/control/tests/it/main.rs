@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod history;
+mod memory;
 mod shaken;
 mod truth;
 mod watcher;

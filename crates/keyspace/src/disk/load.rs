@@ -14,8 +14,9 @@ use super::{BASE, COMPACTED, Disk, DiskError, FOLDING, FORMAT, FORMAT_KNOWN, LEA
 use crate::fold::{Becomes, Folding};
 use crate::history::History;
 use crate::index::Version;
-use crate::item::{Event, EventKind, Item, Memo, Revision};
+use crate::item::{Event, EventKind, Item, Revision};
 use crate::lease::Lease;
+use crate::memo::Memo;
 use crate::state::State;
 
 /// What is on a disk.

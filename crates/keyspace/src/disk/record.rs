@@ -18,7 +18,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::history::Entry;
-use crate::item::{EventKind, Item, LeaseId, Memo, Revision};
+use crate::item::{EventKind, Item, LeaseId, Revision};
+use crate::memo::Memo;
 use crate::{LARGEST_VALUE, LONGEST_KEY};
 
 /// Why bytes are not a record.
