@@ -10,7 +10,7 @@ use weft_control::store::{
     self, Admit, DeleteOptions, Deleted, Patch, Propagation, ScaleChange, WriteOptions,
     scale_schema,
 };
-use weft_control::{Failure, Kind, Object, Reason};
+use weft_control::{Cause, Failure, Kind, Object, Reason};
 use weft_keyspace::Item;
 
 use crate::answer::{self, Answer};
@@ -41,12 +41,51 @@ fn sound_together(options: DeleteOptions) -> Result<DeleteOptions, Failure> {
     }
 }
 
+/// What a body holds.
+struct Read {
+    /// Without what is not known.
+    object: Object,
+    /// Its wrong types.
+    mistakes: Vec<Cause>,
+    unknown: Vec<String>,
+    duplicates: Vec<String>,
+}
+
+/// Reads an object that is called so: its version and kind.
+fn read_as(called: (&str, &str), schema: &Schema, decoded: Decoded) -> Result<Read, Failure> {
+    let Value::Object(mut map) = decoded.value else {
+        return Err(Failure::bad_request("the body is no object"));
+    };
+    for (field, expected) in [("apiVersion", called.0), ("kind", called.1)] {
+        match map.get(field) {
+            Some(found) if *found == expected => {}
+            None => drop(map.insert(field.to_owned(), expected.into())),
+            Some(found) => {
+                return Err(Failure::bad_request(format!(
+                    "the {field} in the data ({found}) does not match the expected {field} ({expected})"
+                )));
+            }
+        }
+    }
+    let mut findings = schema::prune(schema, &mut map);
+    // What a definition finds wrong is told with all else that is.
+    findings
+        .mistakes
+        .retain(|mistake| mistake.is_wrong_type() && !schema.is_defined());
+    Ok(Read {
+        object: Object(map),
+        mistakes: findings.mistakes,
+        unknown: findings.unknown,
+        duplicates: decoded.duplicates,
+    })
+}
+
 impl Asked<'_> {
     pub(crate) async fn create(&self, body: &[u8]) -> Result<Answer, Failure> {
         let Target {
             kind, namespace, ..
         } = self.target;
-        let (object, warnings) = self.object(body)?;
+        let (object, warnings) = self.object(body).await?;
         let options = self.write_options();
         let item = self.store.create(kind, namespace, object, &options).await?;
         self.written(StatusCode::CREATED, &item, warnings)
@@ -59,7 +98,7 @@ impl Asked<'_> {
             name,
             ..
         } = self.target;
-        let (object, warnings) = self.object(body)?;
+        let (object, warnings) = self.object(body).await?;
         let options = self.write_options();
         if self.is_scale() {
             return self.change_scale(ScaleChange::Replace(object)).await;
@@ -130,7 +169,7 @@ impl Asked<'_> {
             name,
             ..
         } = self.target;
-        let (config, warnings) = self.read(body::yaml(body)?)?;
+        let (config, warnings) = self.sound(self.read(body::yaml(body)?)?)?;
         let mut options = self.write_options();
         options.is_forced = self.query.flag("force");
         let applied = self.store.apply(kind, namespace, name, config, &options);
@@ -325,8 +364,22 @@ impl Asked<'_> {
     }
 
     /// The object in a body, without what is not known, and warnings about that.
-    fn object(&self, body: &[u8]) -> Result<(Object, Vec<String>), Failure> {
-        self.read(body::document(&self.head.headers, self.schema(), body)?)
+    async fn object(&self, body: &[u8]) -> Result<(Object, Vec<String>), Failure> {
+        let mut read = self.read(body::document(&self.head.headers, self.schema(), body)?)?;
+        if !read.mistakes.is_empty() && !self.is_scale() {
+            // Whoever mends the types is not to learn only then what else is wrong.
+            let Target {
+                kind,
+                namespace,
+                name,
+                ..
+            } = self.target;
+            let place = (&**namespace, &**name);
+            let options = self.write_options();
+            let object = read.object.clone();
+            read.mistakes = self.store.mistakes(kind, place, object, &options).await?;
+        }
+        self.sound(read)
     }
 
     /// What the body of a write is to be.
@@ -337,13 +390,12 @@ impl Asked<'_> {
         }
     }
 
-    fn read(&self, decoded: Decoded) -> Result<(Object, Vec<String>), Failure> {
+    fn read(&self, decoded: Decoded) -> Result<Read, Failure> {
         let kind = &self.target.kind;
-        let (api_version, name) = match self.is_scale() {
-            true => ("autoscaling/v1".to_owned(), "Scale"),
-            false => (kind.api_version(), &*kind.kind),
-        };
-        self.read_as(&api_version, name, self.schema(), decoded)
+        match self.is_scale() {
+            true => read_as(("autoscaling/v1", "Scale"), self.schema(), decoded),
+            false => read_as((&kind.api_version(), &kind.kind), self.schema(), decoded),
+        }
     }
 
     /// The object of another kind than the target's.
@@ -353,47 +405,22 @@ impl Asked<'_> {
         body: &[u8],
     ) -> Result<(Object, Vec<String>), Failure> {
         let decoded = body::document(&self.head.headers, kind.schema(), body)?;
-        self.read_as(&kind.api_version(), &kind.kind, kind.schema(), decoded)
+        let called = (&*kind.api_version(), &*kind.kind);
+        self.sound(read_as(called, kind.schema(), decoded)?)
     }
 
-    fn read_as(
-        &self,
-        api_version: &str,
-        name: &str,
-        schema: &Schema,
-        decoded: Decoded,
-    ) -> Result<(Object, Vec<String>), Failure> {
-        let Value::Object(mut map) = decoded.value else {
-            return Err(Failure::bad_request("the body is no object"));
-        };
-        for (field, expected) in [("apiVersion", api_version), ("kind", name)] {
-            match map.get(field).and_then(Value::as_str) {
-                Some(found) if found == expected => {}
-                None if !map.contains_key(field) => {
-                    map.insert(field.to_owned(), expected.into());
-                }
-                _ => {
-                    let found = map.get(field).cloned().unwrap_or_default();
-                    return Err(Failure::bad_request(format!(
-                        "the {field} in the data ({found}) does not match the expected {field} ({expected})"
-                    )));
-                }
-            }
-        }
-        let mut findings = schema::check(schema, &mut map);
-        // What a definition finds wrong is told with all else that is.
-        findings
-            .mistakes
-            .retain(|mistake| mistake.is_wrong_type() && !schema.is_defined());
-        if !findings.mistakes.is_empty() {
-            let mut failure = Failure::undecodable(name, api_version, findings.mistakes);
-            if let Err(also) = self.odd(&findings.unknown, &decoded.duplicates, "") {
+    /// What was read, if its types are right, and warnings.
+    fn sound(&self, read: Read) -> Result<(Object, Vec<String>), Failure> {
+        let Read { object, .. } = read;
+        if !read.mistakes.is_empty() {
+            let text = |field: &str| object.text(&[field]).unwrap_or_default();
+            let mut failure = Failure::undecodable(text("kind"), text("apiVersion"), read.mistakes);
+            if let Err(also) = self.odd(&read.unknown, &read.duplicates, "") {
                 failure.message = format!("{}; {}", failure.message, also.message);
             }
             return Err(failure);
         }
-        let object = Object(map);
-        let odd = self.odd(&findings.unknown, &decoded.duplicates, object.meta().name())?;
+        let odd = self.odd(&read.unknown, &read.duplicates, object.meta().name())?;
         Ok((object, odd))
     }
 

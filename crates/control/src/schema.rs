@@ -12,8 +12,8 @@ mod rules;
 mod validations;
 
 pub use cel::attempt;
-pub use check::{Findings, check, odd, strict};
-pub(crate) use check::{MISTAKES_MAX, prune};
+pub use check::{Findings, check, odd, prune, strict};
+pub(crate) use check::{MISTAKES_MAX, Mend, mend};
 pub use compile::Schema;
 pub use lists::patch_strategy;
 pub(crate) use rules::pattern;

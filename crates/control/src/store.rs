@@ -11,6 +11,7 @@ mod delete;
 mod list;
 mod managed;
 mod meta;
+mod mistakes;
 mod patch;
 mod place;
 mod record;

@@ -50,10 +50,29 @@ pub fn check(schema: &Schema, object: &mut Map<String, Value>) -> Findings {
 }
 
 /// The same, of types only.
-pub(crate) fn prune(schema: &Schema, object: &mut Map<String, Value>) -> Findings {
+pub fn prune(schema: &Schema, object: &mut Map<String, Value>) -> Findings {
+    walk(schema, object, None)
+}
+
+/// What becomes of a part of the wrong type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mend {
+    /// It is left out.
+    LeaveOut,
+    /// It is what may have been meant, or something empty of the right type.
+    Guess,
+}
+
+/// Makes all types of `object` right.
+pub(crate) fn mend(schema: &Schema, object: &mut Map<String, Value>, how: Mend) {
+    walk(schema, object, Some(how));
+}
+
+fn walk(schema: &Schema, object: &mut Map<String, Value>, mend: Option<Mend>) -> Findings {
     let mut findings = Findings::default();
     let mut walk = Walk {
         schema,
+        mend,
         path: String::new(),
         findings: &mut findings,
     };
@@ -67,6 +86,7 @@ pub(crate) fn prune(schema: &Schema, object: &mut Map<String, Value>) -> Finding
 
 struct Walk<'a> {
     schema: &'a Schema,
+    mend: Option<Mend>,
     path: String,
     findings: &'a mut Findings,
 }
@@ -93,6 +113,9 @@ impl Walk<'_> {
                         };
                         self.step(name, |walk| walk.value(below, value));
                     }
+                    if self.mend == Some(Mend::LeaveOut) {
+                        map.retain(|name, value| !value.is_null() || is_kept(name));
+                    }
                     map.retain(|name, value| {
                         let is_silent = |node: &Arc<Node>| node.is_silent;
                         !(is_empty(value) && fields.get(name.as_str()).is_some_and(is_silent))
@@ -111,12 +134,7 @@ impl Walk<'_> {
             },
             Shape::List(item, _) => match value {
                 Value::Array(list) => {
-                    for (index, value) in list.iter_mut().enumerate() {
-                        let before = self.path.len();
-                        self.path.push_str(&format!("[{index}]"));
-                        self.value(item, value);
-                        self.path.truncate(before);
-                    }
+                    self.elements(item, list);
                     return;
                 }
                 _ => "array",
@@ -134,6 +152,24 @@ impl Walk<'_> {
         };
         let found = kind_of(value);
         self.mistake(|path| Cause::type_invalid(path, found, wrong));
+        match self.mend {
+            None => {}
+            Some(Mend::LeaveOut) => *value = Value::Null,
+            Some(Mend::Guess) => *value = right(schema.follow(node), value),
+        }
+    }
+
+    fn elements(&mut self, item: &Node, list: &mut [Value]) {
+        for (index, value) in list.iter_mut().enumerate() {
+            let before = self.path.len();
+            self.path.push_str(&format!("[{index}]"));
+            self.value(item, value);
+            if self.mend.is_some() && value.is_null() {
+                // Those behind it keep their places.
+                *value = right(self.schema.follow(item), value);
+            }
+            self.path.truncate(before);
+        }
     }
 
     fn step(&mut self, name: &str, visit: impl FnOnce(&mut Self)) {
@@ -211,6 +247,25 @@ fn wanted(shape: &Shape, value: &Value) -> Option<&'static str> {
         _ => (true, ""),
     };
     (!fits).then_some(wanted)
+}
+
+/// What a value of the wrong type may have been meant to be; else something of the right one.
+fn right(shape: &Shape, value: &Value) -> Value {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        _ => String::new(),
+    };
+    match shape {
+        Shape::Object { .. } => Map::new().into(),
+        Shape::List(..) => Value::Array(Vec::new()),
+        Shape::Text | Shape::Bytes => text.into(),
+        Shape::Time => "1970-01-01T00:00:00Z".into(),
+        Shape::Integer(_) | Shape::IntOrString => text.parse::<i32>().unwrap_or(0).into(),
+        Shape::Number => text.parse::<f64>().unwrap_or(0.0).into(),
+        Shape::Bool => (text == "true").into(),
+        Shape::Any | Shape::Named(_) => Value::Null,
+    }
 }
 
 /// How a message shows what was found: values may be secret, so only their kind.

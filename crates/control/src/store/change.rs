@@ -69,7 +69,7 @@ impl Store {
             place_in(kind, namespace, &mut new)?;
             is_named(&new, name)?;
             // Mistakes are told later, with all others.
-            unknown = schema::check(kind.schema(), &mut new.0).unknown;
+            unknown = schema::prune(kind.schema(), &mut new.0).unknown;
             if options.is_strict && !unknown.is_empty() {
                 let message = schema::strict(&unknown, &[]);
                 return Err(Failure::bad_request(message).about(&kind.group, &kind.kind, name));
@@ -265,7 +265,7 @@ fn is_named(object: &Object, name: &str) -> Result<(), Failure> {
 }
 
 /// What a new version has from the old one, whatever was sent.
-fn continue_from(
+pub(super) fn continue_from(
     kind: &Kind,
     old: &Object,
     new: &mut Object,

@@ -155,7 +155,7 @@ fn namespace_gone(namespace: &str) -> Failure {
     Failure::new(Reason::NotFound, message).about("", "namespaces", namespace)
 }
 
-fn generate_name(object: &mut Object) {
+pub(super) fn generate_name(object: &mut Object) {
     let mut prefix = object.meta().text("generateName").to_owned();
     if !prefix.is_empty() {
         prefix.truncate(prefix.floor_char_boundary(PREFIX_MAX));
@@ -165,7 +165,7 @@ fn generate_name(object: &mut Object) {
 }
 
 /// What the server says about a new object.
-fn begin(kind: &Kind, object: &mut Object) {
+pub(super) fn begin(kind: &Kind, object: &mut Object) {
     for field in [
         "uid",
         "creationTimestamp",

@@ -7,11 +7,10 @@ use weft_keyspace::{
     Change, Commit, CommitError, Committed, Guard, Item, Memo, Range, ReadError, Revision, Span,
 };
 
-use super::{Admit, Store, invalid, meta, place, record};
+use super::{Admit, Store, invalid, mistakes, place, record};
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
 use crate::object::Object;
-use crate::schema;
 
 /// How often a change that does not name a version is made again.
 pub(super) const TRIES: usize = 20;
@@ -219,24 +218,12 @@ pub(super) fn later(seconds: i64) -> String {
         .map_or_else(|_| String::new(), |time| time.to_string())
 }
 
+/// # Errors
 /// Everything that is wrong with an object.
 pub(super) fn check(kind: &Kind, object: &mut Object, old: Option<&Object>) -> Result<(), Failure> {
     let name = object.meta().name().to_owned();
-    let mut causes = schema::check(kind.schema(), &mut object.0).mistakes;
-    if let Some(old) = old.filter(|_| kind.is_custom() && !causes.is_empty()) {
-        // A definition that has become narrower does not hold what it finds wrong for ever.
-        let known = schema::check(kind.schema(), &mut old.clone().0).mistakes;
-        causes.retain(|cause| !known.contains(cause));
-    }
-    causes.extend(meta::mistakes(kind, object, old));
-    causes.truncate(schema::MISTAKES_MAX);
-    if causes.is_empty() {
-        causes = (kind.validate)(object, old);
-        causes.extend(kind.schema().broken(&object.0, old.map(|old| &old.0)));
-    }
-    if causes.is_empty() {
-        Ok(())
-    } else {
-        Err(invalid(kind, &name, causes))
+    match mistakes::of(kind, object, old) {
+        none if none.is_empty() => Ok(()),
+        causes => Err(invalid(kind, &name, causes)),
     }
 }

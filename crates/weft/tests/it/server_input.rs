@@ -173,3 +173,41 @@ fn one_of_two_changes_of_the_same_version_is_refused() {
         found["metadata"]["resourceVersion"]
     );
 }
+
+#[test]
+fn types_and_values_that_are_wrong_are_told_at_once() {
+    let Some(weft) = server() else { return };
+    const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+    let deployment = |replicas: Value, label: &str, container: &str| {
+        let labels = json!({ "app": label });
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": { "name": "web" },
+            "spec": {
+                "replicas": replicas,
+                "selector": { "matchLabels": labels },
+                "template": {
+                    "metadata": { "labels": labels },
+                    "spec": { "containers": [{ "name": container, "image": "web" }] },
+                },
+            },
+        })
+        .to_string()
+    };
+    let words = [
+        "cannot be handled as a Deployment",
+        "spec.replicas: Invalid value: string: must be of type int32",
+        "spec.template.spec.containers[0].name: Invalid value",
+    ];
+    let wrong = deployment(json!("two"), "web", "We_b");
+    post(&weft, DEPLOYMENTS, &wrong).fails_saying(&words);
+    post(&weft, DEPLOYMENTS, &deployment(json!(1), "web", "web")).ok();
+    // What is there counts, too: its selector stays.
+    let path = format!("{DEPLOYMENTS}/web");
+    let wrong = deployment(json!("two"), "other", "We_b");
+    let args = ["replace", "--raw", &path, "-f", "-"];
+    let refused = weft.kubectl(&args, &wrong).unwrap();
+    refused.fails_saying(&words);
+    refused.fails_saying(&["spec.selector", "field is immutable"]);
+}
