@@ -35,6 +35,12 @@ fn reclaimed(answer: &Value) -> u64 {
 
 /// Bytes on disk below the data directory.
 fn used(weft: &Weft) -> u64 {
+    // A file that is still on its way to the disk may take one block more when it is there.
+    let synced = std::process::Command::new("sync")
+        .arg("--file-system")
+        .arg(weft.data_dir())
+        .status();
+    assert!(synced.unwrap().success());
     let run = std::process::Command::new("du")
         .args(["--summarize", "--block-size=1"])
         .arg(weft.data_dir())
