@@ -136,16 +136,12 @@ impl Asked<'_> {
                 };
                 (patch, duplicates)
             }
-            APPLY if !self.is_scale() => return self.apply(body).await,
+            APPLY => return self.apply(body).await,
             other => {
-                let apply = match self.is_scale() {
-                    true => String::new(),
-                    false => format!(", {APPLY}"),
-                };
                 let message = format!(
                     "the body of the request was in an unknown format - accepted media types \
                      include: application/json-patch+json, application/merge-patch+json, \
-                     {STRATEGIC}{apply}; not {other:?}"
+                     {STRATEGIC}, {APPLY}; not {other:?}"
                 );
                 return Err(Failure::new(Reason::UnsupportedMediaType, message));
             }
@@ -170,8 +166,12 @@ impl Asked<'_> {
             ..
         } = self.target;
         let (config, warnings) = self.sound(self.read(body::yaml(body)?)?)?;
-        let mut options = self.write_options();
-        options.is_forced = self.query.flag("force");
+        if self.is_scale() {
+            let mut answer = self.change_scale(ScaleChange::Apply(config)).await?;
+            answer::warn(&mut answer, warnings);
+            return Ok(answer);
+        }
+        let options = self.write_options();
         let applied = self.store.apply(kind, namespace, name, config, &options);
         let (item, is_new) = applied.await?;
         let code = match is_new {
@@ -274,7 +274,7 @@ impl Asked<'_> {
                 _ => "",
             },
             manager: self.manager(),
-            is_forced: false,
+            is_forced: self.query.flag("force"),
             is_strict: self.query.text("fieldValidation") == "Strict",
             admit: Some(self.admit()),
         }

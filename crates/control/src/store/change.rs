@@ -254,7 +254,7 @@ fn unnamed(kind: &Kind, name: &str) -> Failure {
     invalid(kind, name, vec![cause])
 }
 
-fn is_named(object: &Object, name: &str) -> Result<(), Failure> {
+pub(super) fn is_named(object: &Object, name: &str) -> Result<(), Failure> {
     let found = object.meta().name();
     if found == name {
         return Ok(());

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use self::forms::{Changed, translated};
 use super::WriteOptions;
+use super::scale::SCALE_VERSION;
 use super::write::now;
 use crate::failure::{Cause, Failure, Reason};
 use crate::fields::{self, Set};
@@ -320,7 +321,7 @@ pub(super) fn apply(
         .filter(|(_, common)| !common.is_empty())
         .collect();
     if !conflicts.is_empty() && !options.is_forced {
-        return Err(conflict(&conflicts));
+        return Err(conflict(&conflicts, options));
     }
     owners.take_from_others(&own, &changed);
     let is_new = before.is_none_or(|before| before.set != own.set) || !changed.sets.is_empty();
@@ -337,11 +338,17 @@ pub(super) fn apply(
     Ok(merged)
 }
 
-fn conflict(conflicts: &[(&Entry, Set)]) -> Failure {
+fn conflict(conflicts: &[(&Entry, Set)], options: &WriteOptions) -> Failure {
     let mut told = Vec::new();
     let mut causes = Vec::new();
     for (entry, set) in conflicts {
-        let paths = set.paths();
+        let mut entry = Entry::clone(entry);
+        let mut paths = set.paths();
+        if options.subresource == "scale" {
+            // In the words of whoever applied: there is one field.
+            entry.api_version = SCALE_VERSION.to_owned();
+            paths = vec![".spec.replicas".to_owned()];
+        }
         told.push(match &paths[..] {
             [one] => format!("conflict with {entry}: {one}"),
             _ => format!("conflicts with {entry}:\n- {}", paths.join("\n- ")),

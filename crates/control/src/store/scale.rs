@@ -5,12 +5,16 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value, json};
 use weft_keyspace::Item;
 
-use super::write::Way;
-use super::{Patch, Store, WriteOptions};
+use super::change::is_named;
+use super::write::{Way, place_in};
+use super::{Patch, Store, WriteOptions, managed};
 use crate::failure::{Cause, Failure, Reason};
 use crate::kind::{Column, Kind, Scale};
 use crate::object::Object;
 use crate::schema::{self, Schema};
+
+/// The version of scales, whatever they are of.
+pub(super) const SCALE_VERSION: &str = "autoscaling/v1";
 
 /// What a scale may say.
 pub fn scale_schema() -> &'static Schema {
@@ -49,6 +53,8 @@ pub enum ScaleChange {
     Replace(Object),
     /// The one that is there, changed.
     Patch(Patch),
+    /// This is applied to it (server-side apply).
+    Apply(Object),
 }
 
 impl Store {
@@ -76,23 +82,64 @@ impl Store {
         let current = self.current(kind).await?;
         let kind = &*current;
         let place = place(kind)?;
-        let item = self
-            .change(kind, namespace, name, options, Way::Update, |old| {
-                let mut now = of(place, old);
-                let mut scale = match change {
-                    ScaleChange::Replace(scale) => scale.clone(),
-                    ScaleChange::Patch(patch) => patch.apply(scale_schema(), &now)?,
-                };
-                let wanted = wanted(kind, name, &mut scale)?;
-                now = old.clone();
-                let version = scale.at(&["metadata", "resourceVersion"]).cloned();
-                now.set_meta("resourceVersion", version);
-                put(&mut now.0, &place.wanted, wanted);
-                Ok(now)
-            })
-            .await?;
-        scale(kind, &item)
+        let way = match change {
+            ScaleChange::Apply(_) => Way::Apply,
+            ScaleChange::Replace(_) | ScaleChange::Patch(_) => Way::Update,
+        };
+        let make = |old: &Object| {
+            let mut scale = match change {
+                ScaleChange::Replace(scale) | ScaleChange::Apply(scale) => scale.clone(),
+                ScaleChange::Patch(patch) => patch.apply(scale_schema(), &of(place, old))?,
+            };
+            if !scale.meta().name().is_empty() {
+                place_in(kind, namespace, &mut scale)?;
+                is_named(&scale, name)?;
+            }
+            let wanted = wanted(kind, name, &mut scale)?;
+            let mut now = match change {
+                ScaleChange::Apply(_) => applied(kind, place, old, &scale, options)?,
+                ScaleChange::Replace(_) | ScaleChange::Patch(_) => {
+                    let mut now = old.clone();
+                    put(&mut now.0, &place.wanted, wanted);
+                    now
+                }
+            };
+            let said = |field| scale.at(&["metadata", field]).cloned();
+            now.set_meta("resourceVersion", said("resourceVersion"));
+            if let Some(uid) = said("uid") {
+                now.set_meta("uid", Some(uid));
+            }
+            Ok(now)
+        };
+        let changed = self.change(kind, namespace, name, options, way, make);
+        scale(kind, &changed.await?)
     }
+}
+
+/// What `old` becomes when a scale is applied to it: as if a configuration were that says how many
+/// there are to be, and nothing else.
+fn applied(
+    kind: &Kind,
+    place: &Scale,
+    old: &Object,
+    scale: &Object,
+    options: &WriteOptions,
+) -> Result<Object, Failure> {
+    if scale.at(&["metadata", "managedFields"]).is_some() {
+        let message = "metadata.managedFields must be nil";
+        return Err(Failure::bad_request(message));
+    }
+    let path: Vec<&str> = place.wanted.iter().map(AsRef::as_ref).collect();
+    let mut config = Object::default();
+    if let Some(wanted) = scale.at(&["spec", "replicas"]).and_then(Value::as_i64) {
+        put(&mut config.0, &place.wanted, wanted);
+    }
+    let mut new = managed::apply(kind, old, &config, options)?;
+    // As upstream: what was applied before and no longer is, is none.
+    if old.at(&path).is_some() && new.at(&path).is_none() {
+        put(&mut new.0, &place.wanted, 0);
+    }
+    Ok(new)
 }
 
 fn place(kind: &Kind) -> Result<&Scale, Failure> {
@@ -148,7 +195,7 @@ fn of(place: &Scale, object: &Object) -> Object {
     }
     let scale = json!({
         "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
+        "apiVersion": SCALE_VERSION,
         "metadata": meta,
         "spec": { "replicas": number(at(&place.wanted)) },
         "status": status,

@@ -71,6 +71,7 @@ mod server_updates;
 mod server_versions;
 mod server_web;
 mod server_workloads;
+mod server_writes;
 mod surprises;
 mod survival;
 mod terminal;
