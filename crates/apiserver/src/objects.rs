@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use weft_control::selector::{Fields, Labels};
 use weft_control::store::{self, ListOptions};
-use weft_control::{Failure, Object, Reason, Store};
+use weft_control::{Failure, Reason, Store};
 use weft_identity::subject::Subject;
-use weft_keyspace::{Item, Revision};
+use weft_keyspace::Revision;
 
-use crate::answer::{self, Answer};
+use crate::answer::Answer;
 use crate::body;
 use crate::bootstrap;
 use crate::devices;
@@ -26,7 +26,7 @@ use crate::metrics::{Metrics, Open};
 use crate::params;
 use crate::query::Query;
 use crate::serve::Server;
-use crate::shape::{Form, Shape};
+use crate::shape::Shape;
 use crate::target::Target;
 use crate::tokens;
 use crate::unrun::Unrun;
@@ -232,18 +232,7 @@ impl Asked<'_> {
             meta.insert("remainingItemCount".to_owned(), left.into());
         }
         let meta = Value::Object(meta);
-        self.listed(&meta, listed.items)
-    }
-
-    /// A list of objects.
-    pub(crate) fn listed(&self, meta: &Value, items: Vec<Arc<Item>>) -> Result<Answer, Failure> {
-        if !matches!(self.shape.form, Form::Table(..)) {
-            return Ok(listing::answer(&self.target.kind, meta, items));
-        }
-        let objects = items.iter().map(|item| store::object(item));
-        let objects: Vec<Object> = objects.collect::<Result<_, _>>()?;
-        let table = self.shape.table(&objects, meta.clone());
-        Ok(answer::json(StatusCode::OK, &table.unwrap_or_default()))
+        Ok(listing::answer(&self.shape, &meta, listed.items))
     }
 
     async fn watch(&self) -> Result<Answer, Failure> {

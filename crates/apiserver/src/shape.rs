@@ -19,6 +19,10 @@ use crate::answer::{self, Answer};
 use crate::query::Query;
 use crate::table::{self, Beside};
 
+/// Of an answer: it has the form that was asked for already.
+#[derive(Clone, Debug)]
+pub(crate) struct IsMade;
+
 /// How objects are shown.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
@@ -104,12 +108,61 @@ impl Shape {
     }
 
     /// Nothing: they are not shown in one.
-    pub(crate) fn table(&self, objects: &[Object], meta: Value) -> Option<Value> {
+    pub(crate) fn table(&self, object: Option<Object>, meta: &Value) -> Option<Value> {
         let Form::Table(version, beside) = self.form else {
             return None;
         };
-        let now = Timestamp::now();
-        Some(table::of(&self.kind, objects, meta, (version, beside), now))
+        let row = |object| table::row(&self.kind, object, (version, beside), Timestamp::now());
+        let rows = object.into_iter().map(row).collect();
+        Some(table::of(&self.kind, rows, meta, version))
+    }
+
+    /// What stands around the items of a list, before and behind them.
+    pub(crate) fn frame(&self, meta: &Value) -> (String, &'static str) {
+        let (kind, version) = match self.form {
+            Form::Plain => (format!("{}List", self.kind.kind), self.kind.api_version()),
+            Form::Metadata(version, _) => (
+                "PartialObjectMetadataList".to_owned(),
+                format!("meta.k8s.io/{version}"),
+            ),
+            Form::Table(version, _) => {
+                let mut table = table::of(&self.kind, Vec::new(), meta, version).to_string();
+                table.truncate(table.len() - "]}".len());
+                return (table, "]}");
+            }
+        };
+        let head = format!(
+            "{{\"kind\":\"{kind}\",\"apiVersion\":\"{version}\",\"metadata\":{meta},\"items\":["
+        );
+        (head, "]}")
+    }
+
+    /// Appends an item of a list; its age is as it is `now`.
+    ///
+    /// # Errors
+    /// What is stored cannot be read.
+    pub(crate) fn item(
+        &self,
+        item: &Item,
+        now: Timestamp,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let made = match self.form {
+            Form::Plain => {
+                store::wire(item, out);
+                return Ok(());
+            }
+            Form::Table(version, beside) => table::row(
+                &self.kind,
+                store::object_once(item)?,
+                (version, beside),
+                now,
+            ),
+            Form::Metadata(version, _) => {
+                metadata(Value::Object(store::object_once(item)?.0), version, false)
+            }
+        };
+        serde_json::to_writer(out, &made).map_err(Failure::internal)
     }
 
     /// The scale of one of them.
@@ -119,9 +172,9 @@ impl Shape {
             kind: store::scale_kind(),
             ..self.clone()
         };
-        let one = std::slice::from_ref(&scale);
-        let table = shape.table(one, json!({ "resourceVersion": version }));
-        let shown = table.unwrap_or(Value::Object(scale.0));
+        let meta = json!({ "resourceVersion": version });
+        let plain = Value::Object(scale.0.clone());
+        let shown = shape.table(Some(scale), &meta).unwrap_or(plain);
         answer::json(StatusCode::OK, &shown)
     }
 
@@ -129,7 +182,7 @@ impl Shape {
     pub(crate) fn one(&self, code: StatusCode, item: &Item) -> Result<Answer, Failure> {
         if matches!(self.form, Form::Table(..)) {
             let meta = json!({ "resourceVersion": item.modified.to_string() });
-            let table = self.table(&[store::object(item)?], meta);
+            let table = self.table(Some(store::object(item)?), &meta);
             return Ok(answer::json(code, &table.unwrap_or_default()));
         }
         let mut text = Vec::with_capacity(item.value.len() + 64);
@@ -142,7 +195,8 @@ impl Shape {
     /// # Errors
     /// What is stored cannot be read.
     pub(crate) async fn finish(&self, answer: Answer) -> Result<Answer, Failure> {
-        let is_as_it_is = self.encoding == Encoding::Json && !self.is_metadata();
+        let is_made = !self.is_metadata() || answer.extensions().get::<IsMade>().is_some();
+        let is_as_it_is = self.encoding == Encoding::Json && is_made;
         let media = answer.headers().get(CONTENT_TYPE);
         if is_as_it_is || media.is_none_or(|media| media != "application/json") {
             return Ok(answer);

@@ -1,9 +1,11 @@
 //! Tables (`meta.k8s.io`): what `kubectl get` prints, made here.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use weft_control::age::age;
 use weft_control::{Column, Kind, Object};
+
+use crate::shape;
 
 /// How much of an object stands beside its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,18 +26,8 @@ impl Beside {
     }
 }
 
-/// A table of `objects`.
-pub(crate) fn of(
-    kind: &Kind,
-    objects: &[Object],
-    meta: Value,
-    (version, beside): (&str, Beside),
-    now: Timestamp,
-) -> Value {
-    let rows: Vec<Value> = objects
-        .iter()
-        .map(|object| row(kind, object, (version, beside), now))
-        .collect();
+/// A table of `rows`.
+pub(crate) fn of(kind: &Kind, rows: Vec<Value>, meta: &Value, version: &str) -> Value {
     json!({
         "kind": "Table",
         "apiVersion": format!("meta.k8s.io/{version}"),
@@ -71,18 +63,24 @@ fn cell(column: &Column, object: &Object, now: Timestamp) -> Value {
     }
 }
 
-fn row(kind: &Kind, object: &Object, (version, beside): (&str, Beside), now: Timestamp) -> Value {
+/// The row of an object.
+pub(crate) fn row(
+    kind: &Kind,
+    object: Object,
+    (version, beside): (&str, Beside),
+    now: Timestamp,
+) -> Value {
     let columns = kind.columns.iter();
-    let stored = kind.as_stored(object);
+    let stored = kind.as_stored(&object);
     let cells: Vec<Value> = columns.map(|column| cell(column, &stored, now)).collect();
+    drop(stored);
     let object = match beside {
         Beside::Nothing => Value::Null,
-        Beside::Whole => Value::Object(object.0.clone()),
-        Beside::Metadata => json!({
-            "kind": "PartialObjectMetadata",
-            "apiVersion": format!("meta.k8s.io/{version}"),
-            "metadata": object.0.get("metadata"),
-        }),
+        Beside::Whole => Value::Object(object.0),
+        Beside::Metadata => shape::metadata(Value::Object(object.0), version, false),
     };
-    json!({ "cells": cells, "object": object })
+    let mut row = Map::new();
+    row.insert("cells".to_owned(), cells.into());
+    row.insert("object".to_owned(), object);
+    row.into()
 }

@@ -188,7 +188,7 @@ impl Shape {
             let annotations = json!({ "k8s.io/initial-events-end": "true" });
             object.set_meta("annotations", Some(annotations));
         }
-        let table = self.table(&[], json!({ "resourceVersion": revision }));
+        let table = self.table(None, &json!({ "resourceVersion": revision }));
         let shown = table.unwrap_or_else(|| self.shown(object, Value::Null));
         line("BOOKMARK", &shown)
     }
@@ -198,7 +198,7 @@ impl Shape {
         match self.form {
             Form::Plain => Value::Object(object.0),
             Form::Metadata(version, _) => shape::metadata(Value::Object(object.0), version, false),
-            Form::Table(..) => self.table(&[object], meta).unwrap_or_default(),
+            Form::Table(..) => self.table(Some(object), &meta).unwrap_or_default(),
         }
     }
 }

@@ -125,10 +125,21 @@ impl Store {
 /// # Errors
 /// What is stored is no object: it was damaged.
 pub fn object(item: &Item) -> Result<Object, Failure> {
-    let mut object = (*record::read(item)?).clone();
+    Ok(versioned((*record::read(item)?).clone(), item))
+}
+
+/// The same, of one of many that are looked at once: nothing is kept of it.
+///
+/// # Errors
+/// See [`object`].
+pub fn object_once(item: &Item) -> Result<Object, Failure> {
+    Ok(versioned(record::parse(item)?, item))
+}
+
+fn versioned(mut object: Object, item: &Item) -> Object {
     let version = record::version_of(item.modified);
     object.set_meta("resourceVersion", version.map(Into::into));
-    Ok(object)
+    object
 }
 
 fn not_found(kind: &Kind, name: &str) -> Failure {

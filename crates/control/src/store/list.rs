@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use weft_keyspace::{Item, Range, Revision, Span};
+use weft_keyspace::{Found, Item, Range, Revision, Span};
 
 use super::{Store, place, record, unreadable};
 use crate::failure::Failure;
 use crate::kind::Kind;
 use crate::selector::{Fields, Labels};
+
+/// So many objects are looked at before it is seen whether they are enough.
+const PIECE: usize = 500;
 
 /// What to list.
 #[derive(Clone, Debug, Default)]
@@ -75,39 +78,78 @@ impl Store {
             span.start = start.into();
         }
         let selects = options.selects();
-        let limit = (options.limit > 0 && !selects).then_some(options.limit);
-        let range = Range { span, at, limit };
-        let mut found = self.keyspace.range(range).await.map_err(unreadable)?;
-        found.items = self.vault.open_all(kind, found.items)?;
-        let mut left = found.left;
-        if selects {
-            let mut kept = Vec::new();
-            for item in found.items {
-                if is_listed(kind, &item, options)? {
-                    kept.push(item);
-                }
+        let found = match selects {
+            true => self.select(kind, span, at, options).await?,
+            false => {
+                let limit = Some(options.limit).filter(|limit| *limit > 0);
+                let range = Range { span, at, limit };
+                let mut found = self.keyspace.range(range).await.map_err(unreadable)?;
+                found.items = self.vault.open_all(kind, found.items)?;
+                found
             }
-            let most = if options.limit > 0 {
-                options.limit
-            } else {
-                kept.len()
-            };
-            left = kept.len().saturating_sub(most);
-            kept.truncate(most);
-            found.items = kept;
-        }
+        };
         let token = found
             .items
             .last()
-            .filter(|_| left > 0)
+            .filter(|_| found.left > 0)
             .map(|item| token(found.revision, &item.key));
         Ok(Listed {
             revision: found.revision,
             items: found.items,
             token,
             // With a selector upstream does not count, either.
-            left: (left > 0 && !selects).then_some(left),
+            left: (found.left > 0 && !selects).then_some(found.left),
         })
+    }
+}
+
+impl Store {
+    /// What the selectors mean, up to the limit: no more is read than it takes, and one beyond it
+    /// is enough to know that there is more.
+    async fn select(
+        &self,
+        kind: &Kind,
+        mut span: Span,
+        at: Option<Revision>,
+        options: &ListOptions,
+    ) -> Result<Found, Failure> {
+        let most = Some(options.limit).filter(|limit| *limit > 0);
+        let mut limit = most.map(|most| most.max(PIECE));
+        let mut kept = Found {
+            revision: at.unwrap_or_default(),
+            items: Vec::new(),
+            left: 0,
+        };
+        let mut at = at;
+        loop {
+            let part = span.clone();
+            let range = Range {
+                span: part,
+                at,
+                limit,
+            };
+            let found = self.keyspace.range(range).await.map_err(unreadable)?;
+            kept.revision = found.revision;
+            at = Some(found.revision);
+            if let Some(last) = found.items.last() {
+                span.start = [&last.key, &b"\0"[..]].concat().into();
+            }
+            for item in self.vault.open_all(kind, found.items)? {
+                if !is_listed(kind, &item, options)? {
+                    continue;
+                }
+                if most == Some(kept.items.len()) {
+                    kept.left = 1;
+                    return Ok(kept);
+                }
+                kept.items.push(item);
+            }
+            if found.left == 0 {
+                return Ok(kept);
+            }
+            // Each look counts what is left.
+            limit = limit.map(|limit| limit * 2);
+        }
     }
 }
 

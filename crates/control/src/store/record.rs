@@ -112,11 +112,14 @@ pub(super) fn made(item: &Item) -> Arc<Made> {
 /// The object in an item, without its version; read once while it is often asked for.
 pub(super) fn read(item: &Item) -> Result<Arc<Object>, Failure> {
     let made = made(item);
-    let parse = || serde_json::from_slice(&item.value).ok();
-    let object = made
-        .object
-        .get_or_init(|| parse().map(|map| Arc::new(Object(map))));
+    let object = made.object.get_or_init(|| parse(item).ok().map(Arc::new));
     object.clone().ok_or_else(|| damaged(item))
+}
+
+/// The same, of which nothing is kept.
+pub(super) fn parse(item: &Item) -> Result<Object, Failure> {
+    let map = serde_json::from_slice(&item.value);
+    map.map(Object).map_err(|_| damaged(item))
 }
 
 /// The labels of the object in an item, without reading the rest.

@@ -61,4 +61,29 @@ async fn of_many_objects_that_are_read_few_are_kept_as_read() {
     assert_eq!(listed("half=0", "metadata.name=m3").await.len(), 0);
     assert_eq!(listed("half", "metadata.name!=m3").await.len(), COUNT - 1);
     assert_eq!(listed("!half", "").await.len(), 0);
+    // In pieces they are the same.
+    for limit in [1, 3, 249, 250, 251, 1000] {
+        let (mut token, mut names, mut pages) = (None, Vec::new(), 0);
+        loop {
+            let options = ListOptions {
+                labels: Labels::parse("half=1").unwrap(),
+                limit,
+                token,
+                ..ListOptions::default()
+            };
+            let listed = store.list(&maps, "a", &options).await.unwrap();
+            assert!(!listed.items.is_empty() && listed.items.len() <= limit);
+            names.extend(listed.items.iter().map(|item| item.key.clone()));
+            pages += 1;
+            token = listed.token;
+            if token.is_none() {
+                break;
+            }
+        }
+        assert_eq!(
+            (names.len(), pages),
+            (COUNT / 2, (COUNT / 2).div_ceil(limit))
+        );
+        assert!(names.is_sorted());
+    }
 }
