@@ -42,6 +42,13 @@ fn sound_together(options: DeleteOptions) -> Result<DeleteOptions, Failure> {
     }
 }
 
+fn code(is_new: bool) -> StatusCode {
+    match is_new {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    }
+}
+
 /// What a body holds.
 struct Read {
     /// Without what is not known.
@@ -104,11 +111,11 @@ impl Asked<'_> {
         if self.is_scale() {
             return self.change_scale(ScaleChange::Replace(object)).await;
         }
-        let item = self
+        let put = self
             .store
-            .replace(kind, namespace, name, object, &options)
-            .await?;
-        self.written(StatusCode::OK, &item, warnings)
+            .put_or_make(kind, namespace, name, object, &options);
+        let (item, is_new) = put.await?;
+        self.written(code(is_new), &item, warnings)
     }
 
     pub(crate) async fn patch(&self, body: &[u8]) -> Result<Answer, Failure> {
@@ -175,11 +182,7 @@ impl Asked<'_> {
         let options = self.write_options();
         let applied = self.store.apply(kind, namespace, name, config, &options);
         let (item, is_new) = applied.await?;
-        let code = match is_new {
-            true => StatusCode::CREATED,
-            false => StatusCode::OK,
-        };
-        self.written(code, &item, warnings)
+        self.written(code(is_new), &item, warnings)
     }
 
     fn is_scale(&self) -> bool {
@@ -285,8 +288,8 @@ impl Asked<'_> {
     fn admit(&self) -> Admit {
         let (gate, subject) = (Arc::clone(self.gate), self.subject.clone());
         let kind = Arc::clone(&self.target.kind);
-        // What is applied is a patch, until it is known that nothing is there.
-        let create = (self.head.method == http::Method::PATCH).then(|| Question::Object {
+        // What is applied is a patch, what is put an update, until it is known that nothing is there.
+        let create = (self.head.method != http::Method::POST).then(|| Question::Object {
             verb: "create".to_owned(),
             group: kind.group.to_string(),
             resource: kind.plural.to_string(),

@@ -56,6 +56,7 @@ pub(crate) fn kind(definition: &Object) -> Option<Kind> {
     let parts = version.get("subresources");
     let scale = parts.and_then(|parts| parts.get("scale"));
     Some(Kind {
+        is_seen_first: true,
         group: text(spec, "group")?,
         version: text(version, "name")?,
         kind: text(names, "kind")?,

@@ -75,6 +75,12 @@ pub struct Kind {
     pub grace_s: fn(&Object) -> i64,
     /// Whether something in this server acts on it.
     pub is_carried_out: bool,
+    /// Whether putting one makes it where there is none, as upstream (`AllowCreateOnUpdate`).
+    pub is_made_by_put: bool,
+    /// Whether nobody replaces a version they have not seen (`AllowUnconditionalUpdate`).
+    pub is_seen_first: bool,
+    /// Names of those that stay.
+    pub kept: &'static [&'static str],
     /// Whether its definition is being deleted: no more are made.
     pub is_ending: bool,
     /// Whether its objects are questions: made, answered, and kept nowhere.
@@ -398,6 +404,9 @@ impl Kind {
             is_sealed: false,
             grace_s: |_| 0,
             is_carried_out: false,
+            is_made_by_put: false,
+            is_seen_first: false,
+            kept: &[],
             is_ending: false,
             is_question: false,
             is_fixed: false,

@@ -85,6 +85,7 @@ pub(super) fn kind() -> Kind {
         ],
         has_status: true,
         is_carried_out: true,
+        is_seen_first: true,
         generation: Generation::Content,
         ..Kind::of(
             GROUP,

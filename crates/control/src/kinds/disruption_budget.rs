@@ -15,6 +15,7 @@ pub(super) fn kind() -> Kind {
         validate,
         columns: columns(),
         has_status: true,
+        is_seen_first: true,
         counted: Some(&[
             "currentHealthy",
             "desiredHealthy",

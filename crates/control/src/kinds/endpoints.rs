@@ -27,6 +27,7 @@ pub(super) fn kind() -> Kind {
             Column::age(),
         ],
         is_carried_out: true,
+        is_made_by_put: true,
         ..Kind::core("Endpoints", "endpoints", "endpoints")
     }
 }

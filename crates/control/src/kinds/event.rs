@@ -37,6 +37,7 @@ pub(super) fn kind() -> Kind {
         forms: group::forms,
         columns: columns(),
         is_carried_out: true,
+        is_made_by_put: true,
         ..Kind::core("Event", "events", "event")
     }
 }

@@ -19,6 +19,8 @@ pub(super) fn kind() -> Kind {
             Column::age(),
         ],
         is_carried_out: true,
+        is_made_by_put: true,
+        is_seen_first: true,
         ..Kind::of("coordination.k8s.io", "v1", "Lease", "leases", "lease")
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn kind() -> Kind {
         document: document::<LimitRange>(),
         default,
         validate,
+        is_made_by_put: true,
         columns: vec![
             Column::name(),
             Column::text("Created At", "Since when it is there.", |range| {

@@ -30,6 +30,7 @@ pub(super) fn kind() -> Kind {
         ],
         has_status: true,
         is_carried_out: true,
+        kept: &["default", "kube-public", "kube-system"],
         ..Kind::core("Namespace", "namespaces", "namespace")
     }
 }

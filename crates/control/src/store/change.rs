@@ -18,14 +18,6 @@ use crate::kind::{Generation, Kind};
 use crate::object::Object;
 use crate::schema;
 
-/// Kinds of whose objects nobody replaces a version they have not seen; of those that are defined,
-/// neither.
-const SEEN: [(&str, &str); 3] = [
-    ("apiextensions.k8s.io", "customresourcedefinitions"),
-    ("coordination.k8s.io", "leases"),
-    ("policy", "poddisruptionbudgets"),
-];
-
 impl Store {
     /// Puts `object` in the place of the one that is there.
     ///
@@ -46,6 +38,44 @@ impl Store {
         let change = |_: &Object| Ok(object.clone());
         self.change(kind, namespace, name, options, Way::Update, change)
             .await
+    }
+
+    /// The same, and says whether that made the object: of some kinds, one that is not there is made.
+    ///
+    /// # Errors
+    /// It is invalid, or names what is not there.
+    pub async fn put_or_make(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        object: Object,
+        options: &WriteOptions,
+    ) -> Result<(Arc<Item>, bool), Failure> {
+        let is_made = kind.is_made_by_put && options.subresource.is_empty();
+        for _ in 0..TRIES {
+            let put = object.clone();
+            match self.replace(kind, namespace, name, put, options).await {
+                Err(failure) if failure.reason == Reason::NotFound => {
+                    is_meant(kind, name, &object, "")?;
+                    if !is_made {
+                        return Err(failure);
+                    }
+                }
+                done => return Ok((done?, false)),
+            }
+            // As upstream but for this: a version that is named was there.
+            if !matches!(object.meta().text("resourceVersion"), "" | "0") {
+                return Err(modified(kind, name));
+            }
+            let mut new = object.clone();
+            new.set_meta("resourceVersion", None);
+            match self.create(kind, namespace, new, options).await {
+                Err(failure) if failure.reason == Reason::AlreadyExists => {}
+                made => return Ok((made?, true)),
+            }
+        }
+        Err(modified(kind, name))
     }
 
     /// Changes the object that is there. Gives the paths of unknown fields, too, which the patch
@@ -160,7 +190,7 @@ impl Store {
             let old = super::object(&item)?;
             let mut new = change(&old)?;
             match new.meta().text("resourceVersion") {
-                "" | "0" if way == Way::Update && names_its_version(kind) => {
+                "" | "0" if way == Way::Update && kind.is_seen_first => {
                     return Err(unnamed(kind, name));
                 }
                 "" | "0" => {}
@@ -239,12 +269,6 @@ fn modified(kind: &Kind, name: &str) -> Failure {
     conflict(kind, name, why)
 }
 
-/// Whether nobody replaces what they have not seen, as upstream (`AllowUnconditionalUpdate`).
-fn names_its_version(kind: &Kind) -> bool {
-    let place = (&*kind.group, &*kind.plural);
-    kind.is_custom() || SEEN.contains(&place)
-}
-
 fn unnamed(kind: &Kind, name: &str) -> Failure {
     let cause = Cause {
         reason: "FieldValueInvalid",
@@ -264,6 +288,17 @@ pub(super) fn is_named(object: &Object, name: &str) -> Result<(), Failure> {
     Err(Failure::bad_request(message))
 }
 
+/// If the object says whose next version it is, that is the one of this id, empty if none is there.
+fn is_meant(kind: &Kind, name: &str, object: &Object, found: &str) -> Result<(), Failure> {
+    let uid = object.meta().text("uid");
+    if uid.is_empty() || uid == found {
+        return Ok(());
+    }
+    let why =
+        format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
+    Err(conflict(kind, name, &why))
+}
+
 /// What a new version has from the old one, whatever was sent.
 pub(super) fn continue_from(
     kind: &Kind,
@@ -271,14 +306,7 @@ pub(super) fn continue_from(
     new: &mut Object,
     options: &WriteOptions,
 ) -> Result<(), Failure> {
-    let uid = new.meta().text("uid");
-    if !uid.is_empty() && uid != old.meta().text("uid") {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            old.meta().text("uid")
-        );
-        return Err(conflict(kind, old.meta().name(), &why));
-    }
+    is_meant(kind, old.meta().name(), new, old.meta().text("uid"))?;
     if options.is_status() {
         let status = new.0.remove("status");
         let meta = new.0.remove("metadata");

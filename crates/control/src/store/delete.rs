@@ -14,8 +14,6 @@ use crate::kind::Kind;
 use crate::object::Object;
 use crate::schema::Schema;
 
-/// Namespaces that stay.
-const KEPT: [&str; 3] = ["default", "kube-public", "kube-system"];
 /// How often it is tried while somebody else changes the object.
 const TRIES: usize = 20;
 
@@ -155,11 +153,12 @@ impl Store {
     ) -> Result<Option<Deleted>, Failure> {
         let object = super::object(item)?;
         let name = object.meta().name();
-        let is_namespace = kind.group.is_empty() && kind.plural == "namespaces";
-        if is_namespace && KEPT.contains(&name) {
+        if kind.kept.contains(&name) {
+            let (resource, singular) = (kind.resource(), &kind.singular);
             let message =
-                format!("namespaces {name:?} is forbidden: this namespace may not be deleted");
-            return Err(Failure::new(Reason::Forbidden, message).about("", "namespaces", name));
+                format!("{resource} {name:?} is forbidden: this {singular} may not be deleted");
+            let failure = Failure::new(Reason::Forbidden, message);
+            return Err(failure.about(&kind.group, &kind.plural, name));
         }
         let found = [
             ("UID", &options.uid, object.meta().text("uid")),

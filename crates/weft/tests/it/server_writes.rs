@@ -1,4 +1,4 @@
-//! `weft server`: writes of a kind of their own: configurations applied to a scale.
+//! `weft server`: configurations applied to a scale, and objects made by a PUT.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
@@ -145,4 +145,110 @@ fn a_scale_of_what_is_defined_is_applied_where_the_definition_has_it() {
     let scaler = ["scaler", "Apply", "scale", "example.com/v1"].map(str::to_owned);
     assert_eq!(owners(&caller, &path, "f:tills"), [scaler]);
     apply(&caller, &format!("{path}/scale"), "scaler", &scale(10)).is(422, &["spec.tills"]);
+}
+
+#[test]
+fn some_kinds_are_made_by_a_put() {
+    let Some((weft, caller)) = server() else {
+        return;
+    };
+    let put = |path: &str, object: &Value| {
+        caller.ask(
+            "PUT",
+            path,
+            "application/json",
+            object.to_string().as_bytes(),
+        )
+    };
+    let object = |fields: Value| {
+        let mut object = fields;
+        object["metadata"] = json!({ "name": "a" });
+        object
+    };
+    let rbac = "rbac.authorization.k8s.io";
+    let role = json!({ "apiGroup": rbac, "kind": "ClusterRole", "name": "view" });
+    let regarding = json!({ "kind": "Pod", "name": "a", "namespace": "default" });
+    let near = "namespaces/default";
+    let leases = format!("/apis/coordination.k8s.io/v1/{near}/leases/a");
+    let maps = format!("/api/v1/{near}/configmaps/a");
+    for (path, fields) in [
+        (
+            leases.clone(),
+            json!({ "spec": { "holderIdentity": "me" } }),
+        ),
+        (format!("/api/v1/{near}/endpoints/a"), json!({})),
+        (
+            format!("/api/v1/{near}/events/a"),
+            json!({ "involvedObject": regarding }),
+        ),
+        (
+            format!("/api/v1/{near}/limitranges/a"),
+            json!({ "spec": { "limits": [] } }),
+        ),
+        (
+            format!("/api/v1/{near}/services/a"),
+            json!({ "spec": { "ports": [{ "port": 80 }] } }),
+        ),
+        (
+            format!("/apis/{rbac}/v1/{near}/roles/a"),
+            json!({ "rules": [] }),
+        ),
+        (
+            format!("/apis/{rbac}/v1/{near}/rolebindings/a"),
+            json!({ "roleRef": role }),
+        ),
+        (
+            format!("/apis/{rbac}/v1/clusterroles/a"),
+            json!({ "rules": [] }),
+        ),
+        (
+            format!("/apis/{rbac}/v1/clusterrolebindings/a"),
+            json!({ "roleRef": role }),
+        ),
+    ] {
+        let tried = put(&format!("{path}?dryRun=All"), &object(fields.clone()));
+        tried.is(201, &[]);
+        caller.get(&path).is(404, &[]);
+        let made = put(&path, &object(fields)).is(201, &[]).json();
+        assert!(made["metadata"]["uid"].is_string(), "{made}");
+        // What is there is put in its place.
+        put(&path, &made).is(200, &[]);
+    }
+    put(&maps, &object(json!({}))).is(404, &["not found"]);
+    put(&format!("{leases}/status"), &object(json!({}))).is(404, &[]);
+
+    // Whoever names what was there does not get another.
+    let gone = caller.get(&leases).json();
+    caller
+        .ask("DELETE", &leases, "application/json", b"")
+        .is(200, &[]);
+    put(&leases, &gone).is(409, &["UID in precondition"]);
+    let mut version = gone.clone();
+    version["metadata"]["uid"] = Value::Null;
+    put(&leases, &version).is(409, &["has been modified"]);
+    let mut map = object(json!({}));
+    map["metadata"]["uid"] = gone["metadata"]["uid"].clone();
+    put(&maps, &map).is(409, &["UID in precondition"]);
+
+    // Who may update may not make.
+    let kubectl = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        weft.kubectl(&words, "").unwrap()
+    };
+    kubectl("create role keeper --verb=update --resource=leases.coordination.k8s.io").ok();
+    kubectl("create rolebinding keeper --role=keeper --user=keeper").ok();
+    let lease = object(json!({ "spec": { "holderIdentity": "me" } })).to_string();
+    let as_keeper = || {
+        caller.say(
+            "PUT",
+            &leases,
+            &[("Impersonate-User", "keeper")],
+            lease.as_bytes(),
+        )
+    };
+    weft_testkit::until(weft_testkit::wait::SOON, "the binding holds", || {
+        !as_keeper().body.contains("cannot update")
+    });
+    as_keeper().is(403, &["cannot create"]);
+    caller.get(&leases).is(404, &[]);
 }

@@ -18,6 +18,7 @@ pub(in crate::kinds) fn role_binding() -> Kind {
         validate: |binding, old| rules(binding, old, &["ClusterRole", "Role"], true),
         columns: columns(),
         is_carried_out: true,
+        is_made_by_put: true,
         ..Kind::of(GROUP, "v1", "RoleBinding", "rolebindings", "rolebinding")
     }
 }

@@ -16,6 +16,7 @@ pub(in crate::kinds) fn role() -> Kind {
         validate: |role, _| rules(role, true),
         columns: columns(),
         is_carried_out: true,
+        is_made_by_put: true,
         ..Kind::of(GROUP, "v1", "Role", "roles", "role")
     }
 }
