@@ -26,6 +26,19 @@ const OPPOSITES: [(&str, &str); 2] = [
     ("Terminating", "NotTerminating"),
 ];
 
+/// What of pods is held by those that choose among them.
+const OF_PODS: [&str; 7] = [
+    "cpu",
+    "limits.cpu",
+    "limits.memory",
+    "memory",
+    "pods",
+    "requests.cpu",
+    "requests.memory",
+];
+/// The same of volumes.
+const OF_VOLUMES: [&str; 2] = ["persistentvolumeclaims", "requests.storage"];
+
 /// What there is of everything that is not somebody's own (`example.com/gpu`).
 const STANDARD: [&str; 19] = [
     "configmaps",
@@ -85,36 +98,22 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let scopes = spec.field("scopes");
     let list = scopes.items();
     causes.extend(list.iter().filter_map(|scope| scope.one_of(&SCOPES)));
-    let has = |name: &str| list.iter().any(|scope| scope.text() == name);
-    for (one, other) in OPPOSITES {
-        if has(one) && has(other) {
-            causes.push(scopes.invalid("conflicting scopes"));
+    let terms = spec.field("scopeSelector").field("matchExpressions");
+    let terms_list = terms.items();
+    let named: Vec<Spot<'_>> = terms_list.iter().map(|it| it.field("scopeName")).collect();
+    for (whole, scopes) in [(&scopes, &list), (&terms, &named)] {
+        let has = |name: &str| scopes.iter().any(|scope| scope.text() == name);
+        for (one, other) in OPPOSITES {
+            if has(one) && has(other) {
+                causes.push(whole.invalid("conflicting scopes"));
+            }
+        }
+        for scope in scopes {
+            causes.extend(holds_all(scope, &spec.field("hard")));
         }
     }
-    for term in spec
-        .field("scopeSelector")
-        .field("matchExpressions")
-        .items()
-    {
-        causes.extend(term.field("scopeName").needed_of(&SCOPES));
-        let values = term.field("values");
-        match term.field("operator").text() {
-            "In" | "NotIn" => {
-                let why = "must be at least one value when `operator` is 'In' or 'NotIn' for scope \
-                           selector";
-                causes.extend(values.needed(why));
-            }
-            "Exists" | "DoesNotExist" if values.is_empty() => {}
-            "Exists" | "DoesNotExist" => {
-                let why = "must be no value when `operator` is 'Exists' or 'DoesNotExist' for scope \
-                           selector";
-                causes.push(values.invalid(why));
-            }
-            _ => causes.push(
-                term.field("operator")
-                    .invalid("not a valid selector operator"),
-            ),
-        }
+    for term in &terms_list {
+        causes.extend(term_mistakes(term));
     }
     if let Some(old) = old {
         causes.extend(scopes.unchanged(&Spot::of(old, "spec").field("scopes")));
@@ -122,9 +121,58 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     causes
 }
 
+/// A scope holds pods or volumes: what is counted otherwise has none.
+fn holds_all(scope: &Spot<'_>, hard: &Spot<'_>) -> Option<Cause> {
+    let held: &[&str] = match scope.text() {
+        "BestEffort" => &["pods"],
+        "VolumeAttributesClass" => &OF_VOLUMES,
+        known if SCOPES.contains(&known) => &OF_PODS,
+        _ => return None,
+    };
+    let counted = hard.entries().into_iter().map(|(name, _)| name);
+    let other: Vec<&str> = counted
+        .filter(|name| is_standard(name) && !held.contains(name))
+        .collect();
+    let why = format!("unsupported scope applied to resource {}", other.join(", "));
+    (!other.is_empty()).then(|| scope.invalid(&why))
+}
+
+fn term_mistakes(term: &Spot<'_>) -> Vec<Cause> {
+    let (scope, operator, values) = (
+        term.field("scopeName"),
+        term.field("operator"),
+        term.field("values"),
+    );
+    let mut causes: Vec<Cause> = scope.needed_of(&SCOPES).into_iter().collect();
+    let takes_values = matches!(scope.text(), "PriorityClass" | "VolumeAttributesClass");
+    if SCOPES.contains(&scope.text()) && !takes_values && operator.text() != "Exists" {
+        let why = format!("must be 'Exists' when the scope is {}", scope.text());
+        causes.push(operator.invalid(&why));
+        return causes;
+    }
+    match operator.text() {
+        "In" | "NotIn" => {
+            let why = "must be at least one value when `operator` is 'In' or 'NotIn' for scope \
+                       selector";
+            causes.extend(values.needed(why));
+        }
+        "Exists" | "DoesNotExist" if values.is_empty() => {}
+        "Exists" | "DoesNotExist" => {
+            let why = "must be no value when `operator` is 'Exists' or 'DoesNotExist' for scope \
+                       selector";
+            causes.push(values.invalid(why));
+        }
+        _ => causes.push(operator.invalid("not a valid selector operator")),
+    }
+    causes
+}
+
 fn is_known(name: &str) -> bool {
-    let is_of_pages = PAGES.iter().any(|start| name.starts_with(start));
-    name.contains('/') || is_of_pages || STANDARD.contains(&name)
+    name.contains('/') || is_standard(name)
+}
+
+fn is_standard(name: &str) -> bool {
+    STANDARD.contains(&name) || PAGES.iter().any(|start| name.starts_with(start))
 }
 
 fn columns() -> Vec<Column> {
@@ -191,6 +239,48 @@ mod tests {
                     &["spec.scopes[2]: Unsupported", "spec.scopes: Invalid"],
                 ),
                 (
+                    spec(json!({ "scopes": ["BestEffort", "NotTerminating"] })),
+                    &[
+                        "spec.scopes[0]: Invalid value: \"BestEffort\": unsupported scope applied to resource cpu",
+                    ],
+                ),
+                (
+                    spec(json!({
+                        "scopes": ["NotBestEffort", "CrossNamespacePodAffinity"],
+                        "hard": { "pods": 1, "secrets": 1, "hugepages-2Mi": 1, "example.com/x": 1 },
+                    })),
+                    &[
+                        "spec.scopes[0]: Invalid value: \"NotBestEffort\": unsupported scope applied to \
+                         resource hugepages-2Mi, secrets",
+                        "spec.scopes[1]: Invalid",
+                    ],
+                ),
+                (
+                    json!({ "spec": {
+                        "hard": { "cpu": null, "pods": null, "requests.storage": "1Gi" },
+                        "scopes": ["VolumeAttributesClass"],
+                        "scopeSelector": { "matchExpressions": [
+                            { "scopeName": "PriorityClass", "operator": "In", "values": ["a"] },
+                            { "scopeName": "VolumeAttributesClass", "operator": "Exists" },
+                        ] },
+                    } }),
+                    &[
+                        "spec.scopeSelector.matchExpressions[0].scopeName: Invalid value: \"PriorityClass\"",
+                    ],
+                ),
+                (
+                    json!({ "spec": {
+                        "scopeSelector": { "matchExpressions": [
+                            { "scopeName": "Terminating", "operator": "Exists" },
+                            { "scopeName": "NotTerminating", "operator": "In", "values": ["a"] },
+                        ] },
+                    } }),
+                    &[
+                        "spec.scopeSelector.matchExpressions: Invalid",
+                        "spec.scopeSelector.matchExpressions[1].operator: Invalid value: \"In\": must be 'Exists'",
+                    ],
+                ),
+                (
                     term(json!({ "scopeName": "Odd", "operator": "In" })),
                     &[
                         "spec.scopeSelector.matchExpressions[0].scopeName: Unsupported",
@@ -219,8 +309,8 @@ mod tests {
                     &["spec.hard[bogus]: Invalid value"],
                 ),
                 (
-                    spec(json!({ "scopes": ["BestEffort"] })),
-                    &["spec.scopes: Invalid value: [\"BestEffort\"]: field is immutable"],
+                    spec(json!({ "scopes": ["Terminating"] })),
+                    &["spec.scopes: Invalid value: [\"Terminating\"]: field is immutable"],
                 ),
             ],
         );
