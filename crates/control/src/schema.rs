@@ -7,6 +7,7 @@
 mod cel;
 mod check;
 mod compile;
+mod formats;
 mod lists;
 mod rules;
 mod validations;

@@ -5,12 +5,11 @@
 
 use std::collections::HashMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use super::check::MISTAKES_MAX;
+use super::formats::is_of_format;
 use crate::failure::Cause;
 
 /// Largest compiled pattern, in bytes.
@@ -385,63 +384,6 @@ fn duplicates<'a>(schema: &Value, list: &'a [Value]) -> Vec<(usize, &'a Value)> 
         .enumerate()
         .filter(|(_, value)| !seen.insert(key(value)));
     twice.collect()
-}
-
-/// Formats that are not known say nothing, as upstream.
-fn is_of_format(format: &str, text: &str) -> bool {
-    match format {
-        "date" => text.parse::<jiff::civil::Date>().is_ok(),
-        "ipv4" => text.parse::<std::net::Ipv4Addr>().is_ok(),
-        "ipv6" => text.parse::<std::net::Ipv6Addr>().is_ok(),
-        "cidr" => is_network(text),
-        "mac" => is_hardware_address(text),
-        "uuid" => is_uuid(text, None),
-        "uuid3" => is_uuid(text, Some(b'3')),
-        "uuid4" => is_uuid(text, Some(b'4')),
-        "uuid5" => is_uuid(text, Some(b'5')),
-        "byte" => STANDARD.decode(text).is_ok(),
-        "date-time" | "datetime" => text.parse::<jiff::Timestamp>().is_ok(),
-        "hexcolor" => {
-            let digits = text.strip_prefix('#').unwrap_or(text);
-            matches!(digits.len(), 3 | 6) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-        }
-        _ => true,
-    }
-}
-
-fn is_uuid(text: &str, version: Option<u8>) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            14 => version.map_or(byte.is_ascii_hexdigit(), |version| byte == version),
-            _ => byte.is_ascii_hexdigit(),
-        })
-}
-
-fn is_network(text: &str) -> bool {
-    let Some((address, prefix)) = text.split_once('/') else {
-        return false;
-    };
-    let longest = match address.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(_)) => 32,
-        Ok(std::net::IpAddr::V6(_)) => 128,
-        Err(_) => return false,
-    };
-    prefix.bytes().all(|byte| byte.is_ascii_digit())
-        && prefix.parse::<u8>().is_ok_and(|prefix| prefix <= longest)
-}
-
-/// Of 6, 8 or 20 bytes: `a:b:…`, `a-b-…`, or in pairs of them `ab.cd.…`.
-fn is_hardware_address(text: &str) -> bool {
-    [(':', 2), ('-', 2), ('.', 4)]
-        .into_iter()
-        .any(|(between, digits)| {
-            let parts: Vec<&str> = text.split(between).collect();
-            let is_right = |part: &&str| {
-                part.len() == digits && part.bytes().all(|byte| byte.is_ascii_hexdigit())
-            };
-            matches!(parts.len() * digits / 2, 6 | 8 | 20) && parts.iter().all(is_right)
-        })
 }
 
 #[cfg(test)]
