@@ -12,24 +12,20 @@ use serde_json::Value;
 use weft_keyspace::Item;
 
 use crate::answer::{self, Answer};
-use crate::shape::{IsMade, Shape};
+use crate::shape::Shape;
 
 /// Bytes after which another piece begins.
 pub(crate) const PIECE: usize = 64 << 10;
 
-/// The list of `items`.
+/// The list of `items`, as JSON.
 pub(crate) fn answer(shape: &Shape, meta: &Value, items: Vec<Arc<Item>>) -> Answer {
     let is_short = items.iter().map(|item| item.value.len()).sum::<usize>() < PIECE;
     let pieces = pieces(shape, meta, items);
-    let mut answer = match is_short {
-        true => {
-            let text = pieces.collect::<Vec<_>>().concat();
-            answer::whole(StatusCode::OK, "application/json", text)
-        }
-        false => answer::stream("application/json", stream::iter(pieces)),
-    };
-    answer.extensions_mut().insert(IsMade);
-    answer
+    if is_short {
+        let text = pieces.collect::<Vec<_>>().concat();
+        return answer::whole(StatusCode::OK, "application/json", text);
+    }
+    answer::stream("application/json", stream::iter(pieces))
 }
 
 fn pieces(

@@ -21,7 +21,6 @@ use crate::bootstrap;
 use crate::devices;
 use crate::discovery::has_collection;
 use crate::gate::Gate;
-use crate::listing;
 use crate::metrics::{Metrics, Open};
 use crate::params;
 use crate::query::Query;
@@ -232,7 +231,7 @@ impl Asked<'_> {
             meta.insert("remainingItemCount".to_owned(), left.into());
         }
         let meta = Value::Object(meta);
-        Ok(listing::answer(&self.shape, &meta, listed.items))
+        self.shape.list(&meta, listed.items)
     }
 
     async fn watch(&self) -> Result<Answer, Failure> {

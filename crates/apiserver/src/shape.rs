@@ -12,16 +12,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use weft_control::store;
 use weft_control::{Failure, Kind, Object, Reason};
-use weft_keyspace::Item;
+use weft_keyspace::{Item, Revision};
 
 use crate::accept::{Accept, Encoding, OBJECTS, Range, STREAMS};
 use crate::answer::{self, Answer};
+use crate::listing;
 use crate::query::Query;
 use crate::table::{self, Beside};
 
 /// Of an answer: it has the form that was asked for already.
-#[derive(Clone, Debug)]
-pub(crate) struct IsMade;
+#[derive(Clone, Copy, Debug)]
+struct Finished;
 
 /// How objects are shown.
 #[derive(Clone, Debug)]
@@ -147,22 +148,45 @@ impl Shape {
         now: Timestamp,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        let made = match self.form {
-            Form::Plain => {
-                store::wire(item, out);
-                return Ok(());
+        if self.form == Form::Plain {
+            store::wire(item, out);
+            return Ok(());
+        }
+        serde_json::to_writer(out, &self.part(item, now)?).map_err(Failure::internal)
+    }
+
+    /// An item of a list.
+    fn part(&self, item: &Item, now: Timestamp) -> Result<Value, Failure> {
+        Ok(match self.form {
+            Form::Plain => Value::Object(store::object_once(item)?.0),
+            Form::Table(version, beside) => {
+                let object = store::object_once(item)?;
+                table::row(&self.kind, object, (version, beside), now)
             }
-            Form::Table(version, beside) => table::row(
-                &self.kind,
-                store::object_once(item)?,
-                (version, beside),
-                now,
-            ),
-            Form::Metadata(version, _) => {
-                metadata(Value::Object(store::object_once(item)?.0), version, false)
-            }
+            Form::Metadata(version, _) => metadata(store::metadata_once(item)?.into(), version),
+        })
+    }
+
+    /// A list of them.
+    ///
+    /// # Errors
+    /// What is stored cannot be read.
+    pub(crate) fn list(&self, meta: &Value, items: Vec<Arc<Item>>) -> Result<Answer, Failure> {
+        if self.encoding == Encoding::Json {
+            let mut answer = listing::answer(self, meta, items);
+            answer.extensions_mut().insert(Finished);
+            return Ok(answer);
+        }
+        let (head, end) = self.frame(meta);
+        let mut whole: Value = serde_json::from_str(&(head + end)).map_err(Failure::internal)?;
+        let list = match self.form {
+            Form::Table(..) => "rows",
+            _ => "items",
         };
-        serde_json::to_writer(out, &made).map_err(Failure::internal)
+        let now = Timestamp::now();
+        let items = items.iter().map(|item| self.part(item, now));
+        whole[list] = items.collect::<Result<_, _>>()?;
+        Ok(self.whole(StatusCode::OK, &whole))
     }
 
     /// The scale of one of them.
@@ -178,34 +202,57 @@ impl Shape {
         answer::json(StatusCode::OK, &shown)
     }
 
-    /// One of them; its metadata is left alone when it is finished.
+    /// One of them.
+    ///
+    /// # Errors
+    /// What is stored cannot be read.
     pub(crate) fn one(&self, code: StatusCode, item: &Item) -> Result<Answer, Failure> {
-        if matches!(self.form, Form::Table(..)) {
-            let meta = json!({ "resourceVersion": item.modified.to_string() });
-            let table = self.table(Some(store::object(item)?), &meta);
-            return Ok(answer::json(code, &table.unwrap_or_default()));
+        if self.encoding == Encoding::Json && self.form == Form::Plain {
+            let mut text = Vec::with_capacity(item.value.len() + 64);
+            store::wire(item, &mut text);
+            return Ok(answer::whole(code, "application/json", text));
         }
-        let mut text = Vec::with_capacity(item.value.len() + 64);
-        store::wire(item, &mut text);
-        Ok(answer::whole(code, "application/json", text))
+        let now = Timestamp::now();
+        let mut shown = self.part(item, now)?;
+        if let Form::Table(version, _) = self.form {
+            // A rehearsal has no version.
+            let mut meta = json!({});
+            if item.modified != Revision(0) {
+                meta["resourceVersion"] = item.modified.to_string().into();
+            }
+            shown = table::of(&self.kind, vec![shown], &meta, version);
+        }
+        Ok(self.whole(code, &shown))
+    }
+
+    /// An answer as it was asked for.
+    fn whole(&self, code: StatusCode, value: &Value) -> Answer {
+        let text = self.encoding.text(value);
+        let mut answer = answer::whole(code, self.encoding.media(), text);
+        answer.extensions_mut().insert(Finished);
+        answer
     }
 
     /// An answer in JSON as it was asked for. One that goes on is that already.
     ///
     /// # Errors
-    /// What is stored cannot be read.
+    /// It is no JSON.
     pub(crate) async fn finish(&self, answer: Answer) -> Result<Answer, Failure> {
-        let is_made = !self.is_metadata() || answer.extensions().get::<IsMade>().is_some();
-        let is_as_it_is = self.encoding == Encoding::Json && is_made;
+        let is_metadata = matches!(self.form, Form::Metadata(..));
+        let is_finished = answer.extensions().get::<Finished>().is_some()
+            || (self.encoding == Encoding::Json && !is_metadata);
         let media = answer.headers().get(CONTENT_TYPE);
-        if is_as_it_is || media.is_none_or(|media| media != "application/json") {
+        if is_finished || media.is_none_or(|media| media != "application/json") {
             return Ok(answer);
         }
         let (mut head, body) = answer.into_parts();
         let Ok(body) = body.collect().await;
-        let value = serde_json::from_slice(&body.to_bytes()).map_err(Failure::internal)?;
+        let value: Value = serde_json::from_slice(&body.to_bytes()).map_err(Failure::internal)?;
         let value = match self.form {
-            Form::Metadata(version, is_list) => metadata(value, version, is_list),
+            // What says how it went has none.
+            Form::Metadata(version, _) if value["kind"] != "Status" => {
+                metadata(value["metadata"].clone(), version)
+            }
             _ => value,
         };
         let media = HeaderValue::from_static(self.encoding.media());
@@ -213,25 +260,13 @@ impl Shape {
         let body = Full::new(self.encoding.text(&value).into());
         Ok(Answer::from_parts(head, body.boxed_unsync()))
     }
-
-    fn is_metadata(&self) -> bool {
-        matches!(self.form, Form::Metadata(..))
-    }
 }
 
-/// An object, or a list of some, without all but their metadata. What says how it went has none.
-pub(crate) fn metadata(mut value: Value, version: &str, is_list: bool) -> Value {
-    if value["kind"] == "Status" {
-        return value;
-    }
-    let mut left = json!({
-        "kind": if is_list { "PartialObjectMetadataList" } else { "PartialObjectMetadata" },
+/// An object of which nothing but its metadata is shown.
+pub(crate) fn metadata(metadata: Value, version: &str) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata",
         "apiVersion": format!("meta.k8s.io/{version}"),
-        "metadata": value["metadata"].take(),
-    });
-    if is_list && let Value::Array(items) = value["items"].take() {
-        let items = items.into_iter();
-        left["items"] = items.map(|item| metadata(item, version, false)).collect();
-    }
-    left
+        "metadata": metadata,
+    })
 }

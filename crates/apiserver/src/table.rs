@@ -51,8 +51,7 @@ fn columns(kind: &Kind) -> Vec<Value> {
     kind.columns.iter().map(column).collect()
 }
 
-fn cell(column: &Column, object: &Object, now: Timestamp) -> Value {
-    let cell = column.cell(object);
+fn shown(column: &Column, cell: Value, now: Timestamp) -> Value {
     if column.kind != "date" {
         return cell;
     }
@@ -66,18 +65,23 @@ fn cell(column: &Column, object: &Object, now: Timestamp) -> Value {
 /// The row of an object.
 pub(crate) fn row(
     kind: &Kind,
-    object: Object,
+    mut object: Object,
     (version, beside): (&str, Beside),
     now: Timestamp,
 ) -> Value {
-    let columns = kind.columns.iter();
     let stored = kind.as_stored(&object);
-    let cells: Vec<Value> = columns.map(|column| cell(column, &stored, now)).collect();
+    let cells = kind.cells(&stored);
+    let cells: Vec<Value> = cells
+        .map(|(column, cell)| shown(column, cell, now))
+        .collect();
     drop(stored);
     let object = match beside {
         Beside::Nothing => Value::Null,
         Beside::Whole => Value::Object(object.0),
-        Beside::Metadata => shape::metadata(Value::Object(object.0), version, false),
+        Beside::Metadata => {
+            let metadata = object.0.remove("metadata").unwrap_or_default();
+            shape::metadata(metadata, version)
+        }
     };
     let mut row = Map::new();
     row.insert("cells".to_owned(), cells.into());

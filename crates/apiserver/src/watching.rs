@@ -194,10 +194,13 @@ impl Shape {
     }
 
     /// What an event is about.
-    fn shown(&self, object: Object, meta: Value) -> Value {
+    fn shown(&self, mut object: Object, meta: Value) -> Value {
         match self.form {
             Form::Plain => Value::Object(object.0),
-            Form::Metadata(version, _) => shape::metadata(Value::Object(object.0), version, false),
+            Form::Metadata(version, _) => {
+                let metadata = object.0.remove("metadata").unwrap_or_default();
+                shape::metadata(metadata, version)
+            }
             Form::Table(..) => self.table(Some(object), &meta).unwrap_or_default(),
         }
     }

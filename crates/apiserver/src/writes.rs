@@ -16,7 +16,6 @@ use weft_keyspace::Item;
 use crate::answer::{self, Answer};
 use crate::body;
 use crate::gate::{self, Question};
-use crate::listing;
 use crate::objects::Asked;
 use crate::params::{Deletion, MANAGER_MAX};
 use crate::target::Target;
@@ -266,7 +265,7 @@ impl Asked<'_> {
             .delete_all(kind, namespace, &which, &options)
             .await?;
         let meta = json!({ "resourceVersion": self.store.revision().await?.to_string() });
-        Ok(listing::answer(&self.shape, &meta, gone))
+        self.shape.list(&meta, gone)
     }
 
     pub(crate) fn write_options(&self) -> WriteOptions {

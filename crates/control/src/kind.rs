@@ -253,13 +253,13 @@ impl Column {
         self
     }
 
-    /// The cell of `object`.
-    pub fn cell(&self, object: &Object) -> Value {
+    /// The cell of `object`, which is put into `whole` where it is looked for as a value.
+    fn of(&self, object: &Object, whole: &mut Option<Value>) -> Value {
         match &self.cell {
             Cell::Made(make) => make(object),
             Cell::At(path) => {
-                let whole = Value::Object(object.0.clone());
-                let found = path.find(&whole).unwrap_or_default();
+                let whole = whole.get_or_insert_with(|| Value::Object(object.0.clone()));
+                let found = path.find(whole).unwrap_or_default();
                 let found = found.into_iter().next().unwrap_or(&Value::Null);
                 as_cell(&self.kind, found)
             }
@@ -292,6 +292,13 @@ impl Kind {
             Document::Given(document) => Schema::compile(document),
             Document::Defined(own) => Schema::defined(&custom::document(own)),
         })
+    }
+
+    /// The cells of an object as it is stored, with their columns.
+    pub fn cells(&self, object: &Object) -> impl Iterator<Item = (&Column, Value)> {
+        let mut whole = None;
+        let columns = self.columns.iter();
+        columns.map(move |column| (column, column.of(object, &mut whole)))
     }
 
     /// Whether it is made by a CustomResourceDefinition.

@@ -24,6 +24,7 @@ mod write;
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use tokio::sync::watch as tokio_watch;
 use weft_keyspace::{Item, Keyspace, Range, ReadError, Revision, Span};
 
@@ -140,6 +141,18 @@ fn versioned(mut object: Object, item: &Item) -> Object {
     let version = record::version_of(item.modified);
     object.set_meta("resourceVersion", version.map(Into::into));
     object
+}
+
+/// The metadata of the object in an item, with its version; the rest is not read.
+///
+/// # Errors
+/// See [`object`].
+pub fn metadata_once(item: &Item) -> Result<Map<String, Value>, Failure> {
+    let mut metadata = record::metadata(item)?;
+    if let Some(version) = record::version_of(item.modified) {
+        metadata.insert("resourceVersion".to_owned(), version.into());
+    }
+    Ok(metadata)
 }
 
 fn not_found(kind: &Kind, name: &str) -> Failure {

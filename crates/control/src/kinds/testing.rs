@@ -77,10 +77,11 @@ fn same(found: &[String], wanted: &[&str], patch: &Value) {
 /// Headings and cells as `kubectl get -o wide` shows them, without the age.
 pub(super) fn row(kind: &Kind, value: Value) -> Vec<(String, String)> {
     let object = object(value);
-    let columns = kind.columns.iter().filter(|column| column.name != "Age");
-    columns
-        .map(|column| {
-            let cell = match column.cell(&object) {
+    let cells = kind.cells(&object);
+    cells
+        .filter(|(column, _)| column.name != "Age")
+        .map(|(column, cell)| {
+            let cell = match cell {
                 Value::String(text) => text,
                 other => other.to_string(),
             };

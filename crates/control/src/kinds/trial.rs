@@ -88,12 +88,13 @@ pub(super) fn template() -> Value {
 
 /// What the cells of `object` say, those of the columns that are always shown first.
 pub(super) fn cells(kind: &Kind, object: &Object) -> Vec<String> {
-    let cells = kind.columns.iter().filter(|column| column.kind != "date");
+    let cells = kind.cells(object);
+    let cells = cells.filter(|(column, _)| column.kind != "date");
     let text = |value: Value| match value {
         Value::String(text) => text,
         other => other.to_string(),
     };
-    cells.map(|column| text(column.cell(object))).collect()
+    cells.map(|(_, cell)| text(cell)).collect()
 }
 
 /// Headings, those of `-o wide` in parentheses.

@@ -10,8 +10,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use weft_keyspace::{Item, Memo, Revision};
 
 use super::defined::Settled;
@@ -122,22 +123,33 @@ pub(super) fn parse(item: &Item) -> Result<Object, Failure> {
     map.map(Object).map_err(|_| damaged(item))
 }
 
-/// The labels of the object in an item, without reading the rest.
+/// What begins an object as it is stored; the rest is not read.
+#[derive(Deserialize)]
+struct Head<T> {
+    metadata: T,
+}
+
+/// The labels of the object in an item.
 pub(super) fn labels(item: &Item) -> Result<HashMap<String, String>, Failure> {
     #[derive(Deserialize)]
-    struct Head {
-        metadata: Metadata,
-    }
-    #[derive(Deserialize)]
-    struct Metadata {
+    struct Labelled {
         #[serde(default)]
         labels: Option<HashMap<String, Option<String>>>,
     }
-    let head: Head = serde_json::from_slice(&item.value).map_err(|_| damaged(item))?;
+    let head: Head<Labelled> = head(item)?;
     let labels = head.metadata.labels.into_iter().flatten();
     Ok(labels
         .filter_map(|(name, value)| Some((name, value?)))
         .collect())
+}
+
+/// The metadata of the object in an item, without its version.
+pub(super) fn metadata(item: &Item) -> Result<Map<String, Value>, Failure> {
+    Ok(head::<Map<String, Value>>(item)?.metadata)
+}
+
+fn head<T: DeserializeOwned>(item: &Item) -> Result<Head<T>, Failure> {
+    serde_json::from_slice(&item.value).map_err(|_| damaged(item))
 }
 
 fn damaged(item: &Item) -> Failure {

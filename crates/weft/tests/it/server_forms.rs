@@ -313,3 +313,39 @@ fn what_nobody_here_speaks_is_neither_given_nor_taken() {
         )
         .is(201, &[]);
 }
+
+#[test]
+fn a_rehearsal_has_no_version_and_all_forms_of_a_list_say_the_same() {
+    let Some((_weft, caller)) = server() else {
+        return;
+    };
+    let said = caller.say(
+        "POST",
+        &format!("{MAPS}?dryRun=All"),
+        &[("Accept", TABLE), ("Content-Type", "application/json")],
+        br#"{"metadata":{"name":"tried"}}"#,
+    );
+    let table = said.is(201, &[]).json();
+    assert_eq!(table["metadata"], json!({}));
+    assert_eq!(table["rows"][0]["cells"][0], "tried");
+
+    let plain = caller.get(MAPS).is(200, &[]).json();
+    assert_eq!(yaml(&get(&caller, MAPS, YAML)), plain);
+    let pretty = caller.get(&format!("{MAPS}?pretty=true"));
+    assert!(pretty.body.starts_with("{\n"), "{}", pretty.body);
+    assert_eq!(pretty.json(), plain);
+    let partials = get(&caller, MAPS, PARTIALS).is(200, &[]).json();
+    assert_eq!(partials["metadata"], plain["metadata"]);
+    let metadata = |list: &Value| {
+        let items = list["items"].as_array().unwrap();
+        let each = items.iter().map(|item| item["metadata"].clone());
+        each.collect::<Vec<_>>()
+    };
+    assert_eq!(metadata(&partials), metadata(&plain));
+    assert_eq!(metadata(&plain).len(), 1);
+    let item = &partials["items"][0];
+    assert_eq!(
+        (&item["kind"], item.as_object().unwrap().len()),
+        (&json!("PartialObjectMetadata"), 3)
+    );
+}
