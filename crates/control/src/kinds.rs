@@ -43,8 +43,6 @@ mod storage;
 mod storage_class;
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod trial;
 
 use std::collections::BTreeSet;
 

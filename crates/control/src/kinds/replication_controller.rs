@@ -107,7 +107,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::trial::{cells, each_is_refused, made, template, wrong_change};
+    use crate::kinds::testing::{cells, each_is_refused, made, template, wrong_change};
 
     #[test]
     fn what_its_template_is_labelled_is_what_it_selects() {

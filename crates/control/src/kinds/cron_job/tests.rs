@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::trial::{cells, each_is_refused, headings, made, with, wrong_change};
+use super::super::testing::{cells, each_is_refused, headings, made, with, wrong_change};
 use super::kind;
 
 fn cron_job() -> Value {

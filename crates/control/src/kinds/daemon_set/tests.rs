@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::trial::{cells, each_is_refused, headings, made, template, with, wrong};
+use super::super::testing::{cells, each_is_refused, headings, made, template, with, wrong};
 use super::kind;
 
 fn daemon_set() -> Value {

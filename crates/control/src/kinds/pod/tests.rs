@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::trial::{cells, each_is_refused, made, object, with, wrong, wrong_change};
+use super::super::testing::{cells, each_is_refused, made, object, with, wrong, wrong_change};
 use super::kind;
 
 fn pod() -> Value {
@@ -49,7 +49,7 @@ fn a_minimal_pod_becomes_what_kubernetes_makes_of_it() {
                 "tolerationSeconds": 300 })
     };
     let expected = json!({
-        "metadata": { "name": "web", "uid": super::super::trial::ID },
+        "metadata": { "name": "web", "uid": super::super::testing::ID },
         "spec": {
             "containers": [{
                 "name": "web",

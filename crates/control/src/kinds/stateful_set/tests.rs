@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::trial::{
+use super::super::testing::{
     cells, each_is_refused, headings, made, template, with, wrong, wrong_change,
 };
 use super::kind;

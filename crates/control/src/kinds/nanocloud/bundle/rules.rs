@@ -309,7 +309,10 @@ mod tests {
                 ),
                 (
                     security(json!({ "seccompProfile": { "localhostProfile": "x" } })),
-                    &["spec.security.seccompProfile.type: Required"],
+                    &[
+                        "spec.security.seccompProfile.type: Required",
+                        "spec.security.seccompProfile.localhostProfile: Forbidden",
+                    ],
                 ),
                 (
                     security(

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::kinds::pod::{kind, status};
-use crate::kinds::trial::{cells, headings, object};
+use crate::kinds::testing::{cells, headings, object};
 
 fn state(name: &str, state: Value) -> Value {
     json!({ "name": name, "state": state, "restartCount": 0 })
