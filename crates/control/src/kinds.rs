@@ -15,7 +15,6 @@ mod event;
 mod ingress;
 mod ingress_class;
 mod job;
-mod label_selector;
 mod lease;
 mod limit_range;
 mod namespace;
@@ -33,7 +32,6 @@ mod replication_controller;
 mod resource_quota;
 mod review;
 mod rules;
-mod rules_net;
 mod secret;
 mod service;
 mod service_account;
@@ -48,7 +46,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use self::spot::Spot;
+use self::rules::Spot;
 use crate::kind::{Document, Kind};
 use crate::object::Object;
 
@@ -162,10 +160,11 @@ fn first_of(all: &[String], shown: usize) -> String {
 
 /// Addresses a load balancer gave to an object, each once.
 fn balanced(object: &Object) -> BTreeSet<String> {
-    let balancer = Spot::of(object, "status").field("loadBalancer");
-    let points = balancer.field("ingress").items();
-    let shown = points.iter().map(|point| match point.field("ip").text() {
-        "" => point.field("hostname").text().to_owned(),
+    let status = Spot::of(object, "status");
+    let balancer = status.at("loadBalancer");
+    let points = balancer.at("ingress");
+    let shown = points.items().map(|point| match point.at("ip").text() {
+        "" => point.at("hostname").text().to_owned(),
         ip => ip.to_owned(),
     });
     shown.filter(|text| !text.is_empty()).collect()

@@ -7,8 +7,11 @@ mod rules;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use serde_json::{Value, json};
 
+use super::document;
+use super::pod_spec::number;
+use super::rules::Spot;
+use super::rules::amounts::shown;
 use super::rules::fill::{Fields, below, made, set};
-use super::{document, spot::Spot, storage};
 use crate::kind::{Column, Kind, texts};
 use crate::object::Object;
 
@@ -72,46 +75,40 @@ fn speed(rules: &mut Fields, policies: Value) {
 }
 
 fn columns() -> Vec<Column> {
-    fn spec<'a>(scaler: &'a Object, name: &str) -> Spot<'a> {
-        Spot::of(scaler, "spec").field(name)
-    }
     vec![
         Column::name(),
         Column::text("Reference", "What it scales.", |scaler| {
-            let target = spec(scaler, "scaleTargetRef");
-            let part = |name| target.field(name).text();
+            let spec = Spot::of(scaler, "spec");
+            let target = spec.at("scaleTargetRef");
+            let part = |name| target.at(name).text();
             format!("{}/{}", part("kind"), part("name")).into()
         }),
         Column::text("Targets", "What is used, and what is to be.", |scaler| {
             targets(scaler).into()
         }),
         Column::text("MinPods", "Fewest.", |scaler| {
-            match spec(scaler, "minReplicas").number() {
+            match Spot::of(scaler, "spec").at("minReplicas").number() {
                 Some(least) => least.to_string().into(),
                 None => "<unset>".into(),
             }
         }),
         Column::text("MaxPods", "Most.", |scaler| {
-            spec(scaler, "maxReplicas")
-                .number()
-                .unwrap_or_default()
-                .into()
+            number(scaler, &["spec", "maxReplicas"]).into()
         }),
         Column::text("Replicas", "How many there are.", |scaler| {
-            let found = Spot::of(scaler, "status").field("currentReplicas");
-            found.number().unwrap_or_default().into()
+            number(scaler, &["status", "currentReplicas"]).into()
         }),
         Column::age(),
     ]
 }
 
 fn targets(scaler: &Object) -> String {
-    let metrics = Spot::of(scaler, "spec").field("metrics").items();
-    let found = Spot::of(scaler, "status").field("currentMetrics").items();
+    let (spec, status) = (Spot::of(scaler, "spec"), Spot::of(scaler, "status"));
+    let (metrics, found) = (spec.at("metrics"), status.at("currentMetrics"));
+    let mut found = found.items();
     let all: Vec<String> = metrics
-        .iter()
-        .enumerate()
-        .map(|(index, metric)| target(metric, found.get(index)))
+        .items()
+        .map(|metric| target(&metric, found.next()))
         .collect();
     match all.len() {
         0 => "<none>".to_owned(),
@@ -123,29 +120,29 @@ fn targets(scaler: &Object) -> String {
 }
 
 /// `cpu: 20%/80%`
-fn target(metric: &Spot<'_>, found: Option<&Spot<'_>>) -> String {
-    let Some((_, field)) = rules::source(metric.field("type").text()) else {
+fn target(metric: &Spot<'_, '_>, found: Option<Spot<'_, '_>>) -> String {
+    let Some((_, field)) = rules::source(metric.at("type").text()) else {
         return "<unknown type>".to_owned();
     };
-    let wanted = metric.field(field).field("target");
-    let found = found.map(|found| found.field(field).field("current"));
+    let source = metric.at(field);
+    let wanted = source.at("target");
     let current = |name: &str, unit: &str| {
-        let value = found.as_ref().map(|found| found.field(name));
-        match value.filter(Spot::is_there) {
-            Some(value) => format!("{}{unit}", storage::shown_size(&value)),
+        let value = found.and_then(|found| found.at(field).at("current").at(name).value());
+        match value {
+            Some(value) => format!("{}{unit}", shown(Some(value))),
             None => "<unknown>".to_owned(),
         }
     };
-    let amount = |name: &str| storage::shown_size(&wanted.field(name));
-    let is_average = wanted.field("averageValue").is_there();
+    let amount = |name: &str| shown(wanted.at(name).value());
+    let is_average = wanted.at("averageValue").is_some();
     match field {
         "resource" | "containerResource" => {
-            let name = metric.field(field).field("name").text();
+            let name = source.at("name").text();
             if is_average {
                 let current = current("averageValue", "");
                 return format!("{name}: {current}/{}", amount("averageValue"));
             }
-            let share = match wanted.field("averageUtilization").number() {
+            let share = match wanted.at("averageUtilization").number() {
                 Some(percent) => format!("{percent}%"),
                 None => "<auto>".to_owned(),
             };

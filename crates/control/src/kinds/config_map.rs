@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use serde_json::Value;
 
 use super::data::{self, MOST_BYTES, check_key};
+use super::rules::{Mistakes, Spot};
 use super::{count, document};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
@@ -29,30 +29,23 @@ pub(super) fn kind() -> Kind {
 }
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
-    let mut causes = Vec::new();
+    let mut mistakes = Mistakes::default();
     let mut seen = BTreeSet::new();
     let mut size = 0;
     for field in ["data", "binaryData"] {
-        let map = object.at(&[field]).and_then(Value::as_object);
-        for (key, value) in map.into_iter().flatten() {
-            let path = format!("{field}[{key}]");
+        for (key, value) in Spot::of(object, field).entries() {
             if let Err(why) = check_key(key) {
-                causes.push(Cause::invalid(&path, key, why));
+                mistakes.invalid_as(&value, key, why);
             }
             if !seen.insert(key) {
-                causes.push(Cause::invalid(
-                    &path,
-                    key,
-                    "duplicate of key present in data",
-                ));
+                mistakes.invalid_as(&value, key, "duplicate of key present in data");
             }
-            size += value.as_str().map_or(0, str::len);
+            size += value.text().len();
         }
     }
     if size > MOST_BYTES {
-        let why = format!("may not be more than {MOST_BYTES} bytes");
-        causes.push(Cause::forbidden("", &why));
+        mistakes.too_long(&Spot::of(object, ""), MOST_BYTES);
     }
-    causes.extend(data::changed(object, old, &["data", "binaryData"]));
-    causes
+    data::changed(&mut mistakes, object, old, &["data", "binaryData"]);
+    mistakes.into_causes()
 }

@@ -1,10 +1,10 @@
 //! ControllerRevision: what a controller's template was at some time.
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use serde_json::Value;
 
 use super::document;
-use super::spot::Spot;
+use super::pod_spec::number;
+use super::rules::{Mistakes, Spot};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind};
 use crate::object::Object;
@@ -21,10 +21,7 @@ pub(super) fn kind() -> Kind {
             Column::text(
                 "Revision",
                 "Which one: later ones are larger.",
-                |revision| {
-                    let number = Spot::of(revision, "revision").number();
-                    number.unwrap_or_default().into()
-                },
+                |revision| number(revision, &["revision"]).into(),
             ),
             Column::age(),
         ],
@@ -40,30 +37,27 @@ pub(super) fn kind() -> Kind {
 }
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    causes.extend(Spot::of(object, "revision").at_least(0));
+    let mut mistakes = Mistakes::default();
+    mistakes.not_negative(&Spot::of(object, "revision"));
     let data = Spot::of(object, "data");
     if data.value().is_none() {
-        causes.push(data.required("data is mandatory"));
+        mistakes.required(&data, "data is mandatory");
     }
     if let Some(old) = old {
-        causes.extend(data.unchanged(&Spot::of(old, "data")));
+        mistakes.same(&data, &Spot::of(old, "data"));
     }
-    causes
+    mistakes.into_causes()
 }
 
 /// `daemonset.apps/web`
 fn controller(revision: &Object) -> String {
-    let owners = Spot::of(revision, "metadata")
-        .field("ownerReferences")
-        .items();
-    let owner = owners
-        .iter()
-        .find(|owner| owner.field("controller").value() == Some(&Value::Bool(true)));
-    let Some(owner) = owner else {
+    let meta = Spot::of(revision, "metadata");
+    let owners = meta.at("ownerReferences");
+    let mut owners = owners.items();
+    let Some(owner) = owners.find(|owner| owner.at("controller").is_true()) else {
         return "<none>".to_owned();
     };
-    let part = |name| owner.field(name).text();
+    let part = |name| owner.at(name).text();
     let kind = part("kind").to_lowercase();
     match part("apiVersion").split_once('/') {
         Some((group, _)) => format!("{kind}.{group}/{}", part("name")),

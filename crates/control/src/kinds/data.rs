@@ -3,7 +3,7 @@
 //!
 //! Never: shows a value.
 
-use crate::failure::Cause;
+use super::rules::{Mistakes, Spot};
 use crate::object::Object;
 
 /// Most bytes of all values (`MaxSecretSize`).
@@ -30,14 +30,19 @@ pub(super) fn check_key(key: &str) -> Result<(), &'static str> {
 }
 
 /// What of `fields` has changed in an object that said it would not be.
-pub(super) fn changed(object: &Object, old: Option<&Object>, fields: &[&str]) -> Vec<Cause> {
-    let Some(old) = old.filter(|old| old.at(&["immutable"]) == Some(&true.into())) else {
-        return Vec::new();
+pub(super) fn changed(
+    mistakes: &mut Mistakes,
+    object: &Object,
+    old: Option<&Object>,
+    fields: &[&str],
+) {
+    let Some(old) = old.filter(|old| Spot::of(old, "immutable").is_true()) else {
+        return;
     };
-    let changed = fields
-        .iter()
-        .chain(&["immutable"])
-        .filter(|field| object.at(&[field]) != old.at(&[field]));
-    let why = "field is immutable when `immutable` is set";
-    changed.map(|field| Cause::forbidden(*field, why)).collect()
+    for field in fields.iter().chain(&["immutable"]) {
+        let new = Spot::of(object, field);
+        if new.value() != Spot::of(old, field).value() {
+            mistakes.forbidden(&new, "field is immutable when `immutable` is set");
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! PodDisruptionBudget: how many of some pods may be taken away at a time.
 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use serde_json::Value;
 
-use super::{document, label_selector, spot::Spot};
+use super::document;
+use super::pod_spec::number;
+use super::rules::amounts::shown;
+use super::rules::{Mistakes, Spot};
 use crate::failure::Cause;
 use crate::kind::{Column, Generation, Kind, texts};
 use crate::object::Object;
@@ -35,41 +37,24 @@ pub(super) fn kind() -> Kind {
 
 fn validate(object: &Object, _: Option<&Object>) -> Vec<Cause> {
     let spec = Spot::of(object, "spec");
-    let (least, most) = (spec.field("minAvailable"), spec.field("maxUnavailable"));
-    let mut causes = Vec::new();
-    if least.is_there() && most.is_there() {
-        causes.push(spec.invalid("minAvailable and maxUnavailable cannot be both set"));
+    let (least, most) = (spec.at("minAvailable"), spec.at("maxUnavailable"));
+    let mut mistakes = Mistakes::default();
+    if least.is_some() && most.is_some() {
+        mistakes.invalid(&spec, "minAvailable and maxUnavailable cannot be both set");
     }
-    causes.extend(share(&least));
-    causes.extend(share(&most));
-    causes.extend(label_selector::check(&spec.field("selector")));
+    mistakes.share_of_all(&least);
+    mistakes.share_of_all(&most);
+    mistakes.label_selector(&spec.at("selector"));
     let policies = ["AlwaysAllow", "IfHealthyBudget"];
-    causes.extend(spec.field("unhealthyPodEvictionPolicy").one_of(&policies));
-    causes
-}
-
-/// A number, or a part of all.
-fn share(spot: &Spot<'_>) -> Option<Cause> {
-    let Value::String(text) = spot.value()? else {
-        return spot.at_least(0);
-    };
-    let digits = text.strip_suffix('%').unwrap_or_default();
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(spot.invalid(
-            "a valid percent string must be a numeric string followed by an ending '%' (e.g. \
-             '1%',  or '93%', regex used for validation is '[0-9]+%')",
-        ));
-    }
-    let is_part = digits.parse::<u32>().is_ok_and(|percent| percent <= 100);
-    (!is_part).then(|| spot.invalid("must not be greater than 100%"))
+    mistakes.one_of(&spec.at("unhealthyPodEvictionPolicy"), &policies);
+    mistakes.into_causes()
 }
 
 fn columns() -> Vec<Column> {
     fn number_or_part(budget: &Object, name: &str) -> String {
-        match budget.at(&["spec", name]) {
-            None | Some(Value::Null) => "N/A".to_owned(),
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
+        match shown(budget.at(&["spec", name])) {
+            none if none.is_empty() => "N/A".to_owned(),
+            some => some,
         }
     }
     vec![
@@ -81,8 +66,7 @@ fn columns() -> Vec<Column> {
             number_or_part(budget, "maxUnavailable").into()
         }),
         Column::text("Allowed Disruptions", "How many may go now.", |budget| {
-            let allowed = Spot::of(budget, "status").field("disruptionsAllowed");
-            allowed.number().unwrap_or_default().into()
+            number(budget, &["status", "disruptionsAllowed"]).into()
         })
         .integer(),
         Column::age(),
@@ -91,7 +75,7 @@ fn columns() -> Vec<Column> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::kinds::testing::{refuses, shows};

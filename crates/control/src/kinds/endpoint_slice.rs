@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use super::rules::fill::{each, set};
-use super::rules_net::{self, PROTOCOLS};
-use super::{document, first_of, label_selector, spot::Spot, text};
+use super::rules::net::{self, PROTOCOLS};
+use super::rules::{Mistakes, Spot};
+use super::{document, first_of, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Generation, Kind};
 use crate::names;
@@ -43,47 +44,47 @@ fn default(object: &mut Object) {
 }
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
-    let mut causes = Vec::new();
+    let mut mistakes = Mistakes::default();
     let kind = Spot::of(object, "addressType");
-    causes.extend(kind.needed_of(&["FQDN", "IPv4", "IPv6"]));
+    mistakes.must_be_one_of(&kind, &["FQDN", "IPv4", "IPv6"]);
     if let Some(old) = old {
-        causes.extend(kind.unchanged(&Spot::of(old, "addressType")));
+        mistakes.same(&kind, &Spot::of(old, "addressType"));
     }
     let shape = match kind.text() {
         "FQDN" => names::dns_subdomain,
-        "IPv6" => rules_net::ipv6,
-        _ => rules_net::ipv4,
+        "IPv6" => net::ipv6,
+        _ => net::ipv4,
     };
     let endpoints = Spot::of(object, "endpoints");
-    causes.extend(endpoints.at_most(ENDPOINTS_MAX));
+    mistakes.at_most(&endpoints, ENDPOINTS_MAX);
     for endpoint in endpoints.items() {
-        let addresses = endpoint.field("addresses");
-        causes.extend(addresses.needed("must contain at least 1 address"));
-        causes.extend(addresses.at_most(ADDRESSES_MAX));
+        let addresses = endpoint.at("addresses");
+        mistakes.must_be(&addresses, "must contain at least 1 address");
+        mistakes.at_most(&addresses, ADDRESSES_MAX);
         for address in addresses.items() {
-            let wrong = shape(address.text()).and_then(|()| match kind.text() {
-                "FQDN" => Ok(()),
-                _ => rules_net::sendable_ip(address.text()),
+            mistakes.shaped(&address, |text| match kind.text() {
+                "FQDN" => shape(text),
+                _ => shape(text).and_then(|()| net::sendable_ip(text)),
             });
-            causes.extend(wrong.err().map(|why| address.invalid(why)));
         }
-        causes.extend(endpoint.field("hostname").shaped(names::dns_label));
-        causes.extend(endpoint.field("nodeName").shaped(names::dns_subdomain));
-        let topology = endpoint.field("deprecatedTopology");
-        causes.extend(label_selector::check_map(&topology));
+        mistakes.name(&endpoint.at("hostname"), names::dns_label);
+        mistakes.name(&endpoint.at("nodeName"), names::dns_subdomain);
+        mistakes.labels(&endpoint.at("deprecatedTopology"));
     }
     let ports = Spot::of(object, "ports");
-    causes.extend(ports.at_most(PORTS_MAX));
+    mistakes.at_most(&ports, PORTS_MAX);
     let mut seen = BTreeSet::new();
     for port in ports.items() {
-        let name = port.field("name");
-        causes.extend(name.shaped(names::dns_label));
-        causes.extend((!seen.insert(name.text())).then(|| name.duplicate()));
-        causes.extend(rules_net::port(&port.field("port")));
-        causes.extend(port.field("protocol").needed_of(&PROTOCOLS));
-        causes.extend(port.field("appProtocol").shaped(names::label_key));
+        let name = port.at("name");
+        mistakes.name(&name, names::dns_label);
+        if !seen.insert(name.text()) {
+            mistakes.duplicate(&name);
+        }
+        mistakes.port(&port.at("port"));
+        mistakes.must_be_one_of(&port.at("protocol"), &PROTOCOLS);
+        mistakes.name(&port.at("appProtocol"), names::label_key);
     }
-    causes
+    mistakes.into_causes()
 }
 
 fn columns() -> Vec<Column> {
@@ -93,20 +94,19 @@ fn columns() -> Vec<Column> {
             text(slice, &["addressType"])
         }),
         Column::text("Ports", "Its ports.", |slice| {
-            let ports = Spot::of(slice, "ports").items();
-            let number = |port: &Spot<'_>| port.field("port").number();
-            let shown = ports.iter().map(|port| match number(port) {
+            let ports = Spot::of(slice, "ports");
+            let shown = ports.items().map(|port| match port.at("port").number() {
                 Some(number) => number.to_string(),
                 None => "*".to_owned(),
             });
             unset(first_of(&shown.collect::<Vec<_>>(), SHOWN)).into()
         }),
         Column::text("Endpoints", "Its addresses.", |slice| {
-            let endpoints = Spot::of(slice, "endpoints").items();
-            let all = endpoints
-                .iter()
-                .flat_map(|one| one.field("addresses").items());
-            let all: Vec<String> = all.map(|address| address.text().to_owned()).collect();
+            let mut all = Vec::new();
+            for endpoint in Spot::of(slice, "endpoints").items() {
+                let addresses = endpoint.at("addresses");
+                all.extend(addresses.items().map(|one| one.text().to_owned()));
+            }
             unset(first_of(&all, SHOWN)).into()
         }),
         Column::age(),

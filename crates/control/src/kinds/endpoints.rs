@@ -3,8 +3,9 @@
 use k8s_openapi::api::core::v1::Endpoints;
 
 use super::rules::fill::{each, set_text};
-use super::rules_net::{self, PROTOCOLS};
-use super::{document, first_of, or_none, spot::Spot};
+use super::rules::net::{self, PROTOCOLS};
+use super::rules::{Mistakes, Spot};
+use super::{document, first_of, or_none};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
 use crate::names;
@@ -41,44 +42,41 @@ fn default(object: &mut Object) {
 }
 
 fn validate(object: &Object, _: Option<&Object>) -> Vec<Cause> {
-    let mut causes = Vec::new();
+    let mut mistakes = Mistakes::default();
     for subset in Spot::of(object, "subsets").items() {
-        let ready = subset.field("addresses");
-        let waiting = subset.field("notReadyAddresses");
+        let ready = subset.at("addresses");
+        let waiting = subset.at("notReadyAddresses");
         if ready.is_empty() && waiting.is_empty() {
-            causes.push(subset.required("must specify `addresses` or `notReadyAddresses`"));
+            mistakes.required(&subset, "must specify `addresses` or `notReadyAddresses`");
         }
-        for address in ready.items().iter().chain(&waiting.items()) {
-            causes.extend(address.field("ip").needed_shaped(rules_net::sendable_ip));
-            causes.extend(address.field("hostname").shaped(names::dns_label));
-            causes.extend(address.field("nodeName").shaped(names::dns_subdomain));
+        for address in ready.items().chain(waiting.items()) {
+            mistakes.must_be_name(&address.at("ip"), net::sendable_ip);
+            mistakes.name(&address.at("hostname"), names::dns_label);
+            mistakes.name(&address.at("nodeName"), names::dns_subdomain);
         }
-        let ports = subset.field("ports");
-        causes.extend(rules_net::names_of_ports(&ports));
+        let ports = subset.at("ports");
+        mistakes.port_names(&ports);
         for port in ports.items() {
-            causes.extend(rules_net::port(&port.field("port")));
-            causes.extend(port.field("protocol").needed_of(&PROTOCOLS));
-            causes.extend(port.field("appProtocol").shaped(names::label_key));
+            mistakes.port(&port.at("port"));
+            mistakes.must_be_one_of(&port.at("protocol"), &PROTOCOLS);
+            mistakes.name(&port.at("appProtocol"), names::label_key);
         }
     }
-    causes
+    mistakes.into_causes()
 }
 
 fn shown(object: &Object) -> String {
     let mut all = Vec::new();
     for subset in Spot::of(object, "subsets").items() {
-        let addresses = subset.field("addresses").items();
-        let ports = subset.field("ports").items();
+        let (addresses, ports) = (subset.at("addresses"), subset.at("ports"));
+        let ips = addresses.items().map(|one| one.at("ip").text());
+        let ips: Vec<&str> = ips.collect();
         if ports.is_empty() {
-            all.extend(
-                addresses
-                    .iter()
-                    .map(|one| one.field("ip").text().to_owned()),
-            );
+            all.extend(ips.iter().map(|ip| (*ip).to_owned()));
         }
-        for port in ports {
-            let port = port.field("port").number().unwrap_or_default();
-            all.extend(addresses.iter().map(|one| match one.field("ip").text() {
+        for port in ports.items() {
+            let port = port.at("port").number().unwrap_or_default();
+            all.extend(ips.iter().map(|ip| match ip {
                 ip if ip.contains(':') => format!("[{ip}]:{port}"),
                 ip => format!("{ip}:{port}"),
             }));

@@ -4,9 +4,8 @@ use k8s_openapi::api::networking::v1::Ingress;
 use serde_json::json;
 
 use super::rules::fill::{made, set};
-use super::rules::mistakes::port_name;
-use super::rules_net;
-use super::{document, or_none, spot::Spot};
+use super::rules::{Mistakes, Spot, net};
+use super::{document, or_none};
 use crate::failure::Cause;
 use crate::kind::{Column, Generation, Kind, texts};
 use crate::names;
@@ -37,45 +36,41 @@ fn default(object: &mut Object) {
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let spec = Spot::of(object, "spec");
-    let mut causes = Vec::new();
-    let (rules, fallback) = (spec.field("rules"), spec.field("defaultBackend"));
-    if rules.is_empty() && !fallback.is_there() {
+    let mut mistakes = Mistakes::default();
+    let (rules, fallback) = (spec.at("rules"), spec.at("defaultBackend"));
+    if rules.is_empty() && !fallback.is_some() {
         let why = "either `defaultBackend` or `rules` must be specified";
-        causes.push(spec.invalid(why));
+        mistakes.invalid(&spec, why);
     }
-    for tls in spec.field("tls").items() {
-        let hosts = tls.field("hosts").items();
-        causes.extend(hosts.iter().filter_map(|host| host.shaped(host_name)));
+    for tls in spec.at("tls").items() {
+        for host in tls.at("hosts").items() {
+            mistakes.name(&host, host_name);
+        }
     }
     for rule in rules.items() {
-        causes.extend(rule.field("host").shaped(host_name));
-        let http = rule.field("http");
-        if http.is_there() {
-            causes.extend(http.field("paths").needed(""));
+        mistakes.name(&rule.at("host"), host_name);
+        let http = rule.at("http");
+        if http.is_some() {
+            mistakes.must_be(&http.at("paths"), "");
         }
-        for entry in http.field("paths").items() {
-            path(&entry, &mut causes);
-            backend(&entry.field("backend"), &mut causes);
+        for entry in http.at("paths").items() {
+            path(&mut mistakes, &entry);
+            backend(&mut mistakes, &entry.at("backend"));
         }
     }
-    if fallback.is_there() {
-        backend(&fallback, &mut causes);
+    if fallback.is_some() {
+        backend(&mut mistakes, &fallback);
     }
-    let class = spec.field("ingressClassName");
-    causes.extend(class.shaped(names::dns_subdomain));
-    let noted = object
-        .meta()
-        .map("annotations")
-        .find(|(key, _)| *key == CLASS);
-    if let (None, true, Some((_, noted))) = (old, class.is_there(), noted) {
+    let class = spec.at("ingressClassName");
+    mistakes.name(&class, names::dns_subdomain);
+    let meta = Spot::of(object, "metadata");
+    let notes = meta.at("annotations");
+    let noted = notes.at(CLASS);
+    if old.is_none() && class.is_some() && noted.is_some() {
         let why = "can not be set when the class field is also set";
-        causes.push(Cause::invalid(
-            format!("metadata.annotations.{CLASS}"),
-            noted,
-            why,
-        ));
+        mistakes.invalid(&noted, why);
     }
-    causes
+    mistakes.into_causes()
 }
 
 /// Why `name` is no name for which requests come: `a.b`, `*.b`.
@@ -93,58 +88,58 @@ fn host_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-fn path(entry: &Spot<'_>, causes: &mut Vec<Cause>) {
-    let (path, kind) = (entry.field("path"), entry.field("pathType"));
+fn path(mistakes: &mut Mistakes, entry: &Spot<'_, '_>) {
+    let (path, kind) = (entry.at("path"), entry.at("pathType"));
     let text = path.text();
     match kind.text() {
-        "" => causes.push(kind.required("pathType must be specified")),
+        "" => mistakes.required(&kind, "pathType must be specified"),
         "Exact" | "Prefix" => {
             if !text.starts_with('/') {
-                causes.push(path.invalid("must be an absolute path"));
+                mistakes.invalid(&path, "must be an absolute path");
             }
             for part in ["//", "/./", "/../", "%2f", "%2F"] {
                 if text.contains(part) {
-                    causes.push(path.invalid(&format!("must not contain '{part}'")));
+                    mistakes.invalid(&path, &format!("must not contain '{part}'"));
                 }
             }
             for end in ["/..", "/."] {
                 if text.ends_with(end) {
-                    causes.push(path.invalid(&format!("cannot end with '{end}'")));
+                    mistakes.invalid(&path, &format!("cannot end with '{end}'"));
                 }
             }
         }
         "ImplementationSpecific" => {
             if !text.is_empty() && !text.starts_with('/') {
-                causes.push(path.invalid("must be an absolute path"));
+                mistakes.invalid(&path, "must be an absolute path");
             }
         }
         _ => {
             let known = ["Exact", "ImplementationSpecific", "Prefix"];
-            causes.push(kind.unsupported(&known));
+            mistakes.unsupported(&kind, &known);
         }
     }
 }
 
-fn backend(spot: &Spot<'_>, causes: &mut Vec<Cause>) {
-    let (service, resource) = (spot.field("service"), spot.field("resource"));
-    match (service.is_there(), resource.is_there()) {
-        (true, true) => causes.push(spot.invalid("cannot set both resource and service backends")),
-        (false, false) => causes.push(spot.required("resource or service backend is required")),
+fn backend(mistakes: &mut Mistakes, spot: &Spot<'_, '_>) {
+    let (service, resource) = (spot.at("service"), spot.at("resource"));
+    match (service.is_some(), resource.is_some()) {
+        (true, true) => mistakes.invalid(spot, "cannot set both resource and service backends"),
+        (false, false) => mistakes.required(spot, "resource or service backend is required"),
         (false, true) => {
-            causes.extend(resource.field("kind").needed(""));
-            causes.extend(resource.field("name").needed(""));
+            mistakes.must_be(&resource.at("kind"), "");
+            mistakes.must_be(&resource.at("name"), "");
         }
         (true, false) => {
-            causes.extend(service.field("name").needed_shaped(names::dns_1035));
-            let port = service.field("port");
-            let (name, number) = (port.field("name"), port.field("number"));
+            mistakes.must_be_name(&service.at("name"), names::dns_1035);
+            let port = service.at("port");
+            let (name, number) = (port.at("name"), port.at("number"));
             match (name.is_empty(), number.number().unwrap_or_default() == 0) {
                 (false, false) => {
-                    causes.push(port.invalid("cannot set both port name & port number"))
+                    mistakes.invalid(&port, "cannot set both port name & port number")
                 }
-                (true, true) => causes.push(port.required("port name or number is required")),
-                (false, true) => causes.extend(name.shaped(port_name)),
-                (true, false) => causes.extend(rules_net::port(&number)),
+                (true, true) => mistakes.required(&port, "port name or number is required"),
+                (false, true) => mistakes.name(&name, net::port_name),
+                (true, false) => mistakes.port(&number),
             }
         }
     }
@@ -154,8 +149,8 @@ fn columns() -> Vec<Column> {
     vec![
         Column::name(),
         Column::text("Class", "Who serves it.", |ingress| {
-            let class = Spot::of(ingress, "spec").field("ingressClassName");
-            or_none(class.text().to_owned()).into()
+            let class = ingress.text(&["spec", "ingressClassName"]);
+            or_none(class.unwrap_or_default().to_owned()).into()
         }),
         Column::text("Hosts", "Names requests come for.", |ingress| {
             hosts(ingress).into()
@@ -164,7 +159,7 @@ fn columns() -> Vec<Column> {
             Vec::from_iter(super::balanced(ingress)).join(",").into()
         }),
         Column::text("Ports", "Ports it is reached at.", |ingress| {
-            let is_secure = !Spot::of(ingress, "spec").field("tls").is_empty();
+            let is_secure = !Spot::of(ingress, "spec").at("tls").is_empty();
             if is_secure {
                 "80, 443".into()
             } else {
@@ -176,9 +171,11 @@ fn columns() -> Vec<Column> {
 }
 
 fn hosts(ingress: &Object) -> String {
-    let rules = Spot::of(ingress, "spec").field("rules").items();
-    let hosts = rules.iter().map(|rule| rule.field("host").text());
+    let spec = Spot::of(ingress, "spec");
+    let rules = spec.at("rules");
+    let hosts = rules.items().map(|rule| rule.at("host").text());
     let named: Vec<&str> = hosts.filter(|host| !host.is_empty()).collect();
+    let count = rules.items().count();
     let shown = named
         .iter()
         .take(SHOWN)
@@ -187,7 +184,7 @@ fn hosts(ingress: &Object) -> String {
         .join(",");
     match named.len() {
         0 => "*".to_owned(),
-        SHOWN.. if rules.len() > SHOWN => format!("{shown} + {} more...", rules.len() - SHOWN),
+        SHOWN.. if count > SHOWN => format!("{shown} + {} more...", count - SHOWN),
         _ => shown,
     }
 }

@@ -3,7 +3,8 @@
 use k8s_openapi::api::networking::v1::IngressClass;
 
 use super::rules::fill::{below, set_text};
-use super::{document, spot::Spot, text};
+use super::rules::{Mistakes, Spot};
+use super::{document, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Generation, Kind};
 use crate::names;
@@ -46,36 +47,35 @@ fn default(object: &mut Object) {
 }
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
-    let spec = Spot::of(object, "spec");
-    let mut causes = Vec::new();
-    let controller = spec.field("controller");
-    if controller.text().len() > CONTROLLER_MAX {
-        let why = format!("may not be more than {CONTROLLER_MAX} bytes");
-        causes.push(controller.invalid(&why));
-    }
-    causes.extend(controller.needed_shaped(domain_path));
+    let mut mistakes = Mistakes::default();
+    mistakes.spec(object, old, spec);
+    mistakes.into_causes()
+}
+
+fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, old: Option<&Spot<'_, '_>>) {
+    let controller = spec.at("controller");
+    mistakes.no_longer(&controller, CONTROLLER_MAX);
+    mistakes.must_be_name(&controller, domain_path);
     if let Some(old) = old {
-        let before = Spot::of(old, "spec").field("controller");
-        causes.extend(controller.unchanged(&before));
+        mistakes.same(&controller, &old.at("controller"));
     }
-    let parameters = spec.field("parameters");
-    if !parameters.is_there() {
-        return causes;
+    let parameters = spec.at("parameters");
+    if !parameters.is_some() {
+        return;
     }
     for name in ["kind", "name"] {
-        causes.extend(parameters.field(name).needed_shaped(names::path_segment));
+        mistakes.must_be_name(&parameters.at(name), names::path_segment);
     }
-    causes.extend(parameters.field("apiGroup").shaped(names::dns_subdomain));
-    let (scope, namespace) = (parameters.field("scope"), parameters.field("namespace"));
-    causes.extend(scope.needed_of(&["Cluster", "Namespace"]));
+    mistakes.name(&parameters.at("apiGroup"), names::dns_subdomain);
+    let (scope, namespace) = (parameters.at("scope"), parameters.at("namespace"));
+    mistakes.must_be_one_of(&scope, &["Cluster", "Namespace"]);
     if scope.text() == "Namespace" {
         let why = "`parameters.scope` is set to 'Namespace'";
-        causes.extend(namespace.needed(why));
-        causes.extend(namespace.shaped(names::dns_label));
-    } else if namespace.is_there() {
-        causes.push(namespace.forbidden("`parameters.scope` is set to 'Cluster'"));
+        mistakes.must_be(&namespace, why);
+        mistakes.name(&namespace, names::dns_label);
+    } else if namespace.is_some() {
+        mistakes.forbidden(&namespace, "`parameters.scope` is set to 'Cluster'");
     }
-    causes
 }
 
 /// Why `text` is not like `acme.io/foo`.
@@ -90,11 +90,12 @@ fn domain_path(text: &str) -> Result<(), &'static str> {
 }
 
 fn parameters(class: &Object) -> String {
-    let parameters = Spot::of(class, "spec").field("parameters");
-    if !parameters.is_there() {
+    let spec = Spot::of(class, "spec");
+    let parameters = spec.at("parameters");
+    if !parameters.is_some() {
         return "<none>".to_owned();
     }
-    let part = |name| parameters.field(name).text();
+    let part = |name| parameters.at(name).text();
     match part("apiGroup") {
         "" => format!("{}/{}", part("kind"), part("name")),
         group => format!("{}.{group}/{}", part("kind"), part("name")),

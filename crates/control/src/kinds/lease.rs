@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::coordination::v1::Lease;
 
-use super::{document, spot::Spot, text};
+use super::rules::{Mistakes, Spot};
+use super::{document, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind};
 use crate::object::Object;
@@ -27,15 +28,18 @@ pub(super) fn kind() -> Kind {
 
 fn validate(lease: &Object, _: Option<&Object>) -> Vec<Cause> {
     let spec = Spot::of(lease, "spec");
-    let mut causes = Vec::new();
-    let duration = spec.field("leaseDurationSeconds");
-    causes.extend(duration.within(1..=i64::MAX, "must be greater than 0"));
-    causes.extend(spec.field("leaseTransitions").at_least(0));
-    let preferred = spec.field("preferredHolder");
-    if !preferred.is_empty() && spec.field("strategy").is_empty() {
-        causes.push(preferred.forbidden("may only be specified when `strategy` is defined"));
+    let mut mistakes = Mistakes::default();
+    let duration = spec.at("leaseDurationSeconds");
+    mistakes.within(&duration, 1..=i64::MAX, "must be greater than 0");
+    mistakes.not_negative(&spec.at("leaseTransitions"));
+    let preferred = spec.at("preferredHolder");
+    if !preferred.is_empty() && spec.at("strategy").is_empty() {
+        mistakes.forbidden(
+            &preferred,
+            "may only be specified when `strategy` is defined",
+        );
     }
-    causes
+    mistakes.into_causes()
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use k8s_openapi::api::core::v1::LimitRange;
 
+use super::document;
 use super::rules::fill::{Fields, below, each, made, resource_list, set, text};
-use super::spot::Spot;
-use super::{document, storage};
+use super::rules::{Mistakes, Spot};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
 use crate::object::Object;
@@ -68,67 +68,66 @@ fn take_over(limit: &mut Fields, from: &str, to: &str) {
 }
 
 fn validate(object: &Object, _: Option<&Object>) -> Vec<Cause> {
-    let mut causes = Vec::new();
+    let mut mistakes = Mistakes::default();
     let mut seen = Vec::new();
-    for limit in Spot::of(object, "spec").field("limits").items() {
-        let kind = limit.field("type");
-        causes.extend(kind.needed_of(&TYPES));
+    for limit in Spot::of(object, "spec").at("limits").items() {
+        let kind = limit.at("type");
+        mistakes.must_be_one_of(&kind, &TYPES);
         if seen.contains(&kind.text()) {
-            causes.push(kind.duplicate());
+            mistakes.duplicate(&kind);
         }
         seen.push(kind.text());
         for name in LISTS {
-            for (_, amount) in limit.field(name).entries() {
-                causes.extend(storage::share(&amount));
+            for (_, amount) in limit.at(name).entries() {
+                mistakes.amount(&amount);
             }
         }
         for name in ["default", "defaultRequest"] {
-            let list = limit.field(name);
+            let list = limit.at(name);
             if kind.text() == "Pod" && !list.is_empty() {
-                causes.push(list.forbidden("may not be specified when `type` is 'Pod'"));
+                mistakes.forbidden(&list, "may not be specified when `type` is 'Pod'");
             }
         }
         if kind.text() == "PersistentVolumeClaim" {
-            let sizes = ["min", "max"].map(|name| limit.field(name).key("storage"));
-            if !sizes.iter().any(Spot::is_there) {
-                causes.push(limit.required(
-                    "either minimum or maximum storage value is required, but neither was provided",
-                ));
+            let has_size = |name| limit.at(name).at("storage").is_some();
+            if !has_size("min") && !has_size("max") {
+                let why = "either minimum or maximum storage value is required, but neither was \
+                           provided";
+                mistakes.required(&limit, why);
             }
         }
-        for (_, ratio) in limit.field("maxLimitRequestRatio").entries() {
+        for (_, ratio) in limit.at("maxLimitRequestRatio").entries() {
             let one = Quantity::parse("1").ok();
             if size(&ratio)
                 .zip(one)
                 .is_some_and(|(ratio, one)| ratio < one)
             {
-                causes.push(ratio.invalid("must be at least 1"));
+                mistakes.invalid(&ratio, "must be at least 1");
             }
         }
-        order(&limit, &mut causes);
+        order(&mut mistakes, &limit);
     }
-    causes
+    mistakes.into_causes()
 }
 
 /// The least, what is asked for by default, what is given by default, the most: none is larger
 /// than one that follows.
-fn order(limit: &Spot<'_>, causes: &mut Vec<Cause>) {
+fn order(mistakes: &mut Mistakes, limit: &Spot<'_, '_>) {
     let names = ["min", "defaultRequest", "default", "max"];
     for (at, smaller) in names.iter().enumerate() {
-        for (resource, amount) in limit.field(smaller).entries() {
+        for (resource, amount) in limit.at(smaller).entries() {
             for larger in &names[at + 1..] {
-                let bound = limit.field(larger).key(resource);
-                let both = size(&amount).zip(size(&bound));
+                let both = size(&amount).zip(size(&limit.at(larger).at(resource)));
                 if both.is_some_and(|(less, more)| less > more) {
                     let why = format!("{smaller} value is greater than {larger} value");
-                    causes.push(amount.invalid(&why));
+                    mistakes.invalid(&amount, &why);
                 }
             }
         }
     }
 }
 
-fn size(spot: &Spot<'_>) -> Option<Quantity> {
+fn size(spot: &Spot<'_, '_>) -> Option<Quantity> {
     Quantity::of(spot.value()?).ok()
 }
 

@@ -3,10 +3,11 @@
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::json;
 
+use super::document;
 use super::rules::fill::{below, each, set, set_text};
+use super::rules::net::{self, Cidr, PROTOCOLS};
 use super::rules::selectors::selector_text;
-use super::rules_net::{self, Cidr, PROTOCOLS};
-use super::{document, label_selector, spot::Spot};
+use super::rules::{Mistakes, Spot};
 use crate::failure::Cause;
 use crate::kind::{Column, Generation, Kind, texts};
 use crate::object::Object;
@@ -67,75 +68,70 @@ fn default(object: &mut Object) {
 
 fn validate(object: &Object, _: Option<&Object>) -> Vec<Cause> {
     let spec = Spot::of(object, "spec");
-    let mut causes = label_selector::check(&spec.field("podSelector"));
+    let mut mistakes = Mistakes::default();
+    mistakes.label_selector(&spec.at("podSelector"));
     for (direction, peers) in DIRECTIONS {
-        for rule in spec.field(direction).items() {
-            for entry in rule.field("ports").items() {
-                port(&entry, &mut causes);
+        for rule in spec.at(direction).items() {
+            for entry in rule.at("ports").items() {
+                port(&mut mistakes, &entry);
             }
-            for entry in rule.field(peers).items() {
-                peer(&entry, &mut causes);
+            for entry in rule.at(peers).items() {
+                peer(&mut mistakes, &entry);
             }
         }
     }
-    let types = spec.field("policyTypes");
-    if types.items().len() > DIRECTIONS.len() {
-        causes.push(types.invalid("may not specify more than two policyTypes"));
-        return causes;
+    let types = spec.at("policyTypes");
+    if types.items().count() > DIRECTIONS.len() {
+        mistakes.invalid(&types, "may not specify more than two policyTypes");
+        return mistakes.into_causes();
     }
-    let types = types.items();
-    causes.extend(
-        types
-            .iter()
-            .filter_map(|one| one.one_of(&["Egress", "Ingress"])),
-    );
-    causes
+    for one in types.items() {
+        mistakes.one_of(&one, &["Egress", "Ingress"]);
+    }
+    mistakes.into_causes()
 }
 
-fn port(entry: &Spot<'_>, causes: &mut Vec<Cause>) {
-    causes.extend(entry.field("protocol").one_of(&PROTOCOLS));
-    let (port, end) = (entry.field("port"), entry.field("endPort"));
-    causes.extend(rules_net::port_or_name(&port));
+fn port(mistakes: &mut Mistakes, entry: &Spot<'_, '_>) {
+    mistakes.one_of(&entry.at("protocol"), &PROTOCOLS);
+    let (port, end) = (entry.at("port"), entry.at("endPort"));
+    mistakes.port_or_name(&port);
     let Some(last) = end.number() else {
         return;
     };
-    if !port.is_there() {
-        causes.push(port.required("must be specified when `endPort` is"));
+    if !port.is_some() {
+        mistakes.required(&port, "must be specified when `endPort` is");
     } else if let Some(first) = port.number() {
         if last < first {
-            causes.push(end.invalid("must be greater than or equal to `port`"));
+            mistakes.invalid(&end, "must be greater than or equal to `port`");
         }
-        causes.extend(rules_net::port(&end));
+        mistakes.port(&end);
     } else {
-        causes.push(end.forbidden("may not be specified when `port` is non-numeric"));
+        mistakes.forbidden(&end, "may not be specified when `port` is non-numeric");
     }
 }
 
-fn peer(entry: &Spot<'_>, causes: &mut Vec<Cause>) {
-    let selectors = [entry.field("podSelector"), entry.field("namespaceSelector")];
-    let block = entry.field("ipBlock");
-    let selects = selectors.iter().any(Spot::is_there);
-    if !selects && !block.is_there() {
-        causes.push(entry.required("must specify a peer"));
-    } else if selects && block.is_there() {
-        causes.push(entry.forbidden("may not specify both ipBlock and another peer"));
+fn peer(mistakes: &mut Mistakes, entry: &Spot<'_, '_>) {
+    let selectors = [entry.at("podSelector"), entry.at("namespaceSelector")];
+    let block = entry.at("ipBlock");
+    let selects = selectors.iter().any(Spot::is_some);
+    if !selects && !block.is_some() {
+        mistakes.required(entry, "must specify a peer");
+    } else if selects && block.is_some() {
+        mistakes.forbidden(entry, "may not specify both ipBlock and another peer");
     }
     for selector in &selectors {
-        causes.extend(label_selector::check(selector));
+        mistakes.label_selector(selector);
     }
-    if !block.is_there() {
+    if !block.is_some() {
         return;
     }
-    let cidr = block.field("cidr");
-    causes.extend(cidr.needed_shaped(rules_net::cidr));
-    for except in block.field("except").items() {
+    let cidr = block.at("cidr");
+    mistakes.must_be_name(&cidr, net::cidr);
+    for except in block.at("except").items() {
         match (Cidr::parse(except.text()), Cidr::parse(cidr.text())) {
-            (None, _) => {
-                let why = rules_net::cidr(except.text()).err().unwrap_or_default();
-                causes.push(except.invalid(why));
-            }
+            (None, _) => mistakes.shaped(&except, net::cidr),
             (Some(inner), Some(outer)) if !inner.is_strictly_in(outer) => {
-                causes.push(except.invalid("must be a strict subset of `cidr`"));
+                mistakes.invalid(&except, "must be a strict subset of `cidr`");
             }
             _ => {}
         }

@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::Node;
 use serde_json::json;
 
 use super::rules::fill::{below, resource_list, set};
-use super::{document, or_none, rules_net, spot::Spot, storage, text};
+use super::rules::{Mistakes, Spot, net};
+use super::{document, or_none, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
 use crate::names;
@@ -51,68 +52,62 @@ fn default(object: &mut Object) {
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let spec = Spot::of(object, "spec");
-    let mut causes = Vec::new();
-    taints(&spec.field("taints"), &mut causes);
-    let ranges = spec.field("podCIDRs");
+    let mut mistakes = Mistakes::default();
+    taints(&mut mistakes, &spec.at("taints"));
+    let ranges = spec.at("podCIDRs");
     for range in ranges.items() {
-        let wrong = rules_net::cidr(range.text()).err();
-        causes.extend(wrong.map(|why| range.invalid(why)));
+        mistakes.shaped(&range, net::cidr);
     }
-    let (one, all) = (spec.field("podCIDR"), ranges.items());
-    if all.first().is_some_and(|first| first.text() != one.text()) {
-        causes.push(ranges.invalid("first value must match `podCIDR`"));
+    let all: Vec<&str> = ranges.items().map(|range| range.text()).collect();
+    let one = spec.at("podCIDR");
+    if all.first().is_some_and(|first| *first != one.text()) {
+        mistakes.invalid(&ranges, "first value must match `podCIDR`");
     }
-    let is_v4 = |range: &&Spot<'_>| !range.text().contains(':');
-    let v4 = all.iter().filter(is_v4).count();
+    let v4 = all.iter().filter(|range| !range.contains(':')).count();
     if all.len() > 2 || (all.len() == 2 && v4 != 1) {
         let why = "may specify no more than one CIDR for each IP family";
-        causes.push(ranges.invalid(why));
+        mistakes.invalid(&ranges, why);
     }
     let status = Spot::of(object, "status");
     for name in ["capacity", "allocatable"] {
-        for (_, amount) in status.field(name).entries() {
-            causes.extend(storage::share(&amount));
+        for (_, amount) in status.at(name).entries() {
+            mistakes.amount(&amount);
         }
     }
     let mut seen = BTreeSet::new();
-    for address in status.field("addresses").items() {
-        let pair = (
-            address.field("type").text(),
-            address.field("address").text(),
-        );
-        causes.extend((!seen.insert(pair)).then(|| address.duplicate()));
+    for address in status.at("addresses").items() {
+        let pair = (address.at("type").text(), address.at("address").text());
+        if !seen.insert(pair) {
+            mistakes.duplicate(&address);
+        }
     }
     if let Some(old) = old {
-        changes(&spec, &Spot::of(old, "spec"), &mut causes);
+        changes(&mut mistakes, &spec, &Spot::of(old, "spec"));
     }
-    causes
+    mistakes.into_causes()
 }
 
-fn taints(taints: &Spot<'_>, causes: &mut Vec<Cause>) {
+fn taints(mistakes: &mut Mistakes, taints: &Spot<'_, '_>) {
     let mut seen = BTreeSet::new();
     for taint in taints.items() {
-        let (key, effect) = (taint.field("key"), taint.field("effect"));
-        causes.extend(
-            names::label_key(key.text())
-                .err()
-                .map(|why| key.invalid(why)),
-        );
-        causes.extend(taint.field("value").shaped(names::label_value));
+        let (key, effect) = (taint.at("key"), taint.at("effect"));
+        mistakes.shaped(&key, names::label_key);
+        mistakes.name(&taint.at("value"), names::label_value);
         let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
-        causes.extend(effect.needed_of(&effects));
+        mistakes.must_be_one_of(&effect, &effects);
         if !effect.is_empty() && !seen.insert((key.text(), effect.text())) {
-            causes.push(taint.duplicate());
+            mistakes.duplicate(&taint);
         }
     }
 }
 
 /// What a machine is known by stays.
-fn changes(spec: &Spot<'_>, old: &Spot<'_>, causes: &mut Vec<Cause>) {
+fn changes(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, old: &Spot<'_, '_>) {
     for name in ["podCIDRs", "providerID"] {
-        let (new, before) = (spec.field(name), old.field(name));
+        let (new, before) = (spec.at(name), old.at(name));
         if !before.is_empty() && new.value() != before.value() {
             let why = format!("node updates may not change {name} except from \"\" to valid");
-            causes.push(new.forbidden(&why));
+            mistakes.forbidden(&new, &why);
         }
     }
 }
@@ -152,17 +147,18 @@ fn columns() -> Vec<Column> {
 }
 
 fn status(node: &Object) -> String {
-    let conditions = Spot::of(node, "status").field("conditions").items();
+    let status = Spot::of(node, "status");
+    let conditions = status.at("conditions");
     let ready = conditions
-        .iter()
-        .find(|one| one.field("type").text() == "Ready");
-    let mut status = match ready.map(|ready| ready.field("status").text()) {
+        .items()
+        .find(|one| one.at("type").text() == "Ready");
+    let mut status = match ready.map(|ready| ready.at("status").text()) {
         None => "Unknown",
         Some("True") => "Ready",
         Some(_) => "NotReady",
     }
     .to_owned();
-    if Spot::of(node, "spec").field("unschedulable").is_true() {
+    if Spot::of(node, "spec").at("unschedulable").is_true() {
         status.push_str(",SchedulingDisabled");
     }
     status
@@ -181,15 +177,10 @@ fn roles(node: &Object) -> String {
 }
 
 fn address(node: &Object, kind: &str) -> String {
-    let addresses = Spot::of(node, "status").field("addresses").items();
-    let found = addresses
-        .iter()
-        .find(|one| one.field("type").text() == kind);
-    or_none(
-        found
-            .map_or("", |one| one.field("address").text())
-            .to_owned(),
-    )
+    let status = Spot::of(node, "status");
+    let addresses = status.at("addresses");
+    let found = addresses.items().find(|one| one.at("type").text() == kind);
+    or_none(found.map_or("", |one| one.at("address").text()).to_owned())
 }
 
 fn info(node: &Object, name: &str) -> String {

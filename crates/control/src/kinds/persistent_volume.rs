@@ -2,8 +2,11 @@
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 
+use super::rules::amounts::shown;
 use super::rules::fill::{below, made, resource_list, set, set_text};
-use super::{document, label_selector, spot::Spot, storage, text};
+use super::rules::volumes::{MODES, access_text, or_unset, phase};
+use super::rules::{Mistakes, Spot};
+use super::{document, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
 use crate::names;
@@ -73,52 +76,47 @@ fn default(object: &mut Object) {
 }
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
-    let spec = Spot::of(object, "spec");
-    let mut causes = Vec::new();
-    let modes = spec.field("accessModes");
-    causes.extend(modes.needed(""));
-    causes.extend(storage::access(&modes));
-    let capacity = spec.field("capacity");
-    if capacity.is_empty() {
-        causes.push(capacity.required(""));
-    } else if capacity.entries().len() != 1 || !capacity.key("storage").is_there() {
-        let found: Vec<&str> = capacity.entries().iter().map(|(name, _)| *name).collect();
-        causes.push(Cause::unsupported(
-            capacity.path(),
-            &found.join(", "),
-            &["storage"],
-        ));
-    }
-    for (_, size) in capacity.entries() {
-        causes.extend(storage::size(&size));
-    }
-    sources(&spec, &mut causes);
-    let policies = ["Delete", "Recycle", "Retain"];
-    causes.extend(
-        spec.field("persistentVolumeReclaimPolicy")
-            .one_of(&policies),
-    );
-    causes.extend(spec.field("storageClassName").shaped(names::dns_subdomain));
-    causes.extend(spec.field("volumeMode").one_of(&storage::MODES));
-    causes.extend(
-        spec.field("volumeAttributesClassName")
-            .shaped(names::dns_subdomain),
-    );
-    affinity(&spec, &mut causes);
-    if let Some(old) = old {
-        changes(&spec, &Spot::of(old, "spec"), &mut causes);
-    }
-    causes
+    let mut mistakes = Mistakes::default();
+    mistakes.spec(object, old, spec);
+    mistakes.into_causes()
 }
 
-fn sources(spec: &Spot<'_>, causes: &mut Vec<Cause>) {
-    let found = SOURCES.map(|name| spec.field(name));
-    let mut found = found.iter().filter(|source| source.is_there());
+fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, old: Option<&Spot<'_, '_>>) {
+    let modes = spec.at("accessModes");
+    mistakes.must_be(&modes, "");
+    mistakes.access_modes(&modes);
+    let capacity = spec.at("capacity");
+    if capacity.is_empty() {
+        mistakes.required(&capacity, "");
+    } else if capacity.entries().any(|(name, _)| name != "storage") {
+        let found: Vec<&str> = capacity.entries().map(|(name, _)| name).collect();
+        mistakes.unsupported_as(&capacity, &found.join(", "), &["storage"]);
+    }
+    for (_, size) in capacity.entries() {
+        mistakes.size(&size);
+    }
+    sources(mistakes, spec);
+    let policies = ["Delete", "Recycle", "Retain"];
+    mistakes.one_of(&spec.at("persistentVolumeReclaimPolicy"), &policies);
+    mistakes.name(&spec.at("storageClassName"), names::dns_subdomain);
+    mistakes.one_of(&spec.at("volumeMode"), &MODES);
+    mistakes.name(&spec.at("volumeAttributesClassName"), names::dns_subdomain);
+    affinity(mistakes, spec);
+    if let Some(old) = old {
+        changes(mistakes, spec, old);
+    }
+}
+
+fn sources(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
+    let found = SOURCES.map(|name| spec.at(name));
+    let mut found = found.into_iter().filter(Spot::is_some);
     if found.next().is_none() {
-        causes.push(spec.required("must specify a volume type"));
+        mistakes.required(spec, "must specify a volume type");
     }
     let why = "may not specify more than 1 volume type";
-    causes.extend(found.map(|source| source.forbidden(why)));
+    for source in found {
+        mistakes.forbidden(&source, why);
+    }
     let needed: [(&str, &[&str]); 4] = [
         ("hostPath", &["path"]),
         ("local", &["path"]),
@@ -126,82 +124,81 @@ fn sources(spec: &Spot<'_>, causes: &mut Vec<Cause>) {
         ("csi", &["driver", "volumeHandle"]),
     ];
     for (name, fields) in needed {
-        let source = spec.field(name);
-        let fields = fields.iter().filter(|_| source.is_there());
-        causes.extend(fields.filter_map(|field| source.field(field).needed("")));
-    }
-    let host = spec.field("hostPath");
-    causes.extend(host.field("type").one_of(&HOST_TYPES));
-    for path in [host.field("path"), spec.field("local").field("path")] {
-        if path.text().split('/').any(|part| part == "..") {
-            causes.push(path.invalid("must not contain '..'"));
+        let source = spec.at(name);
+        for field in fields.iter().filter(|_| source.is_some()) {
+            mistakes.must_be(&source.at(field), "");
         }
     }
-    let recycles = spec.field("persistentVolumeReclaimPolicy");
-    if host.field("path").text() == "/" && recycles.text() == "Recycle" {
-        let why = "may not be 'recycle' for a hostPath mount of '/'";
-        causes.push(recycles.forbidden(why));
+    let (host, local, nfs) = (spec.at("hostPath"), spec.at("local"), spec.at("nfs"));
+    mistakes.one_of(&host.at("type"), &HOST_TYPES);
+    for path in [host.at("path"), local.at("path")] {
+        if path.text().split('/').any(|part| part == "..") {
+            mistakes.invalid(&path, "must not contain '..'");
+        }
     }
-    let share = spec.field("nfs").field("path");
+    let recycles = spec.at("persistentVolumeReclaimPolicy");
+    if host.at("path").text() == "/" && recycles.text() == "Recycle" {
+        let why = "may not be 'recycle' for a hostPath mount of '/'";
+        mistakes.forbidden(&recycles, why);
+    }
+    let share = nfs.at("path");
     if !share.is_empty() && !share.text().starts_with('/') {
-        causes.push(share.invalid("must be an absolute path"));
+        mistakes.invalid(&share, "must be an absolute path");
     }
 }
 
-fn affinity(spec: &Spot<'_>, causes: &mut Vec<Cause>) {
-    let affinity = spec.field("nodeAffinity");
-    if spec.field("local").is_there() && !affinity.is_there() {
-        causes.push(affinity.required("Local volume requires node affinity"));
+fn affinity(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
+    let affinity = spec.at("nodeAffinity");
+    if spec.at("local").is_some() && !affinity.is_some() {
+        mistakes.required(&affinity, "Local volume requires node affinity");
     }
-    if !affinity.is_there() {
+    if !affinity.is_some() {
         return;
     }
-    let required = affinity.field("required");
-    causes.extend(required.needed("must specify required node constraints"));
-    let terms = required.field("nodeSelectorTerms");
-    if required.is_there() {
-        causes.extend(terms.needed("must have at least one node selector term"));
+    let required = affinity.at("required");
+    mistakes.must_be(&required, "must specify required node constraints");
+    let terms = required.at("nodeSelectorTerms");
+    if required.is_some() {
+        mistakes.must_be(&terms, "must have at least one node selector term");
     }
     for term in terms.items() {
-        causes.extend(label_selector::check_node_term(&term));
+        mistakes.node_term(&term);
     }
 }
 
-fn changes(spec: &Spot<'_>, old: &Spot<'_>, causes: &mut Vec<Cause>) {
-    let is_other = |name: &&str| spec.field(name).value() != old.field(name).value();
+fn changes(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, old: &Spot<'_, '_>) {
+    let is_other = |name: &&str| spec.at(name).value() != old.at(name).value();
     if SOURCES.iter().any(is_other) {
         let why = "spec.persistentvolumesource is immutable after creation";
-        causes.push(Cause::forbidden("spec.persistentvolumesource", why));
+        mistakes.forbidden(&spec.at("persistentvolumesource"), why);
     }
-    causes.extend(spec.field("volumeMode").unchanged(&old.field("volumeMode")));
-    let affinity = old.field("nodeAffinity");
-    if affinity.is_there() {
-        causes.extend(spec.field("nodeAffinity").unchanged(&affinity));
+    mistakes.same(&spec.at("volumeMode"), &old.at("volumeMode"));
+    let affinity = old.at("nodeAffinity");
+    if affinity.is_some() {
+        mistakes.same(&spec.at("nodeAffinity"), &affinity);
     }
 }
 
 fn columns() -> Vec<Column> {
-    fn spec<'a>(volume: &'a Object, name: &str) -> Spot<'a> {
-        Spot::of(volume, "spec").field(name)
-    }
     vec![
         Column::name(),
         Column::text("Capacity", "How much it holds.", |volume| {
-            storage::shown_size(&spec(volume, "capacity").key("storage")).into()
+            shown(volume.at(&["spec", "capacity", "storage"])).into()
         }),
         Column::text("Access Modes", "How it can be used.", |volume| {
-            storage::shown_access(&spec(volume, "accessModes")).into()
+            access_text(volume.at(&["spec", "accessModes"])).into()
         }),
         Column::text("Reclaim Policy", "What becomes of it.", |volume| {
             text(volume, &["spec", "persistentVolumeReclaimPolicy"])
         }),
         Column::text("Status", "Whether it is free.", |volume| {
-            storage::phase(volume).into()
+            phase(volume).into()
         }),
         Column::text("Claim", "Who has it.", |volume| {
-            let claim = spec(volume, "claimRef");
-            let part = |name| claim.field(name).text();
-            match claim.is_there() {
+            let spec = Spot::of(volume, "spec");
+            let claim = spec.at("claimRef");
+            let part = |name| claim.at(name).text();
+            match claim.is_some() {
                 true => format!("{}/{}", part("namespace"), part("name")).into(),
                 false => "".into(),
             }
@@ -210,14 +207,14 @@ fn columns() -> Vec<Column> {
             text(volume, &["spec", "storageClassName"])
         }),
         Column::text("VolumeAttributesClass", "How it is tuned.", |volume| {
-            storage::or_unset(&spec(volume, "volumeAttributesClassName")).into()
+            or_unset(volume, &["spec", "volumeAttributesClassName"]).into()
         }),
         Column::text("Reason", "Why it is as it is.", |volume| {
             text(volume, &["status", "reason"])
         }),
         Column::age(),
         Column::text("VolumeMode", "Files or blocks.", |volume| {
-            storage::or_unset(&spec(volume, "volumeMode")).into()
+            or_unset(volume, &["spec", "volumeMode"]).into()
         })
         .wide(),
     ]

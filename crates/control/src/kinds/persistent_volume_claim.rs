@@ -3,8 +3,11 @@
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::Value;
 
+use super::rules::amounts::shown;
 use super::rules::fill::{below, made, resource_list, set, set_text};
-use super::{document, label_selector, spot::Spot, storage, text};
+use super::rules::volumes::{MODES, access_text, or_unset, phase};
+use super::rules::{Mistakes, Spot};
+use super::{document, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
 use crate::names;
@@ -58,50 +61,54 @@ fn default(object: &mut Object) {
 }
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
-    let spec = Spot::of(object, "spec");
-    let mut causes = Vec::new();
-    let modes = spec.field("accessModes");
-    causes.extend(modes.needed("at least 1 access mode is required"));
-    causes.extend(storage::access(&modes));
-    let wanted = spec.field("resources").field("requests").key("storage");
-    let wanted = wanted.renamed("spec.resources[storage]");
-    causes.extend(wanted.needed(""));
-    causes.extend(storage::size(&wanted));
-    causes.extend(label_selector::check(&spec.field("selector")));
-    causes.extend(spec.field("storageClassName").shaped(names::dns_subdomain));
-    causes.extend(
-        spec.field("volumeAttributesClassName")
-            .shaped(names::dns_subdomain),
-    );
-    causes.extend(spec.field("volumeMode").one_of(&storage::MODES));
+    let mut mistakes = Mistakes::default();
+    mistakes.spec(object, old, |mistakes, spec, _| {
+        self::spec(mistakes, spec);
+        if let Some(old) = old {
+            changes(mistakes, object, old);
+        }
+    });
+    mistakes.into_causes()
+}
+
+/// What is asked for, by a claim or by what makes claims.
+pub(super) fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
+    let modes = spec.at("accessModes");
+    mistakes.must_be(&modes, "at least 1 access mode is required");
+    mistakes.access_modes(&modes);
+    let resources = spec.at("resources");
+    let wanted = resources.at("requests").at("storage").value();
+    let wanted = resources.key("storage").holding(wanted);
+    mistakes.must_be(&wanted, "");
+    mistakes.size(&wanted);
+    mistakes.label_selector(&spec.at("selector"));
+    mistakes.name(&spec.at("storageClassName"), names::dns_subdomain);
+    mistakes.name(&spec.at("volumeAttributesClassName"), names::dns_subdomain);
+    mistakes.one_of(&spec.at("volumeMode"), &MODES);
     for name in ["dataSource", "dataSourceRef"] {
-        let source = spec.field(name);
-        if source.is_there() {
-            causes.extend(source.field("name").needed(""));
-            causes.extend(source.field("kind").needed(""));
-            let is_core = source.field("apiGroup").is_empty();
-            if is_core && source.field("kind").text() != "PersistentVolumeClaim" {
+        let source = spec.at(name);
+        if source.is_some() {
+            mistakes.must_be(&source.at("name"), "");
+            mistakes.must_be(&source.at("kind"), "");
+            let is_core = source.at("apiGroup").is_empty();
+            if is_core && source.at("kind").text() != "PersistentVolumeClaim" {
                 let why = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
-                causes.push(source.invalid(why));
+                mistakes.invalid(&source, why);
             }
         }
     }
-    let (one, other) = (spec.field("dataSource"), spec.field("dataSourceRef"));
-    let is_elsewhere = other.field("namespace").is_there();
-    if one.is_there() && !is_elsewhere && one.value() != other.value() {
-        causes.push(one.invalid("must match dataSourceRef"));
-    } else if one.is_there() && is_elsewhere {
+    let (one, other) = (spec.at("dataSource"), spec.at("dataSourceRef"));
+    let is_elsewhere = other.at("namespace").is_some();
+    if one.is_some() && other.is_some() && !is_elsewhere && one.value() != other.value() {
+        mistakes.invalid(&one, "must match dataSourceRef");
+    } else if one.is_some() && is_elsewhere {
         let why = "may not be specified when dataSourceRef.namespace is specified";
-        causes.push(one.invalid(why));
+        mistakes.invalid(&one, why);
     }
-    if let Some(old) = old {
-        changes(object, old, &mut causes);
-    }
-    causes
 }
 
 /// A bound claim may grow; one that had no volume or class may get one; all else stays.
-fn changes(object: &Object, old: &Object, causes: &mut Vec<Cause>) {
+fn changes(mistakes: &mut Mistakes, object: &Object, old: &Object) {
     let is_bound = old.text(&["status", "phase"]) == Some("Bound");
     let rest = |object: &Object| {
         let mut spec = object.0.get("spec").cloned().unwrap_or_default();
@@ -125,10 +132,11 @@ fn changes(object: &Object, old: &Object, causes: &mut Vec<Cause>) {
         }
         spec
     };
+    let spec = Spot::of(object, "spec");
     if rest(object) != rest(old) {
         let why = "spec is immutable after creation except resources.requests and \
                    volumeAttributesClassName for bound claims";
-        causes.push(Cause::forbidden("spec", why));
+        mistakes.forbidden(&spec, why);
     }
     let path = ["spec", "resources", "requests", "storage"];
     let size = |object: &Object| object.at(&path).and_then(|size| Quantity::of(size).ok());
@@ -137,34 +145,30 @@ fn changes(object: &Object, old: &Object, causes: &mut Vec<Cause>) {
         .is_some_and(|(new, before)| new < before);
     if is_bound && shrinks {
         let why = "field can not be less than previous value";
-        causes.push(Cause::forbidden(path.join("."), why));
+        let requests = spec.at("resources");
+        mistakes.forbidden(&requests.at("requests").at("storage"), why);
     }
 }
 
 fn columns() -> Vec<Column> {
-    fn bound<'a>(claim: &'a Object, name: &str) -> Option<Spot<'a>> {
+    /// What the status says of the volume, once there is one.
+    fn bound<'a>(claim: &'a Object, path: &[&str]) -> Option<&'a Value> {
         let volume = claim.text(&["spec", "volumeName"]).unwrap_or_default();
-        (!volume.is_empty()).then(|| Spot::of(claim, "status").field(name))
+        claim.at(path).filter(|_| !volume.is_empty())
     }
     vec![
         Column::name(),
         Column::text("Status", "Whether it has a volume.", |claim| {
-            storage::phase(claim).into()
+            phase(claim).into()
         }),
         Column::text("Volume", "The volume it has.", |claim| {
             text(claim, &["spec", "volumeName"])
         }),
         Column::text("Capacity", "How much the volume holds.", |claim| {
-            let capacity = bound(claim, "capacity");
-            let size = capacity.map(|all| storage::shown_size(&all.key("storage")));
-            size.unwrap_or_default().into()
+            shown(bound(claim, &["status", "capacity", "storage"])).into()
         }),
         Column::text("Access Modes", "How the volume can be used.", |claim| {
-            let modes = bound(claim, "accessModes");
-            modes
-                .map(|modes| storage::shown_access(&modes))
-                .unwrap_or_default()
-                .into()
+            access_text(bound(claim, &["status", "accessModes"])).into()
         }),
         Column::text("StorageClass", "Its class.", |claim| {
             let old = claim
@@ -177,12 +181,11 @@ fn columns() -> Vec<Column> {
             )
         }),
         Column::text("VolumeAttributesClass", "How it is tuned.", |claim| {
-            let class = Spot::of(claim, "spec").field("volumeAttributesClassName");
-            storage::or_unset(&class).into()
+            or_unset(claim, &["spec", "volumeAttributesClassName"]).into()
         }),
         Column::age(),
         Column::text("VolumeMode", "Files or blocks.", |claim| {
-            storage::or_unset(&Spot::of(claim, "spec").field("volumeMode")).into()
+            or_unset(claim, &["spec", "volumeMode"]).into()
         })
         .wide(),
     ]

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::pod_spec::{self, Use};
 use super::rules::fill::{below, set, set_text};
-use super::rules::{Mistakes, Spot};
+use super::rules::{Mistakes, Spot, net};
 use super::{document, is_new};
 use crate::failure::Cause;
 use crate::kind::{Generation, Kind, Resolve, texts};
@@ -153,9 +153,9 @@ fn create(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
 
 fn status(mistakes: &mut Mistakes, status: &Spot<'_, '_>) {
     mistakes.name(&status.at("nominatedNodeName"), names::dns_subdomain);
-    mistakes.ip(&status.at("podIP"));
+    mistakes.name(&status.at("podIP"), net::ip);
     for ip in status.at("podIPs").items() {
-        mistakes.ip(&ip.at("ip"));
+        mistakes.name(&ip.at("ip"), net::ip);
     }
 }
 

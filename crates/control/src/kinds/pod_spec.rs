@@ -22,5 +22,4 @@ pub(super) use default::{
 pub(super) use quality::quality;
 pub(super) use spec::{Use, validate};
 pub(super) use template::{Rules, matches_template, selector, template};
-pub(super) use volume::claim as validate_claim;
 pub(super) use wide::{containers, each, images, number, shown_selector};

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use serde_json::Value;
 
+use super::pod_spec::number;
 use super::rules::fill::set_text;
-use super::{document, spot::Spot, text};
+use super::rules::{Mistakes, Spot};
+use super::{document, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Generation, Kind, Resolve, Wanted, texts};
 use crate::object::Object;
@@ -85,37 +87,37 @@ fn alone(class: &mut Object, classes: &[Arc<Object>]) -> Result<(), String> {
 }
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
-    let mut causes = Vec::new();
+    let mut mistakes = Mistakes::default();
     let name = object.meta().name();
     let value = Spot::of(object, "value");
-    let number = value.number().unwrap_or_default();
+    let amount = number(object, &["value"]);
     if name.starts_with("system-") {
         let is_global = Spot::of(object, "globalDefault").is_true();
-        let is_known = |(known, value, _): &(&str, i64, &str)| (*known, *value) == (name, number);
+        let is_known = |(known, value, _): &(&str, i64, &str)| (*known, *value) == (name, amount);
         if is_global || !SYSTEM.iter().any(is_known) {
             let why = "priority class names with 'system-' prefix are reserved for system use only";
-            causes.push(Cause::forbidden("metadata.name", why));
+            mistakes.forbidden(&Spot::of(object, "metadata").at("name"), why);
         }
-    } else if number > HIGHEST {
+    } else if amount > HIGHEST {
         let why = format!("maximum allowed value of a user defined priority is {HIGHEST}");
-        causes.push(value.forbidden(&why));
+        mistakes.forbidden(&value, &why);
     }
     let policy = Spot::of(object, "preemptionPolicy");
-    causes.extend(policy.one_of(&["Never", "PreemptLowerPriority"]));
+    mistakes.one_of(&policy, &["Never", "PreemptLowerPriority"]);
     if let Some(old) = old {
-        if number != Spot::of(old, "value").number().unwrap_or_default() {
-            causes.push(value.forbidden("may not be changed in an update."));
+        if amount != number(old, &["value"]) {
+            mistakes.forbidden(&value, "may not be changed in an update.");
         }
-        causes.extend(policy.unchanged(&Spot::of(old, "preemptionPolicy")));
+        mistakes.same(&policy, &Spot::of(old, "preemptionPolicy"));
     }
-    causes
+    mistakes.into_causes()
 }
 
 fn columns() -> Vec<Column> {
     vec![
         Column::name(),
         Column::text("Value", "How important: more is more.", |class| {
-            Spot::of(class, "value").number().unwrap_or_default().into()
+            number(class, &["value"]).into()
         }),
         Column::text(
             "Global-Default",

@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use super::data::{self, MOST_BYTES, check_key};
 use super::rules::fill::set_text;
-use super::{Spot, count, document, text};
+use super::rules::{Mistakes, Spot};
+use super::{count, document, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind};
 use crate::object::Object;
@@ -110,73 +111,64 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
 }
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
-    let mut causes = Vec::new();
+    let mut mistakes = Mistakes::default();
     let data = Spot::of(object, "data");
     let mut size = 0;
     for (key, value) in data.entries() {
         if let Err(why) = check_key(key) {
-            causes.push(Cause::invalid(value.path(), key, why));
+            mistakes.invalid_as(&value, key, why);
         }
         match decoded(value.text()) {
             Some(bytes) => size += bytes.len(),
-            None => causes.push(Cause::invalid(value.path(), "", "must be base64")),
+            None => mistakes.invalid_unseen(&value, "must be base64"),
         }
     }
     if size > MOST_BYTES {
-        causes.push(Cause {
-            reason: "FieldValueTooLong",
-            field: "data".to_owned(),
-            message: format!("Too long: may not be more than {MOST_BYTES} bytes"),
-        });
+        mistakes.too_long(&data, MOST_BYTES);
     }
-    if causes.is_empty() {
-        causes.extend(of_type(object, &data));
+    if mistakes.is_empty() {
+        of_type(&mut mistakes, object, &data);
     }
     if let Some(old) = old {
         let kind = Spot::of(object, "type");
-        causes.extend(kind.unchanged(&Spot::of(old, "type")));
+        mistakes.same(&kind, &Spot::of(old, "type"));
     }
-    causes.extend(data::changed(object, old, &["data"]));
-    causes
+    data::changed(&mut mistakes, object, old, &["data"]);
+    mistakes.into_causes()
 }
 
 /// What a secret of its type has to hold.
-fn of_type(object: &Object, data: &Spot<'_>) -> Vec<Cause> {
+fn of_type(mistakes: &mut Mistakes, object: &Object, data: &Spot<'_, '_>) {
     let kind = object.text(&["type"]).unwrap_or_default();
-    let mut causes = Vec::new();
-    let missing = |key: &str| Cause::required(format!("data[{key}]"), "");
     match kind {
         ACCOUNT => {
-            let named = object.at(&["metadata", "annotations", ACCOUNT_NAME]);
-            if named.and_then(Value::as_str).is_none_or(str::is_empty) {
-                let path = format!("metadata.annotations[{ACCOUNT_NAME}]");
-                causes.push(Cause::required(path, ""));
-            }
+            let meta = Spot::of(object, "metadata");
+            mistakes.must_be(&meta.at("annotations").key(ACCOUNT_NAME), "");
         }
         BASIC_AUTH => {
             let either = ["username", "password"];
-            if !either.iter().any(|key| data.key(key).is_there()) {
-                causes.extend(either.map(missing));
+            if !either.iter().any(|key| data.key(key).is_some()) {
+                for key in either {
+                    mistakes.required(&data.key(key), "");
+                }
             }
         }
         _ => {
             let needed = NEEDED.iter().find(|(name, _)| *name == kind);
             for key in needed.map_or(&[][..], |(_, keys)| keys) {
                 // A certificate that is to come may be empty as yet; a key of ssh may not.
-                if data.key(key).is_empty() && !(data.key(key).is_there() && kind.ends_with("/tls"))
-                {
-                    causes.push(missing(key));
+                let value = data.key(key);
+                if value.is_empty() && !(value.is_some() && kind.ends_with("/tls")) {
+                    mistakes.required(&value, "");
                 } else if matches!(kind, DOCKER_CONFIG | DOCKER_CONFIG_JSON)
-                    && !is_json_object(data.key(key).text())
+                    && !is_json_object(value.text())
                 {
-                    let path = format!("data[{key}]");
-                    let why = "must be a JSON object";
-                    causes.push(Cause::invalid(path, "<secret contents redacted>", why));
+                    let shown = "<secret contents redacted>";
+                    mistakes.invalid_as(&value, shown, "must be a JSON object");
                 }
             }
         }
     }
-    causes
 }
 
 fn is_json_object(value: &str) -> bool {

@@ -8,9 +8,10 @@ mod rules;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
+use super::rules::Spot;
 use super::rules::fill::{Fields, below, each, made, set, set_text, text as text_of};
 use super::rules::selectors::labels_text;
-use super::{document, or_none, spot::Spot, text};
+use super::{document, or_none, text};
 use crate::kind::{Column, Kind, texts};
 use crate::names;
 use crate::object::Object;
@@ -110,10 +111,11 @@ fn columns() -> Vec<Column> {
             text(service, &["spec", "type"])
         }),
         Column::text("Cluster-IP", "Its address within the cluster.", |service| {
-            let first = Spot::of(service, "spec").field("clusterIPs").items();
-            let first = first.first().map_or("", Spot::text);
-            let own = service.text(&["spec", "clusterIP"]).unwrap_or_default();
-            let found = if first.is_empty() { own } else { first };
+            let spec = Spot::of(service, "spec");
+            let all = spec.at("clusterIPs");
+            let first = all.items().map(|first| first.text()).next();
+            let first = first.filter(|first| !first.is_empty());
+            let found = first.unwrap_or(spec.at("clusterIP").text());
             or_none(found.to_owned()).into()
         }),
         Column::text(
@@ -132,9 +134,9 @@ fn columns() -> Vec<Column> {
 
 fn external(service: &Object) -> String {
     let spec = Spot::of(service, "spec");
-    let items = spec.field("externalIPs").items();
-    let given: Vec<&str> = items.iter().map(Spot::text).collect();
-    match spec.field("type").text() {
+    let given = spec.at("externalIPs");
+    let given: Vec<&str> = given.items().map(|given| given.text()).collect();
+    match spec.at("type").text() {
         "ClusterIP" | "NodePort" => or_none(given.join(",")),
         "LoadBalancer" => {
             let balanced = super::balanced(service);
@@ -144,16 +146,17 @@ fn external(service: &Object) -> String {
                 all => all.join(","),
             }
         }
-        "ExternalName" => spec.field("externalName").text().to_owned(),
+        "ExternalName" => spec.at("externalName").text().to_owned(),
         _ => "<unknown>".to_owned(),
     }
 }
 
 fn ports(service: &Object) -> String {
-    let ports = Spot::of(service, "spec").field("ports").items();
-    let shown = ports.iter().map(|port| {
-        let protocol = port.field("protocol").text();
-        let number = |name| port.field(name).number().unwrap_or_default();
+    let spec = Spot::of(service, "spec");
+    let ports = spec.at("ports");
+    let shown = ports.items().map(|port| {
+        let protocol = port.at("protocol").text();
+        let number = |name| port.at(name).number().unwrap_or_default();
         match (number("port"), number("nodePort")) {
             (port, 0) => format!("{port}/{protocol}"),
             (port, node) => format!("{port}:{node}/{protocol}"),

@@ -3,7 +3,6 @@
 //! Never: types; what is of the wrong one was refused by the schema before.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
@@ -52,14 +51,6 @@ impl<'a> Spot<'a> {
         let value = self.value.and_then(|value| value.get(name));
         let value = value.filter(|value| !value.is_null());
         Spot { value, path }
-    }
-
-    /// The same, told by another path.
-    pub(super) fn renamed(&self, path: &str) -> Spot<'a> {
-        Spot {
-            value: self.value,
-            path: path.to_owned(),
-        }
     }
 
     /// The elements of the list that is here.
@@ -111,11 +102,6 @@ impl<'a> Spot<'a> {
         self.value.and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The whole number that is here.
-    pub(super) fn number(&self) -> Option<i64> {
-        self.value.and_then(Value::as_i64)
-    }
-
     /// Whether `true` is here.
     pub(super) fn is_true(&self) -> bool {
         self.value == Some(&Value::Bool(true))
@@ -134,11 +120,6 @@ impl<'a> Spot<'a> {
     /// It may not be here, or not be changed.
     pub(super) fn forbidden(&self, why: &str) -> Cause {
         Cause::forbidden(self.path.as_str(), why)
-    }
-
-    /// It is here twice.
-    pub(super) fn duplicate(&self) -> Cause {
-        Cause::duplicate(self.path.as_str(), Shown(self.value))
     }
 
     /// It is none of those there are.
@@ -180,27 +161,6 @@ impl<'a> Spot<'a> {
         check: fn(&str) -> Result<(), &'static str>,
     ) -> Option<Cause> {
         self.needed("").or_else(|| self.shaped(check))
-    }
-
-    /// A number that is there has to be in `range`.
-    pub(super) fn within(&self, range: RangeInclusive<i64>, why: &str) -> Option<Cause> {
-        let number = self.number()?;
-        (!range.contains(&number)).then(|| self.invalid(why))
-    }
-
-    /// A number that is there has to be at least `least`.
-    pub(super) fn at_least(&self, least: i64) -> Option<Cause> {
-        let why = match least {
-            1 => "must be greater than zero".to_owned(),
-            least => format!("must be greater than or equal to {least}"),
-        };
-        self.within(least..=i64::MAX, &why)
-    }
-
-    /// A list has at most so many elements.
-    pub(super) fn at_most(&self, most: usize) -> Option<Cause> {
-        let found = self.value.and_then(Value::as_array).map_or(0, Vec::len);
-        (found > most).then(|| Cause::too_many(self.path.as_str(), found, most))
     }
 
     /// It has to be what it was.

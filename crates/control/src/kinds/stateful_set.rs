@@ -3,12 +3,12 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::{Value, json};
 
-use super::document;
 use super::pod_spec::{self, Rules, number};
 use super::replica_set::counts;
 use super::rules::amounts::Share;
 use super::rules::fill::{below, each, made, set, set_text, text};
 use super::rules::{Mistakes, Spot};
+use super::{document, persistent_volume_claim};
 use crate::failure::Cause;
 use crate::kind::{Column, Generation, Kind, Scale, texts};
 use crate::names;
@@ -136,7 +136,7 @@ fn spec(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
     for claim in claims.items() {
         let meta = claim.at("metadata");
         mistakes.must_be_name(&meta.at("name"), names::dns_subdomain);
-        pod_spec::validate_claim(mistakes, &claim.at("spec"));
+        persistent_volume_claim::spec(mistakes, &claim.at("spec"));
     }
     let list = claims.value().and_then(Value::as_array);
     let given = list.into_iter().flatten().filter_map(claim_name);

@@ -4,7 +4,8 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::Value;
 
 use super::rules::fill::set_text;
-use super::{document, spot::Spot, text};
+use super::rules::{Mistakes, Spot};
+use super::{document, text};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
 use crate::names;
@@ -42,54 +43,42 @@ fn default(object: &mut Object) {
 }
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
-    let mut causes = Vec::new();
+    let mut mistakes = Mistakes::default();
     let provisioner = Spot::of(object, "provisioner");
-    causes.extend(provisioner.needed_shaped(lower_key));
+    mistakes.must_be_name(&provisioner, lower_key);
     let parameters = Spot::of(object, "parameters");
-    let entries = parameters.entries();
-    if entries.len() > PARAMETERS_MAX {
-        causes.push(Cause::too_many(
-            parameters.path(),
-            entries.len(),
-            PARAMETERS_MAX,
-        ));
+    mistakes.at_most(&parameters, PARAMETERS_MAX);
+    if parameters.entries().any(|(key, _)| key.is_empty()) {
+        mistakes.invalid(&parameters, "field can not be empty.");
     }
-    if entries.iter().any(|(key, _)| key.is_empty()) {
-        causes.push(parameters.invalid("field can not be empty."));
-    }
-    let size: usize = entries
-        .iter()
+    let size: usize = parameters
+        .entries()
         .map(|(key, value)| key.len() + value.text().len())
         .sum();
     if size > PARAMETERS_BYTES {
         let why = format!("may not be more than {PARAMETERS_BYTES} bytes");
-        causes.push(parameters.forbidden(&why));
+        mistakes.forbidden(&parameters, &why);
     }
-    causes.extend(Spot::of(object, "reclaimPolicy").one_of(&["Delete", "Retain"]));
+    mistakes.one_of(&Spot::of(object, "reclaimPolicy"), &["Delete", "Retain"]);
     let modes = ["Immediate", "WaitForFirstConsumer"];
-    causes.extend(Spot::of(object, "volumeBindingMode").one_of(&modes));
+    mistakes.one_of(&Spot::of(object, "volumeBindingMode"), &modes);
     for topology in Spot::of(object, "allowedTopologies").items() {
-        for term in topology.field("matchLabelExpressions").items() {
-            let key = term.field("key");
-            causes.extend(
-                names::label_key(key.text())
-                    .err()
-                    .map(|why| key.invalid(why)),
-            );
-            causes.extend(term.field("values").needed(""));
+        for term in topology.at("matchLabelExpressions").items() {
+            mistakes.shaped(&term.at("key"), names::label_key);
+            mistakes.must_be(&term.at("values"), "");
         }
     }
     if let Some(old) = old {
         for name in ["parameters", "provisioner", "reclaimPolicy"] {
             let new = Spot::of(object, name);
             if new.value() != Spot::of(old, name).value() {
-                causes.push(new.forbidden(&format!("updates to {name} are forbidden.")));
+                mistakes.forbidden(&new, &format!("updates to {name} are forbidden."));
             }
         }
         let mode = Spot::of(object, "volumeBindingMode");
-        causes.extend(mode.unchanged(&Spot::of(old, "volumeBindingMode")));
+        mistakes.same(&mode, &Spot::of(old, "volumeBindingMode"));
     }
-    causes
+    mistakes.into_causes()
 }
 
 /// A qualified name, whatever its case.

@@ -1,7 +1,7 @@
 //! What an autoscaler may be.
 
 use crate::failure::Cause;
-use crate::kinds::{label_selector, spot::Spot, storage};
+use crate::kinds::rules::{Mistakes, Spot};
 use crate::names;
 use crate::object::Object;
 
@@ -22,121 +22,124 @@ pub(super) fn source(kind: &str) -> Option<(&'static str, &'static str)> {
     SOURCES.into_iter().find(|(name, _)| *name == kind)
 }
 
-pub(super) fn validate(object: &Object, _: Option<&Object>) -> Vec<Cause> {
-    let spec = Spot::of(object, "spec");
-    let mut causes = Vec::new();
-    let (least, most) = (spec.field("minReplicas"), spec.field("maxReplicas"));
-    causes.extend(least.within(1..=i64::MAX, "must be greater than or equal to 1"));
-    causes.extend(most.within(1..=i64::MAX, "must be greater than 0"));
+pub(super) fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
+    let mut mistakes = Mistakes::default();
+    mistakes.spec(object, old, check);
+    mistakes.into_causes()
+}
+
+fn check(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, _: Option<&Spot<'_, '_>>) {
+    let (least, most) = (spec.at("minReplicas"), spec.at("maxReplicas"));
+    mistakes.within(&least, 1..=i64::MAX, "must be greater than or equal to 1");
+    mistakes.within(&most, 1..=i64::MAX, "must be greater than 0");
     if most.number() < least.number() {
-        causes.push(most.invalid("must be greater than or equal to `minReplicas`"));
+        mistakes.invalid(&most, "must be greater than or equal to `minReplicas`");
     }
-    reference(&spec.field("scaleTargetRef"), &mut causes);
-    for metric in spec.field("metrics").items() {
-        check_metric(&metric, &mut causes);
+    reference(mistakes, &spec.at("scaleTargetRef"));
+    for metric in spec.at("metrics").items() {
+        check_metric(mistakes, &metric);
     }
-    let behavior = spec.field("behavior");
+    let behavior = spec.at("behavior");
     for direction in ["scaleUp", "scaleDown"] {
-        let rules = behavior.field(direction);
-        if rules.is_there() {
-            check_speed(&rules, &mut causes);
+        let rules = behavior.at(direction);
+        if rules.is_some() {
+            check_speed(mistakes, &rules);
         }
     }
-    causes
 }
 
-fn reference(spot: &Spot<'_>, causes: &mut Vec<Cause>) {
+fn reference(mistakes: &mut Mistakes, spot: &Spot<'_, '_>) {
     for name in ["kind", "name"] {
-        causes.extend(spot.field(name).needed_shaped(names::path_segment));
+        mistakes.must_be_name(&spot.at(name), names::path_segment);
     }
 }
 
-fn check_metric(metric: &Spot<'_>, causes: &mut Vec<Cause>) {
-    let kind = metric.field("type");
+fn check_metric(mistakes: &mut Mistakes, metric: &Spot<'_, '_>) {
+    let kind = metric.at("type");
     let Some((_, field)) = source(kind.text()) else {
-        causes.extend(kind.needed_of(&SOURCES.map(|(name, _)| name)));
+        mistakes.must_be_one_of(&kind, &SOURCES.map(|(name, _)| name));
         return;
     };
     for (_, other) in SOURCES.iter().filter(|(_, other)| *other != field) {
-        let other = metric.field(other);
-        if other.is_there() {
-            causes.push(other.forbidden("must populate the given metric source only"));
+        let other = metric.at(other);
+        if other.is_some() {
+            mistakes.forbidden(&other, "must populate the given metric source only");
         }
     }
-    let source = metric.field(field);
-    if !source.is_there() {
+    let source = metric.at(field);
+    if !source.is_some() {
         let why = "must populate information for the given metric source";
-        causes.push(source.required(why));
+        mistakes.required(&source, why);
         return;
     }
-    let target = source.field("target");
+    let target = source.at("target");
     match field {
         "resource" | "containerResource" => {
-            causes.extend(source.field("name").needed("must specify a resource name"));
+            mistakes.must_be(&source.at("name"), "must specify a resource name");
             if field == "containerResource" {
-                causes.extend(source.field("container").needed_shaped(names::dns_label));
+                mistakes.must_be_name(&source.at("container"), names::dns_label);
             }
-            one_target(&target, ["averageUtilization", "averageValue"], causes);
+            one_target(mistakes, &target, ["averageUtilization", "averageValue"]);
         }
         "pods" => {
-            metric_name(&source.field("metric"), causes);
+            metric_name(mistakes, &source.at("metric"));
             let why = "must specify a positive target averageValue";
-            causes.extend(target.field("averageValue").needed(why));
+            mistakes.must_be(&target.at("averageValue"), why);
         }
         _ => {
             if field == "object" {
-                reference(&source.field("describedObject"), causes);
+                reference(mistakes, &source.at("describedObject"));
             }
-            metric_name(&source.field("metric"), causes);
-            one_target(&target, ["value", "averageValue"], causes);
+            metric_name(mistakes, &source.at("metric"));
+            one_target(mistakes, &target, ["value", "averageValue"]);
         }
     }
-    check_target(&target, causes);
+    check_target(mistakes, &target);
 }
 
-fn metric_name(metric: &Spot<'_>, causes: &mut Vec<Cause>) {
-    causes.extend(metric.field("name").needed_shaped(names::path_segment));
-    causes.extend(label_selector::check(&metric.field("selector")));
+fn metric_name(mistakes: &mut Mistakes, metric: &Spot<'_, '_>) {
+    mistakes.must_be_name(&metric.at("name"), names::path_segment);
+    mistakes.label_selector(&metric.at("selector"));
 }
 
-fn one_target(target: &Spot<'_>, names: [&str; 2], causes: &mut Vec<Cause>) {
-    let [one, other] = names.map(|name| target.field(name));
-    match (one.is_there(), other.is_there()) {
+fn one_target(mistakes: &mut Mistakes, target: &Spot<'_, '_>, names: [&str; 2]) {
+    let [one, other] = names.map(|name| target.at(name));
+    match (one.is_some(), other.is_some()) {
         (false, false) => {
             let why = format!("must set either a {} or a {}", names[0], names[1]);
-            causes.push(one.required(&why));
+            mistakes.required(&one, &why);
         }
         (true, true) => {
             let why = format!("may not set both a {} and a {}", names[0], names[1]);
-            causes.push(other.forbidden(&why));
+            mistakes.forbidden(&other, &why);
         }
         _ => {}
     }
 }
 
-fn check_target(target: &Spot<'_>, causes: &mut Vec<Cause>) {
+fn check_target(mistakes: &mut Mistakes, target: &Spot<'_, '_>) {
     let known = ["AverageValue", "Utilization", "Value"];
-    causes.extend(target.field("type").needed_of(&known));
-    causes.extend(target.field("averageUtilization").at_least(1));
-    causes.extend(storage::size(&target.field("value")));
-    causes.extend(storage::size(&target.field("averageValue")));
+    mistakes.must_be_one_of(&target.at("type"), &known);
+    mistakes.positive(&target.at("averageUtilization"));
+    mistakes.size(&target.at("value"));
+    mistakes.size(&target.at("averageValue"));
 }
 
-fn check_speed(rules: &Spot<'_>, causes: &mut Vec<Cause>) {
+fn check_speed(mistakes: &mut Mistakes, rules: &Spot<'_, '_>) {
     let why = format!("must be between 0 and {WINDOW_MAX_S}, inclusive");
-    let window = rules.field("stabilizationWindowSeconds");
-    causes.extend(window.within(0..=WINDOW_MAX_S, &why));
-    let chosen = rules.field("selectPolicy");
-    causes.extend(chosen.one_of(&["Disabled", "Max", "Min"]));
-    causes.extend(storage::share(&rules.field("tolerance")));
-    let policies = rules.field("policies");
-    causes.extend(policies.needed("must specify at least one Policy"));
+    let window = rules.at("stabilizationWindowSeconds");
+    mistakes.within(&window, 0..=WINDOW_MAX_S, &why);
+    let chosen = rules.at("selectPolicy");
+    mistakes.one_of(&chosen, &["Disabled", "Max", "Min"]);
+    mistakes.amount(&rules.at("tolerance"));
+    let policies = rules.at("policies");
+    mistakes.must_be(&policies, "must specify at least one Policy");
     for policy in policies.items() {
-        causes.extend(policy.field("type").needed_of(&["Percent", "Pods"]));
-        causes.extend(policy.field("value").at_least(1));
+        mistakes.must_be_one_of(&policy.at("type"), &["Percent", "Pods"]);
+        mistakes.positive(&policy.at("value"));
         let why = format!("must be between 1 and {PERIOD_MAX_S}, inclusive");
-        let period = policy.field("periodSeconds");
-        causes.extend(period.within(1..=PERIOD_MAX_S, &why));
+        let period = policy.at("periodSeconds");
+        mistakes.within(&period, 1..=PERIOD_MAX_S, &why);
     }
 }
 

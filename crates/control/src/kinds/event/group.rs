@@ -10,7 +10,7 @@ use crate::failure::Cause;
 use crate::form::{Form, rename};
 use crate::kind::Kind;
 use crate::kinds::document;
-use crate::kinds::spot::Spot;
+use crate::kinds::rules::{Mistakes, Spot};
 use crate::object::Object;
 
 /// Names here and in the core's group.
@@ -102,69 +102,73 @@ fn validate(event: &Object, old: Option<&Object>) -> Vec<Cause> {
         event
     };
     let event = stored(event);
-    let mut causes = rules::of_any(&event, REPORTER);
+    let mut mistakes = Mistakes::default();
+    rules::of_any(&mut mistakes, &event, REPORTER);
     match old {
-        None => created(&event, &mut causes),
-        Some(old) => changed(&event, &stored(old), &mut causes),
+        None => created(&mut mistakes, &event),
+        Some(old) => changed(&mut mistakes, &event, &stored(old)),
     }
-    causes
+    mistakes.into_causes()
 }
 
-fn created(event: &Object, causes: &mut Vec<Cause>) {
-    series(event, causes);
-    causes.extend(Spot::of(event, "eventTime").needed(""));
+fn created(mistakes: &mut Mistakes, event: &Object) {
+    series(mistakes, event);
+    mistakes.must_be(&Spot::of(event, "eventTime"), "");
     let kind = Spot::of(event, "type");
     if !matches!(kind.text(), "Normal" | "Warning") {
         let why = format!("has invalid value: {}", kind.text());
-        causes.push(Cause::invalid("type", "", &why));
+        mistakes.invalid_unseen(&kind, &why);
     }
     let why = "needs to be unset";
     for name in ["firstTimestamp", "lastTimestamp"] {
-        if !Spot::of(event, name).is_empty() {
-            causes.push(Cause::invalid(name, "", why));
+        let time = Spot::of(event, name);
+        if !time.is_empty() {
+            mistakes.invalid_unseen(&time, why);
         }
     }
-    if Spot::of(event, "count").number().unwrap_or(0) != 0 {
-        causes.push(Cause::invalid("count", "", why));
+    let count = Spot::of(event, "count");
+    if count.number().unwrap_or(0) != 0 {
+        mistakes.invalid_unseen(&count, why);
     }
     let source = Spot::of(event, "source");
     if ["component", "host"]
         .iter()
-        .any(|name| !source.field(name).is_empty())
+        .any(|name| !source.at(name).is_empty())
     {
-        causes.push(Cause::invalid("source", "", why));
+        mistakes.invalid_unseen(&source, why);
     }
 }
 
 /// Only a series goes on.
-fn changed(event: &Object, old: &Object, causes: &mut Vec<Cause>) {
+fn changed(mistakes: &mut Mistakes, event: &Object, old: &Object) {
     if event.0.get("series") != old.0.get("series") {
-        series(event, causes);
+        series(mistakes, event);
     }
     for name in FIXED {
         let (new, old) = (Spot::of(event, name), Spot::of(old, name));
         // As in Go: what is left out is empty.
-        let is_nothing = |spot: &Spot<'_>| spot.is_empty() || spot.number() == Some(0);
+        let is_nothing = |spot: &Spot<'_, '_>| spot.is_empty() || spot.number() == Some(0);
         let is_same = (is_nothing(&new) && is_nothing(&old)) || rules::is_same_time(&new, &old);
         if !is_same {
             let new = match name {
-                "reportingComponent" => new.renamed(REPORTER),
+                "reportingComponent" => Spot::of(event, REPORTER).holding(new.value()),
                 _ => new,
             };
-            causes.extend(new.unchanged(&old));
+            mistakes.same(&new, &old);
         }
     }
 }
 
-fn series(event: &Object, causes: &mut Vec<Cause>) {
+fn series(mistakes: &mut Mistakes, event: &Object) {
     let series = Spot::of(event, "series");
-    if !series.is_there() {
+    if !series.is_some() {
         return;
     }
-    if series.field("count").number().unwrap_or(0) < 2 {
-        causes.push(Cause::invalid("series.count", "", "should be at least 2"));
+    let count = series.at("count");
+    if count.number().unwrap_or(0) < 2 {
+        mistakes.invalid_unseen(&count, "should be at least 2");
     }
-    causes.extend(series.field("lastObservedTime").needed(""));
+    mistakes.must_be(&series.at("lastObservedTime"), "");
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What an event may be, in whichever group it is written.
 
 use crate::failure::Cause;
-use crate::kinds::spot::Spot;
+use crate::kinds::rules::{Mistakes, Spot};
 use crate::names;
 use crate::object::Object;
 
@@ -11,16 +11,18 @@ const WORD_MAX: usize = 128;
 const MESSAGE_MAX: usize = 1024;
 
 pub(super) fn validate(event: &Object, _: Option<&Object>) -> Vec<Cause> {
-    of_any(event, "reportingComponent")
+    let mut mistakes = Mistakes::default();
+    of_any(&mut mistakes, event, "reportingComponent");
+    mistakes.into_causes()
 }
 
 /// An event with `eventTime` is of the new kind, which says more. `reporter` is what the group
 /// calls who reports it.
-pub(super) fn of_any(event: &Object, reporter: &str) -> Vec<Cause> {
-    let mut causes = Vec::new();
+pub(super) fn of_any(mistakes: &mut Mistakes, event: &Object, reporter: &str) {
     let namespace = event.meta().namespace();
-    let about = Spot::of(event, "involvedObject").field("namespace");
-    let is_new = Spot::of(event, "eventTime").is_there();
+    let about = Spot::of(event, "involvedObject");
+    let about = about.at("namespace");
+    let is_new = Spot::of(event, "eventTime").is_some();
     let fits = match (about.text(), is_new) {
         ("", true) => matches!(namespace, "default" | "kube-system"),
         ("", false) => namespace == "default",
@@ -28,37 +30,34 @@ pub(super) fn of_any(event: &Object, reporter: &str) -> Vec<Cause> {
         (about, false) => about == namespace,
     };
     if !fits {
-        let why = "does not match event.namespace";
-        causes.push(Cause::invalid(about.path(), about.text(), why));
+        mistakes.invalid(&about, "does not match event.namespace");
     }
     if is_new {
-        told_by(event, reporter, &mut causes);
+        told_by(mistakes, event, reporter);
     }
-    causes
 }
 
-fn told_by(event: &Object, reporter: &str, causes: &mut Vec<Cause>) {
-    let who = Spot::of(event, "reportingComponent").renamed(reporter);
-    causes.extend(who.needed(""));
-    if let Err(why) = names::label_key(who.text()) {
-        causes.push(Cause::invalid(who.path(), who.text(), why));
-    }
+fn told_by(mistakes: &mut Mistakes, event: &Object, reporter: &str) {
+    let who = Spot::of(event, reporter).holding(Spot::of(event, "reportingComponent").value());
+    mistakes.must_be(&who, "");
+    mistakes.shaped(&who, names::label_key);
     for name in ["reportingInstance", "action", "reason"] {
         let word = Spot::of(event, name);
-        causes.extend(word.needed(""));
-        causes.extend(at_most(&word, WORD_MAX));
+        mistakes.must_be(&word, "");
+        at_most(mistakes, &word, WORD_MAX);
     }
-    causes.extend(at_most(&Spot::of(event, "message"), MESSAGE_MAX));
+    at_most(mistakes, &Spot::of(event, "message"), MESSAGE_MAX);
 }
 
-fn at_most(word: &Spot<'_>, most: usize) -> Option<Cause> {
-    let why = format!("can have at most {most} characters");
-    (word.text().len() > most).then(|| Cause::invalid(word.path(), "", &why))
+fn at_most(mistakes: &mut Mistakes, word: &Spot<'_, '_>, most: usize) {
+    if word.text().len() > most {
+        mistakes.invalid_unseen(word, &format!("can have at most {most} characters"));
+    }
 }
 
 /// Whether both are the same time, written in two ways, up to what is stored of it.
-pub(super) fn is_same_time(one: &Spot<'_>, other: &Spot<'_>) -> bool {
-    let micros = |spot: &Spot<'_>| {
+pub(super) fn is_same_time(one: &Spot<'_, '_>, other: &Spot<'_, '_>) -> bool {
+    let micros = |spot: &Spot<'_, '_>| {
         let time = spot.text().parse::<jiff::Timestamp>().ok()?;
         Some(time.as_microsecond())
     };

@@ -86,7 +86,7 @@ fn indexes(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
             &rules,
             "at least one rules must be specified when the successPolicy is specified",
         );
-        too_many(mistakes, &rules, RULES);
+        mistakes.at_most(&rules, RULES);
         for rule in rules.items() {
             let (which, count) = (rule.at("succeededIndexes"), rule.at("succeededCount"));
             if !which.is_some() && !count.is_some() {
@@ -119,12 +119,6 @@ fn index_list(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn too_many(mistakes: &mut Mistakes, list: &Spot<'_, '_>, most: usize) {
-    if list.items().count() > most {
-        mistakes.invalid_unseen(list, &format!("must have at most {most} items"));
-    }
-}
-
 fn failures(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, policy: &Spot<'_, '_>) {
     let template = spec.at("template");
     let pod = template.at("spec");
@@ -144,7 +138,7 @@ fn failures(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, policy: &Spot<'_, '_>)
         })
         .collect();
     let rules = policy.at("rules");
-    too_many(mistakes, &rules, RULES);
+    mistakes.at_most(&rules, RULES);
     for rule in rules.items() {
         let action = rule.at("action");
         let known = ["Count", "FailIndex", "FailJob", "Ignore"];
@@ -160,7 +154,7 @@ fn failures(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, policy: &Spot<'_, '_>)
         if codes.is_some() {
             exit_codes(mistakes, &codes, &names);
         }
-        too_many(mistakes, &conditions, RULES);
+        mistakes.at_most(&conditions, RULES);
         for condition in conditions.items() {
             mistakes.must_be_name(&condition.at("type"), names::label_key);
             mistakes.must_be_one_of(&condition.at("status"), &["False", "True", "Unknown"]);
@@ -177,14 +171,14 @@ fn exit_codes(mistakes: &mut Mistakes, codes: &Spot<'_, '_>, names: &BTreeSet<&s
         mistakes.invalid(&container, why);
     }
     mistakes.must_be(&values, "at least one value is required");
-    too_many(mistakes, &values, CODES);
+    mistakes.at_most(&values, CODES);
     let mut last = None;
     for value in values.items() {
         if operator.text() == "In" && value.number() == Some(0) {
             mistakes.invalid(&value, "must not be 0 for the In operator");
         }
         if value.number() == last {
-            mistakes.duplicate(&value, &last.unwrap_or_default().to_string());
+            mistakes.duplicate(&value);
         } else if value.number() < last {
             mistakes.invalid(&values, "must be ordered");
             return;

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use super::GROUP;
 use crate::failure::Cause;
 use crate::kind::{Column, Document, Kind};
-use crate::kinds::{is_new, schema_of, spot::Spot, text};
+use crate::kinds::pod_spec::number;
+use crate::kinds::rules::{Mistakes, Spot};
+use crate::kinds::{is_new, schema_of, text};
 use crate::object::Object;
 
 const DESCRIPTION_MAX: usize = 1024;
@@ -91,22 +93,16 @@ fn schema() -> Value {
 }
 
 fn validate(object: &Object, _: Option<&Object>) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let about = Spot::of(object, "spec").field("description");
-    if about.text().len() > DESCRIPTION_MAX {
-        let why = format!("may not be more than {DESCRIPTION_MAX} bytes");
-        causes.push(about.invalid(&why));
-    }
+    let mut mistakes = Mistakes::default();
+    let spec = Spot::of(object, "spec");
+    mistakes.no_longer(&spec.at("description"), DESCRIPTION_MAX);
     // It cannot be changed: what holds it would hold it for ever.
     if is_new(object) && object.meta().finalizers().next().is_some() {
         let why = "a token ends when it is revoked";
-        causes.push(Cause::forbidden("metadata.finalizers", why));
+        let meta = Spot::of(object, "metadata");
+        mistakes.forbidden(&meta.at("finalizers"), why);
     }
-    causes
-}
-
-fn number(object: &Object, path: &[&str]) -> i64 {
-    object.at(path).and_then(Value::as_i64).unwrap_or_default()
+    mistakes.into_causes()
 }
 
 fn columns() -> Vec<Column> {

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::GROUP;
 use crate::kind::{Column, Document, Generation, Kind};
+use crate::kinds::rules::Spot;
 use crate::kinds::rules::fill::{below, set, set_text, text as text_of};
-use crate::kinds::{spot::Spot, text};
+use crate::kinds::text;
 use crate::names;
 use crate::object::Object;
 
@@ -74,11 +75,12 @@ fn columns() -> Vec<Column> {
 
 /// A field of the condition that tells whether it is ready.
 fn condition(bundle: &Object, field: &str) -> Value {
-    let conditions = Spot::of(bundle, "status").field("conditions").items();
+    let status = Spot::of(bundle, "status");
+    let conditions = status.at("conditions");
     let ready = conditions
-        .iter()
-        .find(|one| one.field("type").text() == "Ready");
-    ready.map_or("", |ready| ready.field(field).text()).into()
+        .items()
+        .find(|one| one.at("type").text() == "Ready");
+    ready.map_or("", |ready| ready.at(field).text()).into()
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use super::GROUP;
 use crate::failure::Cause;
 use crate::kind::{Column, Document, Generation, Kind};
 use crate::kinds::rules::fill::{below, set_text, text as text_of};
-use crate::kinds::{schema_of, spot::Spot, text};
+use crate::kinds::rules::{Mistakes, Spot};
+use crate::kinds::{schema_of, text};
 use crate::names;
 use crate::object::Object;
 
@@ -77,29 +78,26 @@ fn default(object: &mut Object) {
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let spec = Spot::of(object, "spec");
-    let mut causes = Vec::new();
-    let (hash, subject) = (spec.field("hash"), spec.field("certificateSubject"));
-    causes.extend(hash.needed_shaped(shaped));
+    let mut mistakes = Mistakes::default();
+    let (hash, subject) = (spec.at("hash"), spec.at("certificateSubject"));
+    mistakes.must_be_name(&hash, shaped);
     if hash.is_empty() {
-        return causes;
+        return mistakes.into_causes();
     }
-    let name = object.meta().name();
-    if name.strip_prefix(PREFIX) != Some(hash.text()) {
+    let meta = Spot::of(object, "metadata");
+    let name = meta.at("name");
+    if name.text().strip_prefix(PREFIX) != Some(hash.text()) {
         let why = format!("must be {PREFIX}{}: its hash", hash.text());
-        causes.push(Cause::invalid("metadata.name", name, &why));
+        mistakes.invalid(&name, &why);
     }
     if subject.text().strip_prefix(SUBJECT) != Some(hash.text()) {
-        causes.push(subject.invalid(&format!("must be {SUBJECT}{}", hash.text())));
+        mistakes.invalid(&subject, &format!("must be {SUBJECT}{}", hash.text()));
     }
-    let about = spec.field("description");
-    if about.text().len() > DESCRIPTION_MAX {
-        let why = format!("may not be more than {DESCRIPTION_MAX} bytes");
-        causes.push(about.invalid(&why));
-    }
+    mistakes.no_longer(&spec.at("description"), DESCRIPTION_MAX);
     if let Some(old) = old {
-        causes.extend(hash.unchanged(&Spot::of(old, "spec").field("hash")));
+        mistakes.same(&hash, &Spot::of(old, "spec").at("hash"));
     }
-    causes
+    mistakes.into_causes()
 }
 
 /// With `device:` before it, it is a common name: 64 characters, says X.520, and openssl makes no

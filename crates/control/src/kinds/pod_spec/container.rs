@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::rules::mistakes::port_name;
-use super::super::rules::{Mistakes, Spot};
+use super::super::rules::{Mistakes, Spot, net};
 use super::volume::Volumes;
 use super::{env, probe, resources, security};
 use crate::names;
@@ -40,7 +39,7 @@ pub(super) fn container<'v>(
     let name = at.at("name");
     mistakes.must_be_name(&name, names::dns_label);
     if !name.is_empty() && !taken.names.insert(name.text()) {
-        mistakes.duplicate(&name, name.text());
+        mistakes.duplicate(&name);
     }
     image(mistakes, &at.at("image"));
     mistakes.must_be_one_of(
@@ -112,9 +111,9 @@ fn ports<'v>(mistakes: &mut Mistakes, at: &Spot<'_, 'v>, on_host: bool, taken: &
             return;
         }
         let name = port.at("name");
-        mistakes.name(&name, port_name);
+        mistakes.name(&name, net::port_name);
         if !name.is_empty() && !seen.insert(name.text()) {
-            mistakes.duplicate(&name, name.text());
+            mistakes.duplicate(&name);
         }
         let inner = port.at("containerPort");
         if inner.number().unwrap_or(0) == 0 {
@@ -123,8 +122,8 @@ fn ports<'v>(mistakes: &mut Mistakes, at: &Spot<'_, 'v>, on_host: bool, taken: &
             mistakes.port(&inner);
         }
         let protocol = port.at("protocol");
-        mistakes.must_be_one_of(&protocol, &["SCTP", "TCP", "UDP"]);
-        mistakes.ip(&port.at("hostIP"));
+        mistakes.must_be_one_of(&protocol, &net::PROTOCOLS);
+        mistakes.name(&port.at("hostIP"), net::ip);
         let outer = port.at("hostPort");
         let Some(number) = outer.number().filter(|number| *number != 0) else {
             continue;
@@ -139,7 +138,7 @@ fn ports<'v>(mistakes: &mut Mistakes, at: &Spot<'_, 'v>, on_host: bool, taken: &
             .insert((number, protocol.text(), ip.text()))
         {
             let value = format!("{}/{}/{number}", protocol.text(), ip.text());
-            mistakes.duplicate(&outer, &value);
+            mistakes.duplicate_of(&outer, &value);
         }
     }
 }
@@ -152,7 +151,7 @@ fn resizing(mistakes: &mut Mistakes, list: &Spot<'_, '_>) {
         let restart = policy.at("restartPolicy");
         mistakes.must_be_one_of(&restart, &["NotRequired", "RestartContainer"]);
         if !seen.insert(name.text()) {
-            mistakes.duplicate(&policy, name.text());
+            mistakes.duplicate_of(&policy, name.text());
         }
     }
 }

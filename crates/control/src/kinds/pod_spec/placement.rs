@@ -30,54 +30,17 @@ fn node_affinity(mistakes: &mut Mistakes, affinity: &Spot<'_, '_>) {
         let terms = required.at("nodeSelectorTerms");
         mistakes.must_be(&terms, "must have at least one node selector term");
         for term in terms.items() {
-            node_term(mistakes, &term);
+            mistakes.node_term(&term);
         }
     }
     for preferred in affinity.at(PREFERRED).items() {
         weight(mistakes, &preferred);
-        node_term(mistakes, &preferred.at("preference"));
+        mistakes.node_term(&preferred.at("preference"));
     }
 }
 
 fn weight(mistakes: &mut Mistakes, preferred: &Spot<'_, '_>) {
     mistakes.within(&preferred.at("weight"), 1..=100, WEIGHT);
-}
-
-fn node_term(mistakes: &mut Mistakes, term: &Spot<'_, '_>) {
-    for requirement in term.at("matchExpressions").items() {
-        let values = requirement.at("values");
-        match requirement.at("operator").text() {
-            "In" | "NotIn" if values.is_empty() => mistakes.required(
-                &values,
-                "must be specified when `operator` is 'In' or 'NotIn'",
-            ),
-            "Exists" | "DoesNotExist" if !values.is_empty() => mistakes.forbidden(
-                &values,
-                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-            ),
-            "Gt" | "Lt" if values.items().count() != 1 => mistakes.required(
-                &values,
-                "must be specified single value when `operator` is 'Lt' or 'Gt'",
-            ),
-            "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-            _ => mistakes.invalid(&requirement.at("operator"), "not a valid selector operator"),
-        }
-        mistakes.must_be_name(&requirement.at("key"), names::label_key);
-    }
-    for requirement in term.at("matchFields").items() {
-        let values = requirement.at("values");
-        match requirement.at("operator").text() {
-            "In" | "NotIn" if values.items().count() != 1 => mistakes.required(
-                &values,
-                "must be only one value when `operator` is 'In' or 'NotIn' for node field selector",
-            ),
-            "In" | "NotIn" => {}
-            _ => mistakes.invalid(&requirement.at("operator"), "not a valid selector operator"),
-        }
-        if requirement.at("key").text() != "metadata.name" {
-            mistakes.invalid(&requirement.at("key"), "not a valid field selector key");
-        }
-    }
 }
 
 fn pod_affinity(mistakes: &mut Mistakes, affinity: &Spot<'_, '_>) {
@@ -148,15 +111,11 @@ fn spread(mistakes: &mut Mistakes, constraints: &Spot<'_, '_>) {
     for constraint in constraints.items() {
         let when = constraint.at("whenUnsatisfiable");
         let key = constraint.at("topologyKey");
-        mistakes.within(
-            &constraint.at("maxSkew"),
-            1..=i64::MAX,
-            "must be greater than zero",
-        );
+        mistakes.positive(&constraint.at("maxSkew"));
         topology(mistakes, &key);
         mistakes.must_be_one_of(&when, &["DoNotSchedule", "ScheduleAnyway"]);
         let least = constraint.at("minDomains");
-        mistakes.within(&least, 1..=i64::MAX, "must be greater than zero");
+        mistakes.positive(&least);
         if least.is_some() && when.text() != "DoNotSchedule" {
             let why = format!(
                 "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {}",
@@ -171,7 +130,7 @@ fn spread(mistakes: &mut Mistakes, constraints: &Spot<'_, '_>) {
         mistakes.label_selector(&selector);
         label_keys(mistakes, &constraint.at("matchLabelKeys"), &selector);
         if !seen.insert((key.text(), when.text())) {
-            mistakes.duplicate(&constraint, &format!("{{{}, {}}}", key.text(), when.text()));
+            mistakes.duplicate_of(&constraint, &format!("{{{}, {}}}", key.text(), when.text()));
         }
     }
 }

@@ -77,11 +77,11 @@ fn handler(mistakes: &mut Mistakes, at: &Spot<'_, '_>, known: &[&str]) {
 fn action(mistakes: &mut Mistakes, action: &Spot<'_, '_>, name: &str) {
     match name {
         EXEC => mistakes.must_be(&action.at("command"), ""),
-        "tcpSocket" => mistakes.port_or_name(&action.at("port")),
+        "tcpSocket" => mistakes.must_be_port_or_name(&action.at("port")),
         GRPC => mistakes.port(&action.at("port")),
         "httpGet" => {
             mistakes.must_be(&action.at("path"), "");
-            mistakes.port_or_name(&action.at("port"));
+            mistakes.must_be_port_or_name(&action.at("port"));
             mistakes.must_be_one_of(&action.at("scheme"), &["HTTP", "HTTPS"]);
             for header in action.at("httpHeaders").items() {
                 mistakes.must_be_name(&header.at("name"), header_name);

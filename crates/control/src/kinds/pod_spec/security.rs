@@ -62,7 +62,7 @@ fn sysctls(mistakes: &mut Mistakes, spec: &Spot<'_, '_>, list: &Spot<'_, '_>) {
             mistakes.invalid(&name, "may not be specified when 'hostIPC' is true");
         }
         if !seen.insert(plain) {
-            mistakes.duplicate(&name, name.text());
+            mistakes.duplicate(&name);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Rules for the specification of a pod.
 
-use super::super::rules::{Mistakes, Spot};
+use super::super::rules::{Mistakes, Spot, net};
 use super::container::{Around, Role, Taken, container};
 use super::volume::{Volumes, volumes};
 use super::{placement, resources, security};
@@ -92,7 +92,7 @@ fn policies(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
         for gate in spec.at(name).items() {
             mistakes.must_be_name(&gate.at(field), names::label_key);
             if name == "schedulingGates" && !seen.insert(gate.at(field).text()) {
-                mistakes.duplicate(&gate, gate.at(field).text());
+                mistakes.duplicate_of(&gate, gate.at(field).text());
             }
         }
     }
@@ -120,7 +120,7 @@ fn network(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
         mistakes.invalid(&servers, &why);
     }
     for server in servers.items() {
-        mistakes.ip(&server);
+        mistakes.name(&server, net::ip);
     }
     let searches = config.at("searches");
     let length: usize = searches.items().map(|one| one.text().len() + 1).sum();
@@ -152,7 +152,7 @@ fn network(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
     mistakes.name(&spec.at("subdomain"), names::dns_label);
     for alias in spec.at("hostAliases").items() {
         mistakes.must_be(&alias.at("ip"), "");
-        mistakes.ip(&alias.at("ip"));
+        mistakes.name(&alias.at("ip"), net::ip);
         for name in alias.at("hostnames").items() {
             mistakes.must_be_name(&name, names::dns_subdomain);
         }
@@ -177,7 +177,7 @@ fn references(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
         let name = claim.at("name");
         mistakes.must_be_name(&name, names::dns_label);
         if !seen.insert(name.text()) {
-            mistakes.duplicate(&name, name.text());
+            mistakes.duplicate(&name);
         }
         let sources = ["resourceClaimName", "resourceClaimTemplateName"];
         let found = sources

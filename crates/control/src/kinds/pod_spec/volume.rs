@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::data::check_key;
+use super::super::persistent_volume_claim;
 use super::super::rules::{Mistakes, Spot};
 use super::env::{FILE_FIELDS, field, resource};
 use super::security::{descending, no_way_up};
@@ -36,7 +37,7 @@ pub(super) fn volumes<'v>(mistakes: &mut Mistakes, list: &Spot<'_, 'v>, known: &
         let name = volume.at("name");
         mistakes.must_be_name(&name, names::dns_label);
         if !seen.insert(name.text()) {
-            mistakes.duplicate(&name, name.text());
+            mistakes.duplicate(&name);
         }
         self::volume(mistakes, &volume);
         let claim = ["persistentVolumeClaim", "ephemeral"];
@@ -112,7 +113,7 @@ fn source(mistakes: &mut Mistakes, source: &Spot<'_, '_>, name: &str) {
             let template = source.at("volumeClaimTemplate");
             mistakes.must_be(&template, "");
             if template.is_some() {
-                claim(mistakes, &template.at("spec"));
+                persistent_volume_claim::spec(mistakes, &template.at("spec"));
             }
         }
         // The schema asks for what the others need.
@@ -204,32 +205,4 @@ fn projected(mistakes: &mut Mistakes, source: &Spot<'_, '_>) {
             mistakes.required(&one, "must specify a volume type");
         }
     }
-}
-
-/// What a claim asks for.
-pub(in super::super) fn claim(mistakes: &mut Mistakes, spec: &Spot<'_, '_>) {
-    let modes = spec.at("accessModes");
-    mistakes.must_be(&modes, "at least 1 access mode is required");
-    let known = [
-        "ReadOnlyMany",
-        "ReadWriteMany",
-        "ReadWriteOnce",
-        "ReadWriteOncePod",
-    ];
-    for mode in modes.items() {
-        mistakes.one_of(&mode, &known);
-    }
-    let resources = spec.at("resources");
-    let requests = resources.at("requests");
-    let storage = requests.at("storage");
-    mistakes.must_be(&storage, "");
-    if mistakes
-        .amount(&storage)
-        .is_some_and(|amount| amount.is_zero())
-    {
-        mistakes.invalid(&storage, "must be greater than zero");
-    }
-    mistakes.one_of(&spec.at("volumeMode"), &["Block", "Filesystem"]);
-    mistakes.name(&spec.at("storageClassName"), names::dns_subdomain);
-    mistakes.label_selector(&spec.at("selector"));
 }

@@ -5,8 +5,9 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use super::GROUP;
 use crate::failure::Cause;
 use crate::kind::{Column, Kind};
+use crate::kinds::document;
 use crate::kinds::rules::fill::{below, each, set_text, text};
-use crate::kinds::{document, spot::Spot};
+use crate::kinds::rules::{Mistakes, Spot};
 use crate::names;
 use crate::object::Object;
 
@@ -55,34 +56,36 @@ fn rules(
     is_namespaced: bool,
 ) -> Vec<Cause> {
     let role = Spot::of(binding, "roleRef");
-    let mut causes = Vec::new();
-    causes.extend(role.field("apiGroup").needed_of(&[GROUP]));
-    causes.extend(role.field("kind").needed_of(kinds));
-    causes.extend(role.field("name").needed_shaped(names::path_segment));
+    let mut mistakes = Mistakes::default();
+    mistakes.must_be_one_of(&role.at("apiGroup"), &[GROUP]);
+    mistakes.must_be_one_of(&role.at("kind"), kinds);
+    mistakes.must_be_name(&role.at("name"), names::path_segment);
     for subject in Spot::of(binding, "subjects").items() {
-        check_subject(&subject, is_namespaced, &mut causes);
+        check_subject(&mut mistakes, &subject, is_namespaced);
     }
     if old.is_some_and(|old| Spot::of(old, "roleRef").value() != role.value()) {
-        causes.push(role.invalid("cannot change roleRef"));
+        mistakes.invalid(&role, "cannot change roleRef");
     }
-    causes
+    mistakes.into_causes()
 }
 
-fn check_subject(subject: &Spot<'_>, is_namespaced: bool, causes: &mut Vec<Cause>) {
-    let (kind, name) = (subject.field("kind"), subject.field("name"));
-    let group = subject.field("apiGroup");
-    causes.extend(name.needed(""));
+fn check_subject(mistakes: &mut Mistakes, subject: &Spot<'_, '_>, is_namespaced: bool) {
+    let (kind, name) = (subject.at("kind"), subject.at("name"));
+    let group = subject.at("apiGroup");
+    mistakes.must_be(&name, "");
     match kind.text() {
         "ServiceAccount" => {
-            causes.extend(name.shaped(names::dns_subdomain));
-            causes.extend((!group.is_empty()).then(|| group.unsupported(&[""])));
+            mistakes.name(&name, names::dns_subdomain);
+            if !group.is_empty() {
+                mistakes.unsupported(&group, &[""]);
+            }
             // In a namespace, an account that names none is of that.
             if !is_namespaced {
-                causes.extend(subject.field("namespace").needed(""));
+                mistakes.must_be(&subject.at("namespace"), "");
             }
         }
-        "User" | "Group" => causes.extend(group.one_of(&[GROUP])),
-        _ => causes.push(kind.unsupported(&["Group", "ServiceAccount", "User"])),
+        "User" | "Group" => mistakes.one_of(&group, &[GROUP]),
+        _ => mistakes.unsupported(&kind, &["Group", "ServiceAccount", "User"]),
     }
 }
 
@@ -91,7 +94,7 @@ fn columns() -> Vec<Column> {
         Column::name(),
         Column::text("Role", "What they may do.", |binding| {
             let role = Spot::of(binding, "roleRef");
-            let part = |name| role.field(name).text();
+            let part = |name| role.at(name).text();
             format!("{}/{}", part("kind"), part("name")).into()
         }),
         Column::age(),
@@ -111,14 +114,12 @@ fn columns() -> Vec<Column> {
 }
 
 fn subjects(binding: &Object, kind: &str) -> String {
-    let subjects = Spot::of(binding, "subjects").items();
-    let of_kind = subjects
-        .iter()
-        .filter(|one| one.field("kind").text() == kind);
+    let subjects = Spot::of(binding, "subjects");
+    let of_kind = subjects.items().filter(|one| one.at("kind").text() == kind);
     let shown = of_kind.map(|one| {
-        let name = one.field("name").text();
+        let name = one.at("name").text();
         match kind {
-            "ServiceAccount" => format!("{}/{name}", one.field("namespace").text()),
+            "ServiceAccount" => format!("{}/{name}", one.at("namespace").text()),
             _ => name.to_owned(),
         }
     });

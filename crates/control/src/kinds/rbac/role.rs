@@ -5,7 +5,8 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
 use super::GROUP;
 use crate::failure::Cause;
 use crate::kind::{Column, Kind};
-use crate::kinds::{document, label_selector, spot::Spot};
+use crate::kinds::document;
+use crate::kinds::rules::{Mistakes, Spot};
 use crate::names;
 use crate::object::Object;
 
@@ -13,7 +14,7 @@ pub(in crate::kinds) fn role() -> Kind {
     Kind {
         document: document::<Role>(),
         check_name: names::path_segment,
-        validate: |role, _| rules(role, true),
+        validate: |role, _| check(role, true),
         columns: columns(),
         is_carried_out: true,
         is_made_by_put: true,
@@ -25,7 +26,7 @@ pub(in crate::kinds) fn cluster_role() -> Kind {
     Kind {
         is_namespaced: false,
         document: document::<ClusterRole>(),
-        validate: |role, _| cluster_rules(role),
+        validate: |role, _| cluster_check(role),
         ..Kind {
             kind: "ClusterRole".into(),
             plural: "clusterroles".into(),
@@ -44,45 +45,50 @@ fn columns() -> Vec<Column> {
     ]
 }
 
-fn cluster_rules(role: &Object) -> Vec<Cause> {
-    let mut causes = rules(role, false);
-    let aggregation = Spot::of(role, "aggregationRule");
-    if aggregation.is_there() {
-        let selectors = aggregation.field("clusterRoleSelectors");
-        let why = "at least one clusterRoleSelector required if aggregationRule is non-nil";
-        causes.extend(selectors.needed(why));
-        for selector in selectors.items() {
-            causes.extend(label_selector::check(&selector));
-        }
-    }
-    causes
+fn check(role: &Object, is_namespaced: bool) -> Vec<Cause> {
+    let mut mistakes = Mistakes::default();
+    rules(&mut mistakes, role, is_namespaced);
+    mistakes.into_causes()
 }
 
-fn rules(role: &Object, is_namespaced: bool) -> Vec<Cause> {
-    let mut causes = Vec::new();
+fn cluster_check(role: &Object) -> Vec<Cause> {
+    let mut mistakes = Mistakes::default();
+    rules(&mut mistakes, role, false);
+    let aggregation = Spot::of(role, "aggregationRule");
+    if aggregation.is_some() {
+        let selectors = aggregation.at("clusterRoleSelectors");
+        let why = "at least one clusterRoleSelector required if aggregationRule is non-nil";
+        mistakes.must_be(&selectors, why);
+        for selector in selectors.items() {
+            mistakes.label_selector(&selector);
+        }
+    }
+    mistakes.into_causes()
+}
+
+fn rules(mistakes: &mut Mistakes, role: &Object, is_namespaced: bool) {
     for rule in Spot::of(role, "rules").items() {
-        let verbs = rule.field("verbs");
-        causes.extend(verbs.needed("verbs must contain at least one value"));
-        let paths = rule.field("nonResourceURLs");
-        let (groups, resources) = (rule.field("apiGroups"), rule.field("resources"));
+        let verbs = rule.at("verbs");
+        mistakes.must_be(&verbs, "verbs must contain at least one value");
+        let paths = rule.at("nonResourceURLs");
+        let (groups, resources) = (rule.at("apiGroups"), rule.at("resources"));
         if paths.is_empty() {
             let why = "resource rules must supply at least one api group";
-            causes.extend(groups.needed(why));
+            mistakes.must_be(&groups, why);
             let why = "resource rules must supply at least one resource";
-            causes.extend(resources.needed(why));
+            mistakes.must_be(&resources, why);
             continue;
         }
         if is_namespaced {
             let why = "namespaced rules cannot apply to non-resource URLs";
-            causes.push(paths.invalid(why));
+            mistakes.invalid(&paths, why);
         }
-        let of_resources = [groups, resources, rule.field("resourceNames")];
+        let of_resources = [groups, resources, rule.at("resourceNames")];
         if !of_resources.iter().all(Spot::is_empty) {
             let why = "rules cannot apply to both regular resources and non-resource URLs";
-            causes.push(paths.invalid(why));
+            mistakes.invalid(&paths, why);
         }
     }
-    causes
 }
 
 #[cfg(test)]

@@ -2,11 +2,14 @@
 
 use serde_json::Value;
 
-use super::{Mistakes, Spot, mistakes::NOT_NEGATIVE};
+use super::{
+    Mistakes, Spot,
+    mistakes::{NOT_NEGATIVE, POSITIVE},
+};
 use crate::quantity::Quantity;
 
 const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' \
-                       (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')";
+                       (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
 
 impl Mistakes {
     /// A quantity, if it is there and one.
@@ -28,6 +31,13 @@ impl Mistakes {
             return None;
         }
         Some(quantity)
+    }
+
+    /// A quantity of something.
+    pub(crate) fn size(&mut self, at: &Spot<'_, '_>) {
+        if self.quantity(at).is_some_and(|size| size <= Quantity::ZERO) {
+            self.invalid(at, POSITIVE);
+        }
     }
 
     /// A number, or a percentage: `25%`. The answer is the number of either, if it is one.
@@ -67,6 +77,15 @@ impl Share {
     /// Whether it is none of anything.
     pub(crate) fn is_zero(self) -> bool {
         matches!(self, Share::Number(0) | Share::Percent(0))
+    }
+}
+
+/// A quantity, a number or a percentage as it was written; empty where there is none.
+pub(crate) fn shown(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
     }
 }
 

@@ -3,7 +3,6 @@
 //! Bounded: nobody reads more, and who sends a hundred thousand mistakes must not get them back.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
@@ -16,11 +15,10 @@ use crate::names;
 const MOST: usize = 64;
 /// Most bytes of a value that are shown.
 const SHOWN: usize = 200;
-/// Longest name of a port.
-const PORT_NAME: usize = 15;
 /// Not below nothing.
 pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
-const PORT: &str = "must be between 1 and 65535, inclusive";
+/// Above nothing.
+pub(crate) const POSITIVE: &str = "must be greater than zero";
 
 /// What is wrong with an object.
 #[derive(Debug, Default)]
@@ -30,6 +28,11 @@ impl Mistakes {
     /// All of them.
     pub(crate) fn into_causes(self) -> Vec<Cause> {
         self.0
+    }
+
+    /// Whether nothing is wrong so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether no more will be taken: what comes need not be looked at.
@@ -48,9 +51,14 @@ impl Mistakes {
         self.add(|| Cause::invalid(at.path(), Shown(at.value()), why));
     }
 
+    /// What is there cannot be meant, shown as `value`: its key, or a part of it.
+    pub(crate) fn invalid_as(&mut self, at: &Spot<'_, '_>, value: &str, why: &str) {
+        self.add(|| Cause::invalid(at.path(), value, why));
+    }
+
     /// What is there cannot be meant, without showing it: it may be long, or secret.
     pub(crate) fn invalid_unseen(&mut self, at: &Spot<'_, '_>, why: &str) {
-        self.add(|| Cause::invalid(at.path(), "", why));
+        self.invalid_as(at, "", why);
     }
 
     /// Something must be there.
@@ -63,8 +71,13 @@ impl Mistakes {
         self.add(|| Cause::forbidden(at.path(), why));
     }
 
-    /// It is there already.
-    pub(crate) fn duplicate(&mut self, at: &Spot<'_, '_>, value: &str) {
+    /// What is there is there already.
+    pub(crate) fn duplicate(&mut self, at: &Spot<'_, '_>) {
+        self.add(|| Cause::duplicate(at.path(), Shown(at.value())));
+    }
+
+    /// It is there already, shown as `value`.
+    pub(crate) fn duplicate_of(&mut self, at: &Spot<'_, '_>, value: &str) {
         self.add(|| Cause::duplicate(at.path(), value));
     }
 
@@ -80,8 +93,12 @@ impl Mistakes {
     /// It is none of those there are.
     pub(crate) fn unsupported(&mut self, at: &Spot<'_, '_>, known: &[&str]) {
         let found = format!("{:?}", Shown(at.value()));
-        let found = found.trim_matches('"');
-        self.add(|| Cause::unsupported(at.path(), found, known));
+        self.unsupported_as(at, found.trim_matches('"'), known);
+    }
+
+    /// It is none of those there are, shown as `value`.
+    pub(crate) fn unsupported_as(&mut self, at: &Spot<'_, '_>, value: &str, known: &[&str]) {
+        self.add(|| Cause::unsupported(at.path(), value, known));
     }
 
     /// One of `known`, if it is there.
@@ -112,9 +129,25 @@ impl Mistakes {
         self.within(at, 0..=i64::MAX, NOT_NEGATIVE);
     }
 
+    /// A number, if there, from 1.
+    pub(crate) fn positive(&mut self, at: &Spot<'_, '_>) {
+        self.within(at, 1..=i64::MAX, POSITIVE);
+    }
+
     /// A number, if there, in `range`.
     pub(crate) fn within(&mut self, at: &Spot<'_, '_>, range: RangeInclusive<i64>, why: &str) {
         if at.number().is_some_and(|number| !range.contains(&number)) {
+            self.invalid(at, why);
+        }
+    }
+
+    /// A text, empty where there is none, that `rule` lets through.
+    pub(crate) fn shaped(
+        &mut self,
+        at: &Spot<'_, '_>,
+        rule: impl FnOnce(&str) -> Result<(), &'static str>,
+    ) {
+        if let Err(why) = rule(at.text()) {
             self.invalid(at, why);
         }
     }
@@ -125,8 +158,8 @@ impl Mistakes {
         at: &Spot<'_, '_>,
         rule: impl FnOnce(&str) -> Result<(), &'static str>,
     ) {
-        if let (false, Err(why)) = (at.is_empty(), rule(at.text())) {
-            self.invalid(at, why);
+        if !at.is_empty() {
+            self.shaped(at, rule);
         }
     }
 
@@ -140,14 +173,38 @@ impl Mistakes {
         self.name(at, rule);
     }
 
+    /// A list of no more than `most` elements, or a map.
+    pub(crate) fn at_most(&mut self, at: &Spot<'_, '_>, most: usize) {
+        let found = at.items().count() + at.entries().count();
+        if found > most {
+            self.add(|| Cause::too_many(at.path(), found, most));
+        }
+    }
+
+    /// There are more than `most` bytes.
+    pub(crate) fn too_long(&mut self, at: &Spot<'_, '_>, most: usize) {
+        self.add(|| Cause {
+            reason: "FieldValueTooLong",
+            field: at.path(),
+            message: format!("Too long: may not be more than {most} bytes"),
+        });
+    }
+
+    /// A text of no more than `most` bytes.
+    pub(crate) fn no_longer(&mut self, at: &Spot<'_, '_>, most: usize) {
+        if at.text().len() > most {
+            self.invalid(at, &format!("may not be more than {most} bytes"));
+        }
+    }
+
     /// Labels.
     pub(crate) fn labels(&mut self, at: &Spot<'_, '_>) {
         for (key, value) in at.entries() {
             if let Err(why) = names::label_key(key) {
-                self.add(|| Cause::invalid(at.path(), key, why));
+                self.invalid_as(at, key, why);
             }
             if let Err(why) = names::label_value(value.text()) {
-                self.add(|| Cause::invalid(at.path(), value.text(), why));
+                self.invalid_as(at, value.text(), why);
             }
         }
     }
@@ -156,63 +213,18 @@ impl Mistakes {
     pub(crate) fn annotations(&mut self, at: &Spot<'_, '_>) {
         for (key, _) in at.entries() {
             if let Err(why) = names::label_key(&key.to_ascii_lowercase()) {
-                self.add(|| Cause::invalid(at.path(), key, why));
+                self.invalid_as(at, key, why);
             }
         }
     }
 
-    /// An IP address, if there.
-    pub(crate) fn ip(&mut self, at: &Spot<'_, '_>) {
-        if !at.is_empty() && at.text().parse::<IpAddr>().is_err() {
-            self.invalid(
-                at,
-                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-            );
-        }
-    }
-
-    /// The number of a port, if there.
-    pub(crate) fn port(&mut self, at: &Spot<'_, '_>) {
-        self.within(at, 1..=65535, PORT);
-    }
-
-    /// The number or the name of a port.
-    pub(crate) fn port_or_name(&mut self, at: &Spot<'_, '_>) {
-        match at.value() {
-            None => self.required(at, ""),
-            Some(Value::String(name)) => {
-                if let Err(why) = port_name(name) {
-                    self.invalid(at, why);
-                }
-            }
-            Some(_) if at.number().is_some() => self.port(at),
-            Some(_) => self.invalid(at, PORT),
-        }
-    }
-
-    /// What is there is what was there.
+    /// What is there is what was there. A text that is gone is shown as empty, all else as null.
     pub(crate) fn same(&mut self, at: &Spot<'_, '_>, old: &Spot<'_, '_>) {
         if at.value() != old.value() {
-            self.invalid(at, "field is immutable");
+            let is_text = old.value().is_some_and(Value::is_string);
+            let shown = at.value().or((!is_text).then_some(&Value::Null));
+            self.add(|| Cause::invalid(at.path(), Shown(shown), "field is immutable"));
         }
-    }
-}
-
-/// Why `name` is no port's (IANA service names, RFC 6335, 5.1).
-pub(crate) fn port_name(name: &str) -> Result<(), &'static str> {
-    let is_right = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-    if name.len() > PORT_NAME {
-        Err("must be no more than 15 characters")
-    } else if name.is_empty() || !name.bytes().all(is_right) {
-        Err("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
-    } else if !name.bytes().any(|c| c.is_ascii_lowercase()) {
-        Err("must contain at least one letter (a-z)")
-    } else if name.contains("--") {
-        Err("must not contain consecutive hyphens")
-    } else if name.starts_with('-') || name.ends_with('-') {
-        Err("must not begin or end with a hyphen")
-    } else {
-        Ok(())
     }
 }
 
@@ -237,6 +249,7 @@ impl fmt::Debug for Shown<'_> {
 mod tests {
     use serde_json::json;
 
+    use super::super::net;
     use super::*;
     use crate::object::Object;
 
@@ -253,11 +266,21 @@ mod tests {
         mistakes.port(&spec.at("port"));
         mistakes.port_or_name(&spec.at("named"));
         mistakes.port_or_name(&spec.at("none"));
+        mistakes.must_be_port_or_name(&spec.at("none"));
         mistakes.one_of(&spec.at("policy"), &["None", "All"]);
         mistakes.must_be_one_of(&spec.at("none"), &["None"]);
         mistakes.name(&spec.at("name"), |_| Err("no"));
-        mistakes.ip(&spec.at("ip"));
+        mistakes.name(&spec.at("ip"), net::ip);
         mistakes.labels(&spec.at("labels"));
+        mistakes.positive(&spec.at("n"));
+        mistakes.at_most(&spec.at("labels"), 1);
+        mistakes.at_most(&spec.at("labels"), 2);
+        mistakes.no_longer(&spec.at("named"), 3);
+        mistakes.no_longer(&spec.at("named"), 4);
+        mistakes.shaped(&spec.at("none"), |_| Err("no"));
+        mistakes.same(&spec.at("none"), &spec.at("n"));
+        mistakes.same(&spec.at("none"), &spec.at("name"));
+        mistakes.same(&spec.at("name"), &spec.at("name"));
         let told: Vec<String> = mistakes.0.iter().map(Cause::to_string).collect();
         let begins = [
             "spec.n: Invalid value: -1: must be greater than or equal to 0",
@@ -270,6 +293,12 @@ mod tests {
             "spec.ip: Invalid value: \"1.2.3\": must be a valid IP address",
             "spec.labels: Invalid value: \"-\": name part must consist of",
             "spec.labels: Invalid value: \"-\": a valid label must be",
+            "spec.n: Invalid value: -1: must be greater than zero",
+            "spec.labels: Too many: 2: must have at most 1 items",
+            "spec.named: Invalid value: \"Http\": may not be more than 3 bytes",
+            "spec.none: Invalid value: \"\": no",
+            "spec.none: Invalid value: null: field is immutable",
+            "spec.none: Invalid value: \"\": field is immutable",
         ];
         assert_eq!(told.len(), begins.len(), "{told:#?}");
         for (told, begin) in told.iter().zip(begins) {
@@ -280,15 +309,5 @@ mod tests {
         }
         assert_eq!(mistakes.0.len(), MOST);
         assert!(mistakes.0[MOST - 1].message.len() < 300);
-    }
-
-    #[test]
-    fn ports_have_names() {
-        for good in ["http", "a-1", "1a"] {
-            assert!(port_name(good).is_ok(), "{good}");
-        }
-        for bad in ["", "80", "a--b", "-a", "a-", "A", "abcdefghijklmnop"] {
-            assert!(port_name(bad).is_err(), "{bad}");
-        }
     }
 }

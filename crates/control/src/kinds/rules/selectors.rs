@@ -1,4 +1,4 @@
-//! Label selectors in objects: `matchLabels` and `matchExpressions`.
+//! Selectors in objects: of labels (`matchLabels` and `matchExpressions`), and of nodes.
 
 use serde_json::Value;
 
@@ -11,24 +11,56 @@ impl Mistakes {
     pub(crate) fn label_selector(&mut self, at: &Spot<'_, '_>) {
         self.labels(&at.at("matchLabels"));
         for requirement in at.at("matchExpressions").items() {
-            let values = requirement.at("values");
-            match requirement.at("operator").text() {
-                "In" | "NotIn" if values.is_empty() => self.required(
-                    &values,
-                    "must be specified when `operator` is 'In' or 'NotIn'",
-                ),
-                "Exists" | "DoesNotExist" if !values.is_empty() => self.forbidden(
-                    &values,
-                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-                ),
-                "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-                _ => self.invalid(&requirement.at("operator"), "not a valid selector operator"),
-            }
-            self.must_be_name(&requirement.at("key"), names::label_key);
-            for value in values.items() {
+            self.requirement(&requirement, false);
+            for value in requirement.at("values").items() {
                 self.name(&value, names::label_value);
             }
         }
+    }
+
+    /// A term of a node selector: like a label selector, with numbers, and with fields besides.
+    pub(crate) fn node_term(&mut self, at: &Spot<'_, '_>) {
+        for requirement in at.at("matchExpressions").items() {
+            self.requirement(&requirement, true);
+        }
+        for requirement in at.at("matchFields").items() {
+            let (operator, values) = (requirement.at("operator"), requirement.at("values"));
+            match operator.text() {
+                "In" | "NotIn" if values.items().count() != 1 => self.required(
+                    &values,
+                    "must be only one value when `operator` is 'In' or 'NotIn' for node field selector",
+                ),
+                "In" | "NotIn" => {}
+                _ => self.invalid(&operator, "not a valid selector operator"),
+            }
+            let key = requirement.at("key");
+            if key.text() != "metadata.name" {
+                self.invalid(&key, "not a valid field selector key");
+            }
+        }
+    }
+
+    /// What is asked of one label; a node's can be compared with a number.
+    fn requirement(&mut self, at: &Spot<'_, '_>, of_node: bool) {
+        let (operator, values) = (at.at("operator"), at.at("values"));
+        match operator.text() {
+            "In" | "NotIn" if values.is_empty() => self.required(
+                &values,
+                "must be specified when `operator` is 'In' or 'NotIn'",
+            ),
+            "Exists" | "DoesNotExist" if !values.is_empty() => self.forbidden(
+                &values,
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            ),
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            "Gt" | "Lt" if of_node && values.items().count() != 1 => self.required(
+                &values,
+                "must be specified single value when `operator` is 'Lt' or 'Gt'",
+            ),
+            "Gt" | "Lt" if of_node => {}
+            _ => self.invalid(&operator, "not a valid selector operator"),
+        }
+        self.shaped(&at.at("key"), names::label_key);
     }
 }
 
@@ -133,5 +165,67 @@ mod tests {
             let (selector, labels) = (Spot::of(&object, "selector"), Spot::of(&object, "labels"));
             assert_eq!(matches(&selector, &labels), expected, "{labels:?}");
         }
+    }
+
+    #[test]
+    fn terms_are_checked() {
+        let holder = json!({ "s": {
+            "matchLabels": { "a b": "c d" },
+            "matchExpressions": [
+                { "key": "a", "operator": "In" },
+                { "key": "a", "operator": "Exists", "values": ["b"] },
+                { "key": "-", "operator": "Like", "values": ["b c"] },
+                { "key": "a", "operator": "NotIn", "values": ["b"] },
+                { "key": "a", "operator": "DoesNotExist" },
+            ],
+        } });
+        let holder = Object(holder.as_object().unwrap().clone());
+        let mut mistakes = Mistakes::default();
+        mistakes.label_selector(&Spot::of(&holder, "s"));
+        let causes = mistakes.into_causes();
+        let fields: Vec<&str> = causes.iter().map(|cause| &*cause.field).collect();
+        assert_eq!(
+            fields,
+            [
+                "s.matchLabels",
+                "s.matchLabels",
+                "s.matchExpressions[0].values",
+                "s.matchExpressions[1].values",
+                "s.matchExpressions[2].operator",
+                "s.matchExpressions[2].key",
+                "s.matchExpressions[2].values[0]",
+            ]
+        );
+    }
+
+    #[test]
+    fn terms_of_nodes_have_numbers_and_fields() {
+        let term = json!({
+            "matchExpressions": [
+                { "key": "a", "operator": "Gt", "values": ["1"] },
+                { "key": "a", "operator": "Lt", "values": ["1", "2"] },
+                { "key": "", "operator": "In", "values": ["b"] },
+            ],
+            "matchFields": [
+                { "key": "metadata.name", "operator": "In", "values": ["a"] },
+                { "key": "metadata.uid", "operator": "Exists" },
+                { "key": "metadata.name", "operator": "NotIn" },
+            ],
+        });
+        let object = Object([("t".to_owned(), term)].into_iter().collect());
+        let mut mistakes = Mistakes::default();
+        mistakes.node_term(&Spot::of(&object, "t"));
+        let told = mistakes.into_causes();
+        let fields: Vec<&str> = told.iter().map(|cause| &*cause.field).collect();
+        assert_eq!(
+            fields,
+            [
+                "t.matchExpressions[1].values",
+                "t.matchExpressions[2].key",
+                "t.matchFields[1].operator",
+                "t.matchFields[1].key",
+                "t.matchFields[2].values",
+            ]
+        );
     }
 }

@@ -74,6 +74,11 @@ impl<'p, 'v> Spot<'p, 'v> {
         map.into_iter().flatten().map(entry)
     }
 
+    /// This place, with what is written at another.
+    pub(crate) fn holding(self, value: Option<&'v Value>) -> Spot<'p, 'v> {
+        Spot { value, ..self }
+    }
+
     /// What is here.
     pub(crate) fn value(&self) -> Option<&'v Value> {
         self.value
@@ -146,6 +151,11 @@ mod tests {
         let item = list.items().next().unwrap();
         assert_eq!(item.at("b").path(), "spec.a[0].b");
         assert!(!item.at("b").is_some() && item.at("b").at("c").is_empty());
+        let held = item.at("b").holding(spec.at("m").at("x/y").value());
+        assert_eq!(
+            (held.path().as_str(), held.number()),
+            ("spec.a[0].b", Some(1))
+        );
         let map = spec.at("m");
         let (key, entry) = map.entries().next().unwrap();
         assert_eq!(

@@ -93,7 +93,7 @@ fn rules_and_columns() {
             (
                 claim,
                 json!({ "accessModes": ["ReadWriteOnce"] }),
-                "spec.volumeClaimTemplates[0].spec.resources.requests.storage: Required value",
+                "spec.volumeClaimTemplates[0].spec.resources[storage]: Required value",
             ),
             (
                 "/spec/template/spec/restartPolicy",

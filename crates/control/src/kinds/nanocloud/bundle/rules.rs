@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::failure::Cause;
-use crate::kinds::spot::Spot;
+use crate::kinds::rules::{Mistakes, Spot};
 use crate::names;
 use crate::object::Object;
 
@@ -24,38 +24,38 @@ const CONDITIONS: [&str; 4] = ["Ready", "Bound", "SecretsProvisioned", "ProfileP
 
 pub(super) fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let spec = Spot::of(object, "spec");
-    let mut causes = Vec::new();
-    let service = spec.field("service");
-    causes.extend(service.needed_shaped(names::dns_label));
-    let namespace = spec.field("namespace");
-    if namespace.is_there() && namespace.text() != object.meta().namespace() {
-        causes.push(namespace.invalid("must be the namespace of the bundle"));
+    let mut mistakes = Mistakes::default();
+    let service = spec.at("service");
+    mistakes.must_be_name(&service, names::dns_label);
+    let namespace = spec.at("namespace");
+    if namespace.is_some() && namespace.text() != object.meta().namespace() {
+        mistakes.invalid(&namespace, "must be the namespace of the bundle");
     }
-    options(&spec.field("options"), &mut causes);
-    causes.extend(spec.field("key").shaped(wrapped_key));
-    let snapshot = spec.field("snapshot");
-    if snapshot.is_there() {
-        causes.extend(snapshot.field("source").needed_shaped(uri));
-        causes.extend(snapshot.field("mediaType").needed_of(&[TAR]));
+    options(&mut mistakes, &spec.at("options"));
+    mistakes.name(&spec.at("key"), wrapped_key);
+    let snapshot = spec.at("snapshot");
+    if snapshot.is_some() {
+        mistakes.must_be_name(&snapshot.at("source"), uri);
+        mistakes.must_be_one_of(&snapshot.at("mediaType"), &[TAR]);
     }
-    security(&spec.field("security"), &mut causes);
-    runtime(&spec.field("runtime"), &mut causes);
-    status(&Spot::of(object, "status"), &mut causes);
+    security(&mut mistakes, &spec.at("security"));
+    runtime(&mut mistakes, &spec.at("runtime"));
+    status(&mut mistakes, &Spot::of(object, "status"));
     if let Some(old) = old {
-        causes.extend(service.unchanged(&Spot::of(old, "spec").field("service")));
+        mistakes.same(&service, &Spot::of(old, "spec").at("service"));
     }
-    causes
+    mistakes.into_causes()
 }
 
-fn options(options: &Spot<'_>, causes: &mut Vec<Cause>) {
+fn options(mistakes: &mut Mistakes, options: &Spot<'_, '_>) {
     for (key, value) in options.entries() {
         if let Err(why) = option_key(key) {
-            causes.push(Cause::invalid(options.path(), key, why));
+            mistakes.invalid_as(options, key, why);
         }
         if value.text().len() > VALUE_MAX {
             // Values may be secret.
             let why = format!("must be no more than {VALUE_MAX} bytes");
-            causes.push(value.forbidden(&why));
+            mistakes.forbidden(&value, &why);
         }
     }
 }
@@ -103,76 +103,83 @@ fn uri(text: &str) -> Result<(), &'static str> {
         .ok_or("must be a URI, like file:///backup.tar")
 }
 
-fn security(security: &Spot<'_>, causes: &mut Vec<Cause>) {
-    for capability in security.field("extraCapabilities").items() {
+fn security(mistakes: &mut Mistakes, security: &Spot<'_, '_>) {
+    for capability in security.at("extraCapabilities").items() {
         let text = capability.text();
         let upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         if text.is_empty() || !text.bytes().all(upper) {
-            causes.push(capability.invalid("must be a capability's name, like CAP_NET_ADMIN"));
+            mistakes.invalid(
+                &capability,
+                "must be a capability's name, like CAP_NET_ADMIN",
+            );
         }
     }
-    let profile = security.field("seccompProfile");
-    let (kind, file) = (profile.field("type"), profile.field("localhostProfile"));
-    if profile.is_there() {
-        causes.extend(kind.needed_of(&["Baseline", "Localhost", "RuntimeDefault"]));
+    let profile = security.at("seccompProfile");
+    let (kind, file) = (profile.at("type"), profile.at("localhostProfile"));
+    if profile.is_some() {
+        mistakes.must_be_one_of(&kind, &["Baseline", "Localhost", "RuntimeDefault"]);
     }
     if kind.text() == "Localhost" {
         // It becomes a file name.
-        causes.extend(file.needed_shaped(names::dns_subdomain));
-    } else if file.is_there() {
-        causes.push(file.forbidden("can only be set when `type` is 'Localhost'"));
+        mistakes.must_be_name(&file, names::dns_subdomain);
+    } else if file.is_some() {
+        mistakes.forbidden(&file, "can only be set when `type` is 'Localhost'");
     }
 }
 
-fn runtime(runtime: &Spot<'_>, causes: &mut Vec<Cause>) {
-    for source in runtime.field("envFrom").items() {
-        let all = [source.field("configMapRef"), source.field("secretRef")];
-        one(&source, &all, causes);
+fn runtime(mistakes: &mut Mistakes, runtime: &Spot<'_, '_>) {
+    for source in runtime.at("envFrom").items() {
+        let all = [source.at("configMapRef"), source.at("secretRef")];
+        one(mistakes, &source, &all);
         for reference in &all {
-            causes.extend(reference.field("name").shaped(names::dns_subdomain));
+            mistakes.name(&reference.at("name"), names::dns_subdomain);
         }
     }
     let mut volumes = BTreeSet::new();
-    for volume in runtime.field("volumes").items() {
-        let name = volume.field("name");
-        causes.extend(name.needed_shaped(names::dns_label));
-        causes.extend((!volumes.insert(name.text())).then(|| name.duplicate()));
-        let all = [volume.field("configMap"), volume.field("secret")];
-        one(&volume, &all, causes);
-        causes.extend(all[0].field("name").shaped(names::dns_subdomain));
-        causes.extend(all[1].field("secretName").shaped(names::dns_subdomain));
+    for volume in runtime.at("volumes").items() {
+        let name = volume.at("name");
+        mistakes.must_be_name(&name, names::dns_label);
+        if !volumes.insert(name.text()) {
+            mistakes.duplicate(&name);
+        }
+        let all = [volume.at("configMap"), volume.at("secret")];
+        one(mistakes, &volume, &all);
+        mistakes.name(&all[0].at("name"), names::dns_subdomain);
+        mistakes.name(&all[1].at("secretName"), names::dns_subdomain);
         for source in &all {
-            files(source, causes);
+            files(mistakes, source);
         }
     }
     let mut places = BTreeSet::new();
-    for mount in runtime.field("volumeMounts").items() {
-        let (name, path) = (mount.field("name"), mount.field("mountPath"));
+    for mount in runtime.at("volumeMounts").items() {
+        let (name, path) = (mount.at("name"), mount.at("mountPath"));
         if !volumes.contains(name.text()) {
-            causes.push(name.invalid("is none of `volumes`"));
+            mistakes.invalid(&name, "is none of `volumes`");
         }
-        causes.extend(path.needed_shaped(absolute));
-        causes.extend((!places.insert(path.text())).then(|| path.duplicate()));
-        causes.extend(mount.field("subPath").shaped(relative));
+        mistakes.must_be_name(&path, absolute);
+        if !places.insert(path.text()) {
+            mistakes.duplicate(&path);
+        }
+        mistakes.name(&mount.at("subPath"), relative);
     }
 }
 
 /// Exactly one of these has to be there.
-fn one(holder: &Spot<'_>, all: &[Spot<'_>; 2], causes: &mut Vec<Cause>) {
-    match all.iter().filter(|one| one.is_there()).count() {
-        0 => causes.push(holder.required("must say where it comes from")),
+fn one(mistakes: &mut Mistakes, holder: &Spot<'_, '_>, all: &[Spot<'_, '_>; 2]) {
+    match all.iter().filter(|one| one.is_some()).count() {
+        0 => mistakes.required(holder, "must say where it comes from"),
         1 => {}
-        _ => causes.push(holder.forbidden("may not come from more than one")),
+        _ => mistakes.forbidden(holder, "may not come from more than one"),
     }
 }
 
-fn files(source: &Spot<'_>, causes: &mut Vec<Cause>) {
+fn files(mistakes: &mut Mistakes, source: &Spot<'_, '_>) {
     let why = "must be between 0 and 0777 (octal), both inclusive";
-    causes.extend(source.field("defaultMode").within(0..=0o777, why));
-    for item in source.field("items").items() {
-        causes.extend(item.field("key").needed(""));
-        causes.extend(item.field("path").needed_shaped(relative));
-        causes.extend(item.field("mode").within(0..=0o777, why));
+    mistakes.within(&source.at("defaultMode"), 0..=0o777, why);
+    for item in source.at("items").items() {
+        mistakes.must_be(&item.at("key"), "");
+        mistakes.must_be_name(&item.at("path"), relative);
+        mistakes.within(&item.at("mode"), 0..=0o777, why);
     }
 }
 
@@ -196,12 +203,12 @@ fn has_parent(path: &str) -> bool {
     path.split('/').any(|part| part == "..")
 }
 
-fn status(status: &Spot<'_>, causes: &mut Vec<Cause>) {
-    causes.extend(status.field("phase").one_of(&PHASES));
-    for condition in status.field("conditions").items() {
-        causes.extend(condition.field("type").needed_of(&CONDITIONS));
+fn status(mistakes: &mut Mistakes, status: &Spot<'_, '_>) {
+    mistakes.one_of(&status.at("phase"), &PHASES);
+    for condition in status.at("conditions").items() {
+        mistakes.must_be_one_of(&condition.at("type"), &CONDITIONS);
         let states = ["TRUE", "FALSE", "UNKNOWN"];
-        causes.extend(condition.field("status").needed_of(&states));
+        mistakes.must_be_one_of(&condition.at("status"), &states);
     }
 }
 

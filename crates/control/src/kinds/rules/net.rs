@@ -1,25 +1,75 @@
-//! Rules about addresses and ports.
+//! Rules for addresses and ports.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::rules::mistakes::port_name;
-use super::spot::Spot;
-use crate::failure::Cause;
+use serde_json::Value;
+
+use super::{Mistakes, Spot};
 use crate::names;
 
-pub(super) const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
-pub(super) const PORT_RANGE: &str = "must be between 1 and 65535, inclusive";
+pub(crate) const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
+const PORT: &str = "must be between 1 and 65535, inclusive";
+/// Longest name of a port.
+const PORT_NAME: usize = 15;
+
+impl Mistakes {
+    /// The number of a port, if there.
+    pub(crate) fn port(&mut self, at: &Spot<'_, '_>) {
+        self.within(at, 1..=65_535, PORT);
+    }
+
+    /// The number or the name of a port, if there.
+    pub(crate) fn port_or_name(&mut self, at: &Spot<'_, '_>) {
+        match at.value() {
+            None => {}
+            Some(Value::String(name)) => {
+                if let Err(why) = port_name(name) {
+                    self.invalid(at, why);
+                }
+            }
+            Some(_) if at.number().is_some() => self.port(at),
+            Some(_) => self.invalid(at, PORT),
+        }
+    }
+
+    /// The number or the name of a port, and there.
+    pub(crate) fn must_be_port_or_name(&mut self, at: &Spot<'_, '_>) {
+        if at.is_some() {
+            self.port_or_name(at);
+        } else {
+            self.required(at, "");
+        }
+    }
+
+    /// Ports of one thing: each has a name of its own if there are several.
+    pub(crate) fn port_names(&mut self, ports: &Spot<'_, '_>) {
+        let is_one = ports.items().count() == 1;
+        let mut seen = BTreeSet::new();
+        for port in ports.items() {
+            let name = port.at("name");
+            if name.is_empty() {
+                if !is_one {
+                    self.required(&name, "");
+                }
+            } else if let Err(why) = names::dns_label(name.text()) {
+                self.invalid(&name, why);
+            } else if !seen.insert(name.text()) {
+                self.duplicate(&name);
+            }
+        }
+    }
+}
 
 /// A network: an address and how many of its bits are the network's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cidr {
+pub(crate) struct Cidr {
     address: IpAddr,
     prefix: u8,
 }
 
 impl Cidr {
-    pub(super) fn parse(text: &str) -> Option<Cidr> {
+    pub(crate) fn parse(text: &str) -> Option<Cidr> {
         let (address, prefix) = text.split_once('/')?;
         let address: IpAddr = address.parse().ok()?;
         let most = if address.is_ipv4() { 32 } else { 128 };
@@ -29,7 +79,7 @@ impl Cidr {
     }
 
     /// Whether all of `self` and more is in `other`.
-    pub(super) fn is_strictly_in(self, other: Cidr) -> bool {
+    pub(crate) fn is_strictly_in(self, other: Cidr) -> bool {
         self.prefix > other.prefix
             && match (self.address, other.address) {
                 (IpAddr::V4(own), IpAddr::V4(its)) => is_same(
@@ -52,19 +102,19 @@ fn is_same(one: u128, other: u128, last: u8) -> bool {
 }
 
 /// Why `text` is no network.
-pub(super) fn cidr(text: &str) -> Result<(), &'static str> {
+pub(crate) fn cidr(text: &str) -> Result<(), &'static str> {
     let why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
     Cidr::parse(text).map(|_| ()).ok_or(why)
 }
 
 /// Why `text` is no address.
-pub(super) fn ip(text: &str) -> Result<(), &'static str> {
+pub(crate) fn ip(text: &str) -> Result<(), &'static str> {
     let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
     text.parse::<IpAddr>().map(|_| ()).map_err(|_| why)
 }
 
 /// Why `text` is no IPv4 address.
-pub(super) fn ipv4(text: &str) -> Result<(), &'static str> {
+pub(crate) fn ipv4(text: &str) -> Result<(), &'static str> {
     let parsed = text.parse::<std::net::Ipv4Addr>();
     parsed
         .map(|_| ())
@@ -72,7 +122,7 @@ pub(super) fn ipv4(text: &str) -> Result<(), &'static str> {
 }
 
 /// Why `text` is no IPv6 address.
-pub(super) fn ipv6(text: &str) -> Result<(), &'static str> {
+pub(crate) fn ipv6(text: &str) -> Result<(), &'static str> {
     let parsed = text.parse::<std::net::Ipv6Addr>();
     parsed
         .map(|_| ())
@@ -80,7 +130,7 @@ pub(super) fn ipv6(text: &str) -> Result<(), &'static str> {
 }
 
 /// Why traffic must not be sent to an address: it would reach whoever sends it.
-pub(super) fn sendable_ip(text: &str) -> Result<(), &'static str> {
+pub(crate) fn sendable_ip(text: &str) -> Result<(), &'static str> {
     ip(text)?;
     let Ok(address) = text.parse::<IpAddr>() else {
         return Ok(());
@@ -105,40 +155,31 @@ pub(super) fn sendable_ip(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// A port that is there has to be one.
-pub(super) fn port(spot: &Spot<'_>) -> Option<Cause> {
-    spot.within(1..=65_535, PORT_RANGE)
-}
-
-/// A port that is there, a number or a name, has to be one.
-pub(super) fn port_or_name(spot: &Spot<'_>) -> Option<Cause> {
-    match spot.value()? {
-        serde_json::Value::String(name) => port_name(name).err().map(|why| spot.invalid(why)),
-        _ => port(spot),
+/// Why `name` is no port's (IANA service names, RFC 6335, 5.1).
+pub(crate) fn port_name(name: &str) -> Result<(), &'static str> {
+    let is_right = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    if name.len() > PORT_NAME {
+        Err("must be no more than 15 characters")
+    } else if name.is_empty() || !name.bytes().all(is_right) {
+        Err("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
+    } else if !name.bytes().any(|c| c.is_ascii_lowercase()) {
+        Err("must contain at least one letter (a-z)")
+    } else if name.contains("--") {
+        Err("must not contain consecutive hyphens")
+    } else if name.starts_with('-') || name.ends_with('-') {
+        Err("must not begin or end with a hyphen")
+    } else {
+        Ok(())
     }
-}
-
-/// Ports of one thing: each has a name of its own if there are several.
-pub(super) fn names_of_ports(ports: &Spot<'_>) -> Vec<Cause> {
-    let ports = ports.items();
-    let mut causes = Vec::new();
-    let mut seen = BTreeSet::new();
-    for port in &ports {
-        let name = port.field("name");
-        if name.is_empty() {
-            causes.extend((ports.len() > 1).then(|| name.required("")));
-        } else if let Some(cause) = name.shaped(names::dns_label) {
-            causes.push(cause);
-        } else if !seen.insert(name.text()) {
-            causes.push(name.duplicate());
-        }
-    }
-    causes
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::failure::Cause;
+    use crate::object::Object;
 
     #[test]
     fn networks_hold_smaller_ones() {
@@ -193,5 +234,35 @@ mod tests {
                 "{text}: {found}"
             );
         }
+    }
+
+    #[test]
+    fn ports_have_names() {
+        for good in ["http", "a-1", "1a"] {
+            assert!(port_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "80", "a--b", "-a", "a-", "A", "abcdefghijklmnop"] {
+            assert!(port_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn several_ports_have_names_of_their_own() {
+        let told = |ports: Value| {
+            let object = Object([("ports".to_owned(), ports)].into_iter().collect());
+            let mut mistakes = Mistakes::default();
+            mistakes.port_names(&Spot::of(&object, "ports"));
+            let causes = mistakes.into_causes();
+            causes.iter().map(Cause::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(told(json!([{ "port": 1 }])), [""; 0]);
+        assert_eq!(told(json!([{ "name": "a" }, { "name": "b" }])), [""; 0]);
+        assert_eq!(
+            told(json!([{ "name": "a" }, { "port": 2 }, { "name": "a" }])),
+            [
+                "ports[1].name: Required value",
+                "ports[2].name: Duplicate value: \"a\"",
+            ]
+        );
     }
 }
