@@ -7,14 +7,19 @@ use weft_control::cron::Schedule;
 use weft_control::quantity::Quantity;
 use weft_control::selector::{Fields, Labels};
 use weft_control::store::Patch;
-use weft_control::{Kinds, Object, decode, protobuf, schema};
+use weft_control::{Cause, Kinds, Object, decode, protobuf, schema};
 
 use crate::targets::Target;
 
 /// Their schemas are made once.
 static KINDS: LazyLock<Kinds> = LazyLock::new(Kinds::built_in);
 
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
+    Target {
+        name: "kubernetes-formats",
+        run: formats,
+        seeds: format_seeds,
+    },
     Target {
         name: "kubernetes-objects",
         run: objects,
@@ -71,6 +76,10 @@ fn objects(input: &[u8]) {
         (kind.default)(&mut Object(map.clone()));
         let mut map = map.clone();
         let findings = schema::check(kind.schema(), &mut map);
+        if !findings.mistakes.iter().any(Cause::is_wrong_type) {
+            // What is missing is told with what is wrong.
+            let _ = (kind.validate)(&Object(map.clone()), None);
+        }
         if findings.mistakes.is_empty() {
             let mut whole = Object(map);
             (kind.default)(&mut whole);
@@ -81,9 +90,7 @@ fn objects(input: &[u8]) {
             let _ = (kind.validate)(&whole, Some(&once));
             let _ = (kind.validate)(&whole, Some(&Object(Map::new())));
             let _ = (kind.grace_s)(&whole);
-            for column in &kind.columns {
-                let _ = column.cell(&whole);
-            }
+            assert_eq!(kind.cells(&whole).count(), kind.columns.len());
             // What is right once has nothing more to be taken out.
             let again = schema::check(kind.schema(), &mut whole.0);
             assert!(again.unknown.is_empty(), "{:?}", again.unknown);
@@ -286,6 +293,54 @@ fn rules(input: &[u8]) {
     let object = serde_json::from_str(object).unwrap_or(Value::Null);
     let _ = schema::attempt(rule, &Value::Null, &object);
     let _ = schema::attempt(rule, &TYPES, &object);
+}
+
+/// A text that is to be of every format there is.
+fn formats(input: &[u8]) {
+    const FORMATS: [&str; 10] = [
+        "creditcard",
+        "duration",
+        "email",
+        "hostname",
+        "isbn",
+        "mac",
+        "rgbcolor",
+        "ssn",
+        "uri",
+        "uuid",
+    ];
+    static SCHEMA: LazyLock<schema::Schema> = LazyLock::new(|| {
+        let fields = FORMATS.map(|name| (name, json!({ "type": "string", "format": name })));
+        let fields: Map<String, Value> = fields
+            .map(|(name, it)| (name.to_owned(), it))
+            .into_iter()
+            .collect();
+        schema::Schema::defined(&json!({ "type": "object", "properties": fields }))
+    });
+    let text = String::from_utf8_lossy(input);
+    let each = FORMATS.map(|name| (name.to_owned(), Value::from(&*text)));
+    let found = schema::check(&SCHEMA, &mut each.into_iter().collect());
+    assert!(
+        found
+            .mistakes
+            .iter()
+            .all(|one| FORMATS.contains(&&*one.field))
+    );
+}
+
+fn format_seeds() -> Vec<Vec<u8>> {
+    let seeds = [
+        "https://u:p@[::1]:8443/a%20b?q#f",
+        "\"Body, S.\" <some.body+tag@example.com>",
+        "my-host.example.com",
+        "1h30m0.5s",
+        "2 days 3 min",
+        "978-0321751041",
+        "4111 1111 1111 1111",
+        "rgb(0, 31,255)",
+        "6ba7b810-9dad-41d1-80b4-00c04fd430c8",
+    ];
+    seeds.map(|seed| seed.as_bytes().to_vec()).to_vec()
 }
 
 fn rule_seeds() -> Vec<Vec<u8>> {
