@@ -37,7 +37,6 @@ mod service;
 mod service_account;
 mod spot;
 mod stateful_set;
-mod storage;
 mod storage_class;
 #[cfg(test)]
 mod testing;

@@ -2,9 +2,10 @@
 
 use k8s_openapi::api::core::v1::ResourceQuota;
 
+use super::document;
+use super::rules::amounts::shown;
 use super::rules::fill::{below, resource_list};
-use super::spot::Spot;
-use super::{document, storage};
+use super::rules::{Mistakes, Spot};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
 use crate::names;
@@ -85,86 +86,97 @@ fn default(object: &mut Object) {
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let spec = Spot::of(object, "spec");
-    let mut causes = Vec::new();
-    for (name, amount) in spec.field("hard").entries() {
+    let hard = spec.at("hard");
+    let mut mistakes = Mistakes::default();
+    for (name, amount) in hard.entries() {
         if let Err(why) = names::label_key(name) {
-            causes.push(Cause::invalid(amount.path(), name, why));
+            mistakes.invalid_as(&amount, name, why);
         } else if !is_known(name) {
             let why = "must be a standard resource for quota";
-            causes.push(Cause::invalid(amount.path(), name, why));
+            mistakes.invalid_as(&amount, name, why);
         }
-        causes.extend(storage::share(&amount));
+        mistakes.amount(&amount);
     }
-    let scopes = spec.field("scopes");
-    let list = scopes.items();
-    causes.extend(list.iter().filter_map(|scope| scope.one_of(&SCOPES)));
-    let terms = spec.field("scopeSelector").field("matchExpressions");
-    let terms_list = terms.items();
-    let named: Vec<Spot<'_>> = terms_list.iter().map(|it| it.field("scopeName")).collect();
-    for (whole, scopes) in [(&scopes, &list), (&terms, &named)] {
-        let has = |name: &str| scopes.iter().any(|scope| scope.text() == name);
-        for (one, other) in OPPOSITES {
-            if has(one) && has(other) {
-                causes.push(whole.invalid("conflicting scopes"));
-            }
-        }
-        for scope in scopes {
-            causes.extend(holds_all(scope, &spec.field("hard")));
-        }
+    let scopes = spec.at("scopes");
+    let list: Vec<Spot<'_, '_>> = scopes.items().collect();
+    for scope in &list {
+        mistakes.one_of(scope, &SCOPES);
     }
-    for term in &terms_list {
-        causes.extend(term_mistakes(term));
+    let selector = spec.at("scopeSelector");
+    let terms = selector.at("matchExpressions");
+    let all: Vec<Spot<'_, '_>> = terms.items().collect();
+    let named: Vec<Spot<'_, '_>> = all.iter().map(|term| term.at("scopeName")).collect();
+    together(&mut mistakes, &scopes, &list, &hard);
+    together(&mut mistakes, &terms, &named, &hard);
+    for one in &all {
+        term(&mut mistakes, one);
     }
     if let Some(old) = old {
-        causes.extend(scopes.unchanged(&Spot::of(old, "spec").field("scopes")));
+        mistakes.same(&scopes, &Spot::of(old, "spec").at("scopes"));
     }
-    causes
+    mistakes.into_causes()
+}
+
+/// Scopes that can be meant at once, and that hold what is counted.
+fn together(
+    mistakes: &mut Mistakes,
+    whole: &Spot<'_, '_>,
+    scopes: &[Spot<'_, '_>],
+    hard: &Spot<'_, '_>,
+) {
+    let has = |name: &str| scopes.iter().any(|scope| scope.text() == name);
+    for (one, other) in OPPOSITES {
+        if has(one) && has(other) {
+            mistakes.invalid(whole, "conflicting scopes");
+        }
+    }
+    for scope in scopes {
+        holds_all(mistakes, scope, hard);
+    }
 }
 
 /// A scope holds pods or volumes: what is counted otherwise has none.
-fn holds_all(scope: &Spot<'_>, hard: &Spot<'_>) -> Option<Cause> {
+fn holds_all(mistakes: &mut Mistakes, scope: &Spot<'_, '_>, hard: &Spot<'_, '_>) {
     let held: &[&str] = match scope.text() {
         "BestEffort" => &["pods"],
         "VolumeAttributesClass" => &OF_VOLUMES,
         known if SCOPES.contains(&known) => &OF_PODS,
-        _ => return None,
+        _ => return,
     };
-    let counted = hard.entries().into_iter().map(|(name, _)| name);
+    let counted = hard.entries().map(|(name, _)| name);
     let other: Vec<&str> = counted
         .filter(|name| is_standard(name) && !held.contains(name))
         .collect();
-    let why = format!("unsupported scope applied to resource {}", other.join(", "));
-    (!other.is_empty()).then(|| scope.invalid(&why))
+    if !other.is_empty() {
+        let why = format!("unsupported scope applied to resource {}", other.join(", "));
+        mistakes.invalid(scope, &why);
+    }
 }
 
-fn term_mistakes(term: &Spot<'_>) -> Vec<Cause> {
-    let (scope, operator, values) = (
-        term.field("scopeName"),
-        term.field("operator"),
-        term.field("values"),
-    );
-    let mut causes: Vec<Cause> = scope.needed_of(&SCOPES).into_iter().collect();
+fn term(mistakes: &mut Mistakes, term: &Spot<'_, '_>) {
+    let (scope, operator) = (term.at("scopeName"), term.at("operator"));
+    let values = term.at("values");
+    mistakes.must_be_one_of(&scope, &SCOPES);
     let takes_values = matches!(scope.text(), "PriorityClass" | "VolumeAttributesClass");
     if SCOPES.contains(&scope.text()) && !takes_values && operator.text() != "Exists" {
         let why = format!("must be 'Exists' when the scope is {}", scope.text());
-        causes.push(operator.invalid(&why));
-        return causes;
+        mistakes.invalid(&operator, &why);
+        return;
     }
     match operator.text() {
         "In" | "NotIn" => {
             let why = "must be at least one value when `operator` is 'In' or 'NotIn' for scope \
                        selector";
-            causes.extend(values.needed(why));
+            mistakes.must_be(&values, why);
         }
         "Exists" | "DoesNotExist" if values.is_empty() => {}
         "Exists" | "DoesNotExist" => {
             let why = "must be no value when `operator` is 'Exists' or 'DoesNotExist' for scope \
                        selector";
-            causes.push(values.invalid(why));
+            mistakes.invalid(&values, why);
         }
-        _ => causes.push(operator.invalid("not a valid selector operator")),
+        _ => mistakes.invalid(&operator, "not a valid selector operator"),
     }
-    causes
 }
 
 fn is_known(name: &str) -> bool {
@@ -191,17 +203,18 @@ fn columns() -> Vec<Column> {
 /// `cpu: 1/2, memory: 1Gi/4Gi`
 fn used(quota: &Object, of_limits: bool) -> String {
     let status = Spot::of(quota, "status");
-    let mut entries = status.field("hard").entries();
-    entries.sort_by_key(|(name, _)| *name);
-    let wanted = entries
-        .iter()
-        .filter(|(name, _)| name.contains("limits") == of_limits);
-    let shown = wanted.map(|(name, most)| {
-        let used = storage::shown_size(&status.field("used").key(name));
+    let (hard, used) = (status.at("hard"), status.at("used"));
+    let mut wanted: Vec<_> = hard
+        .entries()
+        .filter(|(name, _)| name.contains("limits") == of_limits)
+        .collect();
+    wanted.sort_by_key(|(name, _)| *name);
+    let terms = wanted.iter().map(|(name, most)| {
+        let used = shown(used.at(name).value());
         let used = if used.is_empty() { "0" } else { &used };
-        format!("{name}: {used}/{}", storage::shown_size(most))
+        format!("{name}: {used}/{}", shown(most.value()))
     });
-    shown.collect::<Vec<_>>().join(", ")
+    terms.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

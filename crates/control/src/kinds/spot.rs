@@ -42,11 +42,6 @@ impl<'a> Spot<'a> {
         self.below(name, format!("{}.{name}", self.path))
     }
 
-    /// The value of a key of the map that is here.
-    pub(super) fn key(&self, name: &str) -> Spot<'a> {
-        self.below(name, format!("{}[{name}]", self.path))
-    }
-
     fn below(&self, name: &str, path: String) -> Spot<'a> {
         let value = self.value.and_then(|value| value.get(name));
         let value = value.filter(|value| !value.is_null());
@@ -62,13 +57,6 @@ impl<'a> Spot<'a> {
             path: format!("{}[{index}]", self.path),
         })
         .collect()
-    }
-
-    /// The keys of the map that is here, with their values.
-    pub(super) fn entries(&self) -> Vec<(&'a str, Spot<'a>)> {
-        let map = self.value.and_then(Value::as_object);
-        let keys = map.into_iter().flat_map(serde_json::Map::keys);
-        keys.map(|key| (key.as_str(), self.key(key))).collect()
     }
 
     /// Where it is.
