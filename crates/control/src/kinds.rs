@@ -35,7 +35,6 @@ mod rules;
 mod secret;
 mod service;
 mod service_account;
-mod spot;
 mod stateful_set;
 mod storage_class;
 #[cfg(test)]

@@ -3,9 +3,9 @@
 //! Owns: which definitions can be carried out. What a kind becomes of one is in `custom.rs`.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::spot::Spot;
+use super::rules::{Mistakes, Spot};
 use crate::failure::Cause;
 use crate::kind::{Column, Document, Generation, Kind, texts};
 use crate::names;
@@ -133,188 +133,180 @@ fn default(object: &mut Object) {
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let spec = Spot::of(object, "spec");
-    let (group, scope) = (spec.field("group"), spec.field("scope"));
-    let mut causes = Vec::new();
-    causes.extend(group.needed_shaped(names::dns_subdomain));
+    let (group, scope) = (spec.at("group"), spec.at("scope"));
+    let mut mistakes = Mistakes::default();
+    mistakes.must_be_name(&group, names::dns_subdomain);
     if group.text().ends_with("k8s.io") || !group.text().contains('.') {
-        causes.push(group.invalid("should be a domain with at least one dot, and none of k8s.io"));
+        mistakes.invalid(
+            &group,
+            "should be a domain with at least one dot, and none of k8s.io",
+        );
     }
-    causes.extend(scope.needed_of(&["Cluster", "Namespaced"]));
-    let named = spec.field("names");
+    mistakes.must_be_one_of(&scope, &["Cluster", "Namespaced"]);
+    let named = spec.at("names");
     for name in ["plural", "singular"] {
-        causes.extend(named.field(name).needed_shaped(names::dns_1035));
+        mistakes.must_be_name(&named.at(name), names::dns_1035);
     }
     for name in ["kind", "listKind"] {
-        let spot = named.field(name);
+        let spot = named.at(name);
         let lower = spot.text().to_lowercase();
         match names::dns_1035(&lower) {
-            _ if spot.is_empty() => causes.push(spot.required("")),
-            Err(why) => causes.push(spot.invalid(why)),
+            _ if spot.is_empty() => mistakes.required(&spot, ""),
+            Err(why) => mistakes.invalid(&spot, why),
             Ok(()) => {}
         }
     }
-    for short in named.field("shortNames").items() {
-        causes.extend(short.shaped(names::dns_1035));
+    for short in named.at("shortNames").items() {
+        mistakes.name(&short, names::dns_1035);
     }
-    let expected = format!("{}.{}", named.field("plural").text(), group.text());
-    if object.meta().name() != expected {
+    let expected = format!("{}.{}", named.at("plural").text(), group.text());
+    let meta = Spot::of(object, "metadata");
+    let name = meta.at("name");
+    if name.text() != expected {
         let why = format!("must be spec.names.plural+\".\"+spec.group: {expected}");
-        causes.push(Cause::invalid("metadata.name", object.meta().name(), &why));
+        mistakes.invalid(&name, &why);
     }
-    let strategy = spec.field("conversion").field("strategy");
+    let conversion = spec.at("conversion");
+    let strategy = conversion.at("strategy");
     if strategy.text() != "None" {
-        causes.push(strategy.unsupported(&["None"]));
+        mistakes.unsupported(&strategy, &["None"]);
     }
     if let Some(old) = old {
         let before = Spot::of(old, "spec");
-        causes.extend(group.unchanged(&before.field("group")));
-        causes.extend(scope.unchanged(&before.field("scope")));
+        mistakes.same(&group, &before.at("group"));
+        mistakes.same(&scope, &before.at("scope"));
         for name in ["plural", "kind"] {
-            causes.extend(
-                named
-                    .field(name)
-                    .unchanged(&before.field("names").field(name)),
-            );
+            mistakes.same(&named.at(name), &before.at("names").at(name));
         }
     }
-    check_versions(&spec.field("versions"), &mut causes);
-    causes
+    check_versions(&mut mistakes, &spec.at("versions"));
+    mistakes.into_causes()
 }
 
 /// There is one version that is served, and it is the one that is stored.
-fn check_versions(versions: &Spot<'_>, causes: &mut Vec<Cause>) {
-    causes.extend(versions.needed(""));
+fn check_versions(mistakes: &mut Mistakes, versions: &Spot<'_, '_>) {
+    mistakes.must_be(versions, "");
     let mut used = 0;
     for version in versions.items() {
-        causes.extend(version.field("name").needed_shaped(names::dns_1035));
-        let (served, storage) = (version.field("served"), version.field("storage"));
+        mistakes.must_be_name(&version.at("name"), names::dns_1035);
+        let (served, storage) = (version.at("served"), version.at("storage"));
         if served.is_true() != storage.is_true() {
             let why = "the version that is stored is the one that is served: others are not \
                        converted";
-            causes.push(served.invalid(why));
+            mistakes.invalid(&served, why);
         }
         used += usize::from(storage.is_true());
-        let schema = version.field("schema").field("openAPIV3Schema");
+        let holder = version.at("schema");
+        let schema = holder.at("openAPIV3Schema");
         match schema.value() {
             Some(value) => {
-                check_schema(value, schema.path(), true, causes);
-                causes.extend(schema::rule_mistakes(value, schema.path()));
+                check_schema(mistakes, &schema, true);
+                mistakes.extend(schema::rule_mistakes(value, &schema.path()));
             }
-            None => causes.push(schema.required("schemas are required")),
+            None => mistakes.required(&schema, "schemas are required"),
         }
-        let root = schema.field("type");
+        let root = schema.at("type");
         if root.text() != "object" {
-            causes.push(root.invalid("must be object at the root"));
+            mistakes.invalid(&root, "must be object at the root");
         }
-        for field in version.field("selectableFields").items() {
-            causes.push(field.forbidden("selecting by own fields is not supported"));
+        for field in version.at("selectableFields").items() {
+            mistakes.forbidden(&field, "selecting by own fields is not supported");
         }
-        check_paths(&version, causes);
+        check_paths(mistakes, &version);
     }
     if used != 1 {
-        causes.push(versions.invalid("must have exactly one version marked as storage version"));
+        mistakes.invalid(
+            versions,
+            "must have exactly one version marked as storage version",
+        );
     }
 }
 
-fn check_paths(version: &Spot<'_>, causes: &mut Vec<Cause>) {
-    for column in version.field("additionalPrinterColumns").items() {
-        causes.extend(column.field("name").needed(""));
+fn check_paths(mistakes: &mut Mistakes, version: &Spot<'_, '_>) {
+    for column in version.at("additionalPrinterColumns").items() {
+        mistakes.must_be(&column.at("name"), "");
         let known = ["boolean", "date", "integer", "number", "string"];
-        causes.extend(column.field("type").needed_of(&known));
-        let path = column.field("jsonPath");
+        mistakes.must_be_one_of(&column.at("type"), &known);
+        let path = column.at("jsonPath");
         if let Err(why) = crate::custom::path(path.text()) {
-            causes.push(path.invalid(&why));
+            mistakes.invalid(&path, &why);
         }
     }
-    let scale = version.field("subresources").field("scale");
+    let subresources = version.at("subresources");
+    let scale = subresources.at("scale");
     for (name, below, is_needed) in [
         ("specReplicasPath", ".spec.", true),
         ("statusReplicasPath", ".status.", true),
         ("labelSelectorPath", ".", false),
     ] {
-        let path = scale.field(name);
-        let is_there = scale.is_there() && (is_needed || path.is_there());
+        let path = scale.at(name);
+        let is_there = scale.is_some() && (is_needed || path.is_some());
         let is_simple = crate::custom::simple(path.text()).is_some();
         if is_there && !(is_simple && path.text().starts_with(below)) {
             let why = format!("should be a path of fields below {below}");
-            causes.push(path.invalid(&why));
+            mistakes.invalid(&path, &why);
         }
     }
 }
 
 /// Whether a schema can be carried out. `is_whole`: it stands by itself, so it has a type.
-fn check_schema(schema: &Value, path: &str, is_whole: bool, causes: &mut Vec<Cause>) {
-    let Some(map) = schema.as_object() else {
-        causes.push(Cause::type_invalid(path, "no object", "object"));
+fn check_schema(mistakes: &mut Mistakes, at: &Spot<'_, '_>, is_whole: bool) {
+    let Some(map) = at.value().and_then(Value::as_object) else {
+        mistakes.extend([Cause::type_invalid(at.path(), "no object", "object")]);
         return;
     };
     for name in map.keys().map(String::as_str) {
-        let at = format!("{path}.{name}");
         if UNSUPPORTED.contains(&name) {
-            causes.push(Cause::forbidden(at, "it is not supported"));
+            mistakes.forbidden(&at.at(name), "it is not supported");
         } else if name == VALIDATIONS && !is_whole {
             let why = "rules have to be where the type is, not in what is joined to it";
-            causes.push(Cause::forbidden(at, why));
+            mistakes.forbidden(&at.at(name), why);
         } else if !(matches!(name, PRESERVE | VALIDATIONS)
             || PLAIN.contains(&name)
             || NAMED.contains(&name)
             || JOINED.contains(&name))
         {
-            causes.push(Cause::forbidden(at, "it is no part of a schema"));
+            mistakes.forbidden(&at.at(name), "it is no part of a schema");
         }
     }
-    let flag = |name: &str| map.get(name) == Some(&Value::Bool(true));
-    match map.get("type").and_then(Value::as_str) {
-        Some(kind) if TYPES.contains(&kind) => {}
-        Some(kind) => causes.push(Cause::unsupported(format!("{path}.type"), kind, &TYPES)),
-        None if !is_whole || flag(INT_OR_STRING) || flag(PRESERVE) => {}
-        None => {
-            let why = "must not be empty for specified object fields";
-            causes.push(Cause::required(format!("{path}.type"), why));
-        }
+    let kind = at.at("type");
+    let is_any = at.at(INT_OR_STRING).is_true() || at.at(PRESERVE).is_true();
+    if kind.is_some() {
+        mistakes.one_of(&kind, &TYPES);
+    } else if is_whole && !is_any {
+        mistakes.required(&kind, "must not be empty for specified object fields");
     }
-    if let Some(text) = map.get("pattern").and_then(Value::as_str)
-        && let Err(why) = schema::pattern(text)
+    let pattern = at.at("pattern");
+    if pattern.is_some()
+        && let Err(why) = schema::pattern(pattern.text())
     {
-        causes.push(Cause::invalid(format!("{path}.pattern"), text, &why));
+        mistakes.invalid(&pattern, &why);
     }
-    if flag("uniqueItems") {
+    let unique = at.at("uniqueItems");
+    if unique.is_true() {
         let why = "uniqueItems cannot be set to true: x-kubernetes-list-type: set can";
-        causes.push(Cause::forbidden(format!("{path}.uniqueItems"), why));
+        mistakes.forbidden(&unique, why);
     }
-    check_parts(map, path, is_whole, causes);
+    check_parts(mistakes, at, is_whole);
 }
 
-fn check_parts(map: &Map<String, Value>, path: &str, is_whole: bool, causes: &mut Vec<Cause>) {
-    for (name, schema) in map
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        check_schema(
-            schema,
-            &format!("{path}.properties[{name}]"),
-            is_whole,
-            causes,
-        );
+fn check_parts(mistakes: &mut Mistakes, at: &Spot<'_, '_>, is_whole: bool) {
+    for (_, schema) in at.at("properties").entries() {
+        check_schema(mistakes, &schema, is_whole);
     }
     for name in ["items", "additionalProperties"] {
-        if let Some(schema) = map.get(name).filter(|schema| !schema.is_boolean()) {
-            check_schema(schema, &format!("{path}.{name}"), is_whole, causes);
+        let schema = at.at(name);
+        if schema.value().is_some_and(|schema| !schema.is_boolean()) {
+            check_schema(mistakes, &schema, is_whole);
         }
     }
-    if let Some(schema) = map.get("not") {
-        check_schema(schema, &format!("{path}.not"), false, causes);
+    let not = at.at("not");
+    if not.is_some() {
+        check_schema(mistakes, &not, false);
     }
     for name in JOINED {
-        let list = map
-            .get(name)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        for (index, schema) in list.enumerate() {
-            check_schema(schema, &format!("{path}.{name}[{index}]"), false, causes);
+        for schema in at.at(name).items() {
+            check_schema(mistakes, &schema, false);
         }
     }
 }

@@ -46,6 +46,12 @@ impl Mistakes {
         }
     }
 
+    /// What others found.
+    pub(crate) fn extend(&mut self, causes: impl IntoIterator<Item = Cause>) {
+        let room = MOST - self.0.len();
+        self.0.extend(causes.into_iter().take(room));
+    }
+
     /// What is there cannot be meant.
     pub(crate) fn invalid(&mut self, at: &Spot<'_, '_>, why: &str) {
         self.add(|| Cause::invalid(at.path(), Shown(at.value()), why));
