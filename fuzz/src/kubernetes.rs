@@ -102,7 +102,7 @@ fn head_seeds() -> Vec<Vec<u8>> {
     let seeds = [
         "Impersonate-User: ann\nImpersonate-Group: dev\nImpersonate-Group: system:masters",
         "Impersonate-User: system:serviceaccount:shop:db\nImpersonate-Group: system:serviceaccounts",
-        "Impersonate-User: system:node:n1\nImpersonate-Group: system:nodes\nImpersonate-Uid: 1",
+        "Impersonate-User: system:node:n1\nImpersonate-Group: system:nodes\nImpersonate-Uid: 1\nImpersonate-Extra-a%2fb: c",
         "Impersonate-User: system:anonymous\nAuthorization: Bearer abcdef.0123456789abcdef",
         "Accept: application/json;as=Table;v=v1;g=meta.k8s.io;q=0.5,*/*;x=\"a,\\\"b\"",
     ];

@@ -37,10 +37,18 @@ impl Note {
 
     /// They ask as somebody else.
     pub(crate) fn asks_as(&mut self, subject: &Subject) {
-        if subject.user != self.user || subject.groups != self.groups {
-            let groups = subject.groups.join(", ");
-            self.why = format!("as {:?} ({groups}): ", subject.user);
+        let has_more = !subject.uid.is_empty() || !subject.extra.is_empty();
+        if subject.user == self.user && subject.groups == self.groups && !has_more {
+            return;
         }
+        let mut said = subject.groups.join(", ");
+        if !subject.uid.is_empty() {
+            said.push_str(&format!("; uid {:?}", subject.uid));
+        }
+        for (key, values) in &subject.extra {
+            said.push_str(&format!("; {key} {values:?}"));
+        }
+        self.why = format!("as {:?} ({said}): ", subject.user);
     }
 
     /// For this.
@@ -122,6 +130,22 @@ impl Note {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_whom_they_ask_is_told_with_all_that_was_said_of_them() {
+        let ann = Subject::user("ann", &[], 0).unwrap();
+        let mut note = Note::default();
+        note.asker(&ann);
+        note.asks_as(&ann);
+        assert_eq!(note.why, "");
+        let mut other = ann;
+        other.uid = "u\n1".to_owned();
+        let values = vec!["view".to_owned(), "list".to_owned()];
+        other.extra.insert("scopes".to_owned(), values);
+        note.asks_as(&other);
+        let expected = r#"as "ann" (system:authenticated; uid "u\n1"; scopes ["view", "list"]): "#;
+        assert_eq!(note.why, expected);
+    }
 
     fn entry(user: &str, verb: &str, resource: &str, failed: Option<Reason>) -> Option<Entry> {
         let mut note = Note::default();

@@ -1,17 +1,24 @@
 //! `kubectl --as`: somebody who asks as somebody else.
 //!
-//! Owns: that whoever says so may be them, user and each group by itself.
+//! Owns: that whoever says so may be them: user, uid, each group and each extra value by itself.
 //! Never: takes a header it does not honour for none.
+
+use std::collections::BTreeMap;
 
 use http::HeaderMap;
 use weft_control::{Failure, Reason};
 use weft_identity::subject::{self, AUTHENTICATED, Subject};
 
 use crate::gate::{self, Gate, Question};
+use crate::target;
 
 const PREFIX: &str = "impersonate-";
 const USER: &str = "impersonate-user";
 const GROUP: &str = "impersonate-group";
+const UID: &str = "impersonate-uid";
+const EXTRA: &str = "impersonate-extra-";
+/// The API group of the rights to a uid and to extra values; those to names are the core's.
+const API_GROUP: &str = "authentication.k8s.io";
 
 /// Whether somebody asks as somebody else.
 pub(crate) fn is_asked(head: &HeaderMap) -> bool {
@@ -54,25 +61,33 @@ impl Wanted {
         if names.is_empty() {
             return Ok(None);
         }
-        if let Some(other) = names.iter().find(|name| ![USER, GROUP].contains(*name)) {
-            let message = format!("the header {other} is not supported: {USER} and {GROUP} are");
+        let is_known = |name: &str| [USER, GROUP, UID].contains(&name) || key_of(name).is_some();
+        if let Some(other) = names.iter().find(|name| !is_known(name)) {
+            let message = format!(
+                "the header {other} is not supported: {USER}, {GROUP}, {UID} and {EXTRA}KEY are"
+            );
             return Err(Failure::bad_request(message));
         }
         if !names.contains(&USER) {
-            let message = format!("{GROUP} without {USER}: say whose groups they are");
+            let message = format!("{} without {USER}: say of whom that is", names[0]);
             return Err(Failure::bad_request(message));
         }
-        let users = texts(head, USER)?;
-        let [user] = &users[..] else {
-            return Err(Failure::bad_request(format!("{USER} is there twice")));
-        };
+        let user = &only(head, USER)?;
         let groups = texts(head, GROUP)?;
-        let subject = other(user, &groups, expires_s)?;
+        let mut subject = other(user, &groups, expires_s)?;
+        subject.uid = only(head, UID)?;
+        subject.extra = extra(head, &names)?;
         let mut rights = vec![match subject::account_of(user) {
             Some((namespace, name)) => asked_as("serviceaccounts", namespace, name),
             None => asked_as("users", "", user),
         }];
         rights.extend(groups.iter().map(|group| asked_as("groups", "", group)));
+        if !subject.uid.is_empty() {
+            rights.push(said_of("uids", "", &subject.uid));
+        }
+        for (key, values) in &subject.extra {
+            rights.extend(values.iter().map(|value| said_of("userextras", key, value)));
+        }
         Ok(Some(Wanted { subject, rights }))
     }
 }
@@ -87,6 +102,35 @@ pub(crate) fn asked_as(resource: &str, namespace: &str, name: &str) -> Question 
         namespace: namespace.to_owned(),
         name: name.to_owned(),
     }
+}
+
+/// The right to say something of whom one asks as.
+fn said_of(resource: &str, key: &str, value: &str) -> Question {
+    Question::Object {
+        verb: "impersonate".to_owned(),
+        group: API_GROUP.to_owned(),
+        resource: resource.to_owned(),
+        subresource: key.to_owned(),
+        namespace: String::new(),
+        name: value.to_owned(),
+    }
+}
+
+/// The key in a header's name: in small letters, as names of headers are, and escaped by `%`. One
+/// that is not escaped well stands for itself.
+fn key_of(name: &str) -> Option<String> {
+    let escaped = name.strip_prefix(EXTRA).filter(|key| !key.is_empty())?;
+    Some(target::decode(escaped).unwrap_or_else(|| escaped.to_owned()))
+}
+
+fn extra(head: &HeaderMap, names: &[&str]) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in names {
+        if let Some(key) = key_of(name) {
+            found.entry(key).or_default().extend(texts(head, name)?);
+        }
+    }
+    Ok(found)
 }
 
 /// The kind that goes with a name brings its groups; more can be said for users only.
@@ -121,6 +165,15 @@ fn refused(error: impl std::fmt::Display) -> Failure {
     Failure::new(Reason::BadRequest, error.to_string())
 }
 
+/// The one value of a header; empty, if it is not there.
+fn only(head: &HeaderMap, name: &str) -> Result<String, Failure> {
+    let mut all = texts(head, name)?;
+    match all.len() {
+        0 | 1 => Ok(all.pop().unwrap_or_default()),
+        _ => Err(Failure::bad_request(format!("{name} is there twice"))),
+    }
+}
+
 fn texts(head: &HeaderMap, name: &str) -> Result<Vec<String>, Failure> {
     let all = head.get_all(name).iter().map(|value| value.to_str());
     let all = all.map(|text| text.map(str::to_owned));
@@ -145,6 +198,8 @@ mod tests {
 
     const U: &str = "Impersonate-User";
     const G: &str = "Impersonate-Group";
+    const I: &str = "Impersonate-Uid";
+    const X: &str = "Impersonate-Extra-Scopes";
 
     #[test]
     fn whom_and_what_they_need_for_it() {
@@ -207,13 +262,62 @@ mod tests {
         match question {
             Question::Object {
                 verb,
+                group,
                 resource,
                 namespace,
                 name,
                 ..
-            } if verb == "impersonate" => format!("{resource}/{namespace}/{name}"),
+            } if verb == "impersonate" && group.is_empty() => {
+                format!("{resource}/{namespace}/{name}")
+            }
+            Question::Object {
+                verb,
+                group,
+                resource,
+                subresource,
+                name,
+                ..
+            } if verb == "impersonate" => {
+                format!("{group}: {resource}/{subresource} {name}")
+            }
             other => panic!("{other}"),
         }
+    }
+
+    #[test]
+    fn what_is_said_of_them_needs_a_right_for_each_value() {
+        let lines = &[
+            (U, "system:serviceaccount:shop:db"),
+            (I, "u-1"),
+            (X, "view"),
+            (X, "list"),
+            ("impersonate-extra-acme.io%2FTeam", "x"),
+            ("impersonate-extra-half%2", "y"),
+        ];
+        let found = wanted(lines).unwrap().unwrap();
+        assert_eq!(found.subject.uid, "u-1");
+        let extra: Vec<String> = found
+            .subject
+            .extra
+            .iter()
+            .map(|(key, values)| format!("{key}={}", values.join("+")))
+            .collect();
+        assert_eq!(extra, ["acme.io/team=x", "half%2=y", "scopes=view+list"]);
+        let needed: Vec<String> = found.rights.iter().map(right).collect();
+        assert_eq!(
+            needed,
+            [
+                "serviceaccounts/shop/db",
+                "authentication.k8s.io: uids/ u-1",
+                "authentication.k8s.io: userextras/acme.io/team x",
+                "authentication.k8s.io: userextras/half%2 y",
+                "authentication.k8s.io: userextras/scopes view",
+                "authentication.k8s.io: userextras/scopes list",
+            ]
+        );
+        // An empty uid is none, and takes no right.
+        let found = wanted(&[(U, "ann"), (I, "")]).unwrap().unwrap();
+        assert_eq!(found.rights.len(), 1);
     }
 
     #[test]
@@ -236,14 +340,12 @@ mod tests {
             ),
             (&[(U, "system:serviceaccount:shop")], "kept for"),
             (&[(U, ANONYMOUS), (G, MASTERS)], "is not in the group"),
-            (
-                &[(U, "a"), ("Impersonate-Uid", "1")],
-                "impersonate-uid is not supported",
-            ),
-            (
-                &[(U, "a"), ("Impersonate-Extra-Scopes", "x")],
-                "not supported",
-            ),
+            (&[(I, "1")], "impersonate-uid without impersonate-user"),
+            (&[(U, "a"), (I, "1"), (I, "2")], "impersonate-uid is there"),
+            (&[(X, "x")], "without impersonate-user"),
+            (&[(U, "a"), (X, "\u{e4}")], "is no text"),
+            (&[(U, "a"), ("Impersonate-Extra-", "x")], "not supported"),
+            (&[(U, "a"), ("Impersonate-Uids", "x")], "not supported"),
             (&[("Impersonate-", "a")], "not supported"),
             (&[(U, "\u{e4}")], "is no text"),
         ] {

@@ -74,7 +74,14 @@ pub(crate) fn invalid(kind: &Kind, causes: Vec<Cause>) -> Failure {
 }
 
 fn user(subject: &Subject) -> Value {
-    json!({ "username": subject.user, "groups": subject.groups })
+    let mut user = json!({ "username": subject.user, "groups": subject.groups });
+    if !subject.uid.is_empty() {
+        user["uid"] = json!(subject.uid);
+    }
+    if !subject.extra.is_empty() {
+        user["extra"] = json!(subject.extra);
+    }
+    user
 }
 
 fn of_another(asked: &Asked<'_>, spec: &Value) -> Result<Value, Failure> {

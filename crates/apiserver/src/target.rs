@@ -77,7 +77,7 @@ impl Target {
 }
 
 /// Undoes percent-encoding of one step of a path; nothing where it is broken, or empty.
-fn decode(step: &str) -> Option<String> {
+pub(crate) fn decode(step: &str) -> Option<String> {
     if !step.contains('%') {
         return (!step.is_empty()).then(|| step.to_owned());
     }
@@ -87,8 +87,8 @@ fn decode(step: &str) -> Option<String> {
         let byte = match byte {
             b'%' => {
                 let digits = [rest.next()?, rest.next()?];
-                let digits = std::str::from_utf8(&digits).ok()?;
-                u8::from_str_radix(digits, 16).ok()?
+                let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
+                u8::try_from(high? << 4 | low?).ok()?
             }
             other => other,
         };
@@ -113,6 +113,8 @@ mod tests {
         for (path, expected) in [
             ("/api/v1/configmaps", Some("configmaps   ")),
             ("/api/v1/namespaces/a/configmaps", Some("configmaps a  ")),
+            ("/api/v1/namespaces/%61/configmaps", Some("configmaps a  ")),
+            ("/api/v1/namespaces/%+1/configmaps", None),
             ("/api/v1/namespaces/a/configmaps/b", Some("configmaps a b ")),
             ("/api/v1/namespaces", Some("namespaces   ")),
             ("/api/v1/namespaces/a", Some("namespaces  a ")),

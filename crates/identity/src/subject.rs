@@ -3,6 +3,8 @@
 //! Owns: which names and groups go with which kind, so that no kind can pass for another.
 //! Never: how it was proven.
 
+use std::collections::BTreeMap;
+
 /// Members may do everything.
 pub const MASTERS: &str = "system:masters";
 /// Everybody who has proven who they are.
@@ -65,6 +67,10 @@ pub struct Subject {
     pub user: String,
     /// The user's groups, those of the kind included.
     pub groups: Vec<String>,
+    /// What tells it from another of the same name; empty: nothing. No right hangs on it.
+    pub uid: String,
+    /// What else is said of it, by key. No right hangs on it.
+    pub extra: BTreeMap<String, Vec<String>>,
     /// What sort of thing it is.
     pub kind: Kind,
     /// When the proof is void, in seconds since 1970: a connection outlives it otherwise.
@@ -111,6 +117,8 @@ impl Subject {
         Subject {
             user: ANONYMOUS.to_owned(),
             groups: vec![UNAUTHENTICATED.to_owned()],
+            uid: String::new(),
+            extra: BTreeMap::new(),
             kind: Kind::Anonymous,
             expires_s: i64::MAX,
         }
@@ -129,6 +137,8 @@ impl Subject {
         Ok(Subject {
             user: name.to_owned(),
             groups,
+            uid: String::new(),
+            extra: BTreeMap::new(),
             kind: Kind::User,
             expires_s,
         })
@@ -143,6 +153,8 @@ impl Subject {
         Ok(Subject {
             user: format!("{NODE_PREFIX}{name}"),
             groups: vec![NODES.to_owned(), AUTHENTICATED.to_owned()],
+            uid: String::new(),
+            extra: BTreeMap::new(),
             kind: Kind::Node,
             expires_s,
         })
@@ -162,6 +174,8 @@ impl Subject {
                 format!("{ACCOUNTS}:{namespace}"),
                 AUTHENTICATED.to_owned(),
             ],
+            uid: String::new(),
+            extra: BTreeMap::new(),
             kind: Kind::Workload,
             expires_s,
         })

@@ -69,9 +69,19 @@ pub struct Connect {
     /// Ask as who has this uid
     #[arg(long, value_name = "UID")]
     as_uid: Option<String>,
+    /// Ask as of whom this is said as well; several times for several
+    #[arg(long, value_name = "KEY=VALUE", value_parser = extra)]
+    as_user_extra: Vec<(String, String)>,
     /// Give up a request after this time (30s, 2m; 0: never)
     #[arg(long, value_name = "TIME", value_parser = duration)]
     request_timeout: Option<Duration>,
+}
+
+fn extra(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it is no KEY=VALUE".to_owned()),
+    }
 }
 
 /// A time as kubectl takes it: `30`, `30s`, `1m30s`; nothing for 0.
@@ -219,7 +229,7 @@ impl Connect {
                 user: self.as_user.clone().filter(|user| !user.is_empty()),
                 groups: self.as_group.clone(),
                 uid: self.as_uid.clone().filter(|uid| !uid.is_empty()),
-                extra: Vec::new(),
+                extra: self.as_user_extra.clone(),
             },
             timeout: self.request_timeout.filter(|timeout| !timeout.is_zero()),
         }

@@ -16,7 +16,7 @@ pub struct Acting {
     pub groups: Vec<String>,
     /// `--as-uid`
     pub uid: Option<String>,
-    /// What else is known of them, by key.
+    /// `--as-user-extra`: what else is known of them, by key.
     pub extra: Vec<(String, String)>,
 }
 
@@ -38,7 +38,11 @@ impl Acting {
             if acting.groups.is_empty() {
                 acting.groups = texts(&entry.value["as-groups"]).collect();
             }
-            let extra = entry.value["as-user-extra"].as_object();
+            // Flags win as a whole, as with groups.
+            let extra = match acting.extra.is_empty() {
+                true => entry.value["as-user-extra"].as_object(),
+                false => None,
+            };
             for (key, values) in extra.into_iter().flatten() {
                 let values = texts(values).map(|value| (key.clone(), value));
                 acting.extra.extend(values);

@@ -317,7 +317,30 @@ fn somebody_may_ask_as_somebody_else() {
     kubectl_as(&weft, "ann", "--as=eve --as-group=system:masters get cm")
         .fails_saying(&["cannot impersonate", "groups"]);
     kubectl_as(&weft, "ann", "--as=root get cm").fails_saying(&["cannot impersonate"]);
-    kubectl(&weft, "--as=eve --as-uid=1 get cm").fails_saying(&["impersonate-uid"]);
+    // A uid is a right of its own, in another group.
+    kubectl_as(&weft, "ann", "--as=eve --as-uid=u-1 get cm").fails_saying(&[
+        "uids.authentication.k8s.io \"u-1\" is forbidden",
+        "cannot impersonate",
+    ]);
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": { "name": "said" },
+        "rules": [{
+            "apiGroups": ["authentication.k8s.io"], "verbs": ["impersonate"],
+            "resources": ["uids", "userextras/scopes"],
+        }],
+    });
+    let role = role.to_string();
+    weft.kubectl(&["create", "-f", "-"], &role).unwrap().ok();
+    kubectl(
+        &weft,
+        "create clusterrolebinding said --clusterrole=said --user=ann",
+    )
+    .ok();
+    let who = "--as=eve --as-uid=u-1 auth whoami -o jsonpath={.status.userInfo.uid}";
+    until(SOON, "ann may say eve's uid", || {
+        kubectl_as(&weft, "ann", who).stdout == "u-1"
+    });
 }
 
 #[test]

@@ -7,13 +7,13 @@ use crate::server_cli::{cli, server};
 use crate::server_kubectl::kubectl;
 
 /// A kubeconfig of an administrator who asks as somebody else.
-fn acting(weft: &Weft) -> String {
+fn acting(weft: &Weft, name: &str, more: &str) -> String {
     let own = weft.kubeconfig("admin", "system:masters");
     let text = std::fs::read_to_string(own).unwrap();
     let (before, after) = text.split_once("client-key-data:").unwrap();
     let indent = before.rsplit('\n').next().unwrap();
-    let whom = format!("as: ann\n{indent}as-groups: [dev]\n{indent}client-key-data:");
-    let path = weft.scratch().join("acting");
+    let whom = format!("as: ann\n{indent}{more}\n{indent}client-key-data:");
+    let path = weft.scratch().join(name);
     std::fs::write(&path, format!("{before}{whom}{after}")).unwrap();
     path.to_str().unwrap().to_owned()
 }
@@ -38,7 +38,12 @@ fn who_may_asks_as_somebody_else() {
         "create rolebinding seer --clusterrole=view --group=dev -n dev",
     )
     .ok();
-    let file = acting(&weft);
+    let file = acting(&weft, "acting", "as-groups: [dev]");
+    let extra = acting(
+        &weft,
+        "said",
+        "as-user-extra: { acme.io/team: [red, blue] }",
+    );
     let guest = weft.kubeconfig("guest", "guests");
     let guest = guest.to_str().unwrap();
     for line in [
@@ -49,6 +54,9 @@ fn who_may_asks_as_somebody_else() {
         "auth can-i list pods --as=ann --as-group=dev -n dev",
         "auth whoami --as=ann --as-group=a --as-group=b",
         "auth whoami --as=system:serviceaccount:dev:x",
+        "auth whoami --as=ann --as-uid=u-1",
+        &format!("auth whoami --kubeconfig {extra}"),
+        &format!("auth whoami --kubeconfig {extra} -o jsonpath={{.status.userInfo}}"),
         &format!("auth whoami --kubeconfig {file}"),
         &format!("auth whoami --kubeconfig {file} --as=bob"),
         &format!("auth whoami --kubeconfig {file} --as-group=other"),
@@ -70,15 +78,20 @@ fn who_may_asks_as_somebody_else() {
         ),
         ("get pods --as-group=dev", &["no user: --as"]),
         ("get pods --as-uid=7", &["no user: --as"]),
-        (
-            "get pods --as=ann --as-uid=7",
-            &["impersonate-uid is not supported"],
-        ),
+        ("get pods --as=ann --as-uid=7", &["forbidden", "ann"]),
     ] {
         let theirs = kubectl(&weft, line);
         assert_ne!(theirs.code, 0, "{theirs}");
         cli(&weft, line).fails_saying(words);
     }
+    let said = cli(
+        &weft,
+        "auth whoami --as=ann --as-user-extra=scopes=a --as-user-extra=scopes=b -o jsonpath={.status.userInfo.extra}",
+    );
+    assert_eq!(said.ok(), r#"{"scopes":["a","b"]}"#);
+    cli(&weft, "auth whoami --as=ann --as-user-extra=scopes").fails_saying(&["KEY=VALUE"]);
+    let guesting = format!("auth whoami --as=guest --as-user-extra=scopes=a --kubeconfig {guest}");
+    cli(&weft, &guesting).fails_saying(&["forbidden", "impersonate"]);
     let curl = cli(&weft, "get pods --as=ann --as-group=dev -n dev --curl");
     assert!(
         curl.ok()
