@@ -10,6 +10,7 @@ mod form;
 mod local;
 mod manifest;
 mod patience;
+mod plugin;
 mod qr;
 mod refusal;
 mod rows;

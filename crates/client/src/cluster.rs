@@ -8,6 +8,7 @@ mod curl;
 pub mod discovery;
 mod error;
 pub mod kubeconfig;
+pub mod plugin;
 mod tls;
 mod transport;
 

@@ -12,7 +12,7 @@ use weft_client::cluster::discovery::{Kinds, Resource};
 use weft_client::cluster::kubeconfig::{File, Overrides};
 use weft_client::cluster::{Access, Acting, Answer, ApiError, Cluster};
 
-use super::local;
+use super::{local, plugin};
 use crate::error::CliError;
 use crate::printer::Printer;
 use crate::session::Session;
@@ -238,13 +238,14 @@ impl Connect {
     /// The way in that the flags and files name; whether it is this machine's own authority's.
     pub fn access(&self, session: &Session) -> Result<(Access, bool), CliError> {
         let (files, is_local) = self.files(session)?;
-        let access = Access::resolve(&files, &self.overrides()).map_err(|error| {
+        let mut access = Access::resolve(&files, &self.overrides()).map_err(|error| {
             let cli = CliError::from(error);
             match files.is_empty() {
                 true => cli.hint("`weft kubeconfig`, as root on the server's machine, prints what goes into ~/.kube/config"),
                 false => cli,
             }
         })?;
+        plugin::ask(&mut access)?;
         Ok((access, is_local))
     }
 

@@ -20,8 +20,12 @@ pub(super) fn line(access: &Access, request: &Request) -> String {
             let read = match place {
                 Material::File(path) => format!("cat {}", quote(&path.to_string_lossy())),
                 Material::Inside { .. } => inside(place),
+                Material::Given { name, .. } => format!("printf %s \"${name}\""),
             };
             options.push_str(&format!(" -H \"authorization: Bearer $({read})\""));
+        }
+        Proof::Password(name, _) => {
+            options.push_str(&format!(" --user {}:\"$PASSWORD\"", quote(name)));
         }
         Proof::Token(_, None) => options.push_str(" -H \"authorization: Bearer $TOKEN\""),
     }
@@ -36,6 +40,7 @@ fn reference(material: &Material) -> String {
     match material {
         Material::File(path) => quote(&path.to_string_lossy()),
         Material::Inside { .. } => format!("<({} | base64 -d)", inside(material)),
+        Material::Given { name, .. } => format!("<(printf %s \"${name}\")"),
     }
 }
 

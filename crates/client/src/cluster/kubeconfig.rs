@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::acting::Acting;
 use super::error::ApiError;
+use super::plugin::Plugin;
 
 /// What flags say.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +62,13 @@ pub enum Material {
         /// They themselves.
         bytes: Zeroizing<Vec<u8>>,
     },
+    /// From a plugin; in no file.
+    Given {
+        /// The variable that stands for them in a command line.
+        name: &'static str,
+        /// They themselves.
+        bytes: Zeroizing<Vec<u8>>,
+    },
 }
 
 impl std::fmt::Debug for Material {
@@ -68,6 +76,7 @@ impl std::fmt::Debug for Material {
         match self {
             Material::File(path) => path.fmt(f),
             Material::Inside { file, key, .. } => write!(f, "{key} in {}", file.display()),
+            Material::Given { name, .. } => write!(f, "{name} of the plugin"),
         }
     }
 }
@@ -79,7 +88,7 @@ impl Material {
     /// The file cannot be read.
     pub fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, ApiError> {
         match self {
-            Material::Inside { bytes, .. } => Ok(bytes.clone()),
+            Material::Inside { bytes, .. } | Material::Given { bytes, .. } => Ok(bytes.clone()),
             Material::File(path) => std::fs::read(path)
                 .map(Zeroizing::new)
                 .map_err(|error| unusable(&format!("read {}", path.display()), &error)),
@@ -105,6 +114,8 @@ pub enum Proof {
     Certificate(Material, Material),
     /// By a token, with the file it was in if it has one.
     Token(Zeroizing<String>, Option<Material>),
+    /// By a name and a password.
+    Password(String, Zeroizing<String>),
 }
 
 impl std::fmt::Debug for Proof {
@@ -113,6 +124,7 @@ impl std::fmt::Debug for Proof {
             Proof::Nothing => "Nothing",
             Proof::Certificate(..) => "Certificate",
             Proof::Token(..) => "Token",
+            Proof::Password(..) => "Password",
         })
     }
 }
@@ -134,6 +146,8 @@ pub struct Access {
     pub trust: Trust,
     /// How we are.
     pub proof: Proof,
+    /// Who is to be asked for the proof, which is nothing so far.
+    pub plugin: Option<Box<Plugin>>,
     /// The namespace of commands that name none.
     pub namespace: String,
     /// The user's name in the kubeconfig.
@@ -365,6 +379,14 @@ impl Access {
         let (host, port, prefix) = address(&server)?;
         let namespace = flags.namespace.clone().or_else(|| of_context("namespace"));
         let acting = Acting::of(user.as_ref(), &flags.acting)?;
+        let proof = proof(user.as_ref(), flags)?;
+        // As with kubectl, what stands there is taken before anybody is asked.
+        let exec = user.as_ref().filter(|_| matches!(proof, Proof::Nothing));
+        let exec = exec.and_then(|user| Some((user, user.value.get("exec")?)));
+        let cluster_value = cluster
+            .as_ref()
+            .map_or(&Value::Null, |cluster| cluster.value);
+        let plugin = exec.map(|(user, exec)| Plugin::of(&user.file.path, exec, cluster_value));
         Ok(Access {
             server: server.trim_end_matches('/').to_owned(),
             host,
@@ -375,7 +397,8 @@ impl Access {
                 .clone()
                 .or_else(|| of_cluster("tls-server-name")),
             trust: trust(cluster.as_ref(), flags)?,
-            proof: proof(user.as_ref(), flags)?,
+            proof,
+            plugin: plugin.transpose()?.map(Box::new),
             acting,
             namespace: namespace.unwrap_or_else(|| "default".to_owned()),
             user: user_name.unwrap_or_default(),
@@ -433,7 +456,7 @@ fn proof(user: Option<&Entry<'_>>, flags: &Overrides) -> Result<Proof, ApiError>
     let Some(user) = user else {
         return Ok(Proof::Nothing);
     };
-    user.refuse(&["exec", "auth-provider", "username", "password"])?;
+    user.refuse(&["auth-provider"])?;
     if let Some(Material::File(path)) = user.material("token", "tokenFile").ok().flatten() {
         let file = Material::File(path);
         let bytes = file.bytes()?;
@@ -450,7 +473,16 @@ fn proof(user: Option<&Entry<'_>>, flags: &Overrides) -> Result<Proof, ApiError>
             };
             Proof::Token(Zeroizing::new(token), Some(inside))
         }
-        None => Proof::Nothing,
+        None => match user.text("username") {
+            Some(name) if name.contains(':') => {
+                return Err(unusable("use a username", &"there is a colon in it"));
+            }
+            Some(name) => {
+                let password = user.text("password").unwrap_or_default();
+                Proof::Password(name, Zeroizing::new(password))
+            }
+            None => Proof::Nothing,
+        },
     })
 }
 

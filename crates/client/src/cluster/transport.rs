@@ -5,6 +5,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, USER_AGENT};
 use http::{Response, StatusCode};
@@ -18,6 +20,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use zeroize::Zeroizing;
 
 use super::error::{ApiError, Refusal};
 use super::kubeconfig::{Access, Proof};
@@ -266,8 +269,16 @@ impl Cluster {
         for (name, value) in self.access.acting.headers() {
             builder = builder.header(name, value);
         }
-        if let Proof::Token(token, _) = &self.access.proof {
-            builder = builder.header(AUTHORIZATION, format!("Bearer {}", token.as_str()));
+        let proof = match &self.access.proof {
+            Proof::Token(token, _) => Some(format!("Bearer {}", token.as_str())),
+            Proof::Password(name, password) => {
+                let pair = Zeroizing::new(format!("{name}:{}", password.as_str()));
+                Some(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
+            }
+            Proof::Nothing | Proof::Certificate(..) => None,
+        };
+        if let Some(proof) = proof {
+            builder = builder.header(AUTHORIZATION, proof);
         }
         let body = Full::new(request.body.clone().unwrap_or_default());
         builder.body(body).map_err(|error| ApiError::Answer {

@@ -60,6 +60,7 @@ mod server_many;
 mod server_nanocloud;
 mod server_params;
 mod server_paths;
+mod server_plugin;
 mod server_reads;
 mod server_reflector;
 mod server_restart;

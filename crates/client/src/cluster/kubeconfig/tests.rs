@@ -153,7 +153,7 @@ fn all_certificates_are_found() {
 #[test]
 fn what_is_not_honoured_is_refused_by_name() {
     for (flags, words) in [
-        (named("c"), "weft does not do exec"),
+        (named("c"), "apiVersion"),
         (named("nope"), "it has a, b, c"),
         (
             Overrides {
@@ -170,4 +170,29 @@ fn what_is_not_honoured_is_refused_by_name() {
     assert!(error.to_string().contains("neither a flag"), "{error}");
     assert!(File::parse(Path::new("x"), "kind: Pod").is_err());
     assert!(File::parse(Path::new("x"), "[a").is_err());
+}
+
+#[test]
+fn passwords_and_plugins_are_taken_where_nothing_else_is() {
+    let text = |more: &str| {
+        let text = format!(
+            "clusters: [{{name: a, cluster: {{server: https://h, insecure-skip-tls-verify: true}}}}]\n\
+             users: [{{name: a, user: {{{more}}}}}]\n\
+             contexts: [{{name: a, context: {{cluster: a, user: a}}}}]\ncurrent-context: a\n"
+        );
+        let files = [File::parse(Path::new("/k/config"), &text).unwrap()];
+        Access::resolve(&files, &Overrides::default())
+    };
+    let exec = "exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: x}";
+    let access = text("username: ann, password: p").unwrap();
+    let Proof::Password(name, password) = &access.proof else {
+        panic!("{access:?}")
+    };
+    assert_eq!((&**name, password.as_str()), ("ann", "p"));
+    assert!(text("username: 'a:b'").is_err());
+    assert!(text("auth-provider: {name: gcp}").is_err());
+    assert!(text(exec).unwrap().plugin.is_some());
+    let access = text(&format!("token: t, {exec}")).unwrap();
+    assert!(access.plugin.is_none(), "{access:?}");
+    assert!(matches!(access.proof, Proof::Token(..)));
 }

@@ -125,9 +125,12 @@ fn proof(access: &Access, is_local: bool) -> Result<(&Material, &Material), CliE
         .hint("--kubeconfig names the file of somebody else; `weft kubeconfig` makes a new one"));
     }
     match &access.proof {
+        Proof::Certificate(Material::Given { .. }, _) => Err(CliError::new(
+            "renew the certificate: a program of the kubeconfig (exec) gives it, and renews it",
+        )),
         Proof::Certificate(own, key) => Ok((own, key)),
-        Proof::Token(..) => Err(CliError::new(
-            "renew the certificate: there is none, a bearer token is used",
+        Proof::Token(..) | Proof::Password(..) => Err(CliError::new(
+            "renew the certificate: there is none, a bearer token or a password is used",
         )),
         Proof::Nothing => Err(CliError::new(
             "renew the certificate: neither a flag nor a kubeconfig names one",
@@ -195,6 +198,7 @@ fn keep(own: &Material, key: &Material, pair: &Pair) -> Result<(), CliError> {
                 _ => Ok(text),
             }
         }),
+        Material::Given { .. } => Err(not_found(own)),
     }
 }
 
