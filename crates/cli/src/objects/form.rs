@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::columns::Columns;
-use crate::error::CliError;
+use crate::error::{CliError, EXIT_FAILED};
 use crate::printer::Printer;
 use crate::render::template::{self, Dialect};
 use weft_stdx::jsonpath::{Template, escape_html};
@@ -128,7 +128,10 @@ impl Templates {
         let dialect = Dialect::Kubectl {
             is_strict: !self.allow_missing_template_keys,
         };
-        template::Template::parse(text, dialect).map(Form::Template)
+        // 1 as with kubectl; docker's `--format` has its own code.
+        template::Template::parse(text, dialect)
+            .map(Form::Template)
+            .map_err(|error| error.exit(EXIT_FAILED))
     }
 }
 

@@ -100,7 +100,7 @@ fn templates_make_what_kubectl_makes() {
     for template in NEITHER {
         let (ours, theirs) = both(&weft, &["a", "-o", &format!("go-template={template}")]);
         theirs.code(1);
-        ours.fails_saying(&["template: 1:"]);
+        ours.code(1).fails_saying(&["template: 1:"]);
     }
     let file = weft.scratch().join("template");
     std::fs::write(&file, "{{range .items}}{{.metadata.name}} {{end}}").unwrap();
@@ -125,7 +125,8 @@ fn templates_make_what_kubectl_makes() {
     ];
     let (ours, theirs) = both(&weft, &strict);
     theirs.code(1);
-    ours.fails_saying(&["1:3: map has no entry for key \"nope\""]);
+    ours.code(1)
+        .fails_saying(&["1:3: map has no entry for key \"nope\""]);
     let words = [
         "label",
         "pod",
