@@ -56,7 +56,7 @@ async fn of_many_objects_that_are_read_few_are_kept_as_read() {
     assert!((1..COUNT / 2).contains(&after), "{after}");
     // For their labels they are not read at all.
     assert_eq!(listed("half=1", "").await.len(), COUNT / 2);
-    assert_eq!(kept(), after);
+    assert!(kept() <= after, "{} of {after}", kept());
     assert_eq!(listed("half=1", "metadata.name=m3").await.len(), 1);
     assert_eq!(listed("half=0", "metadata.name=m3").await.len(), 0);
     assert_eq!(listed("half", "metadata.name!=m3").await.len(), COUNT - 1);
