@@ -97,11 +97,7 @@ impl Control {
         let authority = Authority::open_or_create(&data_dir.join(authority::DIRECTORY), unix_s())
             .context("open the certificate authority")?;
         let authority = Arc::new(authority);
-        let path = data_dir.join(KEYSPACE);
-        let keyspace = tokio::task::block_in_place(|| {
-            weft_keyspace::embedded(&path, weft_keyspace::Options::default())
-        })?;
-        let keyspace = Arc::new(keyspace);
+        let keyspace = Arc::new(keyspace(data_dir)?);
         let (store, sealer) = sealed(Arc::<Local>::clone(&keyspace), &config.secrets_key).await?;
         let controllers = Controllers::begin(&store)
             .await
@@ -187,6 +183,17 @@ impl Control {
             },
         }
     }
+}
+
+/// The keyspace in `data_dir`.
+fn keyspace(data_dir: &Path) -> Result<Local> {
+    let options = weft_keyspace::Options {
+        relieved: weft_sys::memory::trim_heap,
+        ..weft_keyspace::Options::default()
+    };
+    let path = data_dir.join(KEYSPACE);
+    let opened = tokio::task::block_in_place(|| weft_keyspace::embedded(&path, options));
+    opened.map_err(Into::into)
 }
 
 /// The objects in `keyspace`, with the key that some of them are sealed with.

@@ -61,6 +61,11 @@ impl History {
         self.entries.range(skip.min(self.entries.len())..)
     }
 
+    /// How many revisions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Takes away what is not after `to`.
     pub(crate) fn forget(&mut self, to: Revision) -> Vec<Entry> {
         let count = usize::try_from(to.0.saturating_sub(self.compacted.0)).unwrap_or(usize::MAX);

@@ -58,6 +58,15 @@ impl fmt::Debug for Memo {
     }
 }
 
+/// Keeps nothing any longer: nobody has asked for a while.
+pub(crate) fn forget() {
+    let mut last = lock(&LAST);
+    last.bytes = 0;
+    let kept = std::mem::take(&mut last.kept);
+    drop(last);
+    drop(kept);
+}
+
 fn keep(made: Made, bytes: usize) {
     let mut over = Vec::new();
     let mut last = lock(&LAST);
@@ -101,6 +110,9 @@ mod tests {
         drop(memo.get_or(10, || 8));
         let large = Memo::default();
         assert_eq!(*large.get_or(2 * MOST_BYTES, || 9), 9);
+        assert!(large.get().is_none());
+        drop(large.get_or(10, || 9));
+        forget();
         assert!(large.get().is_none());
     }
 }

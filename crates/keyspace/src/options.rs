@@ -12,6 +12,8 @@ pub struct Options {
     pub history_revisions: usize,
     /// Most bytes of keys and values in them.
     pub history_bytes: usize,
+    /// Called in a lull when much was forgotten: what can give its memory back to the system does.
+    pub relieved: fn(),
 }
 
 impl Default for Options {
@@ -21,6 +23,7 @@ impl Default for Options {
             history_age: Duration::from_secs(5 * 60),
             history_revisions: 100_000,
             history_bytes: 64 << 20,
+            relieved: || {},
         }
     }
 }

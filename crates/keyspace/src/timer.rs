@@ -9,8 +9,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::local::{Request, Shared};
+use crate::memo;
 use crate::options::Options;
 use crate::state::State;
+
+/// So many revisions at once are much.
+const MUCH: usize = 1000;
 
 /// After a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -39,8 +43,13 @@ pub(crate) async fn run(shared: Weak<Shared>) {
         };
         let now = Instant::now();
         let mut failed = false;
+        let before = shared.read().history.len();
         for request in due(&shared, now) {
             failed |= shared.perform(request).await.is_err();
+        }
+        if shared.read().history.len() + MUCH <= before {
+            memo::forget();
+            tokio::task::spawn_blocking(shared.options.relieved);
         }
         drop(shared);
         if failed {

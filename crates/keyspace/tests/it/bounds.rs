@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::sync::Notify;
 use tokio::time::advance;
 use weft_keyspace::{
     Batch, Change, Commit, CommitError, EventKind, Keyspace as _, Local, Options, Range, Revision,
@@ -59,6 +60,30 @@ async fn history_ends_when_it_is_old_enough() {
     let mut watch = keyspace.watch(span, Revision(2)).await.unwrap();
     put(&keyspace, "a", 1, None).await;
     assert!(matches!(watch.receive().await, Ok(Batch::Events(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_is_given_back_when_much_was_forgotten() {
+    static RELIEVED: Notify = Notify::const_new();
+    let keyspace = memory(Options {
+        relieved: || RELIEVED.notify_one(),
+        ..Options::default()
+    });
+    let relieved = || RELIEVED.notified().now_or_never().is_some();
+    for count in [10, 2000] {
+        for _ in 0..count {
+            put(&keyspace, "a", 1, None).await;
+        }
+        settle().await;
+        assert!(!relieved(), "nothing is old");
+        advance(Duration::from_secs(361)).await;
+        settle().await;
+        if count == 10 {
+            assert!(!relieved(), "it was not much");
+        }
+    }
+    RELIEVED.notified().await;
+    assert_eq!(oldest(&keyspace).await, 2010);
 }
 
 #[tokio::test(start_paused = true)]
