@@ -139,7 +139,7 @@ type Versions = BTreeMap<Reverse<Rank>, Vec<Arc<Kind>>>;
 
 fn groups(kinds: &Kinds) -> BTreeMap<&str, Versions> {
     let mut groups: BTreeMap<&str, Versions> = BTreeMap::new();
-    for kind in kinds.iter() {
+    for kind in kinds.served() {
         let versions = groups.entry(&kind.group).or_default();
         let rank = Reverse(Rank::of(&kind.version));
         versions.entry(rank).or_default().push(Arc::clone(kind));

@@ -146,7 +146,11 @@ async fn about_objects(
     } else {
         asked.answer(verb, body).await
     };
-    asked.shape.finish(answer?).await
+    let mut answer = asked.shape.finish(answer?).await?;
+    if let Some(warning) = &target.kind.deprecation {
+        answer::warn(&mut answer, [warning.to_string()]);
+    }
+    Ok(answer)
 }
 
 /// Discovery, schemas, and who makes tokens.

@@ -32,7 +32,7 @@ pub(crate) fn answer(kinds: &Kinds, path: &str) -> Option<Answer> {
         return None;
     }
     let mut paths: BTreeSet<String> = ALWAYS.map(str::to_owned).into();
-    for kind in kinds.iter() {
+    for kind in kinds.served() {
         match &*kind.group {
             "" => drop(paths.insert(format!("/api/{}", kind.version))),
             group => {

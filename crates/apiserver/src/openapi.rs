@@ -76,7 +76,7 @@ fn contents(pages: &Pages, kinds: &Kinds) -> Page {
 
 fn groups(kinds: &Kinds) -> BTreeMap<String, Vec<Arc<Kind>>> {
     let mut groups: BTreeMap<String, Vec<Arc<Kind>>> = BTreeMap::new();
-    for kind in kinds.iter() {
+    for kind in kinds.served() {
         groups.entry(root(kind)).or_default().push(Arc::clone(kind));
     }
     groups

@@ -69,12 +69,12 @@ pub(crate) fn row(
     (version, beside): (&str, Beside),
     now: Timestamp,
 ) -> Value {
-    let stored = kind.as_stored(&object);
-    let cells = kind.cells(&stored);
+    let looked_at = kind.for_cells(&object);
+    let cells = kind.cells(&looked_at);
     let cells: Vec<Value> = cells
         .map(|(column, cell)| shown(column, cell, now))
         .collect();
-    drop(stored);
+    drop(looked_at);
     let object = match beside {
         Beside::Nothing => Value::Null,
         Beside::Whole => Value::Object(object.0),

@@ -1,16 +1,19 @@
-//! From a CustomResourceDefinition to the kind it defines.
+//! From a CustomResourceDefinition to the kind it defines, in each of its versions.
 //!
 //! Never: checks the definition; only those that passed `kinds/definition.rs` come here.
 
-use std::sync::{Arc, OnceLock};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
+use weft_keyspace::Revision;
 use weft_stdx::jsonpath::Template;
 
 use crate::kind::{Cell, Column, Document, Generation, Kind, Scale, Text};
 use crate::names;
 use crate::object::Object;
+use crate::store::{Defined, Versions};
 
 /// A path of fields, as `.spec.replicas`; nothing: it is another path.
 pub(crate) fn simple(text: &str) -> Option<Vec<Text>> {
@@ -38,8 +41,50 @@ pub(crate) fn path(text: &str) -> Result<Cell, String> {
     Ok(Cell::At(Arc::new(template)))
 }
 
-/// The kind a definition defines; nothing, if it does not stand there.
-pub(crate) fn kind(definition: &Object) -> Option<Kind> {
+/// The kind a definition defines, in all versions, that which is stored first; none, if it does not
+/// stand there. `since`: its definition is as it is since then.
+pub(crate) fn kinds(definition: &Object, since: Revision) -> Vec<Arc<Kind>> {
+    let versions = definition.at(&["spec", "versions"]);
+    let versions = versions.and_then(Value::as_array).into_iter().flatten();
+    let (stored, others): (Vec<&Value>, Vec<&Value>) =
+        versions.partition(|version| version.get("storage") == Some(&Value::Bool(true)));
+    let name = |version: &Value| Some(version.get("name")?.as_str()?.to_owned());
+    let all = || stored.iter().chain(&others);
+    let Some(schemas) = Versions::of(all().filter_map(|version| {
+        let own = Arc::new(own_schema(version));
+        Some((name(version)?, own))
+    })) else {
+        return Vec::new();
+    };
+    let defined = Defined {
+        since,
+        made_of: made_of(definition),
+        spec: spec_of(definition),
+        versions: Arc::new(schemas),
+    };
+    let kinds = all().map(|version| kind(definition, version, &defined).map(Arc::new));
+    kinds.collect::<Option<_>>().unwrap_or_default()
+}
+
+/// The name of the version a definition stores its objects in; empty, if it says none.
+pub(crate) fn stored_version(definition: &Object) -> &str {
+    let versions = definition.at(&["spec", "versions"]);
+    let mut versions = versions.and_then(Value::as_array).into_iter().flatten();
+    let stored = versions.find(|version| version.get("storage") == Some(&Value::Bool(true)));
+    let name = stored.and_then(|version| version.get("name")?.as_str());
+    name.unwrap_or_default()
+}
+
+/// Two definitions of one kind say the same if this is the same.
+pub(crate) fn spec_of(definition: &Object) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let spec = definition.0.get("spec").map(Value::to_string);
+    (definition.meta().text("uid"), spec).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// One version of it.
+fn kind(definition: &Object, version: &Value, defined: &Defined) -> Option<Kind> {
     let spec = definition.0.get("spec")?;
     let names = spec.get("names")?;
     let text = |value: &Value, name: &str| -> Option<Text> {
@@ -50,22 +95,26 @@ pub(crate) fn kind(definition: &Object) -> Option<Kind> {
         let list = list.into_iter().flatten().filter_map(Value::as_str);
         list.map(|name| name.to_owned().into()).collect()
     };
-    let versions = spec.get("versions")?.as_array()?;
-    let is_stored = |version: &&Value| version.get("storage") == Some(&Value::Bool(true));
-    let version = versions.iter().find(is_stored)?;
+    let (group, name, called) = (
+        text(spec, "group")?,
+        text(version, "name")?,
+        text(names, "kind")?,
+    );
     let parts = version.get("subresources");
     let scale = parts.and_then(|parts| parts.get("scale"));
     Some(Kind {
         is_seen_first: true,
-        group: text(spec, "group")?,
-        version: text(version, "name")?,
-        kind: text(names, "kind")?,
+        is_served: version.get("served") == Some(&Value::Bool(true)),
+        deprecation: deprecation(version, (&group, &name, &called)),
+        document: Document::Defined(Arc::clone(defined.versions.own(&name)?)),
+        group,
+        version: name,
+        kind: called,
         plural: text(names, "plural")?,
         singular: text(names, "singular")?,
         short: list("shortNames"),
         categories: list("categories"),
         is_namespaced: text(spec, "scope")? == "Namespaced",
-        document: Document::Defined(Arc::new(own_schema(version))),
         check_name: names::dns_subdomain,
         columns: columns(version),
         generation: Generation::Content,
@@ -74,8 +123,17 @@ pub(crate) fn kind(definition: &Object) -> Option<Kind> {
         // Whoever defines a kind brings what carries it out.
         is_carried_out: true,
         is_ending: definition.meta().is_deleting(),
-        schema: OnceLock::new(),
+        defined: Some(defined.clone()),
         ..Kind::core("", "", "")
+    })
+}
+
+/// What users of a version are warned of.
+fn deprecation(version: &Value, (group, name, kind): (&str, &str, &str)) -> Option<Text> {
+    (version.get("deprecated") == Some(&Value::Bool(true))).then(|| {
+        let said = version.get("deprecationWarning").and_then(Value::as_str);
+        let usual = || format!("{group}/{name} {kind} is deprecated");
+        said.map_or_else(usual, str::to_owned).into()
     })
 }
 

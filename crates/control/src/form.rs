@@ -1,4 +1,5 @@
-//! Further forms of a kind: another group or version its objects are served in.
+//! Further forms of a built-in kind: another group or version its objects are served in. (Versions
+//! of kinds that users define differ by schema only: `store/defined.rs`.)
 //!
 //! Owns: how an object of one form becomes one of another. Never: a form of its own in the
 //! keyspace; there is one that is stored, and all others are made of it.
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::schema;
+use crate::store::Defined;
 
 /// How the objects of a form are stored: as those of another kind.
 #[derive(Clone, Debug)]
@@ -34,7 +36,8 @@ impl Kind {
 
     /// Whether objects of it are kept, and not those of another kind shown as its.
     pub fn is_kept(&self) -> bool {
-        !self.is_question && self.form.is_none()
+        let is_stored = |defined: &Defined| defined.stored_version() == self.version;
+        !self.is_question && self.form.is_none() && self.defined.as_ref().is_none_or(is_stored)
     }
 
     /// The form of it, or itself, that objects call so.

@@ -93,6 +93,10 @@ pub struct Kind {
     pub form: Option<Form>,
     /// Of which definition it was made, if it was.
     pub defined: Option<Defined>,
+    /// Whether requests can be about it: a definition may keep a version that is not served.
+    pub is_served: bool,
+    /// What everybody is warned of who uses it.
+    pub deprecation: Option<Text>,
     /// Compiled when it is first needed.
     pub schema: OnceLock<Schema>,
 }
@@ -287,6 +291,9 @@ fn as_cell(kind: &str, found: &Value) -> Value {
 impl Kind {
     /// Its schema.
     pub fn schema(&self) -> &Schema {
+        if let Some(schema) = self.own_version() {
+            return schema;
+        }
         self.schema.get_or_init(|| match &self.document {
             Document::Of(make) => Schema::compile(&make()),
             Document::Given(document) => Schema::compile(document),
@@ -294,7 +301,21 @@ impl Kind {
         })
     }
 
-    /// The cells of an object as it is stored, with their columns.
+    /// That which its definition keeps for all its versions.
+    fn own_version(&self) -> Option<&Schema> {
+        self.defined.as_ref()?.schema(&self.version)
+    }
+
+    /// An object as its columns look at it.
+    pub fn for_cells<'a>(&self, object: &'a Object) -> Cow<'a, Object> {
+        match self.is_custom() {
+            // Each version has columns of its own.
+            true => Cow::Borrowed(object),
+            false => self.as_stored(object),
+        }
+    }
+
+    /// The cells of an object as [`Kind::for_cells`] gives it, with their columns.
     pub fn cells(&self, object: &Object) -> impl Iterator<Item = (&Column, Value)> {
         let mut whole = None;
         let columns = self.columns.iter();
@@ -420,6 +441,8 @@ impl Kind {
             forms: || &[],
             form: None,
             defined: None,
+            is_served: true,
+            deprecation: None,
             schema: OnceLock::new(),
         }
     }
@@ -444,7 +467,7 @@ impl Kinds {
         let mut kinds = Kinds::default();
         for kind in crate::kinds::all() {
             let forms = (kind.forms)();
-            kinds.share(Arc::new(kind));
+            kinds.share(vec![Arc::new(kind)]);
             for form in forms {
                 let version = kinds.all.entry(place(form)).or_default();
                 version.push(Arc::clone(form));
@@ -453,13 +476,21 @@ impl Kinds {
         kinds
     }
 
-    /// Adds a kind, or puts it in the place of one.
-    pub(crate) fn share(&mut self, kind: Arc<Kind>) {
-        self.all.insert(place(&kind), vec![kind]);
+    /// Adds a kind in all its versions, that which is stored first, or puts it in the place of one.
+    pub(crate) fn share(&mut self, versions: Vec<Arc<Kind>>) {
+        if let Some(first) = versions.first() {
+            self.all.insert(place(first), versions);
+        }
     }
 
     /// The kind served at this place.
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
+        let found = self.version(group, version, plural);
+        found.filter(|kind| kind.is_served)
+    }
+
+    /// The same, whether it is served or not.
+    pub(crate) fn version(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
         let found = self.all.get(&(group.to_owned(), plural.to_owned()));
         let mut versions = found.into_iter().flatten();
         versions.find(|kind| kind.version == version)
@@ -471,10 +502,12 @@ impl Kinds {
         found.and_then(|versions| versions.first())
     }
 
-    /// The kind that objects call so.
+    /// The kind that objects call so; what is there no more in that version is still that kind.
     pub(crate) fn called(&self, api_version: &str, kind: &str) -> Option<&Arc<Kind>> {
-        self.iter()
-            .find(|one| one.kind == kind && one.api_version() == api_version)
+        let is = |one: &&Arc<Kind>| one.kind == kind && one.api_version() == api_version;
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let is_other = |one: &&Arc<Kind>| one.is_custom() && one.kind == kind && one.group == group;
+        self.iter().find(is).or_else(|| self.iter().find(is_other))
     }
 
     /// Whether these are the very same ones.
@@ -483,7 +516,12 @@ impl Kinds {
         self.iter().map(Arc::as_ptr).eq(others)
     }
 
-    /// All, by group and plural, in all versions.
+    /// Those that are served, in all versions.
+    pub fn served(&self) -> impl Iterator<Item = &Arc<Kind>> {
+        self.iter().filter(|kind| kind.is_served)
+    }
+
+    /// All, by group and plural, in all versions, served or not.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
         self.all.values().flatten()
     }

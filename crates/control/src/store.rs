@@ -34,6 +34,7 @@ use crate::object::Object;
 
 pub use admit::Admit;
 pub use defined::Defined;
+pub(crate) use defined::Versions;
 pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use list::{ListOptions, Listed};
 pub use patch::Patch;

@@ -25,7 +25,7 @@ const GVK: &str = "x-kubernetes-group-version-kind";
 pub(super) fn page(kinds: &Kinds) -> Page {
     let mut paths = Message::default();
     let mut found = BTreeMap::new();
-    for kind in kinds.iter() {
+    for kind in kinds.served() {
         let mut own = kind.document();
         if let Some(Value::Object(named)) = own.as_object_mut().and_then(|own| own.remove("$defs"))
         {

@@ -18,7 +18,7 @@ use crate::failure::{Failure, Reason};
 use crate::kind::{Kind, Kinds, Text};
 use crate::kinds::definition;
 use crate::object::Object;
-use crate::store::{self, Defined as MadeOf, DeleteOptions, ListOptions, WriteOptions};
+use crate::store::{self, DeleteOptions, ListOptions, WriteOptions};
 use crate::{Store, custom};
 
 #[cfg(test)]
@@ -36,7 +36,8 @@ struct Known {
     modified: Revision,
     /// What its kind was made from: a kind that is the same keeps its compiled schema.
     made_of: String,
-    kind: Option<Arc<Kind>>,
+    /// In all versions, that which is stored first.
+    kinds: Vec<Arc<Kind>>,
     is_deleting: bool,
     /// What its status says: why its kind is not served.
     told: Option<Option<String>>,
@@ -108,18 +109,19 @@ impl Definitions {
                 Some(known) if known.modified == item.modified => known,
                 old => read(item, old)?,
             };
-            let trouble = match &known.kind {
+            let stored = known.kinds.first();
+            let trouble = match stored {
                 None => Some("it does not say what the kind is".to_owned()),
                 Some(kind) => names.taken(kind),
             };
-            if let (Some(kind), None) = (&known.kind, &trouble) {
+            if let (Some(kind), None) = (stored, &trouble) {
                 names.take(kind);
-                kinds.share(Arc::clone(kind));
+                kinds.share(known.kinds.clone());
             }
             if known.is_deleting || known.told.as_ref() != Some(&trouble) {
                 found.push(Defined {
                     item: Arc::clone(item),
-                    kind: known.kind.clone(),
+                    kind: stored.cloned(),
                     trouble,
                 });
             }
@@ -212,8 +214,9 @@ impl Definitions {
         let mut status = status.unwrap_or_default();
         if is_fine {
             status["acceptedNames"] = definition.0["spec"]["names"].clone();
-            let stored = served.map(|kind| kind.version.to_string());
-            status["storedVersions"] = json!(stored.as_slice());
+            if let Some(kind) = &served {
+                definition::keep_version(&mut status, &kind.version);
+            }
         }
         definition.0.insert("status".to_owned(), status);
         let mut finalizers: Vec<&str> = before.meta().finalizers().collect();
@@ -316,22 +319,21 @@ fn read(item: &Item, old: Option<Known>) -> Result<Known, Failure> {
     let meta = definition.meta();
     let is_deleting = meta.is_deleting();
     let made_of = custom::made_of(&definition);
-    let kind = match old {
-        Some(old) if old.made_of == made_of => old.kind,
-        _ => custom::kind(&definition).map(|kind| {
-            Arc::new(Kind {
-                defined: Some(MadeOf {
-                    since: item.modified,
-                    made_of: made_of.clone(),
-                }),
-                ..kind
-            })
-        }),
+    let kinds = match old {
+        Some(old) if old.made_of == made_of => old.kinds,
+        old => {
+            let before = old
+                .as_ref()
+                .and_then(|old| old.kinds.first()?.defined.as_ref());
+            // What it says is what counts: what was written by the same is good.
+            let same = before.filter(|before| before.spec == custom::spec_of(&definition));
+            custom::kinds(&definition, same.map_or(item.modified, |same| same.since))
+        }
     };
     Ok(Known {
         modified: item.modified,
         made_of,
-        kind,
+        kinds,
         is_deleting,
         told: None,
     })

@@ -2,10 +2,13 @@
 //!
 //! Owns: which definitions can be carried out. What a kind becomes of one is in `custom.rs`.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
 
 use super::rules::{Mistakes, Spot};
+use crate::custom;
 use crate::failure::Cause;
 use crate::kind::{Column, Document, Generation, Kind, texts};
 use crate::names;
@@ -76,6 +79,7 @@ pub(super) fn kind() -> Kind {
         is_namespaced: false,
         document: Document::Of(document),
         default,
+        inherit,
         validate,
         columns: vec![
             Column::name(),
@@ -122,13 +126,35 @@ fn default(object: &mut Object) {
             names.entry(name).or_insert_with(|| value.into());
         }
     }
+    let stored = custom::stored_version(object).to_owned();
+    let stored = Some(stored).filter(|name| !name.is_empty());
     object.0.entry("status").or_insert_with(|| {
         json!({
             "acceptedNames": { "kind": "", "plural": "" },
             "conditions": [],
-            "storedVersions": [],
+            "storedVersions": stored.as_slice(),
         })
     });
+}
+
+/// From now on there may be objects of the version that is stored now.
+fn inherit(old: &Object, new: &mut Object) {
+    let stored = custom::stored_version(new).to_owned();
+    if stored != custom::stored_version(old)
+        && let Some(status) = new.0.get_mut("status")
+    {
+        keep_version(status, &stored);
+    }
+}
+
+/// Writes down that there may be objects that are stored in this version.
+pub(crate) fn keep_version(status: &mut Value, name: &str) {
+    let kept = status.get("storedVersions").and_then(Value::as_array);
+    let mut kept = kept.cloned().unwrap_or_default();
+    if !kept.iter().any(|one| one == name) {
+        kept.push(name.into());
+    }
+    status["storedVersions"] = kept.into();
 }
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
@@ -180,22 +206,55 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
         }
     }
     check_versions(&mut mistakes, &spec.at("versions"));
+    check_stored(&mut mistakes, object);
     mistakes.into_causes()
 }
 
-/// There is one version that is served, and it is the one that is stored.
+/// Of whatever version objects are stored in, the schema is there.
+fn check_stored(mistakes: &mut Mistakes, object: &Object) {
+    let spec = Spot::of(object, "spec");
+    let versions = spec.at("versions");
+    let named: Vec<String> = versions
+        .items()
+        .map(|version| version.at("name").text().to_owned())
+        .collect();
+    let status = Spot::of(object, "status");
+    let kept = status.at("storedVersions");
+    let mut has_stored = kept.is_empty();
+    for one in kept.items() {
+        has_stored |= one.text() == custom::stored_version(object);
+        if !named.iter().any(|name| name == one.text()) {
+            let why = format!(
+                "missing from spec.versions; {} was previously a storage version, and must remain \
+                 in spec.versions until a storage migration ensures no data remains persisted in \
+                 it and removes it from status.storedVersions",
+                one.text()
+            );
+            mistakes.invalid(&one, &why);
+        }
+    }
+    if !has_stored {
+        let stored = custom::stored_version(object);
+        mistakes.invalid(&kept, &format!("must have the storage version {stored}"));
+    }
+}
+
+/// Versions have names of their own, and one is stored.
 fn check_versions(mistakes: &mut Mistakes, versions: &Spot<'_, '_>) {
     mistakes.must_be(versions, "");
     let mut used = 0;
+    let mut named = BTreeSet::new();
     for version in versions.items() {
-        mistakes.must_be_name(&version.at("name"), names::dns_1035);
-        let (served, storage) = (version.at("served"), version.at("storage"));
-        if served.is_true() != storage.is_true() {
-            let why = "the version that is stored is the one that is served: others are not \
-                       converted";
-            mistakes.invalid(&served, why);
+        let name = version.at("name");
+        mistakes.must_be_name(&name, names::dns_1035);
+        if !named.insert(name.text().to_owned()) {
+            mistakes.invalid(&name, "must contain unique version names");
         }
-        used += usize::from(storage.is_true());
+        let (warning, deprecated) = (version.at("deprecationWarning"), version.at("deprecated"));
+        if warning.is_some() && !deprecated.is_true() {
+            mistakes.invalid(&warning, "can only be set for deprecated versions");
+        }
+        used += usize::from(version.at("storage").is_true());
         let holder = version.at("schema");
         let schema = holder.at("openAPIV3Schema");
         match schema.value() {
@@ -228,7 +287,7 @@ fn check_paths(mistakes: &mut Mistakes, version: &Spot<'_, '_>) {
         let known = ["boolean", "date", "integer", "number", "string"];
         mistakes.must_be_one_of(&column.at("type"), &known);
         let path = column.at("jsonPath");
-        if let Err(why) = crate::custom::path(path.text()) {
+        if let Err(why) = custom::path(path.text()) {
             mistakes.invalid(&path, &why);
         }
     }
@@ -241,7 +300,7 @@ fn check_paths(mistakes: &mut Mistakes, version: &Spot<'_, '_>) {
     ] {
         let path = scale.at(name);
         let is_there = scale.is_some() && (is_needed || path.is_some());
-        let is_simple = crate::custom::simple(path.text()).is_some();
+        let is_simple = custom::simple(path.text()).is_some();
         if is_there && !(is_simple && path.text().starts_with(below)) {
             let why = format!("should be a path of fields below {below}");
             mistakes.invalid(&path, &why);

@@ -6,14 +6,17 @@
 //!              │ no: it is waited for
 //!   read  ─► written after the kind's definition changed ─► as it is
 //!              │ no: without what is not known any more, with the defaults of today; kept in memory
+//!   other version ─► under that name, without what is not known there; kept in memory
 //! ```
 //!
 //! So an object that is newer than its definition needs no look, and most are.
 
+use std::borrow::Cow;
 use std::ops::Deref;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
 use weft_keyspace::{CommitError, Expect, Guard, Item, Revision};
 
 use super::{Store, record};
@@ -22,18 +25,94 @@ use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
 use crate::kinds::definition;
 use crate::object::Object;
-use crate::schema;
+use crate::schema::{self, Schema};
 
 /// How long a write waits until a definition that has changed is served.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// Of which definition a kind was made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Defined {
     /// Objects that were written later were written by it.
     pub(crate) since: Revision,
     /// Which one it was, as [`custom::made_of`] tells it.
     pub(crate) made_of: String,
+    /// What it says, as [`custom::spec_of`] tells it.
+    pub(crate) spec: u64,
+    /// All versions of the kind.
+    pub(crate) versions: Arc<Versions>,
+}
+
+/// The schemas of a kind's versions. Nothing else has to be converted: objects are the same in all.
+#[derive(Debug)]
+pub(crate) struct Versions {
+    /// That in which objects are stored.
+    stored: Version,
+    others: Vec<Version>,
+}
+
+#[derive(Debug)]
+struct Version {
+    name: String,
+    own: Arc<Value>,
+    /// Compiled when it is first needed.
+    schema: OnceLock<Schema>,
+}
+
+impl Versions {
+    /// Names and schemas, of what is stored first; nothing: there are none.
+    pub(crate) fn of(all: impl Iterator<Item = (String, Arc<Value>)>) -> Option<Versions> {
+        let mut all = all.map(|(name, own)| Version {
+            name,
+            own,
+            schema: OnceLock::new(),
+        });
+        Some(Versions {
+            stored: all.next()?,
+            others: all.collect(),
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<&Version> {
+        let mut all = std::iter::once(&self.stored).chain(&self.others);
+        all.find(|version| version.name == name)
+    }
+
+    /// What the definition says of a version.
+    pub(crate) fn own(&self, name: &str) -> Option<&Arc<Value>> {
+        self.find(name).map(|version| &version.own)
+    }
+}
+
+impl Version {
+    fn schema(&self) -> &Schema {
+        let make = || Schema::defined(&custom::document(&self.own));
+        self.schema.get_or_init(make)
+    }
+}
+
+impl Defined {
+    /// The name of the version objects are stored in.
+    pub(crate) fn stored_version(&self) -> &str {
+        &self.versions.stored.name
+    }
+
+    /// The schema of a version.
+    pub(crate) fn schema(&self, version: &str) -> Option<&Schema> {
+        self.versions.find(version).map(Version::schema)
+    }
+
+    /// An object of `kind`, a version, as it is stored.
+    pub(super) fn as_stored<'a>(&self, kind: &Kind, object: &'a Object) -> Cow<'a, Object> {
+        if kind.version == self.stored_version() {
+            return Cow::Borrowed(object);
+        }
+        let mut object = object.clone();
+        let schema = self.versions.stored.schema();
+        schema::prune(schema, &mut object.0);
+        schema.fill(&mut object.0);
+        Cow::Owned(object)
+    }
 }
 
 /// A kind as it is defined now.
@@ -53,10 +132,12 @@ impl Deref for Current<'_> {
     }
 }
 
-/// An object as it is read by a kind whose definition is newer than it.
+/// An object as it is read by a kind whose definition is newer than it, or in another version than
+/// the one that is stored.
 #[derive(Debug)]
 pub(super) struct Settled {
     by: Revision,
+    version: String,
     /// Nothing: as it is stored.
     item: Option<Arc<Item>>,
 }
@@ -73,14 +154,13 @@ impl Store {
         let mut served = self.kinds.subscribe();
         let newer = async {
             loop {
-                let found = served
-                    .borrow_and_update()
-                    .at(&kind.group, &kind.plural)
-                    .cloned();
-                if let Some(found) = found
-                    && self.definition(&found).await?.is_none_or(|(_, is)| is)
+                let kinds = Arc::clone(&served.borrow_and_update());
+                if let Some(found) = kinds.at(&kind.group, &kind.plural)
+                    && self.definition(found).await?.is_none_or(|(_, is)| is)
                 {
-                    return Ok(Current::Newer(found));
+                    let same = kinds.version(&kind.group, &kind.version, &kind.plural);
+                    let same = same.filter(|same| same.is_served || !kind.is_served);
+                    return same.cloned().map(Current::Newer).ok_or_else(unserved);
                 }
                 if served.changed().await.is_err() {
                     return Err(changed(kind));
@@ -128,31 +208,55 @@ fn changed(kind: &Kind) -> Failure {
     Failure::new(Reason::ServiceUnavailable, message)
 }
 
+fn unserved() -> Failure {
+    let message = "the server could not find the requested resource";
+    Failure::new(Reason::NotFound, message)
+}
+
 /// `item` as `kind` has it today.
 pub(super) fn settled(kind: &Kind, item: &Arc<Item>) -> Result<Arc<Item>, Failure> {
-    let since = kind.defined.as_ref().map_or(Revision(0), |made| made.since);
-    if item.modified >= since {
+    let Some(defined) = &kind.defined else {
+        return Ok(Arc::clone(item));
+    };
+    let since = defined.since;
+    if item.modified >= since && kind.version == defined.stored_version() {
         return Ok(Arc::clone(item));
     }
     let made = record::made(item);
     let mut kept = made.settled.lock().unwrap_or_else(PoisonError::into_inner);
-    let settled = match kept.take().filter(|kept| kept.by == since) {
-        Some(kept) => kept,
-        None => Settled {
-            by: since,
-            item: anew(kind, item)?,
-        },
-    };
-    let settled = kept.insert(settled);
-    Ok(Arc::clone(settled.item.as_ref().unwrap_or(item)))
+    kept.retain(|settled| settled.by == since);
+    if let Some(known) = kept.iter().find(|settled| settled.version == kind.version) {
+        return Ok(Arc::clone(known.item.as_ref().unwrap_or(item)));
+    }
+    let settled = anew(kind, defined, item)?;
+    let shown = Arc::clone(settled.as_ref().unwrap_or(item));
+    kept.push(Settled {
+        by: since,
+        version: kind.version.to_string(),
+        item: settled,
+    });
+    Ok(shown)
 }
 
-/// Nothing: it is the same.
-fn anew(kind: &Kind, item: &Item) -> Result<Option<Arc<Item>>, Failure> {
+/// Nothing: it is the same. As upstream, what is missing is filled in by the version that is
+/// stored, and what is not known in either is left out.
+fn anew(kind: &Kind, defined: &Defined, item: &Item) -> Result<Option<Arc<Item>>, Failure> {
     let before = record::read(item)?;
     let mut object = Object::clone(&before);
-    schema::prune(kind.schema(), &mut object.0);
-    kind.complete(&mut object);
+    let version = kind.api_version();
+    let own = before.text(&["apiVersion"]).unwrap_or_default();
+    if own != version {
+        let name = own.rsplit('/').next().unwrap_or_default();
+        if let Some(schema) = defined.schema(name) {
+            schema::prune(schema, &mut object.0);
+            schema.fill(&mut object.0);
+        }
+        object.0.insert("apiVersion".to_owned(), version.into());
+        schema::prune(kind.schema(), &mut object.0);
+    } else {
+        schema::prune(kind.schema(), &mut object.0);
+        kind.complete(&mut object);
+    }
     (object != *before)
         .then(|| record::with(kind, item, &object))
         .transpose()

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use weft_keyspace::{Item, Memo, Revision};
 
-use super::defined::Settled;
+use super::defined::{self, Settled};
 use crate::failure::Failure;
 use crate::kind::Kind;
 use crate::object::Object;
@@ -24,11 +24,16 @@ const METADATA: &[u8] = b"\"metadata\":{";
 
 /// What is stored of `object`.
 pub(super) fn write(kind: &Kind, object: &Object) -> Result<Bytes, Failure> {
+    write_as((&kind.kind, &kind.api_version()), object)
+}
+
+/// The same of an object that is called so: its kind and version.
+fn write_as((kind, version): (&str, &str), object: &Object) -> Result<Bytes, Failure> {
     let mut text = Vec::with_capacity(1024);
     text.extend_from_slice(b"{\"kind\":");
-    put(&mut text, &*kind.kind)?;
+    put(&mut text, kind)?;
     text.extend_from_slice(b",\"apiVersion\":");
-    put(&mut text, &kind.api_version())?;
+    put(&mut text, version)?;
     text.push(b',');
     text.extend_from_slice(METADATA);
     let meta = object.0.get("metadata").and_then(Value::as_object);
@@ -74,13 +79,17 @@ fn put(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> Result<(), Fail
 
 /// What is stored of an object of `kind`, which may be a form of another.
 pub(super) fn stored(kind: &Kind, object: &Object) -> Result<Bytes, Failure> {
+    if let Some(defined) = &kind.defined {
+        let version = format!("{}/{}", kind.group, defined.stored_version());
+        return write_as((&kind.kind, &version), &defined.as_stored(kind, object));
+    }
     write(kind.stored(), &kind.as_stored(object))
 }
 
 /// `item`, which is stored, as `kind` has it, which may be a form of another.
 pub(super) fn shown(kind: &Kind, item: &Arc<Item>) -> Result<Arc<Item>, Failure> {
     if kind.form.is_none() {
-        return Ok(Arc::clone(item));
+        return defined::settled(kind, item);
     }
     with(kind, item, &kind.of_stored(&*read(item)?))
 }
@@ -103,7 +112,7 @@ pub(super) fn with(kind: &Kind, item: &Item, object: &Object) -> Result<Arc<Item
 pub(super) struct Made {
     /// Nothing: it is no object.
     object: OnceLock<Option<Arc<Object>>>,
-    pub(super) settled: Mutex<Option<Settled>>,
+    pub(super) settled: Mutex<Vec<Settled>>,
 }
 
 pub(super) fn made(item: &Item) -> Arc<Made> {

@@ -94,6 +94,14 @@ impl Store {
         after: Revision,
         options: ListOptions,
     ) -> Result<Changes, Failure> {
+        let oldest = kind.defined.as_ref().map_or(Revision(0), |made| made.since);
+        if after < oldest {
+            // What was seen then was another kind's.
+            return Err(gone(WatchError::Compacted {
+                asked: after,
+                oldest,
+            }));
+        }
         let span = Span::prefix(place::within(kind, namespace));
         let watch = self.keyspace.watch(span, after).await.map_err(gone)?;
         Ok(Changes {
@@ -203,13 +211,14 @@ impl Changes {
         Ok(changes)
     }
 
-    /// Completes when the kind is not served any more. What happened to its objects before that
+    /// Completes when the kind is not served any more, or defined in another way. What happened to its objects before that
     /// can be received by then.
     pub fn over(&self) -> impl Future<Output = ()> + Send + use<> {
         let (kind, served) = (Arc::clone(&self.kind), self.served.clone());
         let is_gone = move |kinds: &Arc<Kinds>| {
-            let found = kinds.find(&kind.group, &kind.version, &kind.plural);
-            found.is_none()
+            let found = kinds.version(&kind.group, &kind.version, &kind.plural);
+            let spec = |kind: &Kind| kind.defined.as_ref().map(|made| made.spec);
+            found.is_none_or(|found| spec(found) != spec(&kind))
         };
         async move {
             if let Some(mut served) = served

@@ -44,6 +44,7 @@ mod server_certificate;
 mod server_cli;
 mod server_clients;
 mod server_definition_rules;
+mod server_definition_versions;
 mod server_definitions;
 mod server_delete;
 mod server_describe;

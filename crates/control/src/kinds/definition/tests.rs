@@ -1,6 +1,7 @@
 //! Definitions that can be carried out, and those that cannot.
 
 use serde_json::json;
+use weft_keyspace::Revision;
 
 use super::*;
 use crate::custom;
@@ -87,8 +88,8 @@ fn what_cannot_be_carried_out_is_refused_by_its_path() {
             "spec.scope: Unsupported value",
         ),
         (
-            Box::new(set("/spec/versions/0/served", false.into())),
-            "versions[0].served",
+            Box::new(set("/spec/versions/0/deprecationWarning", "x".into())),
+            "versions[0].deprecationWarning",
         ),
         (
             Box::new(set("/spec/versions/0/storage", false.into())),
@@ -138,7 +139,7 @@ fn what_cannot_be_carried_out_is_refused_by_its_path() {
 fn a_definition_becomes_a_kind() {
     let mut stored = object(definition());
     default(&mut stored);
-    let shops = custom::kind(&stored).unwrap();
+    let shops = custom::kinds(&stored, Revision(1)).remove(0);
     assert_eq!(
         (shops.resource(), shops.api_version()),
         ("shops.example.com".into(), "example.com/v1".into())
