@@ -107,6 +107,7 @@ pub const ENTRIES: &[Entry] = &[
     verbs::mark::LABEL,
     verbs::mark::ANNOTATE,
     verbs::explain::VERB,
+    verbs::kustomize::VERB,
     verbs::resources::RESOURCES,
     verbs::resources::VERSIONS,
     verbs::auth::NOUN,

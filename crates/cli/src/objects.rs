@@ -7,6 +7,7 @@ mod choose;
 mod columns;
 mod connect;
 mod form;
+mod kustomize;
 mod local;
 mod manifest;
 mod patience;

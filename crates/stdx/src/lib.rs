@@ -1,6 +1,6 @@
 //! What std lacks: atomic file replacement, removal of trees, a file's facts, names that are safe as
 //! file names, streams of parts, pools, the clock, random ids, errors of listeners, paths into JSON,
-//! YAML, amounts and ages as Kubernetes writes them.
+//! patches of it, YAML, amounts and ages as Kubernetes writes them.
 //! Knows nothing about containers.
 
 pub mod accept;
@@ -14,6 +14,7 @@ pub mod name;
 pub mod parts;
 pub mod pool;
 pub mod quantity;
+pub mod strategic;
 pub mod trash;
 pub mod tree;
 pub mod yaml;

@@ -1,4 +1,5 @@
-//! Manifests: files, directories, the web and standard input, of YAML or JSON, into objects.
+//! Manifests: files, directories, the web, standard input and kustomizations, of YAML or JSON, into
+//! objects.
 //!
 //! Owns the splitting of documents and lists. Never: checks what the server checks.
 
@@ -7,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use weft_client::fetch::{FetchError, fetch};
+use weft_stdx::file;
 
 use super::choose::Target;
 use super::connect::Api;
+use super::kustomize;
 use crate::error::CliError;
 
 /// Largest file, in bytes: more than the server takes for one object, for files of many.
@@ -28,8 +31,8 @@ pub struct Sources {
     /// Directories below directories, too
     #[arg(short = 'R', long)]
     recursive: bool,
-    /// kubectl's; weft has no kustomize
-    #[arg(short = 'k', long, hide = true, value_name = "DIR")]
+    /// Directory with a kustomization.yaml
+    #[arg(short = 'k', long, value_name = "DIR", conflicts_with_all = ["filename", "recursive"])]
     kustomize: Option<PathBuf>,
 }
 
@@ -42,7 +45,7 @@ impl Sources {
     /// They are the only way to say what is meant.
     pub fn required(&self) -> Result<(), CliError> {
         match self.is_empty() {
-            true => Err(CliError::usage("must specify -f")),
+            true => Err(CliError::usage("must specify -f or -k")),
             false => Ok(()),
         }
     }
@@ -59,13 +62,13 @@ pub struct Manifest {
 
 /// Reads all that `sources` name.
 pub async fn read(sources: &Sources) -> Result<Vec<Manifest>, CliError> {
-    if sources.kustomize.is_some() {
-        return Err(
-            CliError::usage("-k is kubectl's, and weft has no kustomize")
-                .hint("`kubectl kustomize DIR | weft apply -f -` does it"),
-        );
-    }
     let mut manifests = Vec::new();
+    if let Some(dir) = &sources.kustomize {
+        let place = dir.display().to_string();
+        for object in kustomize::build(dir, kustomize::Restriction::default())? {
+            manifests.push(checked(&place, object)?);
+        }
+    }
     for path in &sources.filename {
         let text = path.to_string_lossy();
         if text == "-" {
@@ -119,6 +122,12 @@ fn bounded(from: impl std::io::Read, place: &str) -> Result<String, CliError> {
     Ok(text)
 }
 
+/// What is in the file at `path`; `tried` is what for.
+pub fn whole(path: &Path, tried: &str) -> Result<Vec<u8>, CliError> {
+    let because = |error| CliError::because(tried, &error);
+    file::read_bounded(path, FILE_BYTES_MAX).map_err(because)
+}
+
 /// The file, or those of a directory that look like manifests, by name.
 fn files(path: &Path, recursive: bool, depth: usize) -> Result<Vec<PathBuf>, CliError> {
     let because = |error| CliError::because(format!("read {}", path.display()), &error);
@@ -147,7 +156,23 @@ fn files(path: &Path, recursive: bool, depth: usize) -> Result<Vec<PathBuf>, Cli
 }
 
 /// Splits `text` into objects.
-fn objects(place: &str, text: &str, out: &mut Vec<Manifest>) -> Result<(), CliError> {
+pub fn objects(place: &str, text: &str, out: &mut Vec<Manifest>) -> Result<(), CliError> {
+    for value in values(place, text)? {
+        match value {
+            Value::Null => {}
+            value if is_list(&value) => {
+                for item in value["items"].as_array().into_iter().flatten() {
+                    out.push(checked(place, item.clone())?);
+                }
+            }
+            value => out.push(checked(place, value)?),
+        }
+    }
+    Ok(())
+}
+
+/// Splits `text` into what its documents say.
+pub fn values(place: &str, text: &str) -> Result<Vec<Value>, CliError> {
     let wrong =
         |why: &dyn std::fmt::Display| CliError::new(format!("error parsing {place}: {why}"));
     let mut values: Vec<Value> = Vec::new();
@@ -161,18 +186,7 @@ fn objects(place: &str, text: &str, out: &mut Vec<Manifest>) -> Result<(), CliEr
             values.push(value);
         }
     }
-    for value in values {
-        match value {
-            Value::Null => {}
-            value if is_list(&value) => {
-                for item in value["items"].as_array().into_iter().flatten() {
-                    out.push(checked(place, item.clone())?);
-                }
-            }
-            value => out.push(checked(place, value)?),
-        }
-    }
-    Ok(())
+    Ok(values)
 }
 
 fn is_list(value: &Value) -> bool {

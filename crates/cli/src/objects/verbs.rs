@@ -12,6 +12,7 @@ pub mod diff;
 pub mod edit;
 pub mod explain;
 pub mod get;
+pub mod kustomize;
 pub mod mark;
 pub mod patch;
 pub mod resources;
@@ -51,7 +52,8 @@ pub fn meant(args: &[OsString]) -> Option<&'static [Entry]> {
                 .is_some_and(|rest| rest.starts_with('='))
     };
     let is_file = |word: &str| {
-        names(word, "--filename") || (word.starts_with("-f") && !word.starts_with("--"))
+        let is_short = word.starts_with("-f") || word.starts_with("-k");
+        names(word, "--filename") || names(word, "--kustomize") || is_short
     };
     match verb {
         "wait" => rest.iter().any(|word| names(word, "--for")).then_some(WAIT),
@@ -128,6 +130,9 @@ mod tests {
             ("wait cm/x --for condition=Ready", Some(WAIT)),
             ("diff box", None),
             ("diff -f x", Some(DIFF)),
+            ("diff -k x", Some(DIFF)),
+            ("create --kustomize=x", Some(CREATE_FILES)),
+            ("create -n shop -k .", Some(CREATE_FILES)),
             ("run busybox diff -f x", None),
         ] {
             let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();

@@ -2,57 +2,10 @@
 //! key of each field. JSON schema has no place for it, nor for what else is said there of a field.
 
 use serde_json::Value;
+use weft_stdx::strategic::lists;
 
 use super::{Key, Merge, Rest, Shape};
 use crate::protobuf;
-
-/// Type, field, and what tells its elements apart; a set of values has nothing that does.
-const MERGED: [(&str, &str, &str); 30] = [
-    ("ObjectMeta", "finalizers", ""),
-    ("ObjectMeta", "ownerReferences", "uid"),
-    ("Container", "env", "name"),
-    ("Container", "ports", "containerPort"),
-    ("Container", "volumeDevices", "devicePath"),
-    ("Container", "volumeMounts", "mountPath"),
-    ("ContainerStatus", "allocatedResourcesStatus", "name"),
-    ("ContainerStatus", "volumeMounts", "mountPath"),
-    ("EphemeralContainer", "env", "name"),
-    ("EphemeralContainer", "ports", "containerPort"),
-    ("EphemeralContainer", "volumeDevices", "devicePath"),
-    ("EphemeralContainer", "volumeMounts", "mountPath"),
-    ("NodeSpec", "podCIDRs", ""),
-    ("NodeStatus", "addresses", "type"),
-    ("PodSpec", "containers", "name"),
-    ("PodSpec", "ephemeralContainers", "name"),
-    ("PodSpec", "hostAliases", "ip"),
-    ("PodSpec", "imagePullSecrets", "name"),
-    ("PodSpec", "initContainers", "name"),
-    ("PodSpec", "resourceClaims", "name"),
-    ("PodSpec", "schedulingGates", "name"),
-    ("PodSpec", "topologySpreadConstraints", "topologyKey"),
-    ("PodSpec", "volumes", "name"),
-    ("PodStatus", "hostIPs", "ip"),
-    ("PodStatus", "podIPs", "ip"),
-    ("PodStatus", "resourceClaimStatuses", "name"),
-    ("ServiceAccount", "secrets", "name"),
-    ("ServiceSpec", "ports", "port"),
-    ("PersistentVolumeClaimStatus", "conditions", "type"),
-    ("ServiceStatus", "conditions", "type"),
-];
-
-/// Fields that tell elements apart besides the merge key, and what they are where they are left
-/// out: owners of fields are told apart more finely than patches do.
-const FINER: [(&str, &str, &str, Option<&str>); 4] = [
-    ("Container", "ports", "protocol", Some("TCP")),
-    ("EphemeralContainer", "ports", "protocol", Some("TCP")),
-    (
-        "PodSpec",
-        "topologySpreadConstraints",
-        "whenUnsatisfiable",
-        None,
-    ),
-    ("ServiceSpec", "ports", "protocol", Some("TCP")),
-];
 
 /// Lists that patches replace and applications merge.
 const APPLIED: [(&str, &str, &str); 1] = [("ResourceRequirements", "claims", "name")];
@@ -187,19 +140,13 @@ pub(super) fn merge(owner: &str, name: &str) -> Merge {
     if let Some((.., name)) = applied.find(|(of, field, _)| *of == own && *field == name) {
         return Merge::Applied([key(name, None)].into());
     }
-    let found = MERGED
-        .iter()
-        .find(|(of, field, _)| *of == own && *field == name);
-    let first = match found {
-        Some((_, _, "")) => return Merge::Set,
-        Some((_, _, first)) => first,
-        // Every status has conditions that are told apart by their type.
-        None if name == "conditions" && own.ends_with("Status") => "type",
-        None => return Merge::Replace,
-    };
-    let finer = FINER
-        .iter()
-        .filter(|(of, field, ..)| *of == own && *field == name);
-    let finer = finer.map(|(_, _, name, default)| key(name, *default));
-    Merge::By(std::iter::once(key(first, None)).chain(finer).collect())
+    match lists::keys(own, name) {
+        None => Merge::Replace,
+        Some(keys) if keys.is_empty() => Merge::Set,
+        Some(keys) => Merge::By(
+            keys.iter()
+                .map(|(name, default)| key(name, *default))
+                .collect(),
+        ),
+    }
 }

@@ -1,0 +1,3 @@
+//! Kustomizations of files made for one test.
+
+use super::*;
