@@ -51,6 +51,15 @@ impl Sources {
     }
 }
 
+/// How what is not quoted is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// As kubectl reads files: `yes`, `no`, `on`, `off` are true and false.
+    Kubectl,
+    /// As kustomize does: they are texts, and `010` is eight.
+    Kustomize,
+}
+
 /// An object somebody wrote.
 #[derive(Debug, Clone)]
 pub struct Manifest {
@@ -74,21 +83,26 @@ pub async fn read(sources: &Sources) -> Result<Vec<Manifest>, CliError> {
         if text == "-" {
             let input = tokio::task::spawn_blocking(|| bounded(std::io::stdin(), "standard input"));
             let input = input.await.expect("reading does not panic")?;
-            objects("STDIN", &input, &mut manifests)?;
+            objects("STDIN", &input, Dialect::Kubectl, &mut manifests)?;
         } else if text.starts_with("http://") || text.starts_with("https://") {
             let bytes_max = usize::try_from(FILE_BYTES_MAX).unwrap_or(usize::MAX);
             let file = fetch(&text, bytes_max).await;
             let file = file.map_err(|error| not_fetched(&error))?;
             let file = String::from_utf8(file)
                 .map_err(|error| CliError::because(format!("read {text}"), &error))?;
-            objects(&text, &file, &mut manifests)?;
+            objects(&text, &file, Dialect::Kubectl, &mut manifests)?;
         } else {
             for path in files(path, sources.recursive, 0)? {
                 let place = path.to_string_lossy().into_owned();
                 let file = std::fs::File::open(&path);
                 let file =
                     file.map_err(|error| CliError::because(format!("read {place}"), &error))?;
-                objects(&place, &bounded(file, &place)?, &mut manifests)?;
+                objects(
+                    &place,
+                    &bounded(file, &place)?,
+                    Dialect::Kubectl,
+                    &mut manifests,
+                )?;
             }
         }
     }
@@ -156,8 +170,13 @@ fn files(path: &Path, recursive: bool, depth: usize) -> Result<Vec<PathBuf>, Cli
 }
 
 /// Splits `text` into objects.
-pub fn objects(place: &str, text: &str, out: &mut Vec<Manifest>) -> Result<(), CliError> {
-    for value in values(place, text)? {
+pub fn objects(
+    place: &str,
+    text: &str,
+    dialect: Dialect,
+    out: &mut Vec<Manifest>,
+) -> Result<(), CliError> {
+    for value in values(place, text, dialect)? {
         match value {
             Value::Null => {}
             value if is_list(&value) => {
@@ -172,7 +191,7 @@ pub fn objects(place: &str, text: &str, out: &mut Vec<Manifest>) -> Result<(), C
 }
 
 /// Splits `text` into what its documents say.
-pub fn values(place: &str, text: &str) -> Result<Vec<Value>, CliError> {
+pub fn values(place: &str, text: &str, dialect: Dialect) -> Result<Vec<Value>, CliError> {
     let wrong =
         |why: &dyn std::fmt::Display| CliError::new(format!("error parsing {place}: {why}"));
     let mut values: Vec<Value> = Vec::new();
@@ -182,7 +201,13 @@ pub fn values(place: &str, text: &str) -> Result<Vec<Value>, CliError> {
         }
     } else {
         for document in documents(text) {
-            let value: Value = serde_saphyr::from_str(&document).map_err(|error| wrong(&error))?;
+            let is_kustomize = dialect == Dialect::Kustomize;
+            let options = serde_saphyr::options! {
+                strict_booleans: is_kustomize,
+                legacy_octal_numbers: is_kustomize,
+            };
+            let value = serde_saphyr::from_str_with_options(&document, options);
+            let value: Value = value.map_err(|error| wrong(&error))?;
             values.push(value);
         }
     }
@@ -280,7 +305,7 @@ mod tests {
 
     fn names(text: &str) -> Result<Vec<String>, CliError> {
         let mut out = Vec::new();
-        objects("x.yaml", text, &mut out)?;
+        objects("x.yaml", text, Dialect::Kubectl, &mut out)?;
         let name = |one: &Manifest| one.object["metadata"]["name"].as_str().unwrap().to_owned();
         Ok(out.iter().map(name).collect())
     }

@@ -107,7 +107,6 @@ pub struct Image {
     pub new_name: String,
     pub new_tag: String,
     pub digest: String,
-    pub tag_suffix: String,
 }
 
 /// An entry of `replicas`.
@@ -219,7 +218,7 @@ impl Kustomization {
         let mut unknown = Vec::new();
         differ(&rest, &understood, "", &mut unknown);
         if !unknown.is_empty() {
-            let message = format!("it has unknown fields: {}", unknown.join(", "));
+            let message = format!("it has fields that are not known: {}", unknown.join(", "));
             return Err(wrong(&message).hint("they are spelled as in kustomize's reference"));
         }
         told.check(is_component).map_err(|why| wrong(&why))?;

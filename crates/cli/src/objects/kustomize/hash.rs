@@ -24,14 +24,14 @@ fn of(value: &Value) -> String {
         value => value.clone(),
     };
     let kind = value["kind"].as_str().unwrap_or_default();
-    let name = &value["metadata"]["name"];
     let mut hashed = Map::new();
     let (kept, extra): (&[&str], &str) = match kind {
         "Secret" => (&["type", "data"], "stringData"),
         _ => (&["data"], "binaryData"),
     };
     hashed.insert("kind".to_owned(), kind.into());
-    hashed.insert("name".to_owned(), name.clone());
+    // Kustomize means to hash the name, and never has.
+    hashed.insert("name".to_owned(), "".into());
     for field in kept {
         hashed.insert((*field).to_owned(), or_empty(&value[*field]));
     }

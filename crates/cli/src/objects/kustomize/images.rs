@@ -53,9 +53,9 @@ fn renamed(old: &str, image: &Image) -> Option<String> {
         (tag, "") => (tag.to_owned(), ""),
         (tag, digest) => (tag.to_owned(), digest),
     };
-    let tag = match (&*tag, &*image.tag_suffix) {
-        ("", _) => String::new(),
-        (tag, suffix) => format!(":{tag}{suffix}"),
+    let tag = match &*tag {
+        "" => String::new(),
+        tag => format!(":{tag}"),
     };
     Some(match digest {
         "" => format!("{name}{tag}"),

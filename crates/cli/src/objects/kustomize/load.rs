@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::file::{Kustomization, NAMES};
 use super::id::{Id, Resource};
 use crate::error::CliError;
-use crate::objects::manifest;
+use crate::objects::manifest::{self, Dialect};
 
 /// Kustomizations that one may be made of.
 const LOADS_MAX: usize = 10_000;
@@ -135,7 +135,7 @@ impl Loads {
         let place = root.place(name);
         let text = self.text(root, name)?;
         let mut found = Vec::new();
-        manifest::objects(&place, &text, &mut found)?;
+        manifest::objects(&place, &text, Dialect::Kustomize, &mut found)?;
         let mut resources = Vec::new();
         for one in found {
             let id = Id::of(&one.object);

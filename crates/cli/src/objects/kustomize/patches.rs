@@ -8,7 +8,7 @@ use super::id::{Id, Resource};
 use super::load::{Loads, Root};
 use super::strategic;
 use crate::error::CliError;
-use crate::objects::manifest;
+use crate::objects::manifest::{self, Dialect};
 
 /// Most bytes that an object may have between two operations: a copy may take along what the one
 /// before has made.
@@ -140,7 +140,7 @@ fn text(
 
 /// A list is of operations, everything else is merged.
 fn read(place: &str, text: &str) -> Result<Read, CliError> {
-    let values = manifest::values(place, text)?;
+    let values = manifest::values(place, text, Dialect::Kustomize)?;
     if let [list @ Value::Array(operations)] = &*values {
         if operations.len() > OPERATIONS_MAX {
             let count = operations.len();
@@ -156,7 +156,7 @@ fn read(place: &str, text: &str) -> Result<Read, CliError> {
 }
 
 fn documents(place: &str, text: &str) -> Result<Vec<Value>, CliError> {
-    checked(place, manifest::values(place, text)?)
+    checked(place, manifest::values(place, text, Dialect::Kustomize)?)
 }
 
 fn checked(place: &str, values: Vec<Value>) -> Result<Vec<Value>, CliError> {

@@ -7,7 +7,7 @@ use super::paths::{pod_spec, visit};
 use crate::error::CliError;
 
 /// Kind meant, kind that refers (`*`: all with pods) and where: below the pod's spec for those.
-const FIELDS: [(&str, &str, &str); 58] = [
+const FIELDS: [(&str, &str, &str); 57] = [
     ("ConfigMap", "*", "volumes[]/configMap/name"),
     (
         "ConfigMap",
@@ -148,11 +148,6 @@ const FIELDS: [(&str, &str, &str); 58] = [
     ("Service", "APIService", "spec/service"),
     (
         "Service",
-        "CustomResourceDefinition",
-        "spec/conversion/webhook/clientConfig/service",
-    ),
-    (
-        "Service",
         "MutatingWebhookConfiguration",
         "webhooks[]/clientConfig/service",
     ),
@@ -230,20 +225,26 @@ pub fn fix(resources: &mut [Resource]) -> Result<(), CliError> {
 
 /// Names in rules about secrets and config maps.
 fn rules(value: &mut Value, from: &Named, all: &[Named]) -> Result<(), CliError> {
-    for rule in value["rules"].as_array_mut().into_iter().flatten() {
+    for rule in list(value, "rules") {
         let is_of = |rule: &Value, plural: &str| {
             let mut resources = rule["resources"].as_array().into_iter().flatten();
             resources.any(|one| one == plural)
         };
         for (kind, plural) in [("ConfigMap", "configmaps"), ("Secret", "secrets")] {
             if is_of(rule, plural) {
-                for name in rule["resourceNames"].as_array_mut().into_iter().flatten() {
+                for name in list(rule, "resourceNames") {
                     replace(name, kind, from, all)?;
                 }
             }
         }
     }
     Ok(())
+}
+
+/// The elements of the list `name`, if there is one.
+fn list<'a>(value: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Value> {
+    let found = value.get_mut(name).and_then(Value::as_array_mut);
+    found.into_iter().flatten()
 }
 
 /// Replaces a name, or name and namespace of a reference that has both.
