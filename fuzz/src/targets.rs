@@ -87,6 +87,11 @@ const HERE: [Target; 16] = [
         seeds: weft_cli::fuzz::yaml_seeds,
     },
     Target {
+        name: "kustomizations",
+        run: weft_cli::fuzz::kustomization,
+        seeds: weft_cli::fuzz::kustomization_seeds,
+    },
+    Target {
         name: "keyspace-records",
         run: weft_keyspace::fuzz::records,
         seeds: weft_keyspace::fuzz::record_seeds,

@@ -1,5 +1,6 @@
 //! Readers of foreign text, for the fuzz targets.
 
+use crate::objects::kustomize;
 use crate::render::template::{Dialect, Template as GoTemplate};
 use weft_stdx::jsonpath::Template;
 use weft_stdx::yaml;
@@ -83,6 +84,30 @@ pub fn go_template_seeds() -> Vec<Vec<u8>> {
         "{{- /* c */ -}} {{index .l 2 \"c\" | print 1 | html | js | urlquery}}{{slice .t 1 2}}{{(index .l 2).c}}",
         "{{and .z (index .z 1)}}{{or 0 .n}}{{not 1}}{{lt 1 2}}{{ge \"a\" `b`}}{{len .l}}{{exists .m \"k\"}}{{0x1F}}{{'a'}}",
         "{{json .}}{{join .l \",\"}}{{split .t \"<\"}}{{upper .t}}{{.Label \"c\"}}{{base64decode \"aGk=\"}}",
+    ]
+    .map(|seed| seed.as_bytes().to_vec())
+    .to_vec()
+}
+
+/// Reads a kustomization, and a patch, which is applied to a pod.
+pub fn kustomization(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let pod = serde_json::json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "a", "finalizers": ["f"] },
+        "spec": { "containers": [{ "name": "c", "ports": [{ "containerPort": 1 }] }] },
+    });
+    let _ = kustomize::attempt(&text, pod);
+}
+
+/// Well-formed ones.
+pub fn kustomization_seeds() -> Vec<Vec<u8>> {
+    [
+        "resources: [a]\nlabels: [{pairs: {a: b}}]\nimages: [{name: a, newTag: b}]",
+        "patches: [{target: {kind: Pod}, options: {allowNameChange: true}, patch: x}]",
+        "configMapGenerator: [{name: a, literals: [b=c], options: {immutable: true}}]",
+        "kind: Pod\nspec: {containers: [{name: c, ports: [{containerPort: 1, name: x}]}, {name: d}]}",
+        "metadata: {finalizers: [g], $patch: replace}\nspec: {containers: [{name: c, $patch: delete}]}",
+        "[{op: add, path: /spec/containers/-, value: {}}, {op: copy, from: /spec, path: /spec/a}]",
     ]
     .map(|seed| seed.as_bytes().to_vec())
     .to_vec()

@@ -7,7 +7,7 @@ mod choose;
 mod columns;
 mod connect;
 mod form;
-mod kustomize;
+pub mod kustomize;
 mod local;
 mod manifest;
 mod patience;

@@ -30,6 +30,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::error::CliError;
+pub use id::Id;
 pub use load::Restriction;
 
 /// The objects that the kustomization in `dir` describes.
@@ -43,11 +44,14 @@ pub fn build(dir: &Path, restriction: Restriction) -> Result<Vec<Value>, CliErro
     Ok(values.filter(|value| !is_local(value)).collect())
 }
 
+/// Reads a text as a kustomization, and as a patch of an object, for the fuzz target.
+pub fn attempt(text: &str, object: Value) -> (bool, bool) {
+    let read = file::Kustomization::parse(text, "", false);
+    (read.is_ok(), patches::attempt(text, object).is_ok())
+}
+
 /// What is only for programs that read the directory.
 fn is_local(value: &Value) -> bool {
     let annotations = &value["metadata"]["annotations"];
     annotations["config.kubernetes.io/local-config"] == "true"
 }
-
-#[cfg(test)]
-mod tests;

@@ -195,11 +195,17 @@ pub fn values(place: &str, text: &str, dialect: Dialect) -> Result<Vec<Value>, C
     let wrong =
         |why: &dyn std::fmt::Display| CliError::new(format!("error parsing {place}: {why}"));
     let mut values: Vec<Value> = Vec::new();
-    if text.trim_start().starts_with('{') {
-        for value in serde_json::Deserializer::from_str(text).into_iter() {
-            values.push(value.map_err(|error| wrong(&error))?);
+    let mut is_json = text.trim_start().starts_with('{');
+    if is_json {
+        let read = serde_json::Deserializer::from_str(text).into_iter();
+        match read.collect() {
+            Ok(read) => values = read,
+            // A mapping of YAML may begin so, too.
+            Err(_) if dialect == Dialect::Kustomize => is_json = false,
+            Err(error) => return Err(wrong(&error)),
         }
-    } else {
+    }
+    if !is_json {
         for document in documents(text) {
             let is_kustomize = dialect == Dialect::Kustomize;
             let options = serde_saphyr::options! {

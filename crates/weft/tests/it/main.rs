@@ -20,6 +20,7 @@ mod export;
 mod first_use;
 mod health;
 mod images;
+mod kustomize;
 mod launch;
 mod layers;
 mod lifecycle;

@@ -213,7 +213,7 @@ impl Kustomization {
         }
         let rest = without_nulls(rest.into());
         let told: Kustomization =
-            serde_json::from_value(rest.clone()).map_err(|error| wrong(&error))?;
+            serde_path_to_error::deserialize(&rest).map_err(|error| wrong(&error))?;
         let understood = serde_json::to_value(&told).map_err(|error| wrong(&error))?;
         let mut unknown = Vec::new();
         differ(&rest, &understood, "", &mut unknown);

@@ -68,3 +68,27 @@ fn as_go(value: &Value) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_kustomizes() {
+        let map =
+            |data: Value| json!({ "kind": "ConfigMap", "metadata": { "name": "a" }, "data": data });
+        for (value, hash) in [
+            (
+                json!({ "kind": "ConfigMap", "metadata": { "name": "a" } }),
+                "6ct58987ht",
+            ),
+            (map(json!({ "x": "1" })), "hmg6f82fh6"),
+        ] {
+            assert_eq!(of(&value), hash, "{value}");
+        }
+        assert_ne!(
+            of(&map(json!({ "x": "<" }))),
+            of(&map(json!({ "x": "\\u003c" })))
+        );
+    }
+}

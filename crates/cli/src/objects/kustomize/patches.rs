@@ -250,6 +250,17 @@ fn operate(
     }
 }
 
+/// Reads a patch and applies it to `object`, whatever it is for.
+pub fn attempt(text: &str, object: Value) -> Result<(), CliError> {
+    let mut one = Resource::new(object, "");
+    match read("", text)? {
+        Read::Json(operations) => operate(&mut one, &operations, ""),
+        Read::Strategic(patches) => patches
+            .iter()
+            .try_for_each(|patch| merge(&mut one, patch, &Allowed::default(), "")),
+    }
+}
+
 /// Where those are that `target` means; each of its fields is a pattern for the whole text.
 fn chosen(all: &[Resource], target: &Target, place: &str) -> Result<Vec<usize>, CliError> {
     let pattern = |text: &str| {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use weft_stdx::yaml;
 
 use crate::error::CliError;
-use crate::objects::kustomize::{self, Restriction};
+use crate::objects::kustomize::{self, Id, Restriction};
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
 
@@ -40,8 +40,8 @@ impl Kustomize {
         match &self.output {
             None => session.printer.data(&documents.join("---\n"))?,
             Some(dir) if dir.is_dir() => {
-                for (value, text) in values.iter().zip(&documents) {
-                    write(&dir.join(file_name(value)), text)?;
+                for (name, text) in file_names(&values).into_iter().zip(&documents) {
+                    write(&dir.join(name), text)?;
                 }
             }
             Some(path) => write(path, &documents.join("---\n"))?,
@@ -55,16 +55,21 @@ fn write(path: &Path, text: &str) -> Result<(), CliError> {
     std::fs::write(path, text).map_err(because)
 }
 
-/// What an object's file is called: what it is of, and its name.
-fn file_name(value: &Value) -> String {
-    let parts = [
-        &value["metadata"]["namespace"],
-        &value["apiVersion"],
-        &value["kind"],
-        &value["metadata"]["name"],
-    ];
-    let parts = parts.into_iter().filter_map(Value::as_str);
-    // A name is whatever was written; it must not be a way to elsewhere.
-    let parts: Vec<String> = parts.map(|part| part.replace('/', "_")).collect();
-    format!("{}.yaml", parts.join("_").to_lowercase())
+/// What the files of objects are called: of what they are and how they are called, with their
+/// namespaces where there is more than one.
+fn file_names(values: &[Value]) -> Vec<String> {
+    let ids: Vec<Id> = values.iter().map(Id::of).collect();
+    let mut spaces: Vec<&str> = ids.iter().map(Id::space).collect();
+    spaces.retain(|space| !space.is_empty());
+    spaces.sort_unstable();
+    spaces.dedup();
+    let name = |id: &Id| {
+        let space = if spaces.len() > 1 { id.space() } else { "" };
+        let parts = [space, &id.group, &id.version, &id.kind, &id.name];
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        // A name is whatever was written; it must not be a way to elsewhere.
+        let parts: Vec<String> = parts.map(|part| part.replace('/', "_")).collect();
+        format!("{}.yaml", parts.join("_").to_lowercase())
+    };
+    ids.iter().map(name).collect()
 }

@@ -1,3 +1,0 @@
-//! Kustomizations of files made for one test.
-
-use super::*;
