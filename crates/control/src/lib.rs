@@ -18,12 +18,10 @@ mod fields;
 mod form;
 pub mod kind;
 pub mod kinds;
-pub mod names;
 pub mod object;
 pub mod protobuf;
-pub use weft_stdx::quantity;
+pub use weft_stdx::{names, quantity, selector};
 pub mod schema;
-pub mod selector;
 pub mod store;
 
 pub use failure::{About, Cause, Failure, Reason};

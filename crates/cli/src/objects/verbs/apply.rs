@@ -1,15 +1,19 @@
 //! `weft apply`: makes objects what manifests say, by server-side apply and by nothing else: the
 //! server knows which fields are ours.
 
+mod prune;
+
 use serde_json::Value;
 
 use crate::error::CliError;
+use crate::objects::choose::Target;
 use crate::objects::connect::{Api, Connect, duration};
 use crate::objects::manifest::{self, Manifest, Sources};
 use crate::objects::verbs::wait;
 use crate::objects::write::{Change, DryRun, Tally, Validation, applied, is_same, present};
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
+use prune::Prune;
 
 /// The command.
 pub const VERB: Entry = verb!(
@@ -29,6 +33,8 @@ pub struct Args {
     /// kubectl's: weft always does
     #[arg(long, hide = true)]
     server_side: bool,
+    #[command(flatten)]
+    prune: Prune,
     /// Wait until what was applied is ready
     #[arg(long)]
     wait: bool,
@@ -48,17 +54,30 @@ impl Args {
     pub async fn run(self, session: &Session) -> Outcome {
         self.sources.required()?;
         self.change.form()?;
+        let selector = self.prune.checked()?;
         let api = Api::open(&self.connect, session)?;
         let mut tally = Tally::new(api.printer);
         let mut made = Vec::new();
-        for manifest in manifest::read(&self.sources).await? {
+        let mut manifests = manifest::read(&self.sources).await?;
+        manifests.retain(|manifest| prune::is_meant(&selector, &manifest.object));
+        if manifests.is_empty() {
+            return Err(CliError::new("no objects passed to apply"));
+        }
+        for manifest in manifests {
             match self.apply(&api, &manifest).await {
-                Ok(object) => made.push(object),
+                Ok(applied) => made.push(applied),
                 Err(error) => tally.failed(error),
             }
         }
+        // What could not be applied must not be taken for what nobody wants any more.
+        if self.prune.is_wanted() && tally.code() == 0 {
+            let kept: Vec<Target> = made.iter().map(|(target, _)| target.clone()).collect();
+            self.prune
+                .run(&api, &kept, &self.change, &mut tally)
+                .await?;
+        }
         if self.wait && self.change.dry_run == DryRun::None {
-            for object in &made {
+            for (_, object) in &made {
                 if let Err(error) = wait::until_ready(&api, object, self.timeout).await {
                     tally.failed(error);
                 }
@@ -67,7 +86,7 @@ impl Args {
         Ok(tally.code())
     }
 
-    async fn apply(&self, api: &Api, manifest: &Manifest) -> Result<Value, CliError> {
+    async fn apply(&self, api: &Api, manifest: &Manifest) -> Result<(Target, Value), CliError> {
         let target = manifest.target(api).await?;
         if target.name.is_none() {
             let place = &manifest.place;
@@ -78,7 +97,7 @@ impl Args {
         if self.change.dry_run == DryRun::Client {
             self.change
                 .tell(api.printer, &manifest.object, "configured")?;
-            return Ok(manifest.object.clone());
+            return Ok((target, manifest.object.clone()));
         }
         let before = present(api, &target).await?;
         let with = |request| self.validation.on(self.change.on(request));
@@ -89,6 +108,6 @@ impl Args {
             Some(_) => "configured",
         };
         self.change.tell(api.printer, &object, word)?;
-        Ok(object)
+        Ok((target, object))
     }
 }
