@@ -13,6 +13,7 @@ use weft_stdx::jsonpath::Template;
 use crate::kind::{Cell, Column, Document, Generation, Kind, Scale, Text};
 use crate::names;
 use crate::object::Object;
+use crate::schema;
 use crate::store::{Defined, Versions};
 
 /// A path of fields, as `.spec.replicas`; nothing: it is another path.
@@ -117,6 +118,7 @@ fn kind(definition: &Object, version: &Value, defined: &Defined) -> Option<Kind>
         is_namespaced: text(spec, "scope")? == "Namespaced",
         check_name: names::dns_subdomain,
         columns: columns(version),
+        own_fields: own_fields(version),
         generation: Generation::Content,
         has_status: parts.is_some_and(|parts| parts.get("status").is_some()),
         scale: scale.and_then(scale_of),
@@ -142,6 +144,16 @@ pub(crate) fn made_of(definition: &Object) -> String {
     let meta = definition.meta();
     let generation = definition.at(&["metadata", "generation"]);
     format!("{}/{generation:?}/{}", meta.text("uid"), meta.is_deleting())
+}
+
+/// The fields by which the objects of a version can be selected.
+fn own_fields(version: &Value) -> Vec<(String, Vec<Text>)> {
+    let fields = version.get("selectableFields").and_then(Value::as_array);
+    let path = |field: &Value| {
+        let text = field.get("jsonPath")?.as_str()?;
+        Some((text.strip_prefix('.')?.to_owned(), simple(text)?))
+    };
+    fields.into_iter().flatten().filter_map(path).collect()
 }
 
 fn scale_of(scale: &Value) -> Option<Scale> {
@@ -202,6 +214,7 @@ pub(crate) fn document(own: &Value) -> Value {
     let mut own = own.clone();
     let mut made = schemars::SchemaGenerator::default();
     let metadata = made.subschema_for::<ObjectMeta>().to_value();
+    schema::embedded::complete(&mut own, &metadata);
     let mut definitions: Map<String, Value> = made.take_definitions(true);
     for (name, definition) in &mut definitions {
         if name.ends_with(".FieldsV1") {

@@ -54,6 +54,8 @@ pub struct Kind {
     pub validate: fn(&Object, Option<&Object>) -> Vec<Cause>,
     /// Fields besides name and namespace that can be selected by, with where they are.
     pub selectable: &'static [(&'static str, &'static [&'static str])],
+    /// The same of what is defined.
+    pub own_fields: Vec<(String, Vec<Text>)>,
     /// What a selectable field counts as where it is absent, if not as empty.
     pub absent: &'static [(&'static str, &'static str)],
     /// Columns of `kubectl get`, all of them: cells of an object as it is stored.
@@ -375,8 +377,15 @@ impl Kind {
             _ => {}
         }
         let mut known = self.selectable.iter();
-        let found = known.find(|(field, _)| *field == name);
-        match found.and_then(|(_, path)| object.at(path)) {
+        let built_in = known.find(|(field, _)| *field == name);
+        let own = || {
+            let mut own = self.own_fields.iter();
+            let (_, path) = own.find(|(field, _)| field == name)?;
+            let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
+            object.at(&path)
+        };
+        let found = built_in.map_or_else(own, |(_, path)| object.at(path));
+        match found {
             Some(Value::String(text)) => text.into(),
             Some(value @ (Value::Bool(_) | Value::Number(_))) => value.to_string().into(),
             _ => {
@@ -391,6 +400,7 @@ impl Kind {
         name == "metadata.name"
             || (self.is_namespaced && name == "metadata.namespace")
             || self.selectable.iter().any(|(field, _)| *field == name)
+            || self.own_fields.iter().any(|(field, _)| field == name)
     }
 
     /// A kind of the core's group in namespaces, to be changed where it differs.
@@ -422,6 +432,7 @@ impl Kind {
             resolve: &[],
             validate: |_, _| Vec::new(),
             selectable: &[],
+            own_fields: Vec::new(),
             absent: &[],
             columns: vec![Column::name(), Column::age()],
             has_status: false,

@@ -7,6 +7,7 @@
 mod cel;
 mod check;
 mod compile;
+pub(crate) mod embedded;
 mod formats;
 mod lists;
 mod rules;

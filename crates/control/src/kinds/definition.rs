@@ -18,10 +18,14 @@ use crate::schema;
 pub(crate) const GROUP: &str = "apiextensions.k8s.io";
 pub(crate) const PLURAL: &str = "customresourcedefinitions";
 
+/// Where a group of the Kubernetes project says that it was approved.
+const APPROVED: &str = "api-approved.kubernetes.io";
+/// Most fields of a version that objects are selected by.
+const SELECTABLE_MAX: usize = 8;
 /// Types a schema may name.
 const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
 /// Parts of a schema that would have to be carried out, and are not.
-const UNSUPPORTED: [&str; 8] = [
+const UNSUPPORTED: [&str; 7] = [
     "$ref",
     "$schema",
     "additionalItems",
@@ -29,14 +33,13 @@ const UNSUPPORTED: [&str; 8] = [
     "dependencies",
     "id",
     "patternProperties",
-    "x-kubernetes-embedded-resource",
 ];
 /// Parts that hold schemas by name.
 const NAMED: [&str; 1] = ["properties"];
 /// Parts that hold lists of schemas.
 const JOINED: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 /// All other parts.
-const PLAIN: [&str; 30] = [
+const PLAIN: [&str; 31] = [
     "additionalProperties",
     "default",
     "description",
@@ -63,6 +66,7 @@ const PLAIN: [&str; 30] = [
     "title",
     "type",
     "uniqueItems",
+    "x-kubernetes-embedded-resource",
     "x-kubernetes-int-or-string",
     "x-kubernetes-list-map-keys",
     "x-kubernetes-list-type",
@@ -162,11 +166,11 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let (group, scope) = (spec.at("group"), spec.at("scope"));
     let mut mistakes = Mistakes::default();
     mistakes.must_be_name(&group, names::dns_subdomain);
-    if group.text().ends_with("k8s.io") || !group.text().contains('.') {
-        mistakes.invalid(
-            &group,
-            "should be a domain with at least one dot, and none of k8s.io",
-        );
+    if !group.text().contains('.') {
+        mistakes.invalid(&group, "should be a domain with at least one dot");
+    }
+    if old.is_none() {
+        check_approval(&mut mistakes, object, group.text());
     }
     mistakes.must_be_one_of(&scope, &["Cluster", "Namespaced"]);
     let named = spec.at("names");
@@ -208,6 +212,36 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     check_versions(&mut mistakes, &spec.at("versions"));
     check_stored(&mut mistakes, object);
     mistakes.into_causes()
+}
+
+/// Groups of the Kubernetes project are for what it has approved, or what says that it has not.
+fn check_approval(mistakes: &mut Mistakes, object: &Object, group: &str) {
+    let is_of = |domain: &str| {
+        let above = group.strip_suffix(domain);
+        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    };
+    if !is_of("k8s.io") && !is_of("kubernetes.io") {
+        return;
+    }
+    let meta = Spot::of(object, "metadata");
+    let annotations = meta.at("annotations");
+    let approval = annotations.key(APPROVED);
+    let is_url = |text: &str| {
+        let (_, host) = text.split_once("://").unwrap_or_default();
+        !host.is_empty()
+    };
+    match approval.text() {
+        "" => mistakes.required(
+            &approval,
+            &format!("protected groups must have approval annotation {APPROVED:?}"),
+        ),
+        text if text.starts_with("unapproved") || is_url(text) => {}
+        _ => mistakes.invalid(
+            &approval,
+            "protected groups must have the URL of their approval here, or \"unapproved\" with a \
+             reason",
+        ),
+    }
 }
 
 /// Of whatever version objects are stored in, the schema is there.
@@ -268,9 +302,7 @@ fn check_versions(mistakes: &mut Mistakes, versions: &Spot<'_, '_>) {
         if root.text() != "object" {
             mistakes.invalid(&root, "must be object at the root");
         }
-        for field in version.at("selectableFields").items() {
-            mistakes.forbidden(&field, "selecting by own fields is not supported");
-        }
+        check_selectable(mistakes, &version.at("selectableFields"), schema.value());
         check_paths(mistakes, &version);
     }
     if used != 1 {
@@ -278,6 +310,41 @@ fn check_versions(mistakes: &mut Mistakes, versions: &Spot<'_, '_>) {
             versions,
             "must have exactly one version marked as storage version",
         );
+    }
+}
+
+/// What objects are selected by has one value, and what that is can be told from the schema.
+fn check_selectable(mistakes: &mut Mistakes, fields: &Spot<'_, '_>, schema: Option<&Value>) {
+    mistakes.at_most(fields, SELECTABLE_MAX);
+    let mut known = BTreeSet::new();
+    for field in fields.items() {
+        let path = field.at("jsonPath");
+        if path.is_empty() {
+            mistakes.required(&path, "");
+            continue;
+        }
+        let names = custom::simple(path.text());
+        let found = names.as_ref().and_then(|names| {
+            let mut names = names.iter();
+            names.try_fold(schema?, |schema, name| {
+                schema.get("properties")?.get(&**name)
+            })
+        });
+        let kind = found.and_then(|schema| schema.get("type")?.as_str());
+        if names.is_some_and(|names| names[0] == "metadata") {
+            mistakes.invalid(&path, "must not point to fields in metadata");
+        } else if found.is_none() {
+            let why =
+                "is an invalid path: it should be that of a field of the schema, as .spec.colour";
+            mistakes.invalid(&path, why);
+        } else if !matches!(kind, Some("string" | "boolean" | "integer")) {
+            let why = "must point to a field of type string, boolean or integer. Enum string \
+                       fields and strings with formats are allowed.";
+            mistakes.invalid(&path, why);
+        }
+        if !known.insert(path.text().to_owned()) {
+            mistakes.duplicate(&path);
+        }
     }
 }
 
@@ -335,6 +402,7 @@ fn check_schema(mistakes: &mut Mistakes, at: &Spot<'_, '_>, is_whole: bool) {
     } else if is_whole && !is_any {
         mistakes.required(&kind, "must not be empty for specified object fields");
     }
+    check_embedded(mistakes, at, is_whole);
     let pattern = at.at("pattern");
     if pattern.is_some()
         && let Err(why) = schema::pattern(pattern.text())
@@ -347,6 +415,25 @@ fn check_schema(mistakes: &mut Mistakes, at: &Spot<'_, '_>, is_whole: bool) {
         mistakes.forbidden(&unique, why);
     }
     check_parts(mistakes, at, is_whole);
+}
+
+fn check_embedded(mistakes: &mut Mistakes, at: &Spot<'_, '_>, is_whole: bool) {
+    let flag = at.at("x-kubernetes-embedded-resource");
+    if !flag.is_true() {
+        return;
+    }
+    if !is_whole {
+        mistakes.forbidden(&flag, "it has to be where the type is");
+    }
+    let (kind, fields) = (at.at("type"), at.at("properties"));
+    if kind.text() != "object" {
+        let why = "must be object if x-kubernetes-embedded-resource is true";
+        mistakes.invalid(&kind, why);
+    } else if fields.is_empty() && !at.at(PRESERVE).is_true() {
+        let why = "must not be empty if x-kubernetes-embedded-resource is true without \
+                   x-kubernetes-preserve-unknown-fields";
+        mistakes.required(&fields, why);
+    }
 }
 
 fn check_parts(mistakes: &mut Mistakes, at: &Spot<'_, '_>, is_whole: bool) {

@@ -43,6 +43,15 @@ impl Schema {
         }
     }
 
+    /// The objects that are embedded in an object, with their paths.
+    pub(crate) fn embedded<'a>(
+        &self,
+        object: &'a Map<String, Value>,
+    ) -> Vec<(String, &'a Map<String, Value>)> {
+        let rules = self.rules.as_ref();
+        rules.map_or_else(Vec::new, |rules| rules.embedded(object))
+    }
+
     /// The definition's rules that an object breaks which is of the right types.
     pub(crate) fn broken(
         &self,

@@ -9,6 +9,7 @@ use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use super::check::MISTAKES_MAX;
+use super::embedded;
 use super::formats::is_of_format;
 use crate::failure::Cause;
 
@@ -19,6 +20,8 @@ const PATTERN_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Rules {
     document: Value,
+    /// Whether there are objects within the object.
+    embeds: bool,
     patterns: HashMap<String, Regex>,
 }
 
@@ -40,12 +43,34 @@ impl Rules {
         if let Some(map) = document.as_object_mut() {
             map.remove("$defs");
         }
-        Rules { document, patterns }
+        let embeds = document
+            .to_string()
+            .contains("x-kubernetes-embedded-resource");
+        Rules {
+            document,
+            embeds,
+            patterns,
+        }
     }
 
     /// Puts defaults where something was left out.
     pub(super) fn fill(&self, object: &mut Map<String, Value>) {
         fill_object(&self.document, object);
+    }
+
+    /// The objects that are embedded in an object, with their paths.
+    pub(super) fn embedded<'a>(
+        &self,
+        object: &'a Map<String, Value>,
+    ) -> Vec<(String, &'a Map<String, Value>)> {
+        let mut found = Vec::new();
+        let fields = self.document.get("properties").filter(|_| self.embeds);
+        for (name, value) in object {
+            if let Some(schema) = fields.and_then(|fields| fields.get(name)) {
+                embedded::find(schema, value, name, &mut found);
+            }
+        }
+        found
     }
 
     /// Everything that breaks a rule.

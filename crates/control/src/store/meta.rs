@@ -2,7 +2,7 @@
 //!
 //! Never: types; the schema has said before that they are right, or will say that they are not.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::failure::Cause;
 use crate::kind::Kind;
@@ -44,11 +44,7 @@ pub(super) fn mistakes(kind: &Kind, object: &Object, old: Option<&Object>) -> Ve
     }
     name(kind, object, old, &mut causes);
     labels(object, &mut causes);
-    for finalizer in object.meta().finalizers() {
-        if let Err(why) = names::label_key(finalizer) {
-            causes.push(Cause::invalid("metadata.finalizers", finalizer, why));
-        }
-    }
+    finalizers(object, &mut causes);
     if let Some(old) = old.filter(|old| old.meta().is_deleting()) {
         let had: Vec<&str> = old.meta().finalizers().collect();
         let mut new: Vec<&str> = object.meta().finalizers().collect();
@@ -66,6 +62,58 @@ pub(super) fn mistakes(kind: &Kind, object: &Object, old: Option<&Object>) -> Ve
         }
     }
     owners(object, &mut causes);
+    causes
+}
+
+fn finalizers(object: &Object, causes: &mut Vec<Cause>) {
+    for finalizer in object.meta().finalizers() {
+        if let Err(why) = names::label_key(finalizer) {
+            causes.push(Cause::invalid("metadata.finalizers", finalizer, why));
+        }
+    }
+}
+
+/// What is wrong with the objects within an object; that their version and kind are there, and all
+/// types are right, the schema says.
+pub(super) fn embedded(kind: &Kind, object: &Object) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (path, inner) in kind.schema().embedded(&object.0) {
+        let inner_causes = of_embedded(inner).into_iter();
+        causes.extend(inner_causes.map(|cause| Cause {
+            field: format!("{path}.{}", cause.field),
+            ..cause
+        }));
+    }
+    causes
+}
+
+fn of_embedded(map: &Map<String, Value>) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let object = Object(map.clone());
+    let text = |name: &str| map.get(name).and_then(Value::as_str);
+    if let Some(version) = text("apiVersion") {
+        if version.is_empty() {
+            causes.push(Cause::invalid("apiVersion", version, "must not be empty"));
+        } else if version.matches('/').count() > 1 {
+            let why = "should be a group and a version, or a version";
+            causes.push(Cause::invalid("apiVersion", shown(version), why));
+        }
+    }
+    if let Some(kind) = text("kind") {
+        if kind.is_empty() {
+            causes.push(Cause::invalid("kind", kind, "must not be empty"));
+        } else if let Err(why) = names::dns_1035(&kind.to_lowercase()) {
+            causes.push(Cause::invalid("kind", shown(kind), why));
+        }
+    }
+    let name = object.meta().name();
+    if matches!(name, "." | "..") || name.contains(['/', '%']) {
+        let why = "may not be '.' or '..', nor contain '/' or '%'";
+        causes.push(Cause::invalid("metadata.name", shown(name), why));
+    }
+    labels(&object, &mut causes);
+    finalizers(&object, &mut causes);
+    owners(&object, &mut causes);
     causes
 }
 

@@ -37,6 +37,7 @@ pub(super) fn of(kind: &Kind, object: &mut Object, old: Option<&Object>) -> Vec<
 
 fn by_rules(kind: &Kind, object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut causes = meta::mistakes(kind, object, old);
+    causes.extend(meta::embedded(kind, object));
     causes.extend((kind.validate)(object, old));
     causes
 }

@@ -45,6 +45,7 @@ mod server_certificate;
 mod server_cli;
 mod server_clients;
 mod server_definition_rules;
+mod server_definition_shapes;
 mod server_definition_versions;
 mod server_definitions;
 mod server_delete;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::cel::{Frame, Program, Type};
+use super::super::embedded;
 use super::{Reason, Rule, Site};
 use crate::failure::Cause;
 
@@ -27,16 +28,19 @@ pub(super) fn sites(schema: &Value, path: &str, causes: &mut Vec<Cause>) -> Opti
         rules: 0,
         bytes: 0,
     };
-    let mut whole = schema.as_object()?.clone();
+    let known = json!({
+        "type": "object",
+        "properties": { "name": { "type": "string" }, "generateName": { "type": "string" } },
+    });
+    let mut whole = schema.clone();
+    embedded::complete(&mut whole, &known);
+    let mut whole = whole.as_object()?.clone();
     let fields = whole.get("properties").and_then(Value::as_object);
     let mut fields = fields.cloned().unwrap_or_default();
     let text = || json!({ "type": "string" });
     // What rules may know of every object.
     fields.insert("apiVersion".to_owned(), text());
     fields.insert("kind".to_owned(), text());
-    let known = json!({
-        "type": "object", "properties": { "name": text(), "generateName": text() },
-    });
     let metadata = fields.insert("metadata".to_owned(), known);
     let metadata = metadata.unwrap_or_default();
     whole.insert("properties".to_owned(), fields.into());
