@@ -261,3 +261,39 @@ fn what_objects_are_selected_by_is_a_value_of_the_schema() {
     apply(&weft, &wrong.to_string())
         .fails_saying(&["must not be empty if x-kubernetes-embedded-resource is true"]);
 }
+
+#[test]
+fn nulls_stay_where_anything_may_be() {
+    let Some((weft, caller)) = server_line::server() else {
+        return;
+    };
+    let mut any = definition();
+    for version in 0..2 {
+        let schema = format!("/spec/versions/{version}/schema/openAPIV3Schema/properties/spec");
+        any.pointer_mut(&schema).unwrap()["properties"]["values"] =
+            json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    }
+    apply(&weft, &any.to_string()).ok();
+    kubectl(
+        &weft,
+        "wait --for=condition=Established --timeout=60s crd/gates.edge.k8s.io",
+    )
+    .ok();
+    let values = json!({ "a": { "b": [1, 2.5, null, { "x": null }], "c": null } });
+    let spec = json!({ "host": "a", "values": values });
+    // kubectl's apply leaves some out itself, before it sends them.
+    let shelf = "/apis/edge.k8s.io/v1beta1/namespaces/default/gates";
+    let mut given: Value = serde_json::from_str(&gate("v1beta1", "a", &spec)).unwrap();
+    caller.post(shelf, &given).is(201, &[]);
+    let path = &format!("{shelf}/a");
+    assert_eq!(caller.get(path).json()["spec"]["values"], values);
+    given["metadata"]["resourceVersion"] =
+        caller.get(path).json()["metadata"]["resourceVersion"].clone();
+    let more = json!({ "a": [{ "y": null }], "d": null });
+    given["spec"]["values"] = more.clone();
+    let put = given.to_string();
+    caller
+        .ask("PUT", path, "application/json", put.as_bytes())
+        .is(200, &[]);
+    assert_eq!(caller.get(path).json()["spec"]["values"], more);
+}
