@@ -107,8 +107,9 @@ fn of_embedded(map: &Map<String, Value>) -> Vec<Cause> {
         }
     }
     let name = object.meta().name();
-    if matches!(name, "." | "..") || name.contains(['/', '%']) {
-        let why = "may not be '.' or '..', nor contain '/' or '%'";
+    if let Err(why) = names::path_segment(name)
+        && !name.is_empty()
+    {
         causes.push(Cause::invalid("metadata.name", shown(name), why));
     }
     labels(&object, &mut causes);

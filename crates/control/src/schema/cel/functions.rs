@@ -4,6 +4,7 @@
 
 mod format;
 mod lists;
+pub(super) mod named;
 mod net;
 mod numbers;
 mod operators;
@@ -40,7 +41,9 @@ pub(super) enum Gives {
     Same,
     /// What is in the first argument.
     Inner,
-    /// That, if it is there.
+    /// The same, if it is there.
+    Maybe(u32),
+    /// What is in the first argument, if it is there.
     MaybeInner,
     /// What the first argument is, if it is there.
     MaybeSame,
@@ -70,6 +73,7 @@ impl Gives {
             Gives::Texts => Type::list(Type::TEXT),
             Gives::Same => first(),
             Gives::Inner => first().inner(),
+            Gives::Maybe(bits) => Type::Optional(Gives::Is(bits).of(&[]).into()),
             Gives::MaybeInner => Type::Optional(first().inner().into()),
             Gives::MaybeSame => Type::Optional(first().into()),
         }
@@ -98,7 +102,7 @@ const fn member(name: &'static str, takes: &'static [u32], gives: Gives, run: Bo
     }
 }
 
-const TABLES: [&[Function]; 9] = [
+const TABLES: [&[Function]; 10] = [
     operators::ALL,
     numbers::ALL,
     texts::ALL,
@@ -108,6 +112,7 @@ const TABLES: [&[Function]; 9] = [
     quantities::ALL,
     net::ALL,
     url::ALL,
+    named::ALL,
 ];
 
 /// All that have a name.

@@ -30,7 +30,7 @@ struct Lower {
 type Typed = (Term, Type);
 
 /// Names that stand before a function's, as if it were theirs.
-const SPACES: [&str; 3] = ["ip", "optional", "sets"];
+const SPACES: [&str; 4] = ["format", "ip", "optional", "sets"];
 /// Functions whose last argument but one is a pattern.
 const PATTERNS: [&str; 3] = ["matches", "find", "findAll"];
 

@@ -243,6 +243,18 @@ fn extensions_do_what_kubernetes_says() {
         ),
         ("cidr('10.0.0.0/8').containsIP('10.9.9.9')", "true"),
         (
+            "format.dns1123Label().validate('a-b').hasValue() || format.uuid().validate('a') == optional.none()",
+            "false",
+        ),
+        (
+            "format.named('dns1035LabelPrefix').value().validate('a-').hasValue() || format.named('x').hasValue()",
+            "false",
+        ),
+        (
+            "format.labelValue().validate('-').value().size() == 1 && format.dns1123Label() != format.date()",
+            "true",
+        ),
+        (
             "cidr('10.0.0.0/8').containsCIDR(cidr('0.0.0.0/0'))",
             "false",
         ),

@@ -25,7 +25,8 @@ pub(super) const IP: u32 = 1 << 14;
 pub(super) const CIDR: u32 = 1 << 15;
 pub(super) const URL: u32 = 1 << 16;
 pub(super) const TYPE: u32 = 1 << 17;
-pub(super) const ANY: u32 = (1 << 18) - 1;
+pub(super) const FORMAT: u32 = 1 << 18;
+pub(super) const ANY: u32 = (1 << 19) - 1;
 pub(super) const NUMBER: u32 = INT | UINT | DOUBLE;
 
 /// Words of the language: properties of these names have others.
@@ -221,6 +222,7 @@ pub(super) fn name(bits: u32) -> &'static str {
         CIDR => "net.CIDR",
         URL => "kubernetes.URL",
         TYPE => "type",
+        FORMAT => "kubernetes.NamedFormat",
         _ => "dyn",
     }
 }

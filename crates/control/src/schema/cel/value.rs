@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::functions::{time, url::Url};
+use super::functions::{named::Named, time, url::Url};
 use super::types::{self, Type, Unique};
 use super::{Fail, Run};
 use crate::quantity::Quantity;
@@ -40,6 +40,7 @@ pub(in crate::schema) enum Val<'a> {
     Cidr(IpAddr, u8),
     Url(Arc<Url>),
     Type(&'static str),
+    Format(&'static Named),
 }
 
 #[derive(Clone, Debug)]
@@ -118,6 +119,7 @@ impl<'a> Val<'a> {
             Val::Cidr(..) => types::CIDR,
             Val::Url(_) => types::URL,
             Val::Type(_) => types::TYPE,
+            Val::Format(_) => types::FORMAT,
         }
     }
 
@@ -219,6 +221,7 @@ impl<'a> Val<'a> {
             (Val::Cidr(a, m), Val::Cidr(b, n)) => (a, m) == (b, n),
             (Val::Url(a), Val::Url(b)) => a == b,
             (Val::Type(a), Val::Type(b)) => a == b,
+            (Val::Format(a), Val::Format(b)) => std::ptr::eq(*a, *b),
             (Val::Optional(a), Val::Optional(b)) => match (a, b) {
                 (Some(a), Some(b)) => a.is(b, run)?,
                 (a, b) => a.is_none() && b.is_none(),
