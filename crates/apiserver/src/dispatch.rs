@@ -37,7 +37,9 @@ pub(crate) async fn dispatch(
     let began = Instant::now();
     let mut note = Note::default();
     let request = (&head, &mut body);
-    let done = try_dispatch(server, certificates, source, request, &mut note).await;
+    let by = (certificates, source);
+    let mut warning = None;
+    let done = try_dispatch(server, by, request, &mut note, &mut warning).await;
     body::discard(&mut body).await;
     let failed = done.as_ref().err().cloned();
     let mut answer = done.unwrap_or_else(|failure| {
@@ -47,6 +49,8 @@ pub(crate) async fn dispatch(
         let encoding = Accept::of(&head.headers).encoding(&Query::of(&head.uri));
         answer::failure(&failure, encoding)
     });
+    // Whatever became of it.
+    answer::warn(&mut answer, warning);
     let code = answer.status().as_u16();
     server.metrics.answered(note.label(code), began.elapsed());
     if let Some(entry) = note.entry(&head, source, code, failed.as_ref()) {
@@ -64,10 +68,10 @@ pub(crate) async fn dispatch(
 
 async fn try_dispatch(
     server: &Server,
-    certificates: &[CertificateDer<'static>],
-    source: IpAddr,
+    (certificates, source): (&[CertificateDer<'static>], IpAddr),
     (head, body): (&Parts, &mut Incoming),
     note: &mut Note,
+    warning: &mut Option<String>,
 ) -> Result<Answer, Failure> {
     let path = head.uri.path();
     if let Some(answer) = open(server, head).await {
@@ -122,6 +126,7 @@ async fn try_dispatch(
     };
     note.question(&question);
     note.allowed(&gate::may(gate, &subject, &question)?);
+    *warning = target.kind.deprecation.as_ref().map(ToString::to_string);
     let body = match head.method {
         Method::GET | Method::HEAD => bytes::Bytes::new(),
         _ => body::read(body).await?,
@@ -146,11 +151,7 @@ async fn about_objects(
     } else {
         asked.answer(verb, body).await
     };
-    let mut answer = asked.shape.finish(answer?).await?;
-    if let Some(warning) = &target.kind.deprecation {
-        answer::warn(&mut answer, [warning.to_string()]);
-    }
-    Ok(answer)
+    asked.shape.finish(answer?).await
 }
 
 /// Discovery, schemas, and who makes tokens.

@@ -122,6 +122,9 @@ fn each_version_of_a_definition_is_served_and_one_is_stored() {
         head.contains("example.com/v1beta1 Route is deprecated"),
         "{head}"
     );
+    let absent = caller.get(&format!("{}/absent", shelf("v1beta1")));
+    let head = &absent.is(404, &[]).head;
+    assert!(head.contains("Route is deprecated"), "{head}");
     assert_eq!(
         spec(&caller, "v1", "new"),
         json!({ "host": "a", "size": "big" })
