@@ -150,6 +150,19 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     if strategy.text() != "None" {
         mistakes.unsupported(&strategy, &["None"]);
     }
+    let webhook = conversion.at("webhook");
+    if webhook.is_some() && strategy.text() == "None" {
+        mistakes.forbidden(
+            &webhook,
+            "should not be set when strategy is not set to Webhook",
+        );
+    }
+    let keeps = spec.at("preserveUnknownFields");
+    if keeps.is_true() {
+        let why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in \
+                   spec.versions[*].schema instead";
+        mistakes.invalid(&keeps, why);
+    }
     if let Some(old) = old {
         let before = Spot::of(old, "spec");
         mistakes.same(&group, &before.at("group"));

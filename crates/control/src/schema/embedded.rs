@@ -3,10 +3,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::rules::Rules;
+
 const EMBEDDED: &str = "x-kubernetes-embedded-resource";
 
 /// Whether an object is to be where this schema is.
-pub(crate) fn is_embedded(schema: &Value) -> bool {
+fn is_embedded(schema: &Value) -> bool {
     schema.get(EMBEDDED) == Some(&Value::Bool(true))
 }
 
@@ -57,8 +59,30 @@ fn add(map: &mut Map<String, Value>, metadata: &Value) {
     }
 }
 
+/// Whether there are any in the objects of a schema.
+pub(super) fn are_within(schema: &Value) -> bool {
+    schema.to_string().contains(EMBEDDED)
+}
+
+impl Rules {
+    /// The objects that are embedded in an object, with their paths.
+    pub(super) fn embedded<'a>(
+        &self,
+        object: &'a Map<String, Value>,
+    ) -> Vec<(String, &'a Map<String, Value>)> {
+        let mut found = Vec::new();
+        let fields = self.document.get("properties").filter(|_| self.embeds);
+        for (name, value) in object {
+            if let Some(schema) = fields.and_then(|fields| fields.get(name)) {
+                find(schema, value, name, &mut found);
+            }
+        }
+        found
+    }
+}
+
 /// The objects that are embedded in a value, with their paths.
-pub(super) fn find<'a>(
+fn find<'a>(
     schema: &Value,
     value: &'a Value,
     path: &str,

@@ -19,9 +19,9 @@ const PATTERN_MAX: usize = 1 << 20;
 /// The rules of a schema.
 #[derive(Debug)]
 pub(super) struct Rules {
-    document: Value,
+    pub(super) document: Value,
     /// Whether there are objects within the object.
-    embeds: bool,
+    pub(super) embeds: bool,
     patterns: HashMap<String, Regex>,
 }
 
@@ -43,12 +43,9 @@ impl Rules {
         if let Some(map) = document.as_object_mut() {
             map.remove("$defs");
         }
-        let embeds = document
-            .to_string()
-            .contains("x-kubernetes-embedded-resource");
         Rules {
+            embeds: embedded::are_within(&document),
             document,
-            embeds,
             patterns,
         }
     }
@@ -56,21 +53,6 @@ impl Rules {
     /// Puts defaults where something was left out.
     pub(super) fn fill(&self, object: &mut Map<String, Value>) {
         fill_object(&self.document, object);
-    }
-
-    /// The objects that are embedded in an object, with their paths.
-    pub(super) fn embedded<'a>(
-        &self,
-        object: &'a Map<String, Value>,
-    ) -> Vec<(String, &'a Map<String, Value>)> {
-        let mut found = Vec::new();
-        let fields = self.document.get("properties").filter(|_| self.embeds);
-        for (name, value) in object {
-            if let Some(schema) = fields.and_then(|fields| fields.get(name)) {
-                embedded::find(schema, value, name, &mut found);
-            }
-        }
-        found
     }
 
     /// Everything that breaks a rule.

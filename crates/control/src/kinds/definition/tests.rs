@@ -74,7 +74,7 @@ fn what_cannot_be_carried_out_is_refused_by_its_path() {
         }
     };
     type Case = (Box<dyn Fn(&mut Value)>, &'static str);
-    let cases: [Case; 11] = [
+    let cases: [Case; 14] = [
         (
             Box::new(set("/metadata/name", "a".into())),
             "metadata.name: Invalid value: \"a\": must be",
@@ -98,6 +98,21 @@ fn what_cannot_be_carried_out_is_refused_by_its_path() {
         (
             Box::new(set("/spec/conversion", json!({ "strategy": "Webhook" }))),
             "spec.conversion.strategy: Unsupported",
+        ),
+        (
+            Box::new(set(
+                "/spec/conversion",
+                json!({ "strategy": "None", "webhook": { "conversionReviewVersions": ["v1"] } }),
+            )),
+            "spec.conversion.webhook: Forbidden",
+        ),
+        (
+            Box::new(set("/spec/preserveUnknownFields", true.into())),
+            "spec.preserveUnknownFields: Invalid value: true",
+        ),
+        (
+            Box::new(set("/spec/group", "gateway.networking.k8s.io".into())),
+            "metadata.annotations[api-approved.kubernetes.io]: Required value",
         ),
         (
             Box::new(move |object| {
