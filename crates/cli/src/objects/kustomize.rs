@@ -8,7 +8,6 @@
 //! Never: asks a server, writes files, ignores a field it does not know.
 
 mod annotations;
-mod file;
 mod generate;
 mod hash;
 mod id;
@@ -24,6 +23,7 @@ mod rename;
 mod replicas;
 mod strategic;
 mod target;
+mod wire;
 
 use std::path::Path;
 
@@ -46,7 +46,7 @@ pub fn build(dir: &Path, restriction: Restriction) -> Result<Vec<Value>, CliErro
 
 /// Reads a text as a kustomization, and as a patch of an object, for the fuzz target.
 pub fn attempt(text: &str, object: Value) -> (bool, bool) {
-    let read = file::Kustomization::parse(text, "", false);
+    let read = wire::Kustomization::parse(text, "", false);
     (read.is_ok(), patches::attempt(text, object).is_ok())
 }
 

@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::file::{Generator, Kustomization, Options};
 use super::id::Resource;
 use super::load::{Loads, Root};
 use super::target::append;
+use super::wire::{Generator, Kustomization, Options};
 use crate::error::CliError;
 
 /// Letters of base64 on a line, where it has more than one.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::file::Image;
 use super::id::Resource;
+use super::wire::Image;
 
 /// Renames the image that `image` names, in all.
 pub fn set(resources: &mut [Resource], image: &Image) {

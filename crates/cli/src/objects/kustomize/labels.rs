@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::file::Label;
 use super::id::Resource;
 use super::paths::{insert, template};
+use super::wire::Label;
 
 /// Puts `pairs` on all, and into selectors and templates.
 pub fn common(resources: &mut [Resource], pairs: &BTreeMap<String, String>) {

@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::file::{Kustomization, NAMES};
 use super::id::{Id, Resource};
+use super::wire::{Kustomization, NAMES};
 use crate::error::CliError;
 use crate::objects::manifest::{self, Dialect};
 

@@ -3,10 +3,10 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::file::{Allowed, Kustomization, Patch, Target};
 use super::id::{Id, Resource};
 use super::load::{Loads, Root};
 use super::strategic;
+use super::wire::{Allowed, Kustomization, Patch, Target};
 use crate::error::CliError;
 use crate::objects::manifest::{self, Dialect};
 

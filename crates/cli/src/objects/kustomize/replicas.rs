@@ -1,8 +1,8 @@
 //! `replicas`: how many of what.
 
-use super::file::Replica;
 use super::id::Resource;
 use super::paths::visit;
+use super::wire::Replica;
 use crate::error::CliError;
 
 const KINDS: [&str; 4] = [

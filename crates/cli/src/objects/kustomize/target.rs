@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::file::Kustomization;
 use super::id::Resource;
 use super::load::{Loads, Root, remote};
+use super::wire::Kustomization;
 use super::{annotations, generate, images, labels, namespace, patches, rename, replicas};
 use crate::error::CliError;
 
