@@ -8,6 +8,7 @@
 //! Never: asks a server, writes files, ignores a field it does not know.
 
 mod annotations;
+mod fields;
 mod generate;
 mod hash;
 mod id;
@@ -18,8 +19,10 @@ mod namespace;
 mod order;
 mod patches;
 mod paths;
+mod pattern;
 mod references;
 mod rename;
+mod replacements;
 mod replicas;
 mod strategic;
 mod target;

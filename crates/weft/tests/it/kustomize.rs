@@ -54,7 +54,7 @@ fn objects_come_out_as_kubectls() {
 const CONFIG: &str = "== a.yaml\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
 
 /// What nobody can build, and words of the reason.
-const BAD: [(&str, &[&str]); 30] = [
+const BAD: [(&str, &[&str]); 34] = [
     (
         "== other.yaml\na: b\n",
         &["no kustomization", "kustomization.yaml"],
@@ -168,6 +168,22 @@ const BAD: [(&str, &[&str]); 30] = [
     (
         "== kustomization.yaml\ncomponents: [a]\n== a/kustomization.yaml\nresources: []\n",
         &["kind Component"],
+    ),
+    (
+        "== kustomization.yaml\nreplacements: [{targets: [{select: {kind: A}}]}]\n",
+        &["replacements[0]", "source"],
+    ),
+    (
+        "== kustomization.yaml\nreplacements: [{source: {kind: A}, targets: [{select: {kind: A}}]}]\n",
+        &["replacements[0]", "is 0"],
+    ),
+    (
+        "== kustomization.yaml\nresources: [a.yaml]\nreplacements: [{source: {kind: ConfigMap, fieldPath: data.z}, targets: [{select: {kind: ConfigMap}}]}]\n== a.yaml\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+        &["replacements[0]", "no field", "data.z"],
+    ),
+    (
+        "== kustomization.yaml\nresources: [a.yaml]\nreplacements: [{source: {kind: ConfigMap}, targets: [{select: {kind: ConfigMap}, fieldPaths: [data.y]}]}]\n== a.yaml\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+        &["replacements[0]", "no such field", "data.y"],
     ),
 ];
 

@@ -1,10 +1,10 @@
 //! `patches`, `patchesStrategicMerge`, `patchesJson6902`: changes of some objects.
 
-use regex::Regex;
 use serde_json::Value;
 
 use super::id::{Id, Resource};
 use super::load::{Loads, Root};
+use super::pattern::Pattern;
 use super::strategic;
 use super::wire::{Allowed, Kustomization, Patch, Target};
 use crate::error::CliError;
@@ -95,16 +95,16 @@ pub fn json(
         };
         let named = |one: &Resource| {
             one.ids().any(|id| {
-                id.name == target.name
-                    && id.kind == target.kind
-                    && id.group == target.group
-                    && (target.namespace.is_empty() || id.space() == target.namespace)
+                id.name == target.of.name
+                    && id.kind == target.of.kind
+                    && id.group == target.of.group
+                    && (target.of.namespace.is_empty() || id.space() == target.of.namespace)
             })
         };
         let Some(found) = all.iter_mut().find(|one| named(one)) else {
             return Err(CliError::new(format!(
                 "apply {place}: there is no {} {:?}",
-                target.kind, target.name
+                target.of.kind, target.of.name
             ))
             .hint("`weft kustomize` of the bases lists what there is"));
         };
@@ -263,36 +263,13 @@ pub fn attempt(text: &str, object: Value) -> Result<(), CliError> {
 
 /// Where those are that `target` means; each of its fields is a pattern for the whole text.
 fn chosen(all: &[Resource], target: &Target, place: &str) -> Result<Vec<usize>, CliError> {
-    let pattern = |text: &str| {
-        let whole = match text {
-            "" => return Ok(None),
-            text => format!("^(?:{text})$"),
-        };
-        let made = Regex::new(&whole).map(Some);
-        made.map_err(|error| CliError::because(format!("read {place}: target"), &error))
-    };
     if !target.label_selector.is_empty() || !target.annotation_selector.is_empty() {
         return Err(CliError::new(format!(
             "read {place}: target: labelSelector and annotationSelector are not done"
         ))
         .hint("choose by name: it is a regular expression"));
     }
-    let (kind, name) = (pattern(&target.kind)?, pattern(&target.name)?);
-    let (group, version) = (pattern(&target.group)?, pattern(&target.version)?);
-    let namespace = pattern(&target.namespace)?;
-    let fits = |pattern: &Option<Regex>, text: &str| {
-        pattern
-            .as_ref()
-            .is_none_or(|pattern| pattern.is_match(text))
-    };
-    let is_meant = |one: &Resource| {
-        let now = one.id();
-        fits(&kind, &now.kind)
-            && fits(&group, &now.group)
-            && fits(&version, &now.version)
-            && one
-                .ids()
-                .any(|id| fits(&name, &id.name) && fits(&namespace, id.space()))
-    };
+    let pattern = Pattern::of(&target.of, place)?;
+    let is_meant = |one: &Resource| one.ids().any(|id| pattern.fits(&id));
     Ok((0..all.len()).filter(|at| is_meant(&all[*at])).collect())
 }

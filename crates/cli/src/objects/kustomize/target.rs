@@ -5,7 +5,9 @@ use std::path::Path;
 use super::id::Resource;
 use super::load::{Loads, Root, remote};
 use super::wire::Kustomization;
-use super::{annotations, generate, images, labels, namespace, patches, rename, replicas};
+use super::{
+    annotations, generate, images, labels, namespace, patches, rename, replacements, replicas,
+};
 use crate::error::CliError;
 
 /// What a directory describes, before references are fixed.
@@ -115,5 +117,5 @@ fn transform(
     for image in &file.images {
         images::set(all, image);
     }
-    Ok(())
+    replacements::run(file, place, root, loads, all)
 }

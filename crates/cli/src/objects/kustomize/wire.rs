@@ -11,7 +11,7 @@ use crate::error::CliError;
 pub const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// What kustomize has and this has not, and what to do instead.
-const REFUSED: [(&str, &str); 15] = [
+const REFUSED: [(&str, &str); 14] = [
     (
         "buildMetadata",
         "write the annotations or labels with `commonAnnotations` or `labels`",
@@ -49,10 +49,6 @@ const REFUSED: [(&str, &str); 15] = [
         "openapi",
         "lists of own kinds are replaced by patches; write them whole, or as JSON patches",
     ),
-    (
-        "replacements",
-        "write the value where it is needed, with `patches`",
-    ),
     ("transformers", "use the fields of the kustomization itself"),
     (
         "validators",
@@ -87,6 +83,7 @@ pub struct Kustomization {
     pub patches_strategic_merge: Vec<String>,
     #[serde(rename = "patchesJson6902")]
     pub patches_json: Vec<Patch>,
+    pub replacements: Vec<Replacement>,
     pub sort_options: Sort,
 }
 
@@ -158,13 +155,70 @@ pub struct Patch {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Target {
+    #[serde(flatten)]
+    pub of: Selector,
+    pub label_selector: String,
+    pub annotation_selector: String,
+}
+
+/// Objects by what they are and are called.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Selector {
     pub group: String,
     pub version: String,
     pub kind: String,
     pub name: String,
     pub namespace: String,
-    pub label_selector: String,
-    pub annotation_selector: String,
+}
+
+/// An entry of `replacements`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Replacement {
+    pub path: String,
+    pub source: Option<Source>,
+    pub targets: Vec<Into>,
+}
+
+/// Where a replacement's value is from.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Source {
+    #[serde(flatten)]
+    pub of: Selector,
+    pub field_path: String,
+    pub options: Part,
+}
+
+/// Where a replacement's value goes.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Into {
+    pub select: Option<Selector>,
+    pub reject: Vec<Selector>,
+    pub field_paths: Vec<String>,
+    pub options: Part,
+}
+
+/// Which part of a value.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Part {
+    pub delimiter: String,
+    pub index: i64,
+    pub create: bool,
+}
+
+impl Replacement {
+    /// Reads those of a file of their own: one, or a list.
+    pub fn read(value: Value, place: &str) -> Result<Vec<Replacement>, CliError> {
+        let list = match value {
+            Value::Array(list) => list,
+            one => vec![one],
+        };
+        known(&without_nulls(list.into()), place)
+    }
 }
 
 /// What else a patch may change.
@@ -211,16 +265,7 @@ impl Kustomization {
             };
             return Err(refused.iter().fold(wrong(&message), hint));
         }
-        let rest = without_nulls(rest.into());
-        let told: Kustomization =
-            serde_path_to_error::deserialize(&rest).map_err(|error| wrong(&error))?;
-        let understood = serde_json::to_value(&told).map_err(|error| wrong(&error))?;
-        let mut unknown = Vec::new();
-        differ(&rest, &understood, "", &mut unknown);
-        if !unknown.is_empty() {
-            let message = format!("it has fields that are not known: {}", unknown.join(", "));
-            return Err(wrong(&message).hint("they are spelled as in kustomize's reference"));
-        }
+        let told: Kustomization = known(&without_nulls(rest.into()), place)?;
         told.check(is_component).map_err(|why| wrong(&why))?;
         Ok(told)
     }
@@ -268,6 +313,23 @@ impl Kustomization {
             (other, None) => wrong(format!("order {other:?} is neither legacy nor fifo")),
         }
     }
+}
+
+/// Takes what was written if all of it is known.
+fn known<T: Serialize + for<'de> Deserialize<'de>>(
+    written: &Value,
+    place: &str,
+) -> Result<T, CliError> {
+    let wrong = |why: &dyn std::fmt::Display| CliError::new(format!("read {place}: {why}"));
+    let told: T = serde_path_to_error::deserialize(written).map_err(|error| wrong(&error))?;
+    let understood = serde_json::to_value(&told).map_err(|error| wrong(&error))?;
+    let mut unknown = Vec::new();
+    differ(written, &understood, "", &mut unknown);
+    if !unknown.is_empty() {
+        let message = format!("it has fields that are not known: {}", unknown.join(", "));
+        return Err(wrong(&message).hint("they are spelled as in kustomize's reference"));
+    }
+    Ok(told)
 }
 
 /// Fields that say nothing are as if they were left out.
