@@ -8,6 +8,7 @@
 //! Never: asks a server, writes files, ignores a field it does not know.
 
 mod annotations;
+mod bounds;
 mod fields;
 mod generate;
 mod hash;

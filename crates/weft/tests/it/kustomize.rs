@@ -248,6 +248,23 @@ fn kustomizations_in_one_another_have_a_limit() {
 }
 
 #[test]
+fn patches_do_not_grow_without_bounds() {
+    let mut copies = String::new();
+    let mut path = "/data".to_owned();
+    for _ in 0..12 {
+        copies += &format!("    - {{op: copy, from: /data, path: {path}/x}}\n");
+        path = format!("{path}{}", "/x".repeat(path.matches('/').count()));
+    }
+    let strings = "    - {op: copy, from: /data, path: /data/x}\n    - {op: copy, from: /data, path: /data/y}\n".repeat(40);
+    for (operations, word) in [(copies, "levels deep"), (strings, "more than")] {
+        let dir = directory(&format!(
+            "== kustomization.yaml\nresources: [a.yaml]\npatches:\n- target: {{kind: ConfigMap}}\n  patch: |-\n{operations}{CONFIG}data: {{a: b}}\n"
+        ));
+        kustomize(Path::new(WEFT), dir.path()).fails_saying(&["patches[0]", word]);
+    }
+}
+
+#[test]
 fn a_file_of_each_object() {
     let Some(kubectl) = peer::peer("kubectl") else {
         return;

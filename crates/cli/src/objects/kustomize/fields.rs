@@ -87,8 +87,8 @@ pub fn visit(value: &mut Value, steps: &[Step], create: bool, each: &mut dyn FnM
         (Step::Having(name, wanted), Value::Array(list)) => {
             let has = |one: &Value| match one.get(name) {
                 Some(Value::String(text)) => text == wanted,
-                Some(other) => other.to_string() == *wanted,
-                None => false,
+                Some(Value::Array(_) | Value::Object(_)) | None => false,
+                Some(plain) => format!("{plain}") == **wanted,
             };
             if create && !list.iter().any(has) {
                 let mut new = Map::new();

@@ -130,6 +130,11 @@ impl Resource {
         Id::of(&self.value)
     }
 
+    /// Whether it is called `id` now; most are not, and that is found out by their names.
+    pub fn is(&self, id: &Id) -> bool {
+        self.value["metadata"]["name"] == *id.name && self.id().is_same(id)
+    }
+
     /// All it was called and is.
     pub fn ids(&self) -> impl Iterator<Item = Id> + '_ {
         self.before.iter().cloned().chain([self.id()])

@@ -30,7 +30,7 @@ pub fn set(resources: &mut [Resource], namespace: &str, place: &str) -> Result<(
     }
     for (at, one) in resources.iter().enumerate() {
         let id = one.id();
-        if resources[..at].iter().any(|other| other.id().is_same(&id)) {
+        if resources[..at].iter().any(|other| other.is(&id)) {
             return Err(CliError::new(format!(
                 "set namespace {namespace:?} as {place} says: two objects are then {id}"
             ))

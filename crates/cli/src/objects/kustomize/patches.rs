@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::bounds;
 use super::id::{Id, Resource};
 use super::load::{Loads, Root};
 use super::pattern::Pattern;
@@ -10,9 +11,6 @@ use super::wire::{Allowed, Kustomization, Patch, Target};
 use crate::error::CliError;
 use crate::objects::manifest::{self, Dialect};
 
-/// Most bytes that an object may have between two operations: a copy may take along what the one
-/// before has made.
-const COPIED_MAX: usize = 64 << 20;
 /// Operations of a JSON patch.
 const OPERATIONS_MAX: usize = 10_000;
 
@@ -230,16 +228,16 @@ fn operate(
 ) -> Result<(), CliError> {
     let tried = format!("apply {place} to {}", one.id());
     one.remember();
-    let is_growing = |operation: &json_patch::PatchOperation| {
-        matches!(operation, json_patch::PatchOperation::Copy(_))
-    };
     for operation in &operations.0 {
-        if is_growing(operation) && one.value.to_string().len() > COPIED_MAX {
-            let message = format!("{tried}: it copies more than {COPIED_MAX} bytes");
-            return Err(CliError::new(message));
-        }
         json_patch::patch(&mut one.value, std::slice::from_ref(operation))
             .map_err(|error| CliError::because(&tried, &error))?;
+        let is_growing = !matches!(
+            operation,
+            json_patch::PatchOperation::Remove(_) | json_patch::PatchOperation::Test(_)
+        );
+        if is_growing {
+            bounds::check(&one.value).map_err(|why| CliError::new(format!("{tried}: {why}")))?;
+        }
     }
     let id = one.id();
     match id.kind.is_empty() || id.name.is_empty() {

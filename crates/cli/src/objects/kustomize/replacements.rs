@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::bounds;
 use super::fields::{self, Step};
 use super::id::{Id, Resource};
 use super::load::{Loads, Root};
@@ -144,7 +145,7 @@ fn write(one: &mut Resource, steps: &[Step], value: &Value, part: &Part) -> Resu
             Err(why) => result = Err(why),
         },
     );
-    result
+    result.and_then(|()| bounds::check(&one.value))
 }
 
 /// Puts `value` at a place, which stays of the type it is.

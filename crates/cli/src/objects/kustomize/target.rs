@@ -71,7 +71,7 @@ fn accumulate(
 /// Adds an object that is not there yet.
 pub fn append(all: &mut Vec<Resource>, new: Resource) -> Result<(), CliError> {
     let id = new.id();
-    if let Some(old) = all.iter().find(|one| one.id().is_same(&id)) {
+    if let Some(old) = all.iter().find(|one| one.is(&id)) {
         return Err(
             CliError::new(format!("read {}: {id} is in {}, too", new.place, old.place)).hint(
                 "an object comes from one place; what others change of it belongs into `patches`",

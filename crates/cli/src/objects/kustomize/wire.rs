@@ -327,7 +327,7 @@ fn known<T: Serialize + for<'de> Deserialize<'de>>(
     differ(written, &understood, "", &mut unknown);
     if !unknown.is_empty() {
         let message = format!("it has fields that are not known: {}", unknown.join(", "));
-        return Err(wrong(&message).hint("they are spelled as in kustomize's reference"));
+        return Err(wrong(&message).hint("they are misspelled, or not done here"));
     }
     Ok(told)
 }
