@@ -44,6 +44,14 @@ impl Request {
         }
     }
 
+    /// A GET of a path that is escaped already, with a query perhaps.
+    pub fn get_as_it_is(what: impl Into<String>, target: &str) -> Request {
+        let mut request = Request::get(what, &[]);
+        request.has_query = target.contains('?');
+        target.clone_into(&mut request.target);
+        request
+    }
+
     /// A GET.
     pub fn get(what: impl Into<String>, segments: &[&str]) -> Request {
         Request::new(Method::GET, what, segments)

@@ -434,3 +434,24 @@ fn auth_says_who_one_is_and_what_one_may() {
     let ours = weft.weft(&words);
     assert!(ours.ok().contains("selfsubjectaccessreviews"), "{ours}");
 }
+
+#[test]
+fn a_path_is_asked_for_as_it_is() {
+    let Some(weft) = server() else { return };
+    let ask = |path: &str| cli_with_input(&weft, &["get", "--raw", path], "");
+    let maps = "/api/v1/namespaces/default/configmaps";
+    for path in [
+        "/version",
+        "/readyz?verbose",
+        &format!("{maps}/other"),
+        &format!("{maps}?labelSelector=app%3Ddb&limit=1"),
+    ] {
+        let theirs = kubectl(&weft, &format!("get --raw {path}"));
+        assert_eq!(ask(path).ok(), theirs.ok(), "{path}");
+    }
+    ask(&format!("{maps}/none")).fails_saying(&["not found"]);
+    ask("version").fails_saying(&["begins with /"]);
+    ask("/a b").fails_saying(&["blanks"]);
+    let both = ["get", "cm", "--raw", "/version"];
+    cli_with_input(&weft, &both, "").fails_saying(&["--raw"]);
+}

@@ -77,11 +77,31 @@ pub struct Args {
     /// How many objects are asked for at once; 0: all
     #[arg(long, value_name = "COUNT", default_value_t = 500)]
     chunk_size: u64,
+    /// Ask for this path of the server, and show the answer as it is
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["words", "filename", "kustomize", "selector", "field_selector", "output", "watch", "watch_only"])]
+    raw: Option<String>,
     /// A subresource: status, scale
     #[arg(long, value_name = "NAME")]
     subresource: Option<String>,
     #[command(flatten)]
     connect: Connect,
+}
+
+/// Shows what the server answers for a path.
+async fn raw(api: &Api, path: &str) -> Outcome {
+    let is_path = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_path {
+        return Err(CliError::usage(format!(
+            "--raw {path:?}: a path begins with /, and has no blanks: /api/v1/namespaces"
+        )));
+    }
+    let request = Request::get_as_it_is(format!("get {path}"), path);
+    match api.send(&request).await {
+        Ok(answer) => api.printer.bytes(&answer.bytes)?,
+        Err(ApiError::NotSent) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(0)
 }
 
 /// What was found of one target.
@@ -96,6 +116,9 @@ impl Args {
     pub async fn run(self, session: &Session) -> Outcome {
         let form = Form::of(self.output.as_deref(), &self.templates)?;
         let api = Api::open(&self.connect, session)?;
+        if let Some(path) = &self.raw {
+            return raw(&api, path).await;
+        }
         let chosen = targets(&api, &self.words, &self.sources, self.all_namespaces).await?;
         if chosen.is_empty() {
             return Err(
