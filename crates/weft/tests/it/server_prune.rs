@@ -52,7 +52,13 @@ fn what_is_applied_no_more_goes_and_nothing_else() {
             "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: other, labels: { set: else } }\n",
         )
         .ok();
-        apply(&format!("apply --prune {on}"), &maps(&["a"])).fails_saying(&["--all"]);
+        for all in ["apply --prune", "apply --prune --selector="] {
+            apply(&format!("{all} {on}"), &maps(&["a"])).fails_saying(&["--all"]);
+        }
+        if namespace == "own" {
+            let blank = ["apply", "--prune", "-l", " ", "-n", "own", "-f", "-"];
+            cli_with_input(&weft, &blank, &maps(&["a"])).fails_saying(&["--all"]);
+        }
         assert_eq!(names(&weft, namespace), "a b c made");
         let tried = apply(
             &format!("apply --prune -l set=shop --dry-run=server {on}"),

@@ -67,13 +67,14 @@ impl Prune {
 
     /// The labels that are meant.
     pub(super) fn checked(&self) -> Result<Labels, CliError> {
-        if self.prune && !self.all && self.selector.is_none() {
+        // An empty one, of a variable that is not set perhaps, means everything too.
+        let text = self.selector.as_deref().unwrap_or_default().trim();
+        if self.prune && !self.all && text.is_empty() {
             return Err(CliError::usage(
                 "all resources selected for prune without explicitly passing --all",
             )
             .hint("--all prunes whatever was applied before, -l what has a label"));
         }
-        let text = self.selector.as_deref().unwrap_or_default();
         Labels::parse(text).map_err(|why| CliError::usage(format!("--selector: {why}")))
     }
 
