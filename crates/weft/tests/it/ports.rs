@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use weft_testkit::registry::own_address;
@@ -434,6 +435,11 @@ fn malformed_ports_are_refused() {
     assert_eq!(weft.ok(&["ps", "--all", "--quiet"]), "");
 }
 
+/// How many machines beyond the host there are, and whether `ip` had its directory as a mount before
+/// the first of them: it makes one, and leaves it.
+static OUTSIDES: Mutex<(u32, bool)> = Mutex::new((0, false));
+const NETNS: &str = "/run/netns";
+
 /// A machine beyond the host: a network namespace on a veth of its own, gone when dropped.
 struct Outside {
     name: String,
@@ -455,7 +461,15 @@ impl Outside {
             own: own.clone(),
         };
         let ip = |line: String| run_ip(&line.split(' ').collect::<Vec<_>>());
-        ip(format!("netns add {name}"));
+        {
+            let mut outsides = OUTSIDES.lock().unwrap();
+            if outsides.0 == 0 {
+                let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+                outsides.1 = mounts.contains(&format!(" {NETNS} "));
+            }
+            outsides.0 += 1;
+            ip(format!("netns add {name}"));
+        }
         ip(format!(
             "link add {name}h type veth peer name {name}o netns {name}"
         ));
@@ -483,6 +497,12 @@ impl Drop for Outside {
         let _ = std::process::Command::new("ip")
             .args(["netns", "delete", &self.name])
             .status();
+        // Another that failed meanwhile has its own words for it.
+        let mut outsides = OUTSIDES.lock().unwrap_or_else(PoisonError::into_inner);
+        outsides.0 = outsides.0.saturating_sub(1);
+        if let (0, false) = *outsides {
+            let _ = std::process::Command::new("umount").arg(NETNS).status();
+        }
     }
 }
 
