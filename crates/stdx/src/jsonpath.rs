@@ -1,7 +1,8 @@
 //! JSONPath templates in kubectl's dialect: `{range .items[*]}{.metadata.name}{"\n"}{end}`.
 //!
-//! Owns: reading them, finding what they name, printing it. What is not there prints nothing; an
-//! index outside of a list is an error, as with kubectl.
+//! Owns: reading them, finding what they name, printing it. What is not there prints nothing, or is
+//! an error where [`Template::strict`] was asked for; an index outside of a list always is one, as
+//! with kubectl.
 //! Never: more than [`DEPTH_MAX`] levels or [`FOUND_MAX`] results.
 
 mod evaluate;
@@ -25,7 +26,19 @@ fn wrong<T>(why: impl Into<String>) -> Result<T, PathError> {
 
 /// A template that was read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Template(Vec<Node>);
+pub struct Template {
+    nodes: Vec<Node>,
+    is_strict: bool,
+}
+
+/// A piece of what a template makes.
+#[derive(Debug, Clone, Copy)]
+pub enum Piece<'a> {
+    /// Text of the template.
+    Text(&'a str),
+    /// What one of its paths leads to.
+    Found(&'a [&'a Value]),
+}
 
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
@@ -82,7 +95,23 @@ impl Template {
     /// # Errors
     /// It is malformed.
     pub fn parse(text: &str) -> Result<Template, PathError> {
-        parse::template(text).map(Template)
+        let nodes = parse::template(text)?;
+        Ok(Template {
+            nodes,
+            is_strict: false,
+        })
+    }
+
+    /// The same, for which a field that is not there is an error, if `is_strict`.
+    pub fn strict(self, is_strict: bool) -> Template {
+        Template { is_strict, ..self }
+    }
+
+    fn search<'a>(&self, root: &'a Value) -> evaluate::Search<'a> {
+        evaluate::Search {
+            root,
+            is_strict: self.is_strict,
+        }
     }
 
     /// Reads one path: with braces and dot or without them, as `--sort-by` takes it.
@@ -105,22 +134,36 @@ impl Template {
     /// What it prints of `value`.
     ///
     /// # Errors
-    /// An index is outside of a list.
+    /// An index is outside of a list; strictly, a field is nowhere.
     pub fn render(&self, value: &Value) -> Result<String, PathError> {
         let mut out = String::new();
-        evaluate::render(&self.0, value, value, &mut out)?;
+        self.each(value, |piece| match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Found(found) => {
+                let texts: Vec<String> = found.iter().map(|value| plain(value)).collect();
+                out.push_str(&texts.join(" "));
+            }
+        })?;
         Ok(out)
+    }
+
+    /// Hands what it makes of `value` to `out`, piece by piece.
+    ///
+    /// # Errors
+    /// An index is outside of a list; strictly, a field is nowhere.
+    pub fn each(&self, value: &Value, mut out: impl FnMut(Piece<'_>)) -> Result<(), PathError> {
+        self.search(value).each(&self.nodes, value, &mut out)
     }
 
     /// The values that its paths lead to.
     ///
     /// # Errors
-    /// An index is outside of a list.
+    /// An index is outside of a list; strictly, a field is nowhere.
     pub fn find<'a>(&self, value: &'a Value) -> Result<Vec<&'a Value>, PathError> {
         let mut found = Vec::new();
-        for node in &self.0 {
+        for node in &self.nodes {
             if let Node::Path(steps) = node {
-                found.extend(evaluate::find(steps, value, value)?);
+                found.extend(self.search(value).find(steps, value)?);
             }
         }
         Ok(found)
@@ -215,6 +258,28 @@ mod tests {
             let read = Template::parse(template).unwrap();
             assert_eq!(read.render(&sample).as_deref(), Ok(printed), "{template}");
         }
+    }
+
+    #[test]
+    fn what_is_nowhere_is_an_error_if_that_was_asked_for() {
+        let sample = sample();
+        let strict = |text: &str| {
+            let read = Template::parse(text).unwrap().strict(true);
+            read.render(&sample).map_err(|error| error.to_string())
+        };
+        for text in [
+            "{.nope}",
+            "{.kind.nope}",
+            "{range .items[*]}{.n}{end}",
+            "{.items[?(@.n==5)].metadata.name}",
+        ] {
+            assert!(strict(text).unwrap_err().contains("is not found"), "{text}");
+        }
+        // One that has it is enough, and asking whether it is there is no use of it.
+        assert_eq!(strict("{.items[*].n}").as_deref(), Ok("5"));
+        assert_eq!(strict("{.items[?(@.n)].metadata.name}").as_deref(), Ok("b"));
+        assert_eq!(strict("{.items[?(@.nope)].n}").as_deref(), Ok(""));
+        assert_eq!(strict("{.kind}").as_deref(), Ok("List"));
     }
 
     #[test]

@@ -4,77 +4,120 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::{Comparison, FOUND_MAX, Node, Operand, PathError, Slice, Step, plain, wrong};
+use super::{Comparison, FOUND_MAX, Node, Operand, PathError, Piece, Slice, Step, wrong};
 
-pub(super) fn render(
-    nodes: &[Node],
-    root: &Value,
-    here: &Value,
-    out: &mut String,
-) -> Result<(), PathError> {
-    for node in nodes {
-        match node {
-            Node::Text(text) => out.push_str(text),
-            Node::Path(steps) => {
-                let found = find(steps, root, here)?;
-                let texts: Vec<String> = found.into_iter().map(plain).collect();
-                out.push_str(&texts.join(" "));
-            }
-            Node::Range(steps, inner) => {
-                for item in find(steps, root, here)? {
-                    render(inner, root, item, out)?;
+/// What a path is followed in.
+pub(super) struct Search<'a> {
+    pub(super) root: &'a Value,
+    /// Whether a field that nothing has is an error.
+    pub(super) is_strict: bool,
+}
+
+impl<'a> Search<'a> {
+    /// Hands what `nodes` make to `out`, piece by piece.
+    pub(super) fn each(
+        &self,
+        nodes: &[Node],
+        here: &'a Value,
+        out: &mut impl FnMut(Piece<'_>),
+    ) -> Result<(), PathError> {
+        for node in nodes {
+            match node {
+                Node::Text(text) => out(Piece::Text(text)),
+                Node::Path(steps) => out(Piece::Found(&self.find(steps, here)?)),
+                Node::Range(steps, inner) => {
+                    for item in self.find(steps, here)? {
+                        self.each(inner, item, out)?;
+                    }
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-pub(super) fn find<'a>(
-    steps: &[Step],
-    root: &'a Value,
-    here: &'a Value,
-) -> Result<Vec<&'a Value>, PathError> {
-    let mut found = vec![here];
-    for step in steps {
-        let mut next = Vec::new();
-        for value in found {
-            walk(step, root, value, &mut next)?;
-            if next.len() > FOUND_MAX {
-                return wrong(format!("it leads to more than {FOUND_MAX} values"));
+    pub(super) fn find(
+        &self,
+        steps: &[Step],
+        here: &'a Value,
+    ) -> Result<Vec<&'a Value>, PathError> {
+        let mut found = vec![here];
+        for step in steps {
+            let mut next = Vec::new();
+            for value in &found {
+                self.walk(step, value, &mut next)?;
+                if next.len() > FOUND_MAX {
+                    return wrong(format!("it leads to more than {FOUND_MAX} values"));
+                }
+            }
+            match step {
+                Step::Field(name) if self.is_strict && next.is_empty() && !found.is_empty() => {
+                    return wrong(format!("{name} is not found"));
+                }
+                _ => found = next,
             }
         }
-        found = next;
+        Ok(found)
     }
-    Ok(found)
-}
 
-fn walk<'a>(
-    step: &Step,
-    root: &'a Value,
-    value: &'a Value,
-    next: &mut Vec<&'a Value>,
-) -> Result<(), PathError> {
-    match step {
-        Step::Root => next.push(root),
-        Step::Field(name) => next.extend(value.get(name)),
-        Step::All => next.extend(children(value)),
-        Step::Below => below(value, next),
-        Step::Slice(slice) => take(*slice, value, next)?,
-        Step::Union(paths) => {
-            for path in paths {
-                next.extend(find(path, root, value)?);
+    fn walk(
+        &self,
+        step: &Step,
+        value: &'a Value,
+        next: &mut Vec<&'a Value>,
+    ) -> Result<(), PathError> {
+        match step {
+            Step::Root => next.push(self.root),
+            Step::Field(name) => next.extend(value.get(name)),
+            Step::All => next.extend(children(value)),
+            Step::Below => below(value, next),
+            Step::Slice(slice) => take(*slice, value, next)?,
+            Step::Union(paths) => {
+                for path in paths {
+                    next.extend(self.find(path, value)?);
+                }
             }
-        }
-        Step::Filter(left, test) => {
-            for item in children(value) {
-                if holds(left, test.as_ref(), root, item)? {
-                    next.push(item);
+            Step::Filter(left, test) => {
+                for item in children(value) {
+                    if self.holds(left, test.as_ref(), item)? {
+                        next.push(item);
+                    }
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn holds(
+        &self,
+        left: &[Step],
+        test: Option<&(Comparison, Operand)>,
+        item: &'a Value,
+    ) -> Result<bool, PathError> {
+        let Some((comparison, right)) = test else {
+            // It asks whether something is there.
+            return Ok(self.find(left, item).is_ok_and(|found| !found.is_empty()));
+        };
+        let left = self.find(left, item)?;
+        let Some(left) = left.first() else {
+            return Ok(false);
+        };
+        let right = match right {
+            Operand::Value(value) => value,
+            Operand::Path(path) => match self.find(path, item)?.first() {
+                Some(value) => *value,
+                None => return Ok(false),
+            },
+        };
+        let order = order(left, right);
+        Ok(match comparison {
+            Comparison::Equal => order == Some(Ordering::Equal),
+            Comparison::Unequal => order != Some(Ordering::Equal),
+            Comparison::Less => order == Some(Ordering::Less),
+            Comparison::LessOrEqual => order.is_some_and(Ordering::is_le),
+            Comparison::Greater => order == Some(Ordering::Greater),
+            Comparison::GreaterOrEqual => order.is_some_and(Ordering::is_ge),
+        })
+    }
 }
 
 fn children(value: &Value) -> Vec<&Value> {
@@ -125,37 +168,6 @@ fn take<'a>(slice: Slice, value: &'a Value, next: &mut Vec<&'a Value>) -> Result
     let (from, to) = (from as usize, to as usize);
     next.extend(list[from..to].iter().step_by(step));
     Ok(())
-}
-
-fn holds(
-    left: &[Step],
-    test: Option<&(Comparison, Operand)>,
-    root: &Value,
-    item: &Value,
-) -> Result<bool, PathError> {
-    let left = find(left, root, item)?;
-    let Some((comparison, right)) = test else {
-        return Ok(!left.is_empty());
-    };
-    let Some(left) = left.first() else {
-        return Ok(false);
-    };
-    let right = match right {
-        Operand::Value(value) => value,
-        Operand::Path(path) => match find(path, root, item)?.first() {
-            Some(value) => *value,
-            None => return Ok(false),
-        },
-    };
-    let order = order(left, right);
-    Ok(match comparison {
-        Comparison::Equal => order == Some(Ordering::Equal),
-        Comparison::Unequal => order != Some(Ordering::Equal),
-        Comparison::Less => order == Some(Ordering::Less),
-        Comparison::LessOrEqual => order.is_some_and(Ordering::is_le),
-        Comparison::Greater => order == Some(Ordering::Greater),
-        Comparison::GreaterOrEqual => order.is_some_and(Ordering::is_ge),
-    })
 }
 
 fn order(left: &Value, right: &Value) -> Option<Ordering> {
