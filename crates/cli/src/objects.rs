@@ -6,6 +6,8 @@
 mod choose;
 mod columns;
 mod connect;
+mod deletion;
+mod editor;
 mod form;
 pub mod kustomize;
 mod local;
@@ -13,6 +15,7 @@ mod manifest;
 mod patience;
 mod plugin;
 mod qr;
+mod raw;
 mod refusal;
 mod rows;
 pub mod verbs;

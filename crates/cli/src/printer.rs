@@ -3,7 +3,7 @@
 //! Owns every write of text to the two, the terminal's width, and what happens when the reader is
 //! gone. Streams of containers are written by `terminal::output`.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use crate::error::{CliError, EXIT_PIPE};
 
@@ -49,6 +49,17 @@ impl Printer {
     /// Says something beside the data. Nobody listening is no error.
     pub fn talk(self, text: &str) {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    /// Asks something beside the data: whether the answer is yes.
+    pub fn confirmed(self, question: &str) -> Result<bool, CliError> {
+        let _ = write!(std::io::stderr(), "{question} ");
+        let mut line = String::new();
+        std::io::stdin()
+            .lock()
+            .read_line(&mut line)
+            .map_err(|error| CliError::because("read the answer", &error))?;
+        Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str()))
     }
 
     /// Shows an error.

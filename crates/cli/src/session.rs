@@ -7,12 +7,14 @@ mod launch;
 use std::cell::OnceCell;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use weft_client::{Client, ClientError};
 
 use crate::error::CliError;
 use crate::printer::Printer;
 use crate::settings::Settings;
+use crate::tree::Outcome;
 
 /// One invocation of the command line.
 pub struct Session {
@@ -20,8 +22,41 @@ pub struct Session {
     pub settings: Settings,
     /// Where words go.
     pub printer: Printer,
+    /// What servers warned of.
+    pub warnings: Arc<Warnings>,
     explain: bool,
     client: OnceCell<Client>,
+}
+
+/// Counts what servers warn of.
+#[derive(Debug, Default)]
+pub struct Warnings {
+    count: AtomicU32,
+    are_errors: AtomicBool,
+}
+
+impl Warnings {
+    /// One more.
+    pub fn add(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// From now on, those that were and those that will be fail the command.
+    pub fn are_errors(&self) {
+        self.are_errors.store(true, Ordering::Relaxed);
+    }
+
+    /// What a command ends with that would end with `outcome`.
+    pub fn over(&self, outcome: Outcome) -> Outcome {
+        let count = self.count.load(Ordering::Relaxed);
+        match (outcome, count) {
+            (Ok(0), 1..) if self.are_errors.load(Ordering::Relaxed) => Err(CliError::new(format!(
+                "{count} warning{} received",
+                if count == 1 { "" } else { "s" }
+            ))),
+            (outcome, _) => outcome,
+        }
+    }
 }
 
 impl Session {
@@ -30,6 +65,7 @@ impl Session {
         Session {
             settings,
             printer,
+            warnings: Arc::default(),
             explain,
             client: OnceCell::new(),
         }

@@ -201,7 +201,8 @@ pub fn run(entries: &'static [Entry], args: &[OsString], printer: Printer) -> Ou
     let session = Session::new(settings, printer, matches.get_flag("curl"));
     // Its connections end with the process, too.
     let session = ManuallyDrop::new(session);
-    dispatch(entries, &matches, &session)
+    let outcome = dispatch(entries, &matches, &session);
+    session.warnings.over(outcome)
 }
 
 fn dispatch(entries: &'static [Entry], matches: &ArgMatches, session: &Session) -> Outcome {

@@ -44,9 +44,9 @@ impl Request {
         }
     }
 
-    /// A GET of a path that is escaped already, with a query perhaps.
-    pub fn get_as_it_is(what: impl Into<String>, target: &str) -> Request {
-        let mut request = Request::get(what, &[]);
+    /// A request whose path is escaped already, with a query perhaps.
+    pub fn as_it_is(method: Method, what: impl Into<String>, target: &str) -> Request {
+        let mut request = Request::new(method, what, &[]);
         request.has_query = target.contains('?');
         target.clone_into(&mut request.target);
         request

@@ -12,6 +12,9 @@ pub const VERB: Entry = verb!(
 
 /// Flags of `diff`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Objects of a server: `weft diff -f FILE`; `weft diff -f - --help` tells more."
+)]
 pub struct Args {
     /// Container to look at
     container: String,

@@ -1,8 +1,6 @@
 //! The `prune` commands, all nouns'.
 //!
-//! Owns the question before something is removed.
-
-use std::io::{BufRead as _, Write as _};
+//! Owns what is asked before something is removed.
 
 use weft_client::Filters;
 
@@ -29,16 +27,10 @@ impl PruneFlags {
         if self.force || session.is_explaining() {
             return Ok(true);
         }
-        let _ = write!(
-            std::io::stderr(),
-            "WARNING! {warning}\nAre you sure you want to continue? [y/N] "
-        );
-        let mut line = String::new();
-        std::io::stdin()
-            .lock()
-            .read_line(&mut line)
-            .map_err(|error| CliError::because("read the answer", &error))?;
-        Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str()))
+        let question = "Are you sure you want to continue? [y/N]";
+        session
+            .printer
+            .confirmed(&format!("WARNING! {warning}\n{question}"))
     }
 }
 

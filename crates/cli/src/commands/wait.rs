@@ -14,6 +14,9 @@ pub const VERB: Entry = verb!(
 
 /// Flags of `wait`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Objects of a server: `weft wait --for=CONDITION TYPE NAME`; `weft wait --for=delete --help` tells more."
+)]
 pub struct Args {
     /// Containers to wait for
     #[arg(required = true, value_name = "CONTAINER")]

@@ -5,6 +5,7 @@
 use serde_json::Value;
 use weft_client::Request;
 use weft_client::cluster::discovery::Resource;
+use weft_client::cluster::{Answer, ApiError};
 
 use super::connect::{Api, no_kind};
 use super::form::items;
@@ -78,6 +79,46 @@ impl Target {
     }
 }
 
+/// How many objects are asked for at once.
+pub const PAGE: u64 = 500;
+
+/// What a server answers, all pages of a list as one; each of at most `chunk` objects (0: of all).
+pub async fn pages(
+    request: Request,
+    chunk: u64,
+    send: impl AsyncFn(&Request) -> Result<Answer, ApiError>,
+) -> Result<Value, ApiError> {
+    let request = match chunk {
+        0 => request,
+        chunk => request.query("limit", &chunk.to_string()),
+    };
+    let mut whole: Option<Value> = None;
+    let mut token: Option<String> = None;
+    loop {
+        let next = request.clone().query_opt("continue", token.as_deref());
+        let mut page: Value = send(&next).await?.json()?;
+        token = page["metadata"]["continue"]
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned);
+        match &mut whole {
+            None => whole = Some(page),
+            Some(whole) => {
+                for list in ["items", "rows"] {
+                    if let (Some(all), Value::Array(more)) =
+                        (whole[list].as_array_mut(), page[list].take())
+                    {
+                        all.extend(more);
+                    }
+                }
+            }
+        }
+        if token.is_none() {
+            return Ok(whole.unwrap_or_default());
+        }
+    }
+}
+
 /// The objects that are meant by `target`, which may be all of a kind that selectors choose.
 pub async fn each(
     api: &Api,
@@ -87,7 +128,8 @@ pub async fn each(
     if target.name.is_some() {
         return Ok(vec![target]);
     }
-    let list = api.ask(&selectors.on(target.get())).await?.json()?;
+    let request = selectors.on(target.get());
+    let list = pages(request, PAGE, async |page| api.ask(page).await).await?;
     let found = items(&list).into_iter();
     Ok(found
         .map(|object| Target::of(&target.kind, object))

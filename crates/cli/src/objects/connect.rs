@@ -15,7 +15,7 @@ use weft_client::cluster::{Access, Acting, Answer, ApiError, Cluster};
 use super::{local, plugin};
 use crate::error::CliError;
 use crate::printer::Printer;
-use crate::session::Session;
+use crate::session::{Session, Warnings};
 
 /// Largest kubeconfig, in bytes.
 const KUBECONFIG_BYTES_MAX: u64 = 4 << 20;
@@ -48,6 +48,12 @@ pub struct Connect {
     /// Bearer token
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
+    /// Name for a server that asks for one with a password
+    #[arg(long, value_name = "NAME", conflicts_with = "token")]
+    username: Option<String>,
+    /// Its password
+    #[arg(long, value_name = "TEXT", requires = "username")]
+    password: Option<String>,
     /// File with the authority of the server's certificate
     #[arg(long, value_name = "FILE")]
     certificate_authority: Option<PathBuf>,
@@ -75,6 +81,9 @@ pub struct Connect {
     /// Give up a request after this time (30s, 2m; 0: never)
     #[arg(long, value_name = "TIME", value_parser = duration)]
     request_timeout: Option<Duration>,
+    /// End with 1 if the server warns of anything
+    #[arg(long)]
+    warnings_as_errors: bool,
 }
 
 fn extra(text: &str) -> Result<(String, String), String> {
@@ -129,6 +138,7 @@ pub struct Api {
     pub timeout: Option<Duration>,
     /// Where words go.
     pub printer: Printer,
+    warnings: Arc<Warnings>,
     kinds: OnceCell<Kinds>,
 }
 
@@ -136,6 +146,9 @@ impl Api {
     /// Finds the server; connects with the first request.
     pub fn open(connect: &Connect, session: &Session) -> Result<Api, CliError> {
         let (access, is_local) = connect.access(session)?;
+        if connect.warnings_as_errors {
+            session.warnings.are_errors();
+        }
         Self::of(access, is_local, connect.namespace.is_some(), session)
     }
 
@@ -164,6 +177,7 @@ impl Api {
             is_namespace_given,
             timeout,
             printer,
+            warnings: session.warnings.clone(),
             kinds: OnceCell::new(),
         })
     }
@@ -197,6 +211,7 @@ impl Api {
         if let Ok(answer) = &answer {
             for warning in &answer.warnings {
                 self.printer.talk(&format!("Warning: {warning}"));
+                self.warnings.add();
             }
         }
         answer
@@ -221,6 +236,8 @@ impl Connect {
             server_name: self.tls_server_name.clone(),
             namespace: self.namespace.clone(),
             token: self.token.clone(),
+            username: self.username.clone(),
+            password: self.password.clone(),
             authority: self.certificate_authority.clone(),
             certificate: self.client_certificate.clone(),
             key: self.client_key.clone(),

@@ -8,7 +8,7 @@ use super::columns::Columns;
 use crate::error::{CliError, EXIT_FAILED};
 use crate::printer::Printer;
 use crate::render::template::{self, Dialect};
-use weft_stdx::jsonpath::{Template, escape_html};
+use weft_stdx::jsonpath::{PathError, Piece, Template, escape_html};
 use weft_stdx::yaml;
 
 /// What `-o` says.
@@ -23,6 +23,8 @@ pub enum Form {
     Json,
     Yaml,
     JsonPath(Template),
+    /// What each path leads to, as a list.
+    JsonPathLists(Template),
     Columns(Columns),
     Template(template::Template),
 }
@@ -33,9 +35,12 @@ pub struct Templates {
     /// Go template, JSONPath, or a file with it, for -o that has none (alone: -o go-template)
     #[arg(long, value_name = "TEMPLATE")]
     template: Option<String>,
-    /// A field that a Go template names and an object lacks is shown as <no value>, else a failure
+    /// A field that a template names and an object lacks is shown as <no value> or not at all, else a failure
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     allow_missing_template_keys: bool,
+    /// Who manages which field, too, in JSON and YAML
+    #[arg(long)]
+    show_managed_fields: bool,
 }
 
 impl Default for Templates {
@@ -43,6 +48,7 @@ impl Default for Templates {
         Templates {
             template: None,
             allow_missing_template_keys: true,
+            show_managed_fields: false,
         }
     }
 }
@@ -62,11 +68,6 @@ impl Form {
         let (name, rest) = text
             .split_once('=')
             .map_or((text, None), |(name, rest)| (name, Some(rest)));
-        if !beside.allow_missing_template_keys && name.starts_with("jsonpath") {
-            return Err(CliError::usage(
-                "--allow-missing-template-keys=false is for Go templates; a JSONPath shows nothing for what is not there",
-            ));
-        }
         match (name, rest) {
             ("wide", None) => return Ok(Form::Table { wide: true }),
             ("name", None) => return Ok(Form::Name),
@@ -81,13 +82,14 @@ impl Form {
         let needs = || CliError::new(format!("-o {name} needs what to show: -o {name}=…"));
         let given = || rest.or(beside.template.as_deref()).ok_or_else(needs);
         match name {
-            "jsonpath" => jsonpath(given()?),
-            "jsonpath-file" => jsonpath(&file(given()?)?),
+            "jsonpath" => beside.path(given()?).map(Form::JsonPath),
+            "jsonpath-as-json" => beside.path(given()?).map(Form::JsonPathLists),
+            "jsonpath-file" => beside.path(&file(given()?)?).map(Form::JsonPath),
             "go-template" | "template" => beside.go(given()?),
             "go-template-file" | "templatefile" => beside.go(&file(given()?)?),
             "custom-columns" | "custom-columns-file" => Err(needs()),
             _ => Err(CliError::new(format!("unable to match a printer suitable for the output format {text:?}"))
-                .hint("weft has json, yaml, name, wide, jsonpath=, jsonpath-file=, go-template=, go-template-file=, custom-columns= and custom-columns-file=")),
+                .hint("weft has json, yaml, name, wide, jsonpath=, jsonpath-as-json=, jsonpath-file=, go-template=, go-template-file=, custom-columns= and custom-columns-file=")),
         }
     }
 
@@ -101,9 +103,18 @@ impl Form {
         Ok(match self {
             Form::Json => json_text(value),
             Form::Yaml => yaml::document(value),
-            Form::JsonPath(template) => template
-                .render(value)
-                .map_err(|error| CliError::because("show the answer", &error))?,
+            Form::JsonPath(template) => template.render(value).map_err(not_shown)?,
+            Form::JsonPathLists(template) => {
+                let mut out = String::new();
+                let lists = template.each(value, |piece| {
+                    out.push_str(&json_text(&match piece {
+                        Piece::Text(text) => json!([text]),
+                        Piece::Found(found) => json!(found),
+                    }));
+                });
+                lists.map_err(not_shown)?;
+                out
+            }
             Form::Columns(columns) => columns.render(&items(value), true)?,
             Form::Template(template) => template.render(value)?,
             Form::Name | Form::Table { .. } => {
@@ -118,9 +129,13 @@ impl Form {
     pub fn outcome(&self, printer: Printer, object: &Value, word: &str) -> Result<(), CliError> {
         match self {
             Form::Table { .. } => printer.line(&format!("{} {word}", label(object))),
-            form => printer.data(&form.whole(&without_managers(object.clone()))?),
+            form => printer.data(&form.whole(object)?),
         }
     }
+}
+
+fn not_shown(error: PathError) -> CliError {
+    CliError::because("show the answer", &error)
 }
 
 impl Templates {
@@ -133,12 +148,19 @@ impl Templates {
             .map(Form::Template)
             .map_err(|error| error.exit(EXIT_FAILED))
     }
-}
 
-fn jsonpath(text: &str) -> Result<Form, CliError> {
-    let read = Template::parse(text);
-    read.map(Form::JsonPath)
-        .map_err(|error| CliError::because("read -o", &error))
+    fn path(&self, text: &str) -> Result<Template, CliError> {
+        let read = Template::parse(text).map_err(|error| CliError::because("read -o", &error))?;
+        Ok(read.strict(!self.allow_missing_template_keys))
+    }
+
+    /// `object` as it is to be shown.
+    pub fn shown(&self, object: Value) -> Value {
+        match self.show_managed_fields {
+            true => object,
+            false => without_managers(object),
+        }
+    }
 }
 
 fn file(path: &str) -> Result<String, CliError> {
@@ -227,6 +249,11 @@ mod tests {
             ("name", "deployment.apps/a\n"),
             ("jsonpath={.metadata.name}", "a"),
             ("go-template={{.metadata.name}} {{.nope}}", "a <no value>"),
+            (
+                "jsonpath-as-json={.metadata.name} ",
+                "[\n    \"a\"\n]\n[\n    \" \"\n]\n",
+            ),
+            ("jsonpath-as-json={.nope}", "[]\n"),
             (
                 "custom-columns=N:.metadata.name,X:.nope",
                 "N     X\na     <none>\n",

@@ -36,6 +36,7 @@ use serde_json::Value;
 use crate::error::CliError;
 pub use id::Id;
 pub use load::Restriction;
+pub use strategic::{is_known, merge};
 
 /// The objects that the kustomization in `dir` describes.
 pub fn build(dir: &Path, restriction: Restriction) -> Result<Vec<Value>, CliError> {

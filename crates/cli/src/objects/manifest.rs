@@ -7,12 +7,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use weft_client::cluster::ApiError;
 use weft_client::fetch::{FetchError, fetch};
 use weft_stdx::file;
 
 use super::choose::Target;
 use super::connect::Api;
 use super::kustomize;
+use super::refusal::during;
 use crate::error::CliError;
 
 /// Largest file, in bytes: more than the server takes for one object, for files of many.
@@ -25,7 +27,7 @@ const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_pr
 /// Where manifests are.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Sources {
-    /// File, directory or address (https://...) of manifests; - is standard input
+    /// File, directory, pattern (*.yaml) or address (https://...) of manifests; - is standard input
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
     /// Directories below directories, too
@@ -92,7 +94,7 @@ pub async fn read(sources: &Sources) -> Result<Vec<Manifest>, CliError> {
                 .map_err(|error| CliError::because(format!("read {text}"), &error))?;
             objects(&text, &file, Dialect::Kubectl, &mut manifests)?;
         } else {
-            for path in files(path, sources.recursive, 0)? {
+            for path in all_files(path, sources.recursive)? {
                 let place = path.to_string_lossy().into_owned();
                 let file = std::fs::File::open(&path);
                 let file =
@@ -140,6 +142,25 @@ fn bounded(from: impl std::io::Read, place: &str) -> Result<String, CliError> {
 pub fn whole(path: &Path, tried: &str) -> Result<Vec<u8>, CliError> {
     let because = |error| CliError::because(tried, &error);
     file::read_bounded(path, FILE_BYTES_MAX).map_err(because)
+}
+
+/// The files that `path` means, which may be a pattern that no shell has filled in.
+fn all_files(path: &Path, recursive: bool) -> Result<Vec<PathBuf>, CliError> {
+    let text = path.to_string_lossy();
+    if path.exists() || !text.contains(['*', '?', '[']) {
+        return files(path, recursive, 0);
+    }
+    let tried = || format!("read {text}");
+    let paths = glob::glob(&text).map_err(|error| CliError::because(tried(), &error))?;
+    let mut found = Vec::new();
+    for path in paths {
+        let path = path.map_err(|error| CliError::because(tried(), &error))?;
+        found.extend(files(&path, recursive, 0)?);
+    }
+    match found.is_empty() {
+        true => Err(CliError::new(format!("{}: no file is called so", tried()))),
+        false => Ok(found),
+    }
 }
 
 /// The file, or those of a directory that look like manifests, by name.
@@ -269,6 +290,11 @@ fn documents(text: &str) -> Vec<String> {
 }
 
 impl Manifest {
+    /// A refusal met while `doing` something with it: `applying`, `creating`.
+    pub fn while_trying(&self, doing: &str, error: ApiError) -> CliError {
+        during(error, &format!("error when {doing} {:?}", self.place))
+    }
+
     /// What it is of and where it goes.
     pub async fn target(&self, api: &Api) -> Result<Target, CliError> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -314,6 +340,25 @@ mod tests {
         objects("x.yaml", text, Dialect::Kubectl, &mut out)?;
         let name = |one: &Manifest| one.object["metadata"]["name"].as_str().unwrap().to_owned();
         Ok(out.iter().map(name).collect())
+    }
+
+    #[test]
+    fn a_pattern_means_the_files_that_fit() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.yaml", "a.yaml", "c.txt", "[x].yaml"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let names = |pattern: &str| {
+            let found = all_files(&dir.path().join(pattern), false)?;
+            let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+            Ok::<_, CliError>(found.iter().map(name).collect::<Vec<_>>())
+        };
+        assert_eq!(names("[ab].yaml").unwrap(), ["a.yaml", "b.yaml"]);
+        assert_eq!(names("*.txt").unwrap(), ["c.txt"]);
+        // What is called so is meant, whatever else the name could mean.
+        assert_eq!(names("[x].yaml").unwrap(), ["[x].yaml"]);
+        assert!(names("*.json").is_err());
+        assert!(names("none.yaml").is_err());
     }
 
     #[test]

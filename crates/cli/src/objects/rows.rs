@@ -2,8 +2,9 @@
 //!
 //! Owns columns that are added here (namespace, labels, event) and the widths a watch keeps.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::form::items;
 use crate::error::CliError;
 use weft_stdx::jsonpath::Template;
 
@@ -61,6 +62,25 @@ impl Layout {
         }
         out
     }
+}
+
+/// The table of objects that nobody asked the server for: name and age.
+pub fn plain_table(found: &Value) -> Value {
+    let row = |object: &&Value| {
+        let meta = &object["metadata"];
+        let since = weft_stdx::age::since(meta["creationTimestamp"].as_str().unwrap_or_default());
+        json!({
+            "cells": [meta["name"], since.unwrap_or_else(|| "<unknown>".to_owned())],
+            "object": object,
+        })
+    };
+    let rows: Vec<Value> = items(found).iter().map(row).collect();
+    json!({
+        "kind": "Table",
+        "metadata": found["metadata"],
+        "columnDefinitions": [{ "name": "Name", "format": "name" }, { "name": "Age" }],
+        "rows": rows,
+    })
 }
 
 /// Columns of a table that are shown, by their place.
@@ -236,8 +256,6 @@ fn by_number(left: &str, right: &str) -> std::cmp::Ordering {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -1,19 +1,22 @@
 //! What the verbs that change objects have in common: dry runs, field managers, validation.
 
+use std::cell::Cell;
+
 use serde_json::Value;
 use weft_client::cluster::ApiError;
 use weft_client::{Method, Request};
 
 use super::choose::Target;
 use super::connect::Api;
-use super::form::{Form, Templates};
+use super::form::{Form, Templates, without_managers};
 use super::manifest::Manifest;
-use super::refusal::during;
 use crate::error::CliError;
 use crate::printer::Printer;
 
 /// Who we are among those who manage fields.
 const MANAGER: &str = "weft";
+/// Where client-side apply notes what it applied.
+pub const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Whether it is only tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -41,6 +44,9 @@ pub struct Change {
     pub output: Option<String>,
     #[command(flatten)]
     pub templates: Templates,
+    /// Whether an object was shown, which the next is to be told from.
+    #[arg(skip)]
+    pub has_told: Cell<bool>,
 }
 
 /// Flags of a change by manifest.
@@ -83,7 +89,12 @@ impl Change {
 
     /// Tells what became of `object`.
     pub fn tell(&self, printer: Printer, object: &Value, word: &str) -> Result<(), CliError> {
-        self.form()?.outcome(printer, object, &self.word(word))
+        let object = self.templates.shown(object.clone());
+        let form = self.form()?;
+        if form == Form::Yaml && self.has_told.replace(true) {
+            printer.line("---")?;
+        }
+        form.outcome(printer, &object, &self.word(word))
     }
 
     /// `created (server dry run)`
@@ -96,22 +107,59 @@ impl Change {
     }
 }
 
-/// Has the server apply a manifest; `with` adds to the request.
+/// Has the server apply a manifest to an object, or to its part `below`; `with` adds to the request.
 pub async fn applied(
     api: &Api,
     target: &Target,
+    below: Option<&str>,
     manifest: &Manifest,
     is_forced: bool,
     with: impl FnOnce(Request) -> Request,
-) -> Result<Value, CliError> {
+) -> Result<Value, ApiError> {
     let what = format!("apply {}", target.label());
-    let request = Request::new(Method::PATCH, what, &target.path(None));
+    let request = Request::new(Method::PATCH, what, &target.path(below));
     let request = with(request)
         .query("force", if is_forced { "true" } else { "false" })
         .body("application/apply-patch+yaml", manifest.object.to_string());
-    let context = format!("error when applying {:?}", manifest.place);
-    let sent = api.send(&request).await;
-    Ok(sent.map_err(|error| during(error, &context))?.json()?)
+    api.send(&request).await?.json()
+}
+
+/// kubectl's word for what apply always does here.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServerSide {
+    /// The server applies: weft knows no other way
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    server_side: bool,
+}
+
+impl ServerSide {
+    /// Refuses another way.
+    pub fn checked(&self) -> Result<(), CliError> {
+        match self.server_side {
+            true => Ok(()),
+            false => Err(CliError::usage(
+                "--server-side=false: weft applies in the server only, which knows whose each field is",
+            )
+            .hint("`kubectl apply` can do it in the client")),
+        }
+    }
+}
+
+/// Notes an object in itself, as client-side apply does: without what the server adds.
+pub fn noted(object: &mut Value) {
+    let mut bare = without_managers(object.clone());
+    if let Some(all) = bare.as_object_mut() {
+        all.remove("status");
+    }
+    if let Some(meta) = bare["metadata"].as_object_mut() {
+        for key in ["uid", "resourceVersion", "creationTimestamp", "generation"] {
+            meta.remove(key);
+        }
+    }
+    if let Some(notes) = bare["metadata"]["annotations"].as_object_mut() {
+        notes.remove(APPLIED);
+    }
+    object["metadata"]["annotations"][APPLIED] = format!("{bare}\n").into();
 }
 
 /// The object that is there, if there is one.

@@ -32,6 +32,10 @@ pub struct Overrides {
     pub namespace: Option<String>,
     /// `--token`
     pub token: Option<String>,
+    /// `--username`
+    pub username: Option<String>,
+    /// `--password`
+    pub password: Option<String>,
     /// `--certificate-authority`
     pub authority: Option<PathBuf>,
     /// `--client-certificate`
@@ -438,6 +442,9 @@ fn proof(user: Option<&Entry<'_>>, flags: &Overrides) -> Result<Proof, ApiError>
     if let Some(token) = &flags.token {
         return Ok(Proof::Token(Zeroizing::new(token.clone()), None));
     }
+    if let Some(name) = &flags.username {
+        return by_password(name.clone(), flags.password.clone());
+    }
     let file = |flag: &Option<PathBuf>| flag.clone().map(Material::File);
     let certificate = match (file(&flags.certificate), user) {
         (None, Some(user)) => user.certificate()?,
@@ -474,16 +481,20 @@ fn proof(user: Option<&Entry<'_>>, flags: &Overrides) -> Result<Proof, ApiError>
             Proof::Token(Zeroizing::new(token), Some(inside))
         }
         None => match user.text("username") {
-            Some(name) if name.contains(':') => {
-                return Err(unusable("use a username", &"there is a colon in it"));
-            }
-            Some(name) => {
-                let password = user.text("password").unwrap_or_default();
-                Proof::Password(name, Zeroizing::new(password))
-            }
+            Some(name) => by_password(name, user.text("password"))?,
             None => Proof::Nothing,
         },
     })
+}
+
+fn by_password(name: String, password: Option<String>) -> Result<Proof, ApiError> {
+    match name.contains(':') {
+        true => Err(unusable("use a username", &"there is a colon in it")),
+        false => Ok(Proof::Password(
+            name,
+            Zeroizing::new(password.unwrap_or_default()),
+        )),
+    }
 }
 
 /// Host, port and path of an address.

@@ -73,6 +73,7 @@ mod server_standard;
 mod server_templates;
 mod server_tokens;
 mod server_updates;
+mod server_verbs;
 mod server_versions;
 mod server_web;
 mod server_workloads;

@@ -44,6 +44,11 @@ pub fn merge(target: &mut Value, patch: &Value) -> Result<(), StrategicError> {
     strategic::merge(Some(&top), target, patch)
 }
 
+/// Whether it is known how an object merges.
+pub fn is_known(object: &Value) -> bool {
+    own(&Id::of(object)) != "Unknown"
+}
+
 /// What the type of an object is called here.
 fn own(id: &Id) -> &'static str {
     let is_kubernetes = !id.group.contains('.') || id.group.ends_with(".k8s.io");

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use weft_client::Request;
+use serde_json::Value;
+use weft_client::{Method, Request};
 
 use crate::error::CliError;
 use crate::objects::choose::{Selectors, Target, each, targets};
 use crate::objects::connect::{Api, Connect, duration};
+use crate::objects::deletion::Deletion;
 use crate::objects::manifest::Sources;
+use crate::objects::raw;
 use crate::objects::verbs::wait;
 use crate::objects::write::{DryRun, Tally};
 use crate::session::Session;
@@ -37,18 +39,20 @@ pub struct Args {
     /// In all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// What depends on it: background and foreground delete it, orphan leaves it
-    #[arg(long, value_name = "HOW", default_value = "background", value_parser = ["background", "foreground", "orphan"])]
-    cascade: String,
-    /// Seconds it is given to end [default: its own]
-    #[arg(long, value_name = "SECONDS", default_value_t = -1, allow_negative_numbers = true)]
-    grace_period: i64,
+    #[command(flatten)]
+    deletion: Deletion,
     /// Give it no time at all
     #[arg(long)]
     force: bool,
     /// Give it one second
     #[arg(long, conflicts_with_all = ["force", "grace_period"])]
     now: bool,
+    /// Ask before anything is deleted
+    #[arg(short, long)]
+    interactive: bool,
+    /// Delete this path of the server, and show the answer as it is
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["words", "filename", "kustomize", "selector", "field_selector", "all", "all_namespaces", "interactive", "dry_run", "output"])]
+    raw: Option<String>,
     /// What is not there is no failure
     #[arg(long)]
     ignore_not_found: bool,
@@ -72,10 +76,19 @@ impl Args {
     /// Deletes objects.
     pub async fn run(self, session: &Session) -> Outcome {
         let api = Api::open(&self.connect, session)?;
+        if let Some(path) = &self.raw {
+            return raw::send(&api, Method::DELETE, path, None).await;
+        }
         let mut tally = Tally::new(api.printer);
         let mut deleted = Vec::new();
         let mut ignores = self.ignore_not_found;
-        for target in self.chosen(&api, &mut ignores).await? {
+        let chosen = self.chosen(&api, &mut ignores).await?;
+        if self.interactive && !chosen.is_empty() && !self.confirmed(&api, &chosen)? {
+            api.printer.line("deletion is cancelled")?;
+            return Ok(0);
+        }
+        self.deletion.checked(self.force, api.printer)?;
+        for target in chosen {
             match self.delete(&api, &target).await {
                 Ok(Some(uid)) => deleted.push((target, uid)),
                 Ok(None) => {}
@@ -129,6 +142,17 @@ impl Args {
         Ok(chosen)
     }
 
+    fn confirmed(&self, api: &Api, chosen: &[Target]) -> Result<bool, CliError> {
+        let count = chosen.len();
+        api.printer.line(&format!(
+            "You are about to delete the following {count} resource(s):"
+        ))?;
+        for target in chosen {
+            api.printer.line(&target.label())?;
+        }
+        api.printer.confirmed("Do you want to continue? (y/N):")
+    }
+
     /// Asks for its deletion; the answer is its uid.
     async fn delete(&self, api: &Api, target: &Target) -> Result<Option<String>, DeleteError> {
         if self.dry_run == DryRun::Client {
@@ -136,23 +160,9 @@ impl Args {
             self.tell(api, target)?;
             return Ok(None);
         }
-        let policy = match self.cascade.as_str() {
-            "orphan" => "Orphan",
-            "foreground" => "Foreground",
-            _ => "Background",
-        };
-        let mut body =
-            json!({ "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy });
-        let grace = match (self.force, self.now) {
-            (_, true) => 1,
-            (true, _) => 0.max(self.grace_period),
-            _ => self.grace_period,
-        };
-        if grace >= 0 {
-            body["gracePeriodSeconds"] = grace.into();
-        }
-        if self.dry_run == DryRun::Server {
-            body["dryRun"] = json!(["All"]);
+        let mut body = self.deletion.options(self.force, self.dry_run, None);
+        if self.now {
+            body["gracePeriodSeconds"] = 1.into();
         }
         let request = Request::delete(format!("delete {}", target.label()), &target.path(None));
         let answer = api

@@ -27,7 +27,7 @@ use weft_client::cluster::ApiError;
 
 use self::related::Related;
 use crate::error::CliError;
-use crate::objects::choose::{Selectors, Target, targets};
+use crate::objects::choose::{PAGE, Selectors, Target, pages, targets};
 use crate::objects::connect::{Api, Connect};
 use crate::objects::form::{items, without_managers};
 use crate::objects::manifest::Sources;
@@ -58,6 +58,9 @@ pub struct Args {
     /// What happened to it
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     show_events: bool,
+    /// How many objects are asked for at once; 0: all
+    #[arg(long, value_name = "COUNT", default_value_t = PAGE)]
+    chunk_size: u64,
     #[command(flatten)]
     connect: Connect,
 }
@@ -111,7 +114,8 @@ impl Args {
             without_managers(object)
         };
         if target.name.is_none() {
-            let list = api.send(&self.selectors.on(target.get())).await?.json()?;
+            let request = self.selectors.on(target.get());
+            let list = pages(request, self.chunk_size, async |page| api.send(page).await).await?;
             let all = items(&list).into_iter().cloned().map(whole);
             return Ok((all.collect(), ""));
         }
@@ -123,7 +127,10 @@ impl Args {
         };
         let mut all = target.clone();
         let start = all.name.take().unwrap_or_default();
-        let list = api.send(&all.get()).await?.json()?;
+        let list = pages(all.get(), self.chunk_size, async |page| {
+            api.send(page).await
+        })
+        .await?;
         let begins = |object: &&Value| {
             object["metadata"]["name"]
                 .as_str()

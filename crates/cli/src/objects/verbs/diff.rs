@@ -2,14 +2,18 @@
 
 use std::process::Command;
 
+use futures_util::{StreamExt as _, stream};
+use serde_json::Value;
 use weft_client::Request;
 use weft_stdx::yaml;
 
+use super::apply::prune::{Choice, is_meant};
 use crate::error::CliError;
+use crate::objects::choose::Target;
 use crate::objects::connect::{Api, Connect};
 use crate::objects::form::without_managers;
-use crate::objects::manifest::{self, Sources};
-use crate::objects::write::{applied, present};
+use crate::objects::manifest::{self, Manifest, Sources};
+use crate::objects::write::{ServerSide, applied, present};
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
 
@@ -28,12 +32,19 @@ pub struct Args {
     /// Take fields from others who manage them
     #[arg(long)]
     force_conflicts: bool,
-    /// kubectl's: weft always does
-    #[arg(long, hide = true)]
-    server_side: bool,
+    #[command(flatten)]
+    server_side: ServerSide,
+    #[command(flatten)]
+    prune: Choice,
     /// Who is to have changed these fields
     #[arg(long, value_name = "NAME", default_value = "weft")]
     field_manager: String,
+    /// Who manages which field, too
+    #[arg(long)]
+    show_managed_fields: bool,
+    /// How many objects are looked at at once
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    concurrency: u32,
     #[command(flatten)]
     connect: Connect,
 }
@@ -51,6 +62,7 @@ impl Args {
 
     async fn compare(&self, session: &Session) -> Outcome {
         self.sources.required()?;
+        self.server_side.checked()?;
         let api = Api::open(&self.connect, session)?;
         let parent = format!(
             "weft-diff-{}-{}",
@@ -82,38 +94,26 @@ impl Args {
         for side in &sides {
             std::fs::create_dir(side).map_err(because)?;
         }
-        for manifest in manifest::read(&self.sources).await? {
-            let target = manifest.target(api).await?;
-            let Some(name) = &target.name else {
-                return Err(CliError::new(format!(
-                    "diff {:?}: metadata.name is missing",
-                    manifest.place
-                )));
-            };
-            let live = present(api, &target).await?;
-            let with = |request: Request| {
-                let request = request.query("fieldManager", &self.field_manager);
-                request.query("dryRun", "All")
-            };
-            let merged = applied(api, &target, &manifest, self.force_conflicts, with).await?;
-            let namespace = target.namespace.as_deref().unwrap_or_default();
-            let kind = &target.kind;
-            // Names of kinds and objects hold no slash: the server took them.
-            let file = format!(
-                "{}.{}.{namespace}.{name}",
-                kind.api_version().replace('/', "."),
-                kind.kind
-            )
-            .replace('/', "_");
+        let selector = self.prune.labels()?;
+        let mut manifests = manifest::read(&self.sources).await?;
+        manifests.retain(|manifest| is_meant(&selector, &manifest.object));
+        let tried = stream::iter(&manifests).map(|manifest| self.tried(api, manifest));
+        let mut tried = tried.buffered(self.concurrency as usize);
+        let mut kept = Vec::new();
+        while let Some(one) = tried.next().await {
+            let (target, live, merged) = one?;
+            let file = file_name(&target);
             if let Some(live) = live {
-                let text = yaml::document(&without_managers(live));
+                let text = yaml::document(&self.shown(live));
                 std::fs::write(sides[0].join(&file), text).map_err(because)?;
             }
-            std::fs::write(
-                sides[1].join(&file),
-                yaml::document(&without_managers(merged)),
-            )
-            .map_err(because)?;
+            let text = yaml::document(&self.shown(merged));
+            std::fs::write(sides[1].join(&file), text).map_err(because)?;
+            kept.push(target);
+        }
+        for (target, object) in self.prune.found(api, &kept, &self.field_manager).await? {
+            let text = yaml::document(&self.shown(object));
+            std::fs::write(sides[0].join(file_name(&target)), text).map_err(because)?;
         }
         let mut command = program();
         let ended = command.args(&sides).status();
@@ -123,6 +123,52 @@ impl Args {
             .and_then(|code| u8::try_from(code).ok())
             .unwrap_or(2))
     }
+}
+
+impl Args {
+    /// What is there of an object, and what applying it would make of it.
+    async fn tried(
+        &self,
+        api: &Api,
+        manifest: &Manifest,
+    ) -> Result<(Target, Option<Value>, Value), CliError> {
+        let target = manifest.target(api).await?;
+        if target.name.is_none() {
+            return Err(CliError::new(format!(
+                "diff {:?}: metadata.name is missing",
+                manifest.place
+            )));
+        }
+        let live = present(api, &target).await?;
+        let with = |request: Request| {
+            let request = request.query("fieldManager", &self.field_manager);
+            request.query("dryRun", "All")
+        };
+        let merged = applied(api, &target, None, manifest, self.force_conflicts, with).await;
+        let merged = merged.map_err(|error| manifest.while_trying("applying", error))?;
+        Ok((target, live, merged))
+    }
+
+    fn shown(&self, object: Value) -> Value {
+        match self.show_managed_fields {
+            true => object,
+            false => without_managers(object),
+        }
+    }
+}
+
+/// The file of an object. Names of kinds and objects hold no slash: the server took them.
+fn file_name(target: &Target) -> String {
+    let kind = &target.kind;
+    let (namespace, name) = (target.namespace.as_deref(), target.name.as_deref());
+    let version = kind.api_version().replace('/', ".");
+    format!(
+        "{version}.{}.{}.{}",
+        kind.kind,
+        namespace.unwrap_or_default(),
+        name.unwrap_or_default()
+    )
+    .replace('/', "_")
 }
 
 /// `diff`, or what $KUBECTL_EXTERNAL_DIFF names.

@@ -33,6 +33,9 @@ pub struct Args {
     /// This version of the kind: apps/v1
     #[arg(long, value_name = "GROUP/VERSION")]
     api_version: Option<String>,
+    /// plaintext: the one form there is
+    #[arg(short = 'o', long = "output", value_name = "FORM", default_value = "plaintext", value_parser = ["plaintext"])]
+    _output: String,
     #[command(flatten)]
     connect: Connect,
 }

@@ -4,14 +4,15 @@ mod seen;
 mod watch;
 
 use serde_json::Value;
-use weft_client::Request;
 use weft_client::cluster::ApiError;
+use weft_client::{Method, Request};
 
 use crate::error::CliError;
-use crate::objects::choose::{Selectors, Target, targets};
+use crate::objects::choose::{Selectors, Target, pages, targets};
 use crate::objects::connect::{Api, Connect};
 use crate::objects::form::{self, Form, Templates};
 use crate::objects::manifest::Sources;
+use crate::objects::raw;
 use crate::objects::rows::{self, Heading, Layout, Look, TABLE};
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
@@ -39,7 +40,7 @@ pub struct Args {
     /// In all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// wide, name, json, yaml, jsonpath=TEMPLATE, jsonpath-file=FILE, go-template=TEMPLATE, go-template-file=FILE, custom-columns=NAME:PATH,... or custom-columns-file=FILE
+    /// wide, name, json, yaml, jsonpath=TEMPLATE, jsonpath-as-json=TEMPLATE, jsonpath-file=FILE, go-template=TEMPLATE, go-template-file=FILE, custom-columns=NAME:PATH,... or custom-columns-file=FILE
     #[arg(short, long, value_name = "FORM")]
     output: Option<String>,
     #[command(flatten)]
@@ -65,15 +66,15 @@ pub struct Args {
     /// Names with their kind
     #[arg(long)]
     show_kind: bool,
-    /// Who manages which field, too, in JSON and YAML
-    #[arg(long)]
-    show_managed_fields: bool,
     /// No line with headings
     #[arg(long)]
     no_headers: bool,
     /// By what this JSONPath leads to
     #[arg(long, value_name = "PATH")]
     sort_by: Option<String>,
+    /// The server says which columns there are; else name and age
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    server_print: bool,
     /// How many objects are asked for at once; 0: all
     #[arg(long, value_name = "COUNT", default_value_t = 500)]
     chunk_size: u64,
@@ -85,23 +86,6 @@ pub struct Args {
     subresource: Option<String>,
     #[command(flatten)]
     connect: Connect,
-}
-
-/// Shows what the server answers for a path.
-async fn raw(api: &Api, path: &str) -> Outcome {
-    let is_path = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
-    if !is_path {
-        return Err(CliError::usage(format!(
-            "--raw {path:?}: a path begins with /, and has no blanks: /api/v1/namespaces"
-        )));
-    }
-    let request = Request::get_as_it_is(format!("get {path}"), path);
-    match api.send(&request).await {
-        Ok(answer) => api.printer.bytes(&answer.bytes)?,
-        Err(ApiError::NotSent) => {}
-        Err(error) => return Err(error.into()),
-    }
-    Ok(0)
 }
 
 /// What was found of one target.
@@ -117,7 +101,7 @@ impl Args {
         let form = Form::of(self.output.as_deref(), &self.templates)?;
         let api = Api::open(&self.connect, session)?;
         if let Some(path) = &self.raw {
-            return raw(&api, path).await;
+            return raw::send(&api, Method::GET, path, None).await;
         }
         let chosen = targets(&api, &self.words, &self.sources, self.all_namespaces).await?;
         if chosen.is_empty() {
@@ -170,43 +154,25 @@ impl Args {
             .subresource
             .as_deref()
             .filter(|_| target.name.is_some());
-        let mut whole: Option<Value> = None;
-        let mut token: Option<String> = None;
-        loop {
-            let mut request = Request::get(format!("get {}", target.label()), &target.path(below));
-            request = selectors.on(request);
-            if target.name.is_none() && self.chunk_size > 0 {
-                request = request.query("limit", &self.chunk_size.to_string());
-            }
-            request = request.query_opt("continue", token.as_deref());
-            request = match form.is_table() {
-                true => request.header("accept", TABLE),
-                false => request.header("accept", "application/json"),
-            };
-            if form.is_table() && self.sort_by.is_some() {
-                request = request.query("includeObject", "Object");
-            }
-            let mut page = api.send(&request).await?.json()?;
-            token = page["metadata"]["continue"]
-                .as_str()
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned);
-            match &mut whole {
-                None => whole = Some(page),
-                Some(whole) => {
-                    for list in ["items", "rows"] {
-                        if let (Some(all), Value::Array(more)) =
-                            (whole[list].as_array_mut(), page[list].take())
-                        {
-                            all.extend(more);
-                        }
-                    }
-                }
-            }
-            if token.is_none() {
-                return Ok(whole.unwrap_or_default());
-            }
+        let mut request = Request::get(format!("get {}", target.label()), &target.path(below));
+        request = selectors.on(request);
+        let is_made_here = !self.server_print;
+        request = match form.is_table() && !is_made_here {
+            true => request.header("accept", TABLE),
+            false => request.header("accept", "application/json"),
+        };
+        if form.is_table() && self.sort_by.is_some() {
+            request = request.query("includeObject", "Object");
         }
+        let chunk = match target.name {
+            None => self.chunk_size,
+            Some(_) => 0,
+        };
+        let found = pages(request, chunk, async |page| api.send(page).await).await?;
+        Ok(match form.is_table() && is_made_here {
+            true => rows::plain_table(&found),
+            false => found,
+        })
     }
 
     fn look(&self, form: &Form, target: &Target, has_several: bool) -> Look {
@@ -296,10 +262,7 @@ impl Args {
                     map.entry("apiVersion").or_insert_with(|| version.clone());
                     map.entry("kind").or_insert_with(|| kind.as_str().into());
                 }
-                objects.push(match self.show_managed_fields {
-                    true => item,
-                    false => form::without_managers(item),
-                });
+                objects.push(self.templates.shown(item));
             }
         }
         if let Some(path) = &self.sort_by {

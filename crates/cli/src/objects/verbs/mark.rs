@@ -7,8 +7,9 @@ use crate::error::CliError;
 use crate::objects::choose::{Selectors, Target, targets};
 use crate::objects::connect::{Api, Connect};
 use crate::objects::form::{items, label};
-use crate::objects::manifest::Sources;
+use crate::objects::manifest::{self, Sources};
 use crate::objects::write::{Change, DryRun, Tally};
+use crate::printer::Printer;
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
 
@@ -60,6 +61,12 @@ struct Args {
     /// Show what there is
     #[arg(long)]
     list: bool,
+    /// Only if it is still at this version
+    #[arg(long, value_name = "VERSION", conflicts_with = "local")]
+    resource_version: Option<String>,
+    /// Mark what the files say, and ask no server
+    #[arg(long, conflicts_with_all = ["all", "all_namespaces", "selector", "field_selector"])]
+    local: bool,
     #[command(flatten)]
     change: Change,
     #[command(flatten)]
@@ -124,6 +131,9 @@ impl Args {
                 "at least one update is required: KEY=VALUE or KEY-",
             ));
         }
+        if self.local {
+            return self.of_files(session, words, field, &marks).await;
+        }
         let api = Api::open(&self.connect, session)?;
         let mut chosen = Vec::new();
         for target in targets(&api, words, &self.sources, self.all_namespaces).await? {
@@ -139,14 +149,18 @@ impl Args {
                 }
             }
         }
+        if self.resource_version.is_some() && chosen.len() > 1 {
+            return Err(CliError::usage(
+                "--resource-version may only be used with a single resource",
+            ));
+        }
         let mut tally = Tally::new(api.printer);
         for (before, target) in &chosen {
             if self.list {
-                let found = before["metadata"][field].as_object().into_iter().flatten();
-                for (key, value) in found {
-                    api.printer
-                        .line(&format!("{key}={}", value.as_str().unwrap_or_default()))?;
-                }
+                let mut whole = before.clone();
+                whole["kind"] = target.kind.kind.as_str().into();
+                whole["apiVersion"] = target.kind.api_version().into();
+                listed(api.printer, &whole, field, chosen.len() == 1)?;
             } else if let Err(error) = self.mark(&api, target, before, field, &marks).await {
                 tally.failed(error);
             }
@@ -168,6 +182,33 @@ impl Args {
         Ok(items(&list).into_iter().map(named).collect())
     }
 
+    /// Marks what is in files.
+    async fn of_files(
+        &self,
+        session: &Session,
+        words: &[String],
+        field: &str,
+        marks: &Marks,
+    ) -> Outcome {
+        if !words.is_empty() || self.sources.is_empty() {
+            return Err(CliError::usage(
+                "can only use local files by -f pod.yaml or --filename=pod.json when --local=true is set",
+            ));
+        }
+        let manifests = manifest::read(&self.sources).await?;
+        let is_one = manifests.len() == 1;
+        for manifest in manifests {
+            let before = manifest.object;
+            if self.list {
+                listed(session.printer, &before, field, is_one)?;
+                continue;
+            }
+            let patch = self.patch(session.printer, &before, field, marks)?;
+            self.tell(session.printer, &before, field, marks, &patch)?;
+        }
+        Ok(0)
+    }
+
     async fn mark(
         &self,
         api: &Api,
@@ -176,6 +217,40 @@ impl Args {
         field: &str,
         marks: &Marks,
     ) -> Result<(), CliError> {
+        let patch = self.patch(api.printer, before, field, marks)?;
+        let mut full = before.clone();
+        full["kind"] = target.kind.kind.as_str().into();
+        full["apiVersion"] = target.kind.api_version().into();
+        let is_sent = !patch.is_empty() || self.resource_version.is_some();
+        if !is_sent || self.change.dry_run == DryRun::Client {
+            return self.tell(api.printer, &full, field, marks, &patch);
+        }
+        let request = Request::new(
+            Method::PATCH,
+            format!("patch {}", label(&full)),
+            &target.path(None),
+        );
+        let mut body = json!({ "metadata": { field: patch } });
+        if let Some(version) = &self.resource_version {
+            body["metadata"]["resourceVersion"] = version.as_str().into();
+        }
+        let request = self
+            .change
+            .on(request)
+            .body("application/merge-patch+json", body.to_string());
+        let after = api.send(&request).await?.json()?;
+        self.change
+            .tell(api.printer, &after, word(field, marks, &patch))
+    }
+
+    /// The marks that `before` has not; nothing where one is to be removed.
+    fn patch(
+        &self,
+        printer: Printer,
+        before: &Value,
+        field: &str,
+        marks: &Marks,
+    ) -> Result<Map<String, Value>, CliError> {
         let there = &before["metadata"][field];
         let mut patch = Map::new();
         for (key, value) in &marks.0 {
@@ -189,7 +264,7 @@ impl Args {
                 )));
             }
             if value.is_none() && old.is_none() {
-                api.printer.talk(&format!(
+                printer.talk(&format!(
                     "{} {key:?} not found.",
                     field.trim_end_matches('s')
                 ));
@@ -198,32 +273,53 @@ impl Args {
                 patch.insert(key.clone(), value.clone().map_or(Value::Null, Value::from));
             }
         }
-        let mut full = before.clone();
-        full["kind"] = target.kind.kind.as_str().into();
-        full["apiVersion"] = target.kind.api_version().into();
-        let removes = marks.0.iter().all(|(_, value)| value.is_none());
-        let word = match (field, patch.is_empty(), removes) {
-            ("labels", true, _) => "not labeled",
-            ("labels", _, true) => "unlabeled",
-            ("labels", ..) => "labeled",
-            _ => "annotated",
-        };
-        if patch.is_empty() || self.change.dry_run == DryRun::Client {
-            return self.change.tell(api.printer, &full, word);
-        }
-        let request = Request::new(
-            Method::PATCH,
-            format!("patch {}", label(&full)),
-            &target.path(None),
-        );
-        let body = json!({ "metadata": { field: patch } });
-        let request = self
-            .change
-            .on(request)
-            .body("application/merge-patch+json", body.to_string());
-        let after = api.send(&request).await?.json()?;
-        self.change.tell(api.printer, &after, word)
+        Ok(patch)
     }
+
+    /// Tells what would become of an object.
+    fn tell(
+        &self,
+        printer: Printer,
+        before: &Value,
+        field: &str,
+        marks: &Marks,
+        patch: &Map<String, Value>,
+    ) -> Result<(), CliError> {
+        let mut after = before.clone();
+        if !patch.is_empty() {
+            json_patch::merge(&mut after, &json!({ "metadata": { field: patch } }));
+        }
+        self.change.tell(printer, &after, word(field, marks, patch))
+    }
+}
+
+/// What was done to an object.
+fn word(field: &str, marks: &Marks, patch: &Map<String, Value>) -> &'static str {
+    let removes = marks.0.iter().all(|(_, value)| value.is_none());
+    match (field, patch.is_empty(), removes) {
+        ("labels", true, _) => "not labeled",
+        ("labels", _, true) => "unlabeled",
+        ("labels", ..) => "labeled",
+        _ => "annotated",
+    }
+}
+
+/// Shows the marks of an object; of several, whose they are.
+fn listed(printer: Printer, object: &Value, field: &str, is_one: bool) -> Result<(), CliError> {
+    let indent = if is_one { "" } else { " " };
+    if !is_one {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let version = text(&object["apiVersion"]);
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
+        printer.line(&format!("Listing {field} for {kind}.{group}/{name}:"))?;
+    }
+    let found = object["metadata"][field].as_object().into_iter().flatten();
+    for (key, value) in found {
+        let value = value.as_str().unwrap_or_default();
+        printer.line(&format!("{indent}{key}={value}"))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

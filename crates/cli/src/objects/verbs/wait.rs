@@ -1,6 +1,7 @@
 //! `weft wait --for=…`, and the waiting that `apply`, `create` and `delete` do: by watching, never
 //! by asking again and again.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use weft_client::cluster::ApiError;
 use crate::error::CliError;
 use crate::objects::choose::{Selectors, Target, each, targets};
 use crate::objects::connect::{Api, Connect, duration};
-use crate::objects::form::label;
+use crate::objects::form::{Form, Templates, label};
 use crate::objects::manifest::Sources;
 use crate::objects::patience::{self, Patience};
 use crate::objects::write::Tally;
@@ -44,11 +45,24 @@ pub struct Args {
     /// In all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// How long to wait at most (0: look once)
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
+    /// How long to wait at most (0: look once, less: a week)
+    #[arg(long, value_name = "TIME", value_parser = patient, default_value = "30s")]
     timeout: Duration,
+    /// Show the object: name, json, yaml, jsonpath=TEMPLATE, go-template=TEMPLATE, custom-columns=NAME:PATH,...
+    #[arg(short, long, value_name = "FORM")]
+    output: Option<String>,
+    #[command(flatten)]
+    templates: Templates,
     #[command(flatten)]
     connect: Connect,
+}
+
+/// A time, of which there is a week where it is less than nothing.
+fn patient(text: &str) -> Result<Duration, String> {
+    match text.strip_prefix('-') {
+        Some(rest) => duration(rest).map(|_| Duration::from_secs(7 * 24 * 3600)),
+        None => duration(text),
+    }
 }
 
 /// What is waited for.
@@ -141,6 +155,7 @@ impl Args {
     /// Waits.
     pub async fn run(self, session: &Session) -> Outcome {
         let goal = Goal::parse(&self.what)?;
+        let form = Form::of(self.output.as_deref(), &self.templates)?;
         let api = Api::open(&self.connect, session)?;
         let mut chosen = Vec::new();
         for target in targets(&api, &self.words, &self.sources, self.all_namespaces).await? {
@@ -156,19 +171,26 @@ impl Args {
         }
         let mut tally = Tally::new(api.printer);
         for target in &chosen {
+            let last = RefCell::new(Value::Null);
             let seen = until(&api, target, Some(self.timeout), |object| {
+                if let Some(object) = object {
+                    last.replace(object.clone());
+                }
                 goal.is_met(object)
             })
             .await;
+            let word = match goal {
+                Goal::Delete => "deleted",
+                _ => "condition met",
+            };
             match seen {
-                Ok(()) => api.printer.line(&format!(
-                    "{} {}",
-                    target.label(),
-                    match goal {
-                        Goal::Delete => "deleted",
-                        _ => "condition met",
-                    }
-                ))?,
+                Ok(()) => {
+                    let mut object = self.templates.shown(last.into_inner());
+                    object["kind"] = target.kind.kind.as_str().into();
+                    object["apiVersion"] = target.kind.api_version().into();
+                    object["metadata"]["name"] = target.name.as_deref().into();
+                    form.outcome(api.printer, &object, word)?;
+                }
                 Err(error) => tally.failed(error),
             }
         }

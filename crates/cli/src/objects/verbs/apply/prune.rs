@@ -1,4 +1,4 @@
-//! `weft apply --prune`: deletes what was applied before and is in the manifests no more.
+//! `weft apply --prune`, and `weft diff --prune`: deletes what was applied before and is in the manifests no more.
 //!
 //! Owns: what that is. An object goes if it is of a kind on the list, in a namespace that was applied to (or in none, where
 //! nothing says which namespace), has the labels, was applied by the same manager (by kubectl's annotation, or as the
@@ -7,16 +7,18 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use weft_client::Request;
+use weft_client::cluster::ApiError;
 use weft_client::cluster::discovery::Resource;
 use weft_stdx::selector::Labels;
 
+use super::Args;
 use crate::error::CliError;
 use crate::objects::choose::Target;
 use crate::objects::connect::{Api, no_kind};
 use crate::objects::form::items;
-use crate::objects::write::{Change, DryRun, Tally};
+use crate::objects::write::{APPLIED, DryRun, Tally};
 
 /// Kinds that are looked at, as kubectl has them.
 const KINDS: [&str; 16] = [
@@ -37,55 +39,70 @@ const KINDS: [&str; 16] = [
     "apps/v1/ReplicaSet",
     "apps/v1/StatefulSet",
 ];
-/// Where kubectl's client-side apply notes what it applied.
-const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Flags of it.
+/// Flags of `apply` about it.
 #[derive(Debug, clap::Args)]
 pub struct Prune {
-    /// Delete what was applied before and is in the manifests no more; with -l or --all
-    #[arg(long)]
-    prune: bool,
+    #[command(flatten)]
+    choice: Choice,
     /// Prune whatever its labels
     #[arg(long, requires = "prune", conflicts_with = "selector")]
     all: bool,
+}
+
+/// What goes, and whether anything does.
+#[derive(Debug, clap::Args)]
+pub struct Choice {
+    /// Also what was applied before and is in the manifests no more: it goes (apply: with -l or --all)
+    #[arg(long)]
+    prune: bool,
     /// Only what has these labels: k=v, k!=v, k, !k, k in (v,w), with commas between them
     #[arg(short = 'l', long, value_name = "LABELS")]
     selector: Option<String>,
     /// Prune this kind instead of the usual ones: core/v1/ConfigMap
     #[arg(long, value_name = "GROUP/VERSION/KIND", requires = "prune")]
     prune_allowlist: Vec<String>,
-    /// What depends on what is pruned: background and foreground delete it, orphan leaves it
-    #[arg(long, value_name = "HOW", default_value = "background", value_parser = ["background", "foreground", "orphan"])]
-    cascade: String,
 }
 
 impl Prune {
     pub(super) fn is_wanted(&self) -> bool {
-        self.prune
+        self.choice.prune
     }
 
     /// The labels that are meant.
     pub(super) fn checked(&self) -> Result<Labels, CliError> {
         // An empty one, of a variable that is not set perhaps, means everything too.
-        let text = self.selector.as_deref().unwrap_or_default().trim();
-        if self.prune && !self.all && text.is_empty() {
+        if self.choice.prune && !self.all && self.choice.text().is_empty() {
             return Err(CliError::usage(
                 "all resources selected for prune without explicitly passing --all",
             )
             .hint("--all prunes whatever was applied before, -l what has a label"));
         }
-        Labels::parse(text).map_err(|why| CliError::usage(format!("--selector: {why}")))
+        self.choice.labels()
+    }
+}
+
+impl Choice {
+    fn text(&self) -> &str {
+        self.selector.as_deref().unwrap_or_default().trim()
     }
 
-    /// Deletes what is not among `kept`.
-    pub(super) async fn run(
+    /// The labels that are meant.
+    pub fn labels(&self) -> Result<Labels, CliError> {
+        Labels::parse(self.text()).map_err(|why| CliError::usage(format!("--selector: {why}")))
+    }
+
+    /// What is not among `kept`, and was applied by `manager`.
+    pub async fn found(
         &self,
         api: &Api,
         kept: &[Target],
-        change: &Change,
-        tally: &mut Tally,
-    ) -> Result<(), CliError> {
+        manager: &str,
+    ) -> Result<Vec<(Target, Value)>, CliError> {
+        let mut found = Vec::new();
+        if !self.prune {
+            return Ok(found);
+        }
         let namespaces: BTreeSet<&str> = kept
             .iter()
             .filter_map(|target| target.namespace.as_deref())
@@ -107,16 +124,18 @@ impl Prune {
                 for object in items(&list) {
                     let target = Target::of(&kind, object);
                     let is_kept = kept.iter().any(|kept| is_same(kept, &target));
-                    if is_kept || !is_applied(object, change) {
+                    if is_kept || !is_applied(object, manager) {
                         continue;
                     }
-                    if let Err(error) = self.delete(api, &target, object, change).await {
-                        tally.failed(error);
-                    }
+                    // In a list their kind may be left out.
+                    let mut object = object.clone();
+                    object["apiVersion"] = kind.api_version().into();
+                    object["kind"] = kind.kind.as_str().into();
+                    found.push((target, object));
                 }
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     async fn kinds(&self, api: &Api) -> Result<Vec<Resource>, CliError> {
@@ -139,40 +158,38 @@ impl Prune {
             .map(|text| find(text).ok_or_else(|| no_kind(text)))
             .collect()
     }
+}
 
-    async fn delete(
+impl Args {
+    /// Deletes what is not among `kept`.
+    pub(super) async fn pruned(
         &self,
         api: &Api,
-        target: &Target,
-        object: &Value,
-        change: &Change,
+        kept: &[Target],
+        tally: &mut Tally,
     ) -> Result<(), CliError> {
-        if change.dry_run != DryRun::Client {
-            let mut body = json!({
-                "kind": "DeleteOptions",
-                "apiVersion": "v1",
-                "propagationPolicy": match self.cascade.as_str() {
-                    "orphan" => "Orphan",
-                    "foreground" => "Foreground",
-                    _ => "Background",
-                },
-                // Another of that name is another's.
-                "preconditions": { "uid": object["metadata"]["uid"] },
-            });
-            if change.dry_run == DryRun::Server {
-                body["dryRun"] = json!(["All"]);
-            }
-            let request = Request::delete(format!("prune {}", target.label()), &target.path(None));
-            match api.send(&request.json(&body)).await {
-                Err(error) if !error.is_not_found() => return Err(error.into()),
-                _ => {}
+        let manager = &self.change.field_manager;
+        for (target, object) in self.prune.choice.found(api, kept, manager).await? {
+            match self.delete(api, &target, &object).await {
+                Ok(()) => self.change.tell(api.printer, &object, "pruned")?,
+                Err(error) => tally.failed(error.into()),
             }
         }
-        // In a list their kind may be left out.
-        let mut object = object.clone();
-        object["apiVersion"] = target.kind.api_version().into();
-        object["kind"] = target.kind.kind.as_str().into();
-        change.tell(api.printer, &object, "pruned")
+        Ok(())
+    }
+
+    async fn delete(&self, api: &Api, target: &Target, object: &Value) -> Result<(), ApiError> {
+        if self.change.dry_run == DryRun::Client {
+            return Ok(());
+        }
+        // Another of that name is another's.
+        let uid = object["metadata"]["uid"].as_str();
+        let body = self.deletion.options(self.force, self.change.dry_run, uid);
+        let request = Request::delete(format!("prune {}", target.label()), &target.path(None));
+        match api.send(&request.json(&body)).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -186,15 +203,14 @@ fn is_same(one: &Target, other: &Target) -> bool {
 }
 
 /// Whether a manifest is meant by `-l`.
-pub(super) fn is_meant(selector: &Labels, object: &Value) -> bool {
+pub fn is_meant(selector: &Labels, object: &Value) -> bool {
     selector.matches(|name| object["metadata"]["labels"][name].as_str())
 }
 
 /// Whether it was applied by us, or by kubectl's client-side apply.
-fn is_applied(object: &Value, change: &Change) -> bool {
+fn is_applied(object: &Value, manager: &str) -> bool {
     let meta = &object["metadata"];
     let managers = meta["managedFields"].as_array().into_iter().flatten();
-    let is_own =
-        |entry: &Value| entry["manager"] == *change.field_manager && entry["operation"] == "Apply";
+    let is_own = |entry: &Value| entry["manager"] == manager && entry["operation"] == "Apply";
     meta["annotations"].get(APPLIED).is_some() || { managers }.any(is_own)
 }

@@ -243,10 +243,7 @@ impl Screen<'_> {
     }
 
     fn whole(&mut self, event: &str, object: Value) -> Result<(), CliError> {
-        let object = match self.args.show_managed_fields {
-            true => object,
-            false => form::without_managers(object),
-        };
+        let object = self.args.templates.shown(object);
         let value = match self.look.event && *self.form != Form::Name {
             true => serde_json::json!({ "type": event, "object": object }),
             false => object,
