@@ -126,6 +126,20 @@ fn not_fetched(error: &FetchError) -> CliError {
     }
 }
 
+/// What is in a file, or comes from standard input (`-`), as it is.
+pub fn bytes(path: &Path) -> Result<Vec<u8>, CliError> {
+    let place = path.to_string_lossy();
+    let text = match &*place {
+        "-" => bounded(std::io::stdin(), "standard input")?,
+        _ => {
+            let file = std::fs::File::open(path);
+            let file = file.map_err(|error| CliError::because(format!("read {place}"), &error))?;
+            bounded(file, &place)?
+        }
+    };
+    Ok(text.into_bytes())
+}
+
 fn bounded(from: impl std::io::Read, place: &str) -> Result<String, CliError> {
     let mut text = String::new();
     let read = from.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);

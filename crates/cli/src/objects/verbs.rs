@@ -79,9 +79,10 @@ pub fn meant(args: &[OsString]) -> Option<&'static [Entry]> {
     }
 }
 
-/// Options of `create -f` that docker's `create` has not, and whose value is the next word.
+/// Options of `create -f` whose value is the next word; for docker's `create`, which has some of
+/// them, it is, too.
 fn takes_value(word: &str) -> bool {
-    const THEIRS: [&str; 15] = [
+    const THEIRS: [&str; 28] = [
         "-n",
         "--namespace",
         "-o",
@@ -97,6 +98,19 @@ fn takes_value(word: &str) -> bool {
         "--certificate-authority",
         "--client-certificate",
         "--client-key",
+        "--tls-server-name",
+        "--user",
+        "--username",
+        "--password",
+        "--as",
+        "--as-group",
+        "--as-uid",
+        "--as-user-extra",
+        "-l",
+        "--selector",
+        "--raw",
+        "--template",
+        "--timeout",
     ];
     THEIRS.contains(&word) || ["--config", "--data-dir", "--run-dir", "--host"].contains(&word)
 }
@@ -119,6 +133,9 @@ mod tests {
             ("create ns x", Some(CREATE_KINDS)),
             ("create secret generic x", Some(CREATE_KINDS)),
             ("create busybox", None),
+            ("create -l a=b --edit -f x", Some(CREATE_FILES)),
+            ("create --raw /api/v1/namespaces -f x", Some(CREATE_FILES)),
+            ("create -l a=b busybox -f x", None),
             ("create busybox ls -f x", None),
             ("create --name job busybox", None),
             ("create --name x -it job", None),

@@ -339,3 +339,46 @@ fn a_name_and_a_password_are_one_way_in_and_no_second() {
     // No server of ours takes one: it is sent, and refused.
     plain("get ns --username=x --password=y").fails_saying(&["Unauthorized"]);
 }
+
+#[test]
+fn what_is_made_can_be_chosen_changed_and_sent_as_it_is() {
+    let Some(weft) = server() else { return };
+    let both = map("a", "x: one") + &map("b", "x: one").replace("set: shop", "set: yard");
+    let words = ["create", "-l", "set=yard", "-f", "-"];
+    assert_eq!(
+        cli_with_input(&weft, &words, &both).ok(),
+        "configmap/b created"
+    );
+    let raw = "create --raw /api/v1/namespaces/default/configmaps -f -";
+    let words: Vec<&str> = raw.split(' ').collect();
+    let json = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"r"}}"#;
+    for body in [
+        json,
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: s }\n",
+    ] {
+        let made: Value = serde_json::from_str(cli_with_input(&weft, &words, body).ok()).unwrap();
+        assert_eq!(made["kind"], "ConfigMap");
+    }
+    cli_with_input(&weft, &words, json).fails_saying(&["AlreadyExists"]);
+    let file = weft.scratch().join("c.yaml");
+    std::fs::write(&file, map("c", "x: red")).unwrap();
+    let edit = |editor: &str| {
+        let file = file.to_str().unwrap();
+        let mut command = command(&weft, &["create", "--edit", "--save-config", "-f", file]);
+        command.env("KUBE_EDITOR", editor);
+        Background::start(command).finish(SOON)
+    };
+    // As with kubectl, what is left as it was is not made.
+    let same = edit("true");
+    assert_eq!((same.code, &*same.stdout), (0, ""), "{same}");
+    let wrong = edit("sed -i 's/x: red/x: [1]/'");
+    wrong.fails_saying(&["data.x", "what was edited is in"]);
+    let kept = wrong.stderr.rsplit(' ').next().unwrap_or_default().trim();
+    std::fs::remove_file(kept).unwrap();
+    assert_eq!(edit("sed -i s/red/green/").ok(), "configmap/c created");
+    let made = seen(&weft, "get cm c -o yaml");
+    assert!(
+        made.contains("x: green") && made.contains("last-applied"),
+        "{made}"
+    );
+}

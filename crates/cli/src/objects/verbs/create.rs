@@ -5,14 +5,18 @@ mod roles;
 mod workloads;
 
 use serde_json::Value;
-use weft_client::Request;
+use weft_client::{Method, Request};
+use weft_stdx::selector::Labels;
 
+use super::apply::prune::is_meant;
 use crate::error::CliError;
 use crate::objects::connect::{Api, Connect};
-use crate::objects::manifest::{self, Manifest, Sources};
+use crate::objects::editor::Editor;
+use crate::objects::manifest::{self, Dialect, Manifest, Sources};
+use crate::objects::raw;
 use crate::objects::refusal::during;
 use crate::objects::verbs::wait;
-use crate::objects::write::{Change, DryRun, Tally, Validation};
+use crate::objects::write::{Change, DryRun, Tally, Validation, noted};
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, noun, verb};
 
@@ -52,6 +56,18 @@ pub const GENERATORS: &[Entry] = &[
 pub struct Args {
     #[command(flatten)]
     sources: Sources,
+    /// Only what has these labels: k=v, k!=v, k, !k, k in (v,w), with commas between them
+    #[arg(short = 'l', long, value_name = "LABELS")]
+    selector: Option<String>,
+    /// Change each object in an editor before it is made
+    #[arg(long)]
+    edit: bool,
+    /// In the editor, lines end as on Windows
+    #[arg(long, requires = "edit")]
+    windows_line_endings: bool,
+    /// Send the one file to this path of the server, and show the answer as it is
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["edit", "kustomize", "recursive", "selector", "save_config", "wait", "dry_run", "output"])]
+    raw: Option<String>,
     /// Wait until what was made is ready
     #[arg(long)]
     wait: bool,
@@ -81,17 +97,30 @@ impl Args {
     pub async fn run(self, session: &Session) -> Outcome {
         self.sources.required()?;
         self.made.change.form()?;
+        let selector = Labels::parse(self.selector.as_deref().unwrap_or_default());
+        let selector = selector.map_err(|why| CliError::usage(format!("--selector: {why}")))?;
         let api = Api::open(&self.made.connect, session)?;
+        if let Some(path) = &self.raw {
+            let [file] = &self.sources.filename[..] else {
+                return Err(CliError::usage(
+                    "--raw can only use a single local file or stdin",
+                ));
+            };
+            let body = manifest::bytes(file)?;
+            return raw::send(&api, Method::POST, path, Some(body)).await;
+        }
         let mut tally = Tally::new(api.printer);
         let mut made = Vec::new();
         for manifest in manifest::read(&self.sources).await? {
-            let context = format!("error when creating {:?}", manifest.place);
-            match self
-                .made
-                .make(&api, manifest, Some(&self.validation), &context)
-                .await
-            {
-                Ok(object) => made.push(object),
+            if !is_meant(&selector, &manifest.object) {
+                continue;
+            }
+            let object = match self.edit {
+                true => self.edited(&api, manifest).await,
+                false => self.made_of(&api, manifest).await.map(Some),
+            };
+            match object {
+                Ok(object) => made.extend(object),
                 Err(error) => tally.failed(error),
             }
         }
@@ -103,6 +132,45 @@ impl Args {
             }
         }
         Ok(tally.code())
+    }
+}
+
+impl Args {
+    async fn made_of(&self, api: &Api, manifest: Manifest) -> Result<Value, CliError> {
+        let context = format!("error when creating {:?}", manifest.place);
+        self.made
+            .make(api, manifest, Some(&self.validation), &context)
+            .await
+    }
+
+    /// Makes what becomes of an object in an editor; nothing if nothing is changed.
+    async fn edited(&self, api: &Api, manifest: Manifest) -> Result<Option<Value>, CliError> {
+        let editor = Editor {
+            is_json: self.made.change.output.as_deref() == Some("json"),
+            has_returns: self.windows_line_endings,
+        };
+        let mut made = None;
+        let save = async |body: &str| {
+            let mut read = Vec::new();
+            if let Err(error) =
+                manifest::objects(&manifest.place, body, Dialect::Kubectl, &mut read)
+            {
+                return Ok(Some(error.message().to_owned()));
+            }
+            let Some(edited) = read.pop().filter(|_| read.is_empty()) else {
+                return Ok(Some("it is not one object".to_owned()));
+            };
+            match self.made_of(api, edited).await {
+                Ok(object) => made = Some(object),
+                Err(error) if error.code() == 0 => return Err(error),
+                // Whatever the reason, here is where it can be changed.
+                Err(error) => return Ok(Some(error.message().to_owned())),
+            }
+            Ok(None)
+        };
+        let original = editor.text(&manifest.object);
+        editor.edit(api.printer, &original, save).await?;
+        Ok(made)
     }
 }
 
@@ -137,9 +205,7 @@ impl Making {
             object["metadata"]["namespace"] = namespace.into();
         }
         if self.save_config {
-            let text = format!("{object}\n");
-            object["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] =
-                text.into();
+            noted(&mut object);
         }
         object
     }
