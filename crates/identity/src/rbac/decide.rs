@@ -208,9 +208,11 @@ fn name_matches(names: &[String], name: Option<&str>) -> bool {
     names.is_empty() || name.is_some_and(named)
 }
 
-fn path_matches(rule: &str, path: &str) -> bool {
-    match rule.strip_suffix('*') {
-        Some(prefix) => path.starts_with(prefix),
-        None => rule == path,
+/// Whether a rule's path is or includes this one, which may be a rule's itself. Several stars at its
+/// end are one, as upstream.
+pub(super) fn path_matches(rule: &str, path: &str) -> bool {
+    match rule.ends_with('*') {
+        true => path.starts_with(rule.trim_end_matches('*')),
+        false => rule == path,
     }
 }

@@ -3,6 +3,7 @@
 //! Owns: whether somebody may write a role with these rules, or a binding to this role. Both are
 //! ways to become somebody else, so that the right to write the object is not enough.
 
+use super::decide::path_matches;
 use super::{GROUP, Request, RoleRef, Rule, Rules, Target, decide};
 
 /// Most combinations of verb, group, resource and name that one role may have to be compared.
@@ -192,11 +193,7 @@ fn has(rule: &Rule, atom: Atom<'_>) -> bool {
     let one_of = |had: &[String], wanted: &str| had.iter().any(|one| one == "*" || one == wanted);
     match atom {
         Atom::Path { verb, path } => {
-            let within = |had: &String| match had.strip_suffix('*') {
-                Some(prefix) => path.starts_with(prefix),
-                None => had == path,
-            };
-            one_of(&rule.verbs, verb) && rule.paths.iter().any(within)
+            one_of(&rule.verbs, verb) && rule.paths.iter().any(|had| path_matches(had, path))
         }
         Atom::Resource {
             verb,

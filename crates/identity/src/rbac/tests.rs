@@ -264,6 +264,7 @@ fn paths_match_whole_or_by_prefix() {
         assert!(!gets(&rules, A, path), "{path}");
     }
     assert!(gets(&held(None, vec![paths(&["*"])]), A, "/any"));
+    assert!(gets(&held(None, vec![paths(&["/a**"])]), A, "/any"));
     // A binding in a namespace gives no paths.
     assert!(!gets(&held(Some("x"), vec![paths(&["*"])]), A, "/any"));
 }
@@ -521,6 +522,10 @@ fn nobody_writes_a_role_beyond_their_own() {
         };
         assert_eq!(found, missing);
     }
+    // Several stars are one, for what is allowed and for what may be given.
+    let stars = held(None, vec![paths(&["/a**"])]);
+    assert_eq!(may_write(&stars, None, &[paths(&["/a*", "/ab"])]), Ok(()));
+    assert!(may_write(&stars, None, &[paths(&["/b"])]).is_err());
     // Somebody who may read one object gives nobody the others.
     let one = held(None, vec![rule(&["get"], &[""], &["pods"], &["p"])]);
     let all = rule(&["get"], &[""], &["pods"], &[]);
