@@ -3,11 +3,8 @@
 //! Owns: whether somebody may write a role with these rules, or a binding to this role. Both are
 //! ways to become somebody else, so that the right to write the object is not enough.
 
-use super::decide::path_matches;
+use super::coverage::{Atom, Large, beyond};
 use super::{GROUP, Request, RoleRef, Rule, Rules, Target, decide};
-
-/// Most combinations of verb, group, resource and name that one role may have to be compared.
-const MOST_COMBINATIONS: usize = 100_000;
 
 /// Why somebody may not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,10 +32,8 @@ pub enum Escalation {
         role: String,
     },
     /// It would take too long to compare.
-    #[error(
-        "the role has more than {MOST_COMBINATIONS} combinations of verbs, groups, resources and names: split it"
-    )]
-    Large,
+    #[error(transparent)]
+    Large(#[from] Large),
 }
 
 /// Whether somebody may write a role called `name` with the rules `wanted`, in `namespace` or for
@@ -113,21 +108,6 @@ fn has_verb(
     decide(rules, &request).is_allowed()
 }
 
-/// One thing a rule allows.
-#[derive(Clone, Copy)]
-enum Atom<'a> {
-    Resource {
-        verb: &'a str,
-        group: &'a str,
-        resource: &'a str,
-        name: Option<&'a str>,
-    },
-    Path {
-        verb: &'a str,
-        path: &'a str,
-    },
-}
-
 fn covers(
     rules: &Rules,
     (user, groups): (&str, &[String]),
@@ -136,16 +116,7 @@ fn covers(
     verb: &'static str,
 ) -> Result<(), Escalation> {
     let had = rules.rules_for(user, groups, namespace);
-    // A whole rule that somebody has needs no taking apart.
-    let new = || wanted.iter().filter(|rule| !had.contains(rule));
-    let sizes = new().map(combinations);
-    let sum = sizes.fold(0usize, usize::saturating_add);
-    if sum.saturating_mul(had.len().max(1)) > MOST_COMBINATIONS * 100 || sum > MOST_COMBINATIONS {
-        return Err(Escalation::Large);
-    }
-    let missing = new()
-        .flat_map(atoms)
-        .find(|atom| !had.iter().any(|rule| has(rule, *atom)));
+    let missing = beyond(&had, wanted)?.next();
     match missing {
         None => Ok(()),
         Some(atom) => Err(Escalation::Beyond {
@@ -153,66 +124,6 @@ fn covers(
             missing: shown(atom),
             verb,
         }),
-    }
-}
-
-fn combinations(rule: &Rule) -> usize {
-    let resources = [
-        rule.groups.len(),
-        rule.resources.len(),
-        rule.names.len().max(1),
-    ];
-    let resources = resources.into_iter().fold(1, usize::saturating_mul);
-    let targets = resources.saturating_add(rule.paths.len());
-    rule.verbs.len().saturating_mul(targets)
-}
-
-fn atoms(rule: &Rule) -> impl Iterator<Item = Atom<'_>> {
-    rule.verbs.iter().flat_map(move |verb| {
-        let paths = rule.paths.iter().map(move |path| Atom::Path { verb, path });
-        let resources = rule.groups.iter().flat_map(move |group| {
-            rule.resources.iter().flat_map(move |resource| {
-                let any = rule.names.is_empty().then_some(None);
-                let names = any
-                    .into_iter()
-                    .chain(rule.names.iter().map(|n| Some(n.as_str())));
-                names.map(move |name| Atom::Resource {
-                    verb,
-                    group,
-                    resource,
-                    name,
-                })
-            })
-        });
-        resources.chain(paths)
-    })
-}
-
-/// Whether a rule that somebody has includes it. A star is only included in a star.
-fn has(rule: &Rule, atom: Atom<'_>) -> bool {
-    let one_of = |had: &[String], wanted: &str| had.iter().any(|one| one == "*" || one == wanted);
-    match atom {
-        Atom::Path { verb, path } => {
-            one_of(&rule.verbs, verb) && rule.paths.iter().any(|had| path_matches(had, path))
-        }
-        Atom::Resource {
-            verb,
-            group,
-            resource,
-            name,
-        } => {
-            let sub = resource.split_once('/').map(|(_, sub)| sub);
-            let within = |had: &String| {
-                had == "*"
-                    || had == resource
-                    || had.strip_prefix("*/").is_some_and(|had| sub == Some(had))
-            };
-            let named = |name: &str| rule.names.iter().any(|had| had == name);
-            one_of(&rule.verbs, verb)
-                && one_of(&rule.groups, group)
-                && rule.resources.iter().any(within)
-                && (rule.names.is_empty() || name.is_some_and(named))
-        }
     }
 }
 

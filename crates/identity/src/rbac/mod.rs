@@ -9,6 +9,7 @@
 //! ```
 
 mod builtin;
+mod coverage;
 mod decide;
 mod escalation;
 mod node;
@@ -17,6 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use builtin::{bindings, roles};
+pub use coverage::{Large, missing};
 pub use decide::{Decision, Reason, Request, Target, decide};
 pub use escalation::{Escalation, may_bind, may_write_role};
 

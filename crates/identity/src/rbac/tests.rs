@@ -594,7 +594,10 @@ fn a_role_that_takes_too_long_to_compare_is_refused() {
         paths: vec![],
     };
     let rules = held(None, vec![paths(&["/x"])]);
-    assert_eq!(may_write(&rules, None, &[wide]), Err(Escalation::Large));
+    assert_eq!(
+        may_write(&rules, None, &[wide]),
+        Err(Escalation::Large(Large))
+    );
 }
 
 #[test]
