@@ -1,14 +1,16 @@
-//! `weft auth can-i` and `weft auth whoami`
+//! `weft auth`: who somebody is, and what they may do.
+
+mod can_i;
+mod whoami;
 
 use serde_json::{Value, json};
 use weft_client::Request;
 
 use crate::error::CliError;
-use crate::objects::connect::{Api, Connect};
-use crate::objects::form::Form;
-use crate::objects::rows::Layout;
-use crate::session::Session;
-use crate::tree::{Entry, Outcome, noun, verb};
+use crate::objects::connect::Api;
+use crate::tree::{Entry, noun, verb};
+use can_i::CanI;
+use whoami::WhoAmI;
 
 /// The noun.
 pub const NOUN: Entry = noun!(
@@ -24,219 +26,11 @@ const CAN_I: Entry = verb!(
 );
 const WHO_AM_I: Entry = verb!("whoami", WhoAmI, "Ask who the server takes you for");
 
-/// The group that answers.
-const GROUP: &str = "authorization.k8s.io";
-
-/// Flags of `can-i`.
-#[derive(Debug, clap::Args)]
-pub struct CanI {
-    /// VERB TYPE[/NAME] [NAME], or VERB /PATH
-    #[arg(value_name = "WORD", num_args = 0..=3)]
-    words: Vec<String>,
-    /// Tell all that may be done in the namespace
-    #[arg(long)]
-    list: bool,
-    /// A subresource: log, scale
-    #[arg(long, value_name = "NAME")]
-    subresource: Option<String>,
-    /// In all namespaces
-    #[arg(short = 'A', long)]
-    all_namespaces: bool,
-    /// Say nothing: the exit code tells
-    #[arg(short, long)]
-    quiet: bool,
-    /// No line with headings
-    #[arg(long)]
-    no_headers: bool,
-    #[command(flatten)]
-    connect: Connect,
-}
-
-impl CanI {
-    /// Asks; 1 is no.
-    pub async fn run(self, session: &Session) -> Outcome {
-        let api = Api::open(&self.connect, session)?;
-        if self.list {
-            return self.all(&api).await;
-        }
-        let [verb, what, name @ ..] = &self.words[..] else {
-            return Err(CliError::usage(
-                "you must specify two arguments: verb resource or verb resource/resourceName",
-            ));
-        };
-        let spec = if what.starts_with('/') {
-            json!({ "nonResourceAttributes": { "verb": verb, "path": what } })
-        } else {
-            let (kind, in_word) = what
-                .split_once('/')
-                .map_or((what.as_str(), ""), |(kind, name)| (kind, name));
-            let name = name.first().map_or(in_word, String::as_str);
-            let known = api.kinds().await?.find(kind);
-            let (group, plural, version, is_namespaced) = match known {
-                Some(kind) => (
-                    kind.group.as_str(),
-                    kind.plural.as_str(),
-                    kind.version.as_str(),
-                    kind.is_namespaced,
-                ),
-                None => {
-                    if kind != "*" {
-                        api.printer.talk(&format!(
-                            "Warning: the server doesn't have a resource type '{kind}'\n"
-                        ));
-                    }
-                    let (plural, group) = kind
-                        .split_once('.')
-                        .unwrap_or((kind, if kind == "*" { "*" } else { "" }));
-                    (group, plural, "", true)
-                }
-            };
-            let namespace = match is_namespaced && !self.all_namespaces {
-                true => api.namespace.as_str(),
-                false => "",
-            };
-            if !is_namespaced && known.is_some() && !self.all_namespaces {
-                api.printer.talk(&format!(
-                    "Warning: resource '{plural}' is not namespace scoped\n"
-                ));
-            }
-            json!({ "resourceAttributes": {
-                "verb": verb, "group": group, "version": version, "resource": plural,
-                "subresource": self.subresource, "namespace": namespace, "name": name,
-            } })
-        };
-        let answer = review(&api, GROUP, "SelfSubjectAccessReview", spec).await?;
-        let status = &answer["status"];
-        let is_allowed = status["allowed"] == true;
-        if !self.quiet {
-            let reason = status["reason"].as_str().filter(|text| !text.is_empty());
-            api.printer.line(&match (is_allowed, reason) {
-                (true, _) => "yes".to_owned(),
-                (false, Some(reason)) => format!("no - {reason}"),
-                (false, None) => "no".to_owned(),
-            })?;
-        }
-        Ok(u8::from(!is_allowed))
-    }
-
-    async fn all(&self, api: &Api) -> Outcome {
-        let spec = json!({ "namespace": api.namespace });
-        let answer = review(api, GROUP, "SelfSubjectRulesReview", spec).await?;
-        let status = &answer["status"];
-        let list = |value: &Value| {
-            let texts = value
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str);
-            format!("[{}]", texts.collect::<Vec<_>>().join(" "))
-        };
-        let mut lines: Vec<Vec<String>> = Vec::new();
-        if !self.no_headers {
-            lines.push(
-                ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"]
-                    .map(str::to_owned)
-                    .to_vec(),
-            );
-        }
-        for rule in status["resourceRules"].as_array().into_iter().flatten() {
-            let groups = rule["apiGroups"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str);
-            let groups: Vec<&str> = groups.collect();
-            for resource in rule["resources"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-            {
-                for group in &groups {
-                    let full = match *group {
-                        "" => resource.to_owned(),
-                        group => format!("{resource}.{group}"),
-                    };
-                    lines.push(vec![
-                        full,
-                        "[]".to_owned(),
-                        list(&rule["resourceNames"]),
-                        list(&rule["verbs"]),
-                    ]);
-                }
-            }
-        }
-        for rule in status["nonResourceRules"].as_array().into_iter().flatten() {
-            lines.push(vec![
-                String::new(),
-                list(&rule["nonResourceURLs"]),
-                "[]".to_owned(),
-                list(&rule["verbs"]),
-            ]);
-        }
-        api.printer.data(&Layout::default().render(&lines))?;
-        if status["incomplete"] == true {
-            let why = status["evaluationError"].as_str().unwrap_or_default();
-            api.printer
-                .talk(&format!("warning: the list may be incomplete: {why}"));
-        }
-        Ok(0)
-    }
-}
-
-/// Flags of `whoami`.
-#[derive(Debug, clap::Args)]
-pub struct WhoAmI {
-    /// json, yaml, jsonpath=TEMPLATE
-    #[arg(short, long, value_name = "FORM")]
-    output: Option<String>,
-    #[command(flatten)]
-    connect: Connect,
-}
-
-impl WhoAmI {
-    /// Asks.
-    pub async fn run(self, session: &Session) -> Outcome {
-        let form = Form::parse(self.output.as_deref())?;
-        let api = Api::open(&self.connect, session)?;
-        let answer = review(
-            &api,
-            "authentication.k8s.io",
-            "SelfSubjectReview",
-            Value::Null,
-        )
-        .await?;
-        if !form.is_table() {
-            api.printer.data(&form.whole(&answer)?)?;
-            return Ok(0);
-        }
-        let user = &answer["status"]["userInfo"];
-        let list = |value: &Value| {
-            let texts = value
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str);
-            format!("[{}]", texts.collect::<Vec<_>>().join(" "))
-        };
-        let mut lines = vec![vec!["ATTRIBUTE".to_owned(), "VALUE".to_owned()]];
-        for (title, key) in [("Username", "username"), ("UID", "uid")] {
-            if let Some(text) = user[key].as_str().filter(|text| !text.is_empty()) {
-                lines.push(vec![title.to_owned(), text.to_owned()]);
-            }
-        }
-        if user["groups"]
-            .as_array()
-            .is_some_and(|groups| !groups.is_empty())
-        {
-            lines.push(vec!["Groups".to_owned(), list(&user["groups"])]);
-        }
-        for (key, values) in user["extra"].as_object().into_iter().flatten() {
-            lines.push(vec![format!("Extra: {key}"), list(values)]);
-        }
-        api.printer.data(&Layout::default().render(&lines))?;
-        Ok(0)
-    }
+/// Texts of a list, as kubectl shows them.
+fn list(value: &Value) -> String {
+    let texts = value.as_array().into_iter().flatten();
+    let texts: Vec<&str> = texts.filter_map(Value::as_str).collect();
+    format!("[{}]", texts.join(" "))
 }
 
 async fn review(api: &Api, group: &str, kind: &str, spec: Value) -> Result<Value, CliError> {
