@@ -1,6 +1,7 @@
-//! `weft auth`: who somebody is, and what they may do.
+//! `weft auth`: who somebody is, what they may do, and roles and bindings as they should be.
 
 mod can_i;
+mod reconcile;
 mod whoami;
 
 use serde_json::{Value, json};
@@ -10,19 +11,25 @@ use crate::error::CliError;
 use crate::objects::connect::Api;
 use crate::tree::{Entry, noun, verb};
 use can_i::CanI;
+use reconcile::Reconcile;
 use whoami::WhoAmI;
 
 /// The noun.
 pub const NOUN: Entry = noun!(
     "auth",
-    &[CAN_I, WHO_AM_I],
-    "Ask a server who you are and what you may do"
+    &[CAN_I, RECONCILE, WHO_AM_I],
+    "Ask a server who you are and what you may do, and bring roles up to date"
 );
 
 const CAN_I: Entry = verb!(
     "can-i",
     CanI,
     "Ask whether something may be done: weft auth can-i VERB TYPE"
+);
+const RECONCILE: Entry = verb!(
+    "reconcile",
+    Reconcile,
+    "Bring roles and bindings up to date with manifests: weft auth reconcile -f FILE"
 );
 const WHO_AM_I: Entry = verb!("whoami", WhoAmI, "Ask who the server takes you for");
 
