@@ -245,7 +245,7 @@ mod tests {
         };
         assert_eq!(missing(&[], std::slice::from_ref(&wide)), Err(Large));
         assert_eq!(
-            missing(std::slice::from_ref(&wide), &[wide.clone()]),
+            missing(std::slice::from_ref(&wide), std::slice::from_ref(&wide)),
             Ok(vec![])
         );
         assert_eq!(missing(&[wide], &rules("get /a")), Ok(rules("get /a")));

@@ -21,7 +21,6 @@ use weft_client::{Method, Request};
 use crate::error::CliError;
 use crate::objects::choose::Target;
 use crate::objects::connect::{Api, Connect};
-use crate::objects::form::Form;
 use crate::objects::manifest::{self, Manifest, Sources};
 use crate::objects::refusal::during;
 use crate::objects::write::{Change, DryRun, Tally, present};
@@ -57,20 +56,15 @@ impl Reconcile {
     /// Brings each role and binding up to date.
     pub async fn run(self, session: &Session) -> Outcome {
         self.sources.required()?;
-        let form = self.change.form()?;
+        self.change.form()?;
         let api = Api::open(&self.connect, session)?;
         let mut tally = Tally::new(api.printer);
-        let mut told = 0;
         for manifest in manifest::read(&self.sources).await? {
             if !is_meant(&manifest.object) {
                 continue;
             }
             match self.reconcile(&api, &manifest).await {
                 Ok((plan, object)) => {
-                    if told > 0 && form == Form::Yaml {
-                        api.printer.line("---")?;
-                    }
-                    told += 1;
                     self.change.tell(api.printer, &object, "reconciled")?;
                     for line in plan.details() {
                         api.printer.talk(&line);
