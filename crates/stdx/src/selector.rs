@@ -2,7 +2,9 @@
 //!
 //! Grammar: `a=b,c!=d,e in (f,g),h notin (i),j,!k` (Kubernetes, "Labels and Selectors").
 
-use serde_json::Value;
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
 
 use crate::names;
 
@@ -18,6 +20,8 @@ struct Requirement {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Test {
+    Is(String),
+    IsNot(String),
     In(Vec<String>),
     NotIn(Vec<String>),
     Exists,
@@ -81,12 +85,54 @@ impl Labels {
         Labels::parse(&parts.join(","))
     }
 
+    /// The `LabelSelector` that says the same, by key: what [`Labels::of`] reads.
+    ///
+    /// # Errors
+    /// There is no such selector: it has no `!=`.
+    pub fn to_value(&self) -> Result<Value, String> {
+        let mut labels = Map::new();
+        let mut expressions = Vec::new();
+        let mut requirements: Vec<&Requirement> = self.0.iter().collect();
+        requirements.sort_by(|one, other| one.key.cmp(&other.key));
+        for Requirement { key, test } in requirements {
+            let (operator, values) = match test {
+                Test::Is(value) => {
+                    labels.insert(key.clone(), value.as_str().into());
+                    continue;
+                }
+                Test::IsNot(_) => {
+                    return Err("\"!=\" is not a valid label selector operator".to_owned());
+                }
+                Test::In(values) => ("In", Some(values)),
+                Test::NotIn(values) => ("NotIn", Some(values)),
+                Test::Exists => ("Exists", None),
+                Test::Absent => ("DoesNotExist", None),
+            };
+            let mut expression = json!({ "key": key, "operator": operator });
+            if let Some(values) = values {
+                let values: BTreeSet<&String> = values.iter().collect();
+                expression["values"] = json!(values);
+            }
+            expressions.push(expression);
+        }
+        let mut selector = Map::new();
+        if !labels.is_empty() {
+            selector.insert("matchLabels".to_owned(), labels.into());
+        }
+        if !expressions.is_empty() {
+            selector.insert("matchExpressions".to_owned(), expressions.into());
+        }
+        Ok(selector.into())
+    }
+
     /// Whether an object with these labels is meant.
     pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.0.iter().all(|requirement| {
             let value = label(&requirement.key);
             let is_one = |values: &[String]| value.is_some_and(|v| values.iter().any(|o| o == v));
             match &requirement.test {
+                Test::Is(wanted) => value == Some(wanted),
+                Test::IsNot(other) => value != Some(other),
                 Test::In(values) => is_one(values),
                 Test::NotIn(values) => !is_one(values),
                 Test::Exists => value.is_some(),
@@ -114,10 +160,10 @@ fn requirement(text: &str) -> Result<Requirement, String> {
     let (key, test) = if let Some(key) = text.strip_prefix('!') {
         (key, Test::Absent)
     } else if let Some((key, value)) = text.split_once("!=") {
-        (key, Test::NotIn(vec![value.trim().to_owned()]))
+        (key, Test::IsNot(value.trim().to_owned()))
     } else if let Some((key, value)) = text.split_once('=') {
         let value = value.strip_prefix('=').unwrap_or(value);
-        (key, Test::In(vec![value.trim().to_owned()]))
+        (key, Test::Is(value.trim().to_owned()))
     } else if let Some((key, list)) = set(text, " notin") {
         (key, Test::NotIn(list?))
     } else if let Some((key, list)) = set(text, " in") {
@@ -127,11 +173,14 @@ fn requirement(text: &str) -> Result<Requirement, String> {
     };
     let key = key.trim();
     names::label_key(key).map_err(|why| format!("unable to parse requirement: {key:?}: {why}"))?;
-    if let Test::In(values) | Test::NotIn(values) = &test {
-        for value in values {
-            names::label_value(value)
-                .map_err(|why| format!("unable to parse requirement: {value:?}: {why}"))?;
-        }
+    let values = match &test {
+        Test::Is(value) | Test::IsNot(value) => std::slice::from_ref(value),
+        Test::In(values) | Test::NotIn(values) => values,
+        Test::Exists | Test::Absent => &[],
+    };
+    for value in values {
+        names::label_value(value)
+            .map_err(|why| format!("unable to parse requirement: {value:?}: {why}"))?;
     }
     Ok(Requirement {
         key: key.to_owned(),
@@ -199,8 +248,6 @@ impl Fields {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
@@ -268,6 +315,30 @@ mod tests {
         ] {
             assert!(Labels::of(&wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_selector_can_be_written_as_an_object() {
+        for (text, object) in [
+            ("", json!({})),
+            ("a=b,c==d", json!({ "matchLabels": { "a": "b", "c": "d" } })),
+            (
+                "z=1,x in (c,b,c),!n,e,b notin (d)",
+                json!({ "matchLabels": { "z": "1" }, "matchExpressions": [
+                    { "key": "b", "operator": "NotIn", "values": ["d"] },
+                    { "key": "e", "operator": "Exists" },
+                    { "key": "n", "operator": "DoesNotExist" },
+                    { "key": "x", "operator": "In", "values": ["b", "c"] },
+                ] }),
+            ),
+        ] {
+            assert_eq!(
+                Labels::parse(text).unwrap().to_value(),
+                Ok(object),
+                "{text}"
+            );
+        }
+        assert!(Labels::parse("a!=b").unwrap().to_value().is_err());
     }
 
     #[test]
