@@ -148,17 +148,19 @@ impl Kinds {
         self.0.iter().find(found)
     }
 
-    /// What `word` means: `cm`, `configmaps`, `deployments.apps`, `deployments.v1.apps`.
+    /// What `word` means: `cm`, `configmaps`, `deployments.apps`, `deploy.apps`, `deployments.v1.apps`.
     pub fn find(&self, word: &str) -> Option<&Resource> {
         let lower = word.to_lowercase();
         let exact = self.0.iter().find(|one| is_called(one, &lower));
         let qualified = || {
             let (name, rest) = lower.split_once('.')?;
+            let is_named =
+                |one: &Resource| is_called(one, name) || one.short.iter().any(|s| s == name);
             let versioned = |one: &&Resource| {
                 let (version, group) = rest.split_once('.').unwrap_or((rest, ""));
-                is_called(one, name) && one.version == version && one.group == group
+                is_named(one) && one.version == version && one.group == group
             };
-            let grouped = |one: &&Resource| is_called(one, name) && one.group == rest;
+            let grouped = |one: &&Resource| is_named(one) && one.group == rest;
             self.0
                 .iter()
                 .find(grouped)
@@ -263,6 +265,8 @@ mod tests {
             ("deploy", "deployments.apps"),
             ("deployments.apps", "deployments.apps"),
             ("deployment.v1.apps", "deployments.apps"),
+            ("deploy.apps", "deployments.apps"),
+            ("ev.events.k8s.io", "events.events.k8s.io"),
             ("events", "events"),
             ("events.events.k8s.io", "events.events.k8s.io"),
             ("ev", "events"),
