@@ -34,6 +34,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::error::CliError;
+pub use hash::with_name as hash;
 pub use id::Id;
 pub use load::Restriction;
 pub use strategic::{is_known, merge};

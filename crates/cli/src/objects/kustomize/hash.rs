@@ -1,7 +1,8 @@
 //! The hash in the names of generated objects: another content is another object.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use weft_stdx::jsonpath::escape_html;
 
 use super::id::Resource;
 
@@ -17,28 +18,43 @@ pub fn add(resources: &mut [Resource]) {
     }
 }
 
+/// The hash of what an object holds, as kubectl has it: the name is hashed as well, and no data are
+/// empty data.
+pub fn with_name(value: &Value) -> String {
+    let data = match &value["data"] {
+        Value::Null => json!({}),
+        data => data.clone(),
+    };
+    hashed(value, &value["metadata"]["name"], &data)
+}
+
 /// The hash of what an object holds.
 fn of(value: &Value) -> String {
-    let or_empty = |value: &Value| match value {
+    // Kustomize means to hash the name, and never has.
+    hashed(value, &"".into(), &or_empty(&value["data"]))
+}
+
+fn or_empty(value: &Value) -> Value {
+    match value {
         Value::Null => "".into(),
         value => value.clone(),
+    }
+}
+
+fn hashed(value: &Value, name: &Value, data: &Value) -> String {
+    let kind = &value["kind"];
+    let mut hashed = json!({ "kind": kind, "name": name, "data": data });
+    let extra = match kind == "Secret" {
+        true => "stringData",
+        false => "binaryData",
     };
-    let kind = value["kind"].as_str().unwrap_or_default();
-    let mut hashed = Map::new();
-    let (kept, extra): (&[&str], &str) = match kind {
-        "Secret" => (&["type", "data"], "stringData"),
-        _ => (&["data"], "binaryData"),
-    };
-    hashed.insert("kind".to_owned(), kind.into());
-    // Kustomize means to hash the name, and never has.
-    hashed.insert("name".to_owned(), "".into());
-    for field in kept {
-        hashed.insert((*field).to_owned(), or_empty(&value[*field]));
+    if kind == "Secret" {
+        hashed["type"] = or_empty(&value["type"]);
     }
     if value[extra].is_object() {
-        hashed.insert(extra.to_owned(), value[extra].clone());
+        hashed[extra] = value[extra].clone();
     }
-    let digest = Sha256::digest(as_go(&json!(hashed)));
+    let digest = Sha256::digest(escape_html(&hashed.to_string()));
     let letters = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     letters.take(LENGTH).map(letter).collect()
 }
@@ -55,21 +71,8 @@ fn letter(digit: u8) -> char {
     }
 }
 
-/// JSON as Go writes it: fit to stand in HTML.
-fn as_go(value: &Value) -> String {
-    let mut out = String::new();
-    for letter in value.to_string().chars() {
-        match letter {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(letter)));
-            }
-            other => out.push(other),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -90,5 +93,35 @@ mod tests {
             of(&map(json!({ "x": "<" }))),
             of(&map(json!({ "x": "\\u003c" })))
         );
+    }
+
+    #[test]
+    fn hashes_with_names_are_kubectls() {
+        let object = |kind: &str, rest: Value| {
+            let mut object = json!({ "kind": kind, "metadata": { "name": "x" } });
+            for (field, value) in rest.as_object().unwrap() {
+                object[field] = value.clone();
+            }
+            object
+        };
+        let (map, secret) = ("ConfigMap", "Secret");
+        for (kind, rest, hash) in [
+            (map, json!({}), "62ctbmbfd2"),
+            (map, json!({ "data": { "a": "<b>" } }), "c5f96f85kc"),
+            (
+                map,
+                json!({ "binaryData": { "bin": "/wAB" } }),
+                "t6mc2d7d8h",
+            ),
+            (secret, json!({}), "b8485c8589"),
+            (secret, json!({ "data": { "a": "Yg==" } }), "k694gm4m9h"),
+            (
+                secret,
+                json!({ "type": "foo", "data": { "a": "Yg==" } }),
+                "cgkmm9287h",
+            ),
+        ] {
+            assert_eq!(with_name(&object(kind, rest)), hash, "{kind} {hash}");
+        }
     }
 }

@@ -2,6 +2,9 @@
 
 mod generate;
 mod roles;
+mod sources;
+mod token;
+mod values;
 mod workloads;
 
 use serde_json::Value;
@@ -40,7 +43,7 @@ pub const GENERATORS: &[Entry] = &[
     generate::CONFIG_MAP,
     generate::SECRET,
     generate::SERVICE_ACCOUNT,
-    generate::TOKEN,
+    token::TOKEN,
     roles::ROLE,
     roles::CLUSTER_ROLE,
     roles::ROLE_BINDING,
@@ -50,6 +53,9 @@ pub const GENERATORS: &[Entry] = &[
     workloads::CRON_JOB,
     workloads::SERVICE,
 ];
+
+/// Those of them that are in no namespace: no server is asked when nothing is sent to one.
+const EVERYWHERE: [&str; 3] = ["ClusterRole", "ClusterRoleBinding", "Namespace"];
 
 /// Flags of `create -f`.
 #[derive(Debug, clap::Args)]
@@ -75,8 +81,6 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = crate::objects::connect::duration, default_value = "5m", requires = "wait")]
     timeout: std::time::Duration,
     #[command(flatten)]
-    validation: Validation,
-    #[command(flatten)]
     made: Making,
 }
 
@@ -86,6 +90,8 @@ pub struct Making {
     /// Note the object in it, as client-side apply does
     #[arg(long)]
     save_config: bool,
+    #[command(flatten)]
+    validation: Validation,
     #[command(flatten)]
     change: Change,
     #[command(flatten)]
@@ -138,9 +144,7 @@ impl Args {
 impl Args {
     async fn made_of(&self, api: &Api, manifest: Manifest) -> Result<Value, CliError> {
         let context = format!("error when creating {:?}", manifest.place);
-        self.made
-            .make(api, manifest, Some(&self.validation), &context)
-            .await
+        self.made.make(api, manifest, &context).await
     }
 
     /// Makes what becomes of an object in an editor; nothing if nothing is changed.
@@ -184,7 +188,10 @@ impl Making {
         };
         if self.change.dry_run == DryRun::Client {
             // No server is needed to see what would be sent to it.
-            let object = self.noted(manifest.object, self.connect.namespace.as_deref());
+            let is_everywhere = |kind: &&str| manifest.object["kind"] == **kind;
+            let is_placed = !EVERYWHERE.iter().any(is_everywhere);
+            let namespace = self.connect.namespace.as_deref().filter(|_| is_placed);
+            let object = self.noted(manifest.object, namespace);
             self.change.tell(session.printer, &object, "created")?;
             return Ok(0);
         }
@@ -196,7 +203,7 @@ impl Making {
                 .unwrap_or_default()
                 .to_lowercase()
         );
-        self.make(&api, manifest, None, &context).await?;
+        self.make(&api, manifest, &context).await?;
         Ok(0)
     }
 
@@ -210,13 +217,7 @@ impl Making {
         object
     }
 
-    async fn make(
-        &self,
-        api: &Api,
-        manifest: Manifest,
-        validation: Option<&Validation>,
-        context: &str,
-    ) -> Result<Value, CliError> {
+    async fn make(&self, api: &Api, manifest: Manifest, context: &str) -> Result<Value, CliError> {
         let mut target = manifest.target(api).await?;
         let object = self.noted(manifest.object, target.namespace.as_deref());
         if self.change.dry_run == DryRun::Client {
@@ -225,11 +226,7 @@ impl Making {
         }
         target.name = None;
         let request = Request::post(format!("create {}", target.label()), &target.path(None));
-        let request = self.change.on(request);
-        let request = match validation {
-            Some(validation) => validation.on(request),
-            None => request.query("fieldValidation", "Strict"),
-        };
+        let request = self.validation.on(self.change.on(request));
         let answer = api
             .send(&request.json(&object))
             .await

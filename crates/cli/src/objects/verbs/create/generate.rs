@@ -1,16 +1,18 @@
-//! Namespaces, configmaps, secrets, service accounts and their tokens, from flags.
+//! Namespaces, configmaps, secrets and service accounts, from flags.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
-use weft_client::Request;
+use weft_identity::certificate::read_all;
+use weft_stdx::jsonpath::escape_html;
 
 use super::Making;
+use super::sources::{self, Data, Sources};
+use super::values::Values;
 use crate::error::CliError;
-use crate::objects::connect::{Api, Connect, duration};
+use crate::objects::kustomize;
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, noun, verb};
 
@@ -37,15 +39,11 @@ pub const SERVICE_ACCOUNT: Entry = verb!(
     ServiceAccount,
     "Make a service account"
 );
-/// `weft create token`
-pub const TOKEN: Entry = verb!(
-    "token",
-    Token,
-    "Make a token of a service account, and print it"
-);
 
-/// Largest file that becomes a value, in bytes: the server takes a mebibyte.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+/// What a secret of a registry's credentials has them at.
+const CREDENTIALS: &str = ".dockerconfigjson";
+/// The registry that is meant where none is named.
+const REGISTRY_URL: &str = "https://index.docker.io/v1/";
 
 #[derive(Debug, clap::Args)]
 pub struct Namespace {
@@ -63,109 +61,26 @@ impl Namespace {
     }
 }
 
+/// What every object of data has.
 #[derive(Debug, clap::Args)]
-struct Data {
-    /// A value: KEY=TEXT
-    #[arg(long, value_name = "KEY=TEXT")]
-    from_literal: Vec<String>,
-    /// A value from a file, or one from each file of a directory: [KEY=]PATH
-    #[arg(long, value_name = "[KEY=]PATH")]
-    from_file: Vec<String>,
-    /// Values from lines KEY=TEXT of a file
-    #[arg(long, value_name = "FILE")]
-    from_env_file: Vec<PathBuf>,
+struct Naming {
+    /// Put a hash of what it holds behind its name
+    #[arg(long)]
+    append_hash: bool,
 }
 
-impl Data {
-    fn read(&self) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
-        let mut all = BTreeMap::new();
-        let mut add = |key: &str, value: Vec<u8>| match all.insert(key.to_owned(), value) {
-            None => Ok(()),
-            Some(_) => Err(CliError::new(format!(
-                "cannot add key {key:?}, another key by that name already exists"
-            ))),
-        };
-        for text in &self.from_literal {
-            let (key, value) = text
-                .split_once('=')
-                .filter(|(key, _)| !key.is_empty())
-                .ok_or_else(|| {
-                    CliError::usage(format!("invalid literal source {text}, expected key=value"))
-                })?;
-            let bare = value
-                .strip_prefix('"')
-                .and_then(|value| value.strip_suffix('"'));
-            let bare = bare.or_else(|| {
-                value
-                    .strip_prefix('\'')
-                    .and_then(|value| value.strip_suffix('\''))
-            });
-            add(key, bare.unwrap_or(value).as_bytes().to_vec())?;
+impl Naming {
+    /// The object, with the name that it gets.
+    fn on(&self, mut object: Value) -> Value {
+        if self.append_hash {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            object["metadata"]["name"] = format!("{name}-{}", kustomize::hash(&object)).into();
         }
-        for text in &self.from_file {
-            let (key, path) = match text.split_once('=') {
-                Some((key, path)) => (Some(key), Path::new(path)),
-                None => (None, Path::new(text.as_str())),
-            };
-            let name = |path: &Path| {
-                path.file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned()
-            };
-            if path.is_dir() {
-                if key.is_some() {
-                    return Err(CliError::usage(
-                        "cannot give a key name for a directory path",
-                    ));
-                }
-                let because = |error| CliError::because(format!("read {}", path.display()), &error);
-                for entry in std::fs::read_dir(path).map_err(because)? {
-                    let path = entry.map_err(because)?.path();
-                    if path.is_file() {
-                        add(&name(&path), file(&path)?)?;
-                    }
-                }
-            } else {
-                add(key.unwrap_or(&name(path)), file(path)?)?;
-            }
-        }
-        for path in &self.from_env_file {
-            let text = String::from_utf8_lossy(&file(path)?).into_owned();
-            let lines = text
-                .lines()
-                .map(str::trim_start)
-                .filter(|line| !line.is_empty() && !line.starts_with('#'));
-            for line in lines {
-                let (key, value) = match line.split_once('=') {
-                    Some((key, value)) => (key, value.to_owned()),
-                    // A bare name is taken from the environment.
-                    None => (line, std::env::var(line).unwrap_or_default()),
-                };
-                add(key, value.into_bytes())?;
-            }
-        }
-        Ok(all)
+        object
     }
 }
 
-fn file(path: &Path) -> Result<Vec<u8>, CliError> {
-    use std::io::Read as _;
-    let tried = || format!("read {}", path.display());
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
-    read.map_err(|error| CliError::because(tried(), &error))?;
-    match bytes.len() as u64 > FILE_BYTES_MAX {
-        true => Err(CliError::new(format!(
-            "{}: it has more than {FILE_BYTES_MAX} bytes",
-            tried()
-        ))),
-        false => Ok(bytes),
-    }
-}
-
-fn encoded(data: BTreeMap<String, Vec<u8>>) -> Map<String, Value> {
+fn encoded(data: Data) -> Map<String, Value> {
     data.into_iter()
         .map(|(key, value)| (key, STANDARD.encode(value).into()))
         .collect()
@@ -176,15 +91,17 @@ pub struct ConfigMap {
     /// Its name
     name: String,
     #[command(flatten)]
-    data: Data,
+    data: Sources,
+    #[command(flatten)]
+    naming: Naming,
     #[command(flatten)]
     making: Making,
 }
 
 impl ConfigMap {
     pub async fn run(self, session: &Session) -> Outcome {
-        let (mut texts, mut binary) = (Map::new(), BTreeMap::new());
-        for (key, value) in self.data.read()? {
+        let (mut texts, mut binary) = (Map::new(), Data::new());
+        for (key, value) in self.data.read("ConfigMap")? {
             match String::from_utf8(value) {
                 Ok(text) => drop(texts.insert(key, text.into())),
                 Err(error) => drop(binary.insert(key, error.into_bytes())),
@@ -198,16 +115,16 @@ impl ConfigMap {
         if !binary.is_empty() {
             object["binaryData"] = encoded(binary).into();
         }
-        self.making.run(session, object).await
+        self.making.run(session, self.naming.on(object)).await
     }
 }
 
-fn secret(name: &str, kind: Option<&str>, data: BTreeMap<String, Vec<u8>>) -> Value {
+fn secret(name: &str, kind: &str, data: Data) -> Value {
     let mut object = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name } });
     if !data.is_empty() {
         object["data"] = encoded(data).into();
     }
-    if let Some(kind) = kind {
+    if !kind.is_empty() {
         object["type"] = kind.into();
     }
     object
@@ -218,18 +135,25 @@ pub struct Generic {
     /// Its name
     name: String,
     /// Its type
-    #[arg(long = "type", value_name = "TYPE")]
-    kind: Option<String>,
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        default_value = "",
+        hide_default_value = true
+    )]
+    kind: String,
     #[command(flatten)]
-    data: Data,
+    data: Sources,
+    #[command(flatten)]
+    naming: Naming,
     #[command(flatten)]
     making: Making,
 }
 
 impl Generic {
     pub async fn run(self, session: &Session) -> Outcome {
-        let object = secret(&self.name, self.kind.as_deref(), self.data.read()?);
-        self.making.run(session, object).await
+        let object = secret(&self.name, &self.kind, self.data.read("Secret")?);
+        self.making.run(session, self.naming.on(object)).await
     }
 }
 
@@ -239,22 +163,46 @@ pub struct Tls {
     name: String,
     /// File with the certificate
     #[arg(long, value_name = "FILE")]
-    cert: PathBuf,
+    cert: Option<PathBuf>,
     /// File with its key
     #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    naming: Naming,
     #[command(flatten)]
     making: Making,
 }
 
 impl Tls {
     pub async fn run(self, session: &Session) -> Outcome {
-        let data = [("tls.crt", &self.cert), ("tls.key", &self.key)];
-        let data = data.map(|(key, path)| Ok((key.to_owned(), file(path)?)));
-        let data = data.into_iter().collect::<Result<_, CliError>>()?;
-        self.making
-            .run(session, secret(&self.name, Some("kubernetes.io/tls"), data))
-            .await
+        let is_given = |path: &&PathBuf| !path.as_os_str().is_empty();
+        let cert = self.cert.as_ref().filter(is_given);
+        let (Some(cert), Some(key)) = (cert, self.key.as_ref().filter(is_given)) else {
+            return Err(CliError::new("key and cert must be specified"));
+        };
+        let data = pair(cert, key)?;
+        let object = secret(&self.name, "kubernetes.io/tls", data);
+        self.making.run(session, self.naming.on(object)).await
+    }
+}
+
+/// A certificate and the key that is its own.
+fn pair(cert: &Path, key: &Path) -> Result<Data, CliError> {
+    let (cert_pem, key_pem) = (sources::read(cert)?, sources::read(key)?);
+    let tried = |path: &Path| format!("read {}", path.display());
+    let chain = read_all(&cert_pem).map_err(|error| CliError::because(tried(cert), &error))?;
+    let fits = chain.first().map(|leaf| leaf.fits(&key_pem)).transpose();
+    match fits.map_err(|why| {
+        CliError::new(format!(
+            "{}: there is no key in it that can be used: {why}",
+            tried(key)
+        ))
+    })? {
+        Some(true) => Ok(Data::from([
+            ("tls.crt".to_owned(), cert_pem),
+            ("tls.key".to_owned(), key_pem),
+        ])),
+        _ => Err(CliError::new("tls: private key does not match public key")),
     }
 }
 
@@ -262,48 +210,61 @@ impl Tls {
 pub struct Registry {
     /// Its name
     name: String,
-    /// Where the registry is
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "https://index.docker.io/v1/"
-    )]
-    docker_server: String,
+    /// Where the registry is [default: https://index.docker.io/v1/]
+    #[arg(long, value_name = "URL")]
+    docker_server: Option<String>,
     /// User name there
     #[arg(long, value_name = "NAME")]
-    docker_username: String,
+    docker_username: Option<String>,
     /// Password there
     #[arg(long, value_name = "TEXT")]
-    docker_password: String,
+    docker_password: Option<String>,
     /// Mail address there
     #[arg(long, value_name = "TEXT")]
     docker_email: Option<String>,
+    /// A file of docker's with credentials, instead of all these; KEY is .dockerconfigjson
+    #[arg(long, value_name = "[KEY=]FILE", conflicts_with_all = ["docker_server", "docker_username", "docker_password", "docker_email"])]
+    from_file: Vec<Values>,
+    #[command(flatten)]
+    naming: Naming,
     #[command(flatten)]
     making: Making,
 }
 
 impl Registry {
     pub async fn run(self, session: &Session) -> Outcome {
-        let (user, password) = (&self.docker_username, &self.docker_password);
-        let mut entry = json!({
-            "username": user,
-            "password": password,
-            "auth": STANDARD.encode(format!("{user}:{password}")),
-        });
-        if let Some(email) = &self.docker_email {
-            entry["email"] = email.as_str().into();
+        let mut data = sources::files("Secret", &self.from_file, CREDENTIALS)?;
+        if data.is_empty() {
+            data.insert(CREDENTIALS.to_owned(), self.credentials()?.into_bytes());
         }
-        let config = json!({ "auths": { self.docker_server.as_str(): entry } });
-        let data = BTreeMap::from([(
-            ".dockerconfigjson".to_owned(),
-            config.to_string().into_bytes(),
-        )]);
-        self.making
-            .run(
-                session,
-                secret(&self.name, Some("kubernetes.io/dockerconfigjson"), data),
-            )
-            .await
+        let object = secret(&self.name, "kubernetes.io/dockerconfigjson", data);
+        self.making.run(session, self.naming.on(object)).await
+    }
+
+    /// As docker keeps them. The fields' order counts where a hash is made of them.
+    fn credentials(&self) -> Result<String, CliError> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let server = given(&self.docker_server.clone().or(Some(REGISTRY_URL.to_owned())));
+        let (user, password) = (given(&self.docker_username), given(&self.docker_password));
+        let (Some(server), Some(user), Some(password)) = (server, user, password) else {
+            return Err(CliError::new(
+                "either --from-file or the combination of --docker-username, --docker-password and --docker-server is required",
+            ));
+        };
+        let auth = STANDARD.encode(format!("{user}:{password}"));
+        let mut fields = vec![("username", user), ("password", password)];
+        fields.extend(given(&self.docker_email).map(|email| ("email", email)));
+        fields.push(("auth", auth));
+        let quoted = |text: &str| escape_html(&Value::from(text).to_string());
+        let fields = fields
+            .iter()
+            .map(|(name, text)| format!("{name:?}:{}", quoted(text)));
+        let fields: Vec<String> = fields.collect();
+        let server = quoted(&server);
+        Ok(format!(
+            "{{\"auths\":{{{server}:{{{}}}}}}}",
+            fields.join(",")
+        ))
     }
 }
 
@@ -319,48 +280,5 @@ impl ServiceAccount {
     pub async fn run(self, session: &Session) -> Outcome {
         let object = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": self.name } });
         self.making.run(session, object).await
-    }
-}
-
-#[derive(Debug, clap::Args)]
-pub struct Token {
-    /// The service account
-    name: String,
-    /// Whom it is for
-    #[arg(long, value_name = "NAME")]
-    audience: Vec<String>,
-    /// How long it is good for
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    duration: Option<std::time::Duration>,
-    #[command(flatten)]
-    connect: Connect,
-}
-
-impl Token {
-    pub async fn run(self, session: &Session) -> Outcome {
-        let api = Api::open(&self.connect, session)?;
-        let mut spec = json!({ "audiences": self.audience });
-        if let Some(duration) = self.duration {
-            spec["expirationSeconds"] = duration.as_secs().into();
-        }
-        let body = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec });
-        let path = [
-            "api",
-            "v1",
-            "namespaces",
-            &api.namespace,
-            "serviceaccounts",
-            &self.name,
-            "token",
-        ];
-        let answer = api
-            .send(&Request::post("create a token", &path).json(&body))
-            .await?
-            .json()?;
-        match answer["status"]["token"].as_str() {
-            Some(token) => api.printer.line(token)?,
-            None => return Err(CliError::new("the server answered without a token")),
-        }
-        Ok(0)
     }
 }
