@@ -1,5 +1,6 @@
 //! `weft create -f`, and objects of common kinds made from flags.
 
+mod bindings;
 mod generate;
 mod roles;
 mod sources;
@@ -46,8 +47,8 @@ pub const GENERATORS: &[Entry] = &[
     token::TOKEN,
     roles::ROLE,
     roles::CLUSTER_ROLE,
-    roles::ROLE_BINDING,
-    roles::CLUSTER_ROLE_BINDING,
+    bindings::ROLE_BINDING,
+    bindings::CLUSTER_ROLE_BINDING,
     workloads::DEPLOYMENT,
     workloads::JOB,
     workloads::CRON_JOB,
@@ -235,4 +236,9 @@ impl Making {
         self.change.tell(api.printer, &object, "created")?;
         Ok(object)
     }
+}
+
+/// A flag without which there is nothing to make.
+fn required<T>(flag: &str, value: Option<T>) -> Result<T, CliError> {
+    value.ok_or_else(|| CliError::new(format!("required flag(s) {flag:?} not set")))
 }
