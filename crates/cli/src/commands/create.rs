@@ -26,8 +26,9 @@ pub const VERB: Entry = Entry {
 #[command(
     override_usage = "weft create [OPTIONS] IMAGE [COMMAND] [ARG]...",
     after_help = "Objects of a server: `weft create -f FILE` and `weft create TYPE NAME`, with TYPE namespace, configmap, \
-                  secret, serviceaccount, token, role, clusterrole, rolebinding, clusterrolebinding, deployment, job, cronjob \
-                  or service. An image of such a name is meant by `weft container create`."
+                  secret, serviceaccount, token, role, clusterrole, rolebinding, clusterrolebinding, deployment, job, cronjob, \
+                  service, ingress, quota, poddisruptionbudget or priorityclass, or a short name of one of these (ns, cm, svc, \
+                  ing, ...). An image of such a name is meant by `weft container create`."
 )]
 pub struct Args {
     #[command(flatten)]

@@ -1,10 +1,13 @@
 //! `weft create -f`, and objects of common kinds made from flags.
 
 mod bindings;
+mod bounds;
 mod generate;
+mod ingress;
 mod roles;
 mod sources;
 mod token;
+mod traffic;
 mod values;
 mod workloads;
 
@@ -52,11 +55,20 @@ pub const GENERATORS: &[Entry] = &[
     workloads::DEPLOYMENT,
     workloads::JOB,
     workloads::CRON_JOB,
-    workloads::SERVICE,
+    traffic::SERVICE,
+    traffic::INGRESS,
+    bounds::QUOTA,
+    bounds::DISRUPTION_BUDGET,
+    bounds::PRIORITY_CLASS,
 ];
 
 /// Those of them that are in no namespace: no server is asked when nothing is sent to one.
-const EVERYWHERE: [&str; 3] = ["ClusterRole", "ClusterRoleBinding", "Namespace"];
+const EVERYWHERE: [&str; 4] = [
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Namespace",
+    "PriorityClass",
+];
 
 /// Flags of `create -f`.
 #[derive(Debug, clap::Args)]

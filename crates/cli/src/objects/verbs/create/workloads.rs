@@ -1,11 +1,15 @@
-//! Deployments, jobs, cron jobs and services, from flags.
+//! Deployments, jobs and cron jobs, from flags.
 
 use serde_json::{Value, json};
 
-use super::Making;
+use super::values::{self, Values};
+use super::{Making, required};
 use crate::error::CliError;
+use crate::objects::choose;
+use crate::objects::connect::Api;
+use crate::objects::manifest::Sources;
 use crate::session::Session;
-use crate::tree::{Entry, Outcome, noun, verb};
+use crate::tree::{Entry, Outcome, verb};
 
 /// `weft create deployment`
 pub const DEPLOYMENT: Entry = verb!(
@@ -14,17 +18,12 @@ pub const DEPLOYMENT: Entry = verb!(
     "Make a deployment of an image"
 );
 /// `weft create job`
-pub const JOB: Entry = verb!("job", Job, "Make a job of an image");
+pub const JOB: Entry = verb!("job", Job, "Make a job of an image or of a cron job");
 /// `weft create cronjob`
 pub const CRON_JOB: Entry = verb!("cronjob" | "cj", CronJob, "Make a cron job of an image");
-/// `weft create service`
-pub const SERVICE: Entry = noun!("service", &[CLUSTER_IP, NODE_PORT], "Make a service");
-const CLUSTER_IP: Entry = verb!("clusterip", ClusterIp, "Make a service inside the cluster");
-const NODE_PORT: Entry = verb!(
-    "nodeport",
-    NodePort,
-    "Make a service on a port of each node"
-);
+
+/// Says of a job that it was made by hand.
+const BY_HAND: &str = "cronjob.kubernetes.io/instantiate";
 
 /// The name a container gets from its image.
 fn container_name(image: &str) -> String {
@@ -57,14 +56,14 @@ pub struct Deployment {
     /// Its name
     name: String,
     /// An image of it
-    #[arg(long, value_name = "IMAGE", required = true, value_delimiter = ',')]
-    image: Vec<String>,
+    #[arg(long, value_name = "IMAGE")]
+    image: Vec<Values>,
     /// How many pods there are to be
     #[arg(short, long, value_name = "COUNT", default_value_t = 1)]
     replicas: u32,
-    /// The port it listens at
-    #[arg(long, value_name = "PORT")]
-    port: Option<u16>,
+    /// The port it listens at (-1: none)
+    #[arg(long, value_name = "PORT", default_value_t = -1)]
+    port: i32,
     #[command(flatten)]
     making: Making,
     /// What is run instead of the image's command
@@ -74,16 +73,18 @@ pub struct Deployment {
 
 impl Deployment {
     pub async fn run(self, session: &Session) -> Outcome {
-        if self.image.len() > 1 && !self.command.is_empty() {
-            return Err(CliError::usage(
+        let images = Some(values::all(&self.image)).filter(|images| !images.is_empty());
+        let images = required("image", images)?;
+        if images.len() > 1 && !self.command.is_empty() {
+            return Err(CliError::new(
                 "cannot specify multiple --image options and command",
             ));
         }
         let mut containers = Vec::new();
-        for image in &self.image {
+        for image in &images {
             let mut one = container(container_name(image), image, &self.command);
-            if let Some(port) = self.port.filter(|_| containers.is_empty()) {
-                one["ports"] = json!([{ "containerPort": port }]);
+            if self.port >= 0 && containers.is_empty() {
+                one["ports"] = json!([{ "containerPort": self.port }]);
             }
             containers.push(one);
         }
@@ -107,8 +108,21 @@ pub struct Job {
     /// Its name
     name: String,
     /// Its image
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        default_value = "",
+        hide_default_value = true
+    )]
     image: String,
+    /// The cron job that it is made of, at once: cronjob/NAME
+    #[arg(
+        long,
+        value_name = "TYPE/NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    from: String,
     #[command(flatten)]
     making: Making,
     /// What is run instead of the image's command
@@ -118,15 +132,80 @@ pub struct Job {
 
 impl Job {
     pub async fn run(self, session: &Session) -> Outcome {
-        let container = container(self.name.clone(), &self.image, &self.command);
-        let object = json!({
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "metadata": { "name": self.name },
-            "spec": { "template": { "spec": { "containers": [container], "restartPolicy": "Never" } } },
-        });
+        if self.image.is_empty() == self.from.is_empty() {
+            return Err(CliError::new("either --image or --from must be specified"));
+        }
+        let object = if self.from.is_empty() {
+            let container = container(self.name.clone(), &self.image, &self.command);
+            json!({
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "metadata": { "name": self.name },
+                "spec": { "template": { "spec": { "containers": [container], "restartPolicy": "Never" } } },
+            })
+        } else if self.command.is_empty() {
+            let api = Api::open(&self.making.connect, session)?;
+            of_cron_job(&self.name, &cron_job(&api, &self.from).await?)
+        } else {
+            return Err(CliError::new("cannot specify --from and command"));
+        };
         self.making.run(session, object).await
     }
+}
+
+/// The cron job that `--from` names.
+async fn cron_job(api: &Api, from: &str) -> Result<Value, CliError> {
+    let wrong = match from.split('/').collect::<Vec<_>>()[..] {
+        [kind, name] if !kind.is_empty() && !name.is_empty() => None,
+        [_, _] => Some("arguments in resource/name form must have a single resource and name"),
+        [_] => None,
+        _ => Some("arguments in resource/name form may not have more than one slash"),
+    };
+    if let Some(why) = wrong {
+        return Err(CliError::new(why));
+    }
+    let found = choose::targets(api, &[from.to_owned()], &Sources::default(), false).await?;
+    let [target] = &*found else {
+        return Err(CliError::new(format!(
+            "--from {from:?} names several kinds"
+        )));
+    };
+    if target.name.is_none() {
+        return Err(CliError::new(
+            "resource(s) were provided, but no name was specified",
+        ));
+    }
+    if target.kind.kind != "CronJob" || target.kind.group != "batch" {
+        let kind = &target.kind.kind;
+        return Err(CliError::new(format!(
+            "unknown object type {kind}: --from is of a cron job"
+        )));
+    }
+    Ok(api.ask(&target.get()).await?.json()?)
+}
+
+/// What a cron job would make, made by hand.
+fn of_cron_job(name: &str, from: &Value) -> Value {
+    let template = &from["spec"]["jobTemplate"];
+    let mut meta = json!({ "name": name, "annotations": { BY_HAND: "manual" } });
+    for (key, text) in template["metadata"]["annotations"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
+        meta["annotations"][key] = text.clone();
+    }
+    if template["metadata"]["labels"].is_object() {
+        meta["labels"] = template["metadata"]["labels"].clone();
+    }
+    meta["ownerReferences"] = json!([{
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "name": from["metadata"]["name"],
+        "uid": from["metadata"]["uid"],
+        "controller": true,
+    }]);
+    json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": template["spec"] })
 }
 
 #[derive(Debug, clap::Args)]
@@ -135,12 +214,17 @@ pub struct CronJob {
     name: String,
     /// Its image
     #[arg(long, value_name = "IMAGE")]
-    image: String,
+    image: Option<String>,
     /// When it is run, as cron writes it
     #[arg(long, value_name = "TIMES")]
-    schedule: String,
-    /// What becomes of a pod that ends: OnFailure or Never
-    #[arg(long, value_name = "POLICY", default_value = "OnFailure", value_parser = ["OnFailure", "Never"])]
+    schedule: Option<String>,
+    /// What becomes of a pod that ends: OnFailure or Never [default: OnFailure]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = "",
+        hide_default_value = true
+    )]
     restart: String,
     #[command(flatten)]
     making: Making,
@@ -151,17 +235,23 @@ pub struct CronJob {
 
 impl CronJob {
     pub async fn run(self, session: &Session) -> Outcome {
-        let container = container(self.name.clone(), &self.image, &self.command);
-        let pod = json!({ "containers": [container], "restartPolicy": self.restart });
+        let image = required("image", self.image)?;
+        let schedule = required("schedule", self.schedule)?;
+        let restart = Some(self.restart.as_str()).filter(|policy| !policy.is_empty());
+        let container = container(self.name.clone(), &image, &self.command);
+        let pod = json!({
+            "containers": [container],
+            "restartPolicy": restart.unwrap_or("OnFailure"),
+        });
         let object = json!({
             "apiVersion": "batch/v1",
             "kind": "CronJob",
             "metadata": { "name": self.name },
             "spec": {
-                "schedule": self.schedule,
+                "schedule": schedule,
                 "jobTemplate": {
                     "metadata": { "name": self.name },
-                    "spec": { "template": { "spec": pod } },
+                    "spec": { "template": { "metadata": {}, "spec": pod } },
                 },
             },
         });
@@ -169,81 +259,44 @@ impl CronJob {
     }
 }
 
-fn service(name: &str, kind: &str, tcp: &[String]) -> Result<Value, CliError> {
-    let mut ports = Vec::new();
-    for text in tcp {
-        let (port, target) = text.split_once(':').unwrap_or((text, text));
-        let wrong = || CliError::usage(format!("invalid port {text:?}: it is PORT[:TARGET]"));
-        let port: u16 = port.parse().map_err(|_| wrong())?;
-        let target: Value = match target.parse::<u16>() {
-            Ok(number) => number.into(),
-            Err(_) => target.into(),
-        };
-        let label = text.replace(':', "-");
-        ports.push(json!({ "name": label, "port": port, "protocol": "TCP", "targetPort": target }));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_has_what_its_cron_job_says_of_jobs() {
+        let from = json!({
+            "metadata": { "name": "tick", "uid": "u", "labels": { "own": "x" } },
+            "spec": { "schedule": "* * * * *", "jobTemplate": {
+                "metadata": { "name": "n", "labels": { "a": "b" }, "annotations": { "c": "d" } },
+                "spec": { "backoffLimit": 3 },
+            } },
+        });
+        let job = of_cron_job("now", &from);
+        assert_eq!(
+            job["metadata"],
+            json!({
+                "name": "now",
+                "labels": { "a": "b" },
+                "annotations": { "c": "d", BY_HAND: "manual" },
+                "ownerReferences": [{
+                    "apiVersion": "batch/v1", "kind": "CronJob", "name": "tick", "uid": "u",
+                    "controller": true,
+                }],
+            })
+        );
+        assert_eq!(job["spec"], json!({ "backoffLimit": 3 }));
     }
-    let labels = json!({ "app": name });
-    let mut object = json!({
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": { "name": name, "labels": labels },
-        "spec": { "type": kind, "selector": labels },
-    });
-    if !ports.is_empty() {
-        object["spec"]["ports"] = ports.into();
-    }
-    Ok(object)
-}
 
-#[derive(Debug, clap::Args)]
-pub struct ClusterIp {
-    /// Its name
-    name: String,
-    /// A port: PORT[:TARGET]
-    #[arg(long, value_name = "PORT", value_delimiter = ',')]
-    tcp: Vec<String>,
-    /// Its address; None: it has none
-    #[arg(long, value_name = "ADDRESS")]
-    clusterip: Option<String>,
-    #[command(flatten)]
-    making: Making,
-}
-
-impl ClusterIp {
-    pub async fn run(self, session: &Session) -> Outcome {
-        if self.tcp.is_empty() && self.clusterip.as_deref() != Some("None") {
-            return Err(CliError::usage(
-                "at least one tcp port specifier must be provided",
-            ));
+    #[test]
+    fn containers_are_called_as_their_images() {
+        for (image, name) in [
+            ("nginx", "nginx"),
+            ("reg:5000/a/b:1", "b"),
+            ("c@sha256:00", "c"),
+            ("A_b/C.d_e:1", "c-d-e"),
+        ] {
+            assert_eq!(container_name(image), name, "{image}");
         }
-        let mut object = service(&self.name, "ClusterIP", &self.tcp)?;
-        if let Some(address) = &self.clusterip {
-            object["spec"]["clusterIP"] = address.as_str().into();
-        }
-        self.making.run(session, object).await
-    }
-}
-
-#[derive(Debug, clap::Args)]
-pub struct NodePort {
-    /// Its name
-    name: String,
-    /// A port: PORT[:TARGET]
-    #[arg(long, value_name = "PORT", required = true, value_delimiter = ',')]
-    tcp: Vec<String>,
-    /// The port of the nodes
-    #[arg(long, value_name = "PORT")]
-    node_port: Option<u16>,
-    #[command(flatten)]
-    making: Making,
-}
-
-impl NodePort {
-    pub async fn run(self, session: &Session) -> Outcome {
-        let mut object = service(&self.name, "NodePort", &self.tcp)?;
-        if let Some(port) = self.node_port {
-            object["spec"]["ports"][0]["nodePort"] = port.into();
-        }
-        self.making.run(session, object).await
     }
 }
