@@ -44,6 +44,7 @@ mod server_bootstrap;
 mod server_certificate;
 mod server_cli;
 mod server_clients;
+mod server_create;
 mod server_definition_rules;
 mod server_definition_shapes;
 mod server_definition_versions;

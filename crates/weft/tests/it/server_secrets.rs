@@ -232,7 +232,7 @@ fn kubectl_makes_and_shows_each_type() {
 }
 
 /// A certificate and its key, in files: those of the kubeconfig.
-fn pair(weft: &Weft) -> [PathBuf; 2] {
+pub(crate) fn pair(weft: &Weft) -> [PathBuf; 2] {
     let config = fs::read_to_string(weft.kubeconfig("admin", "system:masters")).unwrap();
     ["client-certificate-data", "client-key-data"].map(|name| {
         let line = config.lines().find(|line| line.contains(name)).unwrap();
