@@ -70,6 +70,8 @@ pub(super) fn kind() -> Kind {
 
 fn default(object: &mut Object) {
     set_text(&mut object.0, "preemptionPolicy", "PreemptLowerPriority");
+    // It is always told: protobuf leaves a zero out.
+    object.0.entry("value").or_insert_with(|| 0.into());
 }
 
 /// One at most is for all pods.
