@@ -82,6 +82,11 @@ const HERE: [Target; 17] = [
         seeds: weft_cli::fuzz::jsonpath_seeds,
     },
     Target {
+        name: "credentials",
+        run: weft_cli::fuzz::credentials,
+        seeds: weft_cli::fuzz::credential_seeds,
+    },
+    Target {
         name: "yaml-texts",
         run: weft_cli::fuzz::yaml_text,
         seeds: weft_cli::fuzz::yaml_seeds,

@@ -1,5 +1,10 @@
 //! Readers of foreign text, for the fuzz targets.
 
+use std::path::Path;
+
+use weft_client::cluster::Access;
+use weft_client::cluster::kubeconfig::{File, Overrides};
+
 use crate::objects::kustomize;
 use crate::render::template::{Dialect, Template as GoTemplate};
 use weft_stdx::jsonpath::Template;
@@ -18,6 +23,7 @@ pub fn jsonpath(input: &[u8]) {
     {
         let _ = read.render(&object);
         let _ = read.find(&object);
+        let _ = read.strict(true).render(&object);
     }
 }
 
@@ -27,6 +33,40 @@ pub fn jsonpath_seeds() -> Vec<Vec<u8>> {
         "{range .items[*]}{.n}{\"\\n\"}{end}",
         "{.a.b[-1].c}{.a['e\\.f','b']}",
         "{..n} {.items[?(@.n>=2)].n} {.a.b[0:2:1]} {$.a}",
+    ]
+    .map(|seed| seed.as_bytes().to_vec())
+    .to_vec()
+}
+
+/// Reads a kubeconfig and what a program named by one answers; asks nobody.
+pub fn credentials(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let resolved = |text: &str| {
+        let file = File::parse(Path::new("config"), text)?;
+        Access::resolve(&[file], &Overrides::default())
+    };
+    let _ = resolved(&text);
+    let access = resolved(WITH_PROGRAM).expect("it is well-formed");
+    let plugin = access.plugin.expect("it names a program");
+    let _ = plugin.proof(input);
+}
+
+const WITH_PROGRAM: &str = "\
+current-context: c
+contexts: [{name: c, context: {cluster: c, user: u}}]
+clusters: [{name: c, cluster: {server: 'https://a:1', insecure-skip-tls-verify: true}}]
+users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: p, interactiveMode: Never}}}]
+";
+
+/// Well-formed ones.
+pub fn credential_seeds() -> Vec<Vec<u8>> {
+    [
+        WITH_PROGRAM,
+        "{apiVersion: v1, kind: Config, users: [{name: u, user: {client-certificate-data: YQ==, client-key-data: Yg==}}]}",
+        "clusters: [{name: c, cluster: {server: 'https://[::1]/p', certificate-authority-data: YQ==}}]",
+        "users: [{name: u, user: {username: a, password: b, token: c, tokenFile: d, as: e}}]",
+        r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"t","expirationTimestamp":"2030-01-01T00:00:00Z"}}"#,
+        r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"clientCertificateData":"a","clientKeyData":"b"}}"#,
     ]
     .map(|seed| seed.as_bytes().to_vec())
     .to_vec()
