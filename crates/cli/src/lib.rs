@@ -29,6 +29,7 @@ use printer::Printer;
 /// Runs the command line; `args` are the words after the program's name.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let printer = Printer;
+    let args = objects::order::behind_the_verb(commands::ENTRIES, args);
     match tree::run(commands::entries(&args), &args, printer) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

@@ -12,6 +12,7 @@ mod form;
 pub mod kustomize;
 mod local;
 mod manifest;
+pub mod order;
 mod patience;
 mod plugin;
 mod qr;

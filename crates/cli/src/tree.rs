@@ -48,6 +48,11 @@ pub enum Kind {
 }
 
 impl Entry {
+    /// Whether it is typed so.
+    pub fn is_called(&self, word: &str) -> bool {
+        self.name == word || self.aliases.contains(&word)
+    }
+
     /// The same command, as it is called below a noun.
     pub const fn called(self, name: &'static str, aliases: &'static [&'static str]) -> Self {
         Self {
@@ -136,6 +141,8 @@ pub fn root(entries: &[Entry]) -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(100)
+        // The last one counts, as with docker and kubectl.
+        .args_override_self(true)
         .after_help(ELSEWHERE)
         .arg(option(
             "config",
@@ -158,6 +165,17 @@ pub fn root(entries: &[Entry]) -> Command {
                 .help("Print the requests as curl commands instead of sending them"),
         );
     add(root, entries)
+}
+
+/// How many words an option of every command and its value are, if `word` is one.
+pub fn is_global(word: &str) -> Option<usize> {
+    let name = word.split_once('=').map_or(word, |(name, _)| name);
+    match name {
+        "--curl" => Some(1),
+        "--config" | "--data-dir" | "--run-dir" | "--host" | "-H" if name == word => Some(2),
+        "--config" | "--data-dir" | "--run-dir" | "--host" | "-H" => Some(1),
+        _ => None,
+    }
 }
 
 fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
@@ -215,9 +233,7 @@ fn dispatch(entries: &'static [Entry], matches: &ArgMatches, session: &Session) 
 }
 
 fn find(entries: &'static [Entry], name: &str) -> Option<&'static Entry> {
-    entries
-        .iter()
-        .find(|entry| entry.name == name || entry.aliases.contains(&name))
+    entries.iter().find(|entry| entry.is_called(name))
 }
 
 /// Parses with as little of the tree as possible.
@@ -316,13 +332,7 @@ fn command_name(args: &[OsString]) -> String {
                     Kind::Verb(_) => break,
                 }
             }
-            None if matches!(
-                text,
-                "-H" | "--host" | "--config" | "--data-dir" | "--run-dir"
-            ) =>
-            {
-                args.next();
-            }
+            None if is_global(text) == Some(2) => drop(args.next()),
             None if text.starts_with('-') => {}
             None => break,
         }

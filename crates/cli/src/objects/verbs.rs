@@ -22,7 +22,7 @@ pub mod wait;
 
 use std::ffi::OsString;
 
-use crate::tree::Entry;
+use crate::tree::{Entry, is_global};
 
 /// What docker has, too, when objects are meant.
 const CREATE_FILES: &[Entry] = &[create::FILES];
@@ -39,7 +39,7 @@ pub fn meant(args: &[OsString]) -> Option<&'static [Entry]> {
     let mut words = args.iter().filter_map(|arg| arg.to_str());
     let verb = loop {
         match words.next()? {
-            "--config" | "--data-dir" | "--run-dir" | "--host" | "-H" => drop(words.next()),
+            option if is_global(option) == Some(2) => drop(words.next()),
             option if option.starts_with('-') => {}
             verb => break verb,
         }
@@ -60,8 +60,7 @@ pub fn meant(args: &[OsString]) -> Option<&'static [Entry]> {
         "diff" => rest.iter().any(|word| is_file(word)).then_some(DIFF),
         "create" => {
             let kind = rest.first()?;
-            let is_kind = |entry: &Entry| entry.name == *kind || entry.aliases.contains(kind);
-            if create::GENERATORS.iter().any(is_kind) {
+            if create::GENERATORS.iter().any(|entry| entry.is_called(kind)) {
                 return Some(CREATE_KINDS);
             }
             let mut rest = rest.into_iter();
@@ -112,7 +111,7 @@ fn takes_value(word: &str) -> bool {
         "--template",
         "--timeout",
     ];
-    THEIRS.contains(&word) || ["--config", "--data-dir", "--run-dir", "--host"].contains(&word)
+    THEIRS.contains(&word) || is_global(word) == Some(2)
 }
 
 #[cfg(test)]

@@ -121,6 +121,9 @@ fn get_shows_what_kubectl_shows() {
         "get cm nope",
         "get cm settings nope -o name",
         "get cm -n nowhere",
+        "-n nowhere get cm",
+        "--namespace=default get cm settings -o name -o json",
+        "-n default auth can-i get cm -q",
         // Of several keys kubectl tells in no order.
         "describe cm single",
         "describe ns default",
