@@ -68,6 +68,7 @@ mod server_paths;
 mod server_plugin;
 mod server_prune;
 mod server_reads;
+mod server_reconcile;
 mod server_reflector;
 mod server_restart;
 mod server_secrets;

@@ -137,3 +137,26 @@ fn templates_make_what_kubectl_makes() {
     ];
     assert_eq!(cli_with_input(&weft, &words, "").ok(), "d");
 }
+
+#[test]
+fn who_one_is_is_shown_by_templates() {
+    let Some(weft) = server() else { return };
+    let ask = |words: &[&str]| cli_with_input(&weft, &[&["auth", "whoami"], words].concat(), "");
+    for words in [
+        &[] as &[&str],
+        &["-o", "go-template={{.status.userInfo.username}} {{.nope}}"],
+        &["-o", "go-template", "--template={{.kind}}"],
+        &["-o", "jsonpath", "--template={.status.userInfo.groups}"],
+        &["-o", "jsonpath={.status.userInfo.username}"],
+    ] {
+        let theirs = weft.kubectl(&[&["auth", "whoami"], words].concat(), "");
+        assert_eq!(ask(words).ok(), theirs.unwrap().ok(), "{words:?}");
+    }
+    // kubectl leaves this one aside.
+    assert_eq!(ask(&["--template={{.kind}}"]).ok(), "SelfSubjectReview");
+    let strict = [
+        "--template={{.nope}}",
+        "--allow-missing-template-keys=false",
+    ];
+    ask(&strict).fails_saying(&["nope"]);
+}

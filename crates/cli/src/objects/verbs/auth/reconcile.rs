@@ -17,6 +17,7 @@ mod wanted;
 use serde_json::{Value, json};
 use weft_client::cluster::ApiError;
 use weft_client::{Method, Request};
+use weft_identity::rbac::GROUP;
 
 use crate::error::CliError;
 use crate::objects::choose::Target;
@@ -28,7 +29,6 @@ use crate::session::Session;
 use crate::tree::Outcome;
 use plan::{Plan, Removal, Step};
 use wanted::Wanted;
-use weft_identity::rbac::GROUP;
 
 /// How often an object is read and compared, when others change it at the same time.
 const TRIES_MAX: u32 = 5;
@@ -63,17 +63,24 @@ impl Reconcile {
             if !is_meant(&manifest.object) {
                 continue;
             }
-            match self.reconcile(&api, &manifest).await {
-                Ok((plan, object)) => {
-                    self.change.tell(api.printer, &object, "reconciled")?;
-                    for line in plan.details() {
-                        api.printer.talk(&line);
-                    }
-                }
-                Err(error) => tally.failed(error),
+            let done = match self.reconcile(&api, &manifest).await {
+                Ok((plan, object)) => self.tell(&api, &plan, &object),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                tally.failed(error);
             }
         }
         Ok(tally.code())
+    }
+
+    /// Shows the object, and what was found.
+    fn tell(&self, api: &Api, plan: &Plan, object: &Value) -> Result<(), CliError> {
+        self.change.tell(api.printer, object, "reconciled")?;
+        for line in plan.details() {
+            api.printer.talk(&line);
+        }
+        Ok(())
     }
 
     async fn reconcile(&self, api: &Api, manifest: &Manifest) -> Result<(Plan, Value), CliError> {

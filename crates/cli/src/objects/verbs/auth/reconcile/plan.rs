@@ -116,16 +116,13 @@ impl Plan {
         }
     }
 
-    /// Labels or annotations that are missing, or have another value.
+    /// Labels or annotations that are missing. What is there keeps its value, as with kubectl.
     fn mark(&mut self, key: &str, wanted: &Marks) -> Result<(), String> {
         let had = marks(&self.object["metadata"][key], &format!("metadata.{key}"))?;
-        if wanted
-            .iter()
-            .all(|(name, value)| had.get(name) == Some(value))
-        {
+        if wanted.keys().all(|name| had.contains_key(name)) {
             return Ok(());
         }
-        let all = had.iter().chain(wanted);
+        let all = wanted.iter().chain(&had);
         let all = all.map(|(name, value)| (name.clone(), value.as_str().into()));
         self.object["metadata"][key] = Value::Object(all.collect::<Map<_, _>>());
         self.step = Step::Update;

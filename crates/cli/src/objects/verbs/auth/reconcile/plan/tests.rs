@@ -188,7 +188,7 @@ fn a_binding_is_for_more_and_only_for_fewer_where_it_is_said() {
 }
 
 #[test]
-fn marks_are_added_and_those_of_others_stay() {
+fn marks_are_added_and_what_is_there_stays() {
     let mut had = object("Role", r#","rules":[]"#);
     had["metadata"]["labels"] = json!({ "a": "1", "b": "2" });
     let mut wanted = object("Role", r#","rules":[]"#);
@@ -198,7 +198,7 @@ fn marks_are_added_and_those_of_others_stay() {
     assert_eq!(done.step, Step::Update);
     assert_eq!(
         done.object["metadata"]["labels"],
-        json!({ "a": "1", "b": "3", "c": "4" })
+        json!({ "a": "1", "b": "2", "c": "4" })
     );
     assert_eq!(done.object["metadata"]["annotations"], json!({ "d": "5" }));
     assert_eq!(plan(&done.object, &wanted, EXACT).step, Step::Keep);
