@@ -243,6 +243,13 @@ fn diff_shows_what_would_be_pruned() {
     assert_eq!(seen(&weft, "get cm c -o name"), "configmap/c");
 }
 
+/// Removes the file in which an editor's work was kept.
+#[track_caller]
+fn remove_kept(ran: &Ran) {
+    let kept = ran.stderr.rsplit("what was edited is in ").next();
+    std::fs::remove_file(kept.unwrap_or_default().trim()).unwrap();
+}
+
 #[test]
 fn an_editor_is_told_what_the_flags_say() {
     let Some(weft) = server() else { return };
@@ -270,7 +277,9 @@ fn an_editor_is_told_what_the_flags_say() {
     assert!(data.contains(r#""x": "grey""#), "{data}");
     edit("edit cm a --show-managed-fields", "grep -q managedFields").ok();
     let unknown = r#"grep -q ^nope: "$1" || sed -i 's/^data:/nope: 1\ndata:/'"#;
-    edit("edit cm a", unknown).fails_saying(&["nope"]);
+    let refused = edit("edit cm a", unknown);
+    refused.fails_saying(&["nope"]);
+    remove_kept(&refused);
     let ran = edit("edit cm a --validate=ignore", unknown);
     assert!(!ran.stderr.contains("nope"), "{ran}");
 }
@@ -373,8 +382,7 @@ fn what_is_made_can_be_chosen_changed_and_sent_as_it_is() {
     assert_eq!((same.code, &*same.stdout), (0, ""), "{same}");
     let wrong = edit("sed -i 's/x: red/x: [1]/'");
     wrong.fails_saying(&["data.x", "what was edited is in"]);
-    let kept = wrong.stderr.rsplit(' ').next().unwrap_or_default().trim();
-    std::fs::remove_file(kept).unwrap();
+    remove_kept(&wrong);
     assert_eq!(edit("sed -i s/red/green/").ok(), "configmap/c created");
     let made = seen(&weft, "get cm c -o yaml");
     assert!(
