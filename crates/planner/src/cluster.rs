@@ -151,6 +151,12 @@ impl Cluster {
         (ranking, &self.state)
     }
 
+    /// How it saw them when it was asked last.
+    pub(crate) fn known(&self, shape: &Shape) -> (&Ranking, &State) {
+        let (_, ranking) = &self.rankings[shape];
+        (ranking, &self.state)
+    }
+
     fn make_room(&mut self) {
         let spots = self.state.spots.len().max(1);
         let max = (CELLS_MAX / spots).clamp(1, RANKINGS_MAX);

@@ -26,6 +26,7 @@ mod names;
 mod node;
 mod place;
 mod pod;
+mod preempt;
 mod ranking;
 mod reasons;
 mod row;
@@ -41,4 +42,5 @@ pub use pod::{
     InclusionPolicy, NodeAffinity, NodeTerm, Pod, PodAffinity, PodTerm, Port, PreemptionPolicy,
     Protocol, Shape, Spread, Toleration, Unsaid, WhenUnsatisfiable,
 };
+pub use preempt::{Budget, Preemption};
 pub use reasons::{Reason, Refusals};

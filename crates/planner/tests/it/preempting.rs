@@ -1,0 +1,1 @@
+//! Whose place is taken.
