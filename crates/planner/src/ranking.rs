@@ -313,10 +313,11 @@ impl Ranking {
                 place.answer += weight * i64::from(here.living + terminating);
             }
         }
-        let places = &self.places[at * width..(at + 1) * width];
+        let places = &mut self.places[at * width..(at + 1) * width];
         for (row, place) in self.rows.iter_mut().zip(places) {
-            if let (Some(domain), true) = (place.domain, place.counts) {
-                row.add(domain, place.answer);
+            match (place.domain, place.counts) {
+                (Some(domain), true) => row.add(domain, place.answer),
+                _ => place.answer = 0,
             }
         }
         Ok(())

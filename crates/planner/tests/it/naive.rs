@@ -23,7 +23,8 @@ pub fn matches(requirements: &[Requirement], labels: &Labels) -> bool {
     requirements.iter().all(|one| {
         let value = labels.get(&one.key);
         let number = |text: &String| text.parse::<i64>().ok();
-        let than = one.values.first().and_then(number);
+        let than = one.values.first().filter(|_| one.values.len() == 1);
+        let than = than.and_then(number);
         match one.operator {
             Operator::In => value.is_some_and(|value| one.values.contains(value)),
             Operator::NotIn => value.is_none_or(|value| !one.values.contains(value)),
