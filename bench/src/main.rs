@@ -1,5 +1,6 @@
 //! The load of `cargo xtask bench keyspace|api`: durable writes beside etcd's, and requests to a
-//! real `weft server`. A program of its own, so that xtask stays quick to build.
+//! real `weft server`; and placements, which have no peer here. A program of its own, so that xtask
+//! stays quick to build.
 //!
 //! Owns the load and the tables. Never: asserts anything, nor is part of the tests' time.
 
@@ -9,6 +10,7 @@ mod etcd;
 mod figures;
 mod grpc;
 mod keyspace;
+mod planner;
 mod process;
 mod server;
 mod syncs;
@@ -40,8 +42,13 @@ async fn run() -> Result<()> {
         ["api", weft, dir, ref cases @ ..] => {
             api::run(Path::new(weft), Path::new(dir), cases).await
         }
+        ["planner"] => {
+            planner::run();
+            Ok(())
+        }
         _ => bail!(
-            "usage: weft-bench keyspace DIR | writes DIR TASKS SECONDS | api WEFT DIR [CASE...]"
+            "usage: weft-bench keyspace DIR | writes DIR TASKS SECONDS | api WEFT DIR [CASE...] | \
+             planner"
         ),
     }
 }

@@ -34,11 +34,11 @@ fn step() -> impl Strategy<Value = Step> {
         4 => random::node().prop_map(Step::SetNode),
         1 => (0..random::NODES).prop_map(Step::RemoveNode),
         12 => (0..PODS, 0..6_usize, how()).prop_map(|(id, shape, how)| Step::Place(id, shape, how)),
-        2 => (0..PODS, 0..6_usize, how(), 0..random::NODES)
+        4 => (0..PODS, 0..6_usize, how(), 0..random::NODES)
             .prop_map(|(id, shape, how, node)| Step::Bind(id, shape, how, node)),
         2 => (0..PODS).prop_map(Step::RemovePod),
         1 => (namespace, random::labels()).prop_map(|(name, labels)| Step::Namespace(name, labels)),
-        1 => (0..6_usize, 1..6_i32, budgets)
+        2 => (0..6_usize, 1..6_i32, budgets)
             .prop_map(|(shape, priority, budgets)| Step::Preempt(shape, priority, budgets)),
     ]
 }
@@ -47,7 +47,7 @@ fn steps() -> impl Strategy<Value = (Vec<Node>, Vec<Arc<Shape>>, Vec<Step>)> {
     (
         prop::collection::vec(random::node(), 2..8),
         prop::collection::vec(random::shape(), 6),
-        prop::collection::vec(step(), 1..40),
+        prop::collection::vec(step(), 1..60),
     )
 }
 

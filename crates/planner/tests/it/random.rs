@@ -29,18 +29,20 @@ fn seldom<T: std::fmt::Debug + Clone + 'static>(
     most: usize,
 ) -> impl Strategy<Value = Vec<T>> {
     prop_oneof![
-        4 => Just(Vec::new()),
+        5 => Just(Vec::new()),
         1 => prop::collection::vec(strategy, 1..=most),
     ]
 }
 
-fn amounts(most: u64) -> impl Strategy<Value = Amounts> {
+fn amounts(least: u64, most: u64) -> impl Strategy<Value = Amounts> {
     let gpus = prop_oneof![5 => Just(0), 1 => 0..=most / 4];
-    (0..=most, 0..=most, 0..=most / 2, gpus).prop_map(|(cpu, memory, ephemeral, gpus)| Amounts {
-        cpu_millis: cpu * 100,
-        memory_bytes: memory << 28,
-        ephemeral_bytes: ephemeral,
-        extended: [("example.com/gpu".to_owned(), gpus)].into(),
+    (least..=most, least..=most, least..=most, gpus).prop_map(|(cpu, memory, ephemeral, gpus)| {
+        Amounts {
+            cpu_millis: cpu * 100,
+            memory_bytes: memory << 28,
+            ephemeral_bytes: ephemeral,
+            extended: [("example.com/gpu".to_owned(), gpus)].into(),
+        }
     })
 }
 
@@ -68,10 +70,11 @@ pub fn node() -> impl Strategy<Value = Node> {
     let labels = (
         prop_oneof![6 => text(&["a", "b", "c"]).prop_map(Some), 1 => Just(None)],
         prop_oneof![20 => Just(None), 1 => text(&["n0", "n1"]).prop_map(Some)],
-        prop::option::of(text(&["r1", "r2"])),
+        prop::option::weighted(0.8, text(&["r1", "r2"])),
         prop::option::of(text(&["1", "5", "ssd"])),
     );
-    let rest = (amounts(12), 1..8_u64, prop::bool::weighted(0.1));
+    let there = prop_oneof![1 => amounts(0, 9), 2 => amounts(8, 40)];
+    let rest = (there, 1..12_u64, prop::bool::weighted(0.05));
     (
         0..NODES,
         labels,
@@ -161,7 +164,7 @@ fn node_term() -> impl Strategy<Value = NodeTerm> {
 
 fn node_affinity() -> impl Strategy<Value = NodeAffinity> {
     let required = prop::collection::vec(node_term(), 0..3);
-    let required = prop_oneof![5 => Just(None), 1 => required.prop_map(Some)];
+    let required = prop_oneof![9 => Just(None), 1 => required.prop_map(Some)];
     let preferred = seldom((1..100_u32, node_term()), 2);
     (required, preferred).prop_map(|(required, preferred)| NodeAffinity {
         required,
@@ -238,13 +241,20 @@ fn port() -> impl Strategy<Value = Port> {
 }
 
 pub fn shape() -> impl Strategy<Value = Arc<Shape>> {
-    let who = (text(&["x", "y"]), labels(), amounts(4), 0..2_u32, 0..2_u32);
+    let who = (
+        text(&["x", "y"]),
+        labels(),
+        amounts(0, 4),
+        0..2_u32,
+        0..2_u32,
+    );
     let nodes = (
         prop_oneof![20 => Just(None), 1 => text(&["n0", "n1"]).prop_map(Some)],
         prop_oneof![6 => Just(None), 1 => text(&["a", "b"]).prop_map(Some)],
         node_affinity(),
     );
-    let pods = (pod_affinity(), pod_affinity(), seldom(spread(), 3));
+    let spreads = prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec(spread(), 1..3)];
+    let pods = (pod_affinity(), pod_affinity(), spreads);
     let rest = (
         seldom(toleration(), 2),
         seldom(port(), 1),
