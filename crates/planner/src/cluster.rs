@@ -141,13 +141,13 @@ impl Cluster {
         if !self.rankings.contains_key(shape) {
             self.make_room();
             let body = Body::lower(shape, &mut self.state.names);
-            let ranking = Ranking::new(body, &self.state);
+            let ranking = Ranking::new(body, &mut self.state);
             self.rankings.insert(Arc::clone(shape), (0, ranking));
         }
         let kept = self.rankings.get_mut(shape);
         let (used, ranking) = kept.expect("it was there, or has been put there");
         *used = self.uses;
-        ranking.catch_up(&self.state);
+        ranking.catch_up(&mut self.state);
         (ranking, &self.state)
     }
 
@@ -166,6 +166,12 @@ impl Cluster {
                 return;
             };
             self.rankings.remove(&shape);
+        }
+        if self.state.topologies.are_many() {
+            let rankings = &self.rankings;
+            let asks = |ranking: &Ranking, id| ranking.rows.iter().any(|row| row.topology == id);
+            let is_used = |id| rankings.values().any(|(_, ranking)| asks(ranking, id));
+            self.state.topologies.retain(is_used);
         }
     }
 }

@@ -33,6 +33,7 @@ mod row;
 mod score;
 mod spot;
 mod state;
+mod topology;
 
 pub use amount::Amounts;
 pub use cluster::{Cluster, Placement};

@@ -4,6 +4,7 @@
 use crate::body::{Body, Namespaces};
 use crate::names::Name;
 use crate::row::{Row, Rule};
+use crate::state::State;
 
 /// What an existing pod's required affinity weighs for a pod that it matches (kube-scheduler's
 /// `hardPodAffinityWeight`).
@@ -11,13 +12,11 @@ const REQUIRED_WEIGHT: i64 = 1;
 /// Each node is one host, whoever else says to be called so.
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
-/// The keys of rows that others ask for, and of rows that are not fine. Bound: the topology keys
-/// that pods on nodes name.
+/// The keys of rows that others ask for. Bound: the topology keys that pods on nodes name.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     repelled: Vec<Name>,
     preferred: Vec<Name>,
-    coarse: Vec<Name>,
 }
 
 /// The rows are not those that are needed.
@@ -27,8 +26,6 @@ pub(crate) enum Outdated {
     Repelled(Name),
     /// Somebody likes or dislikes it by another key.
     Preferred(Name),
-    /// Two nodes are in one domain of a key.
-    Coarse(Name),
 }
 
 impl Keys {
@@ -37,13 +34,12 @@ impl Keys {
         let (keys, key) = match outdated {
             Outdated::Repelled(key) => (&mut self.repelled, key),
             Outdated::Preferred(key) => (&mut self.preferred, key),
-            Outdated::Coarse(key) => (&mut self.coarse, key),
         };
         keys.push(key);
     }
 
     /// The rows of a shape, in the order in which they are asked: the spreads are the first.
-    pub(crate) fn rows(&self, body: &Body) -> Vec<Row> {
+    pub(crate) fn rows(&self, body: &Body, state: &mut State) -> Vec<Row> {
         let mut asked: Vec<(Rule, &Name)> = Vec::new();
         for (index, spread) in body.spreads.iter().enumerate() {
             asked.push((Rule::Spread(index), &spread.key));
@@ -67,12 +63,7 @@ impl Keys {
         let row = |(rule, key): (Rule, &Name)| {
             let is_soft = matches!(rule, Rule::Spread(index) if !body.spreads[index].is_hard);
             let is_own = is_soft && key.text() == HOSTNAME;
-            Row::new(
-                key.clone(),
-                rule,
-                is_own || !self.coarse.contains(key),
-                is_own,
-            )
+            Row::new(key.clone(), rule, state.topology(key), is_own)
         };
         asked.into_iter().map(row).collect()
     }

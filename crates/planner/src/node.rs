@@ -64,7 +64,7 @@ pub struct Image {
 }
 
 /// A node, lowered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Site {
     pub(crate) name: Name,
     pub(crate) labels: Labels,

@@ -4,10 +4,12 @@
 //! Among equal scores the node with fewer pods is taken, then the one whose name has the lesser
 //! hash: that spreads pods, and is the same in every process that knows the same nodes and pods.
 
+use std::collections::BTreeSet;
+
 use crate::classes::Class;
 use crate::ranking::{Ranking, Standing};
 use crate::reasons::{Refusal, Refusals};
-use crate::row::{MISSING, Row, Rule};
+use crate::row::{self, MISSING, Row, Rule};
 use crate::score;
 use crate::state::State;
 
@@ -116,14 +118,13 @@ fn crowds(ranking: &Ranking, candidates: &mut [Candidate<'_>]) {
     for (index, max_skew) in soft(ranking) {
         let row = &ranking.rows[index];
         let spread = candidates.iter().filter(|one| one.is_spread);
-        let domains = if row.is_fine {
-            spread.map(|one| one.class.members.len()).sum()
-        } else {
-            let mut parts: Vec<i64> = spread.map(|one| one.parts[index]).collect();
-            parts.sort_unstable();
-            parts.dedup();
-            parts.len()
-        };
+        let parts = spread
+            .clone()
+            .filter_map(|one| row::shared(one.parts[index]));
+        let shared: BTreeSet<u32> = parts.collect();
+        let alone = spread.filter(|one| row::shared(one.parts[index]).is_none());
+        let alone: usize = alone.map(|one| one.class.members.len()).sum();
+        let domains = shared.len() + alone;
         for (sum, one) in sums.iter_mut().zip(candidates.iter()) {
             if let Some(pods) = row.at(one.parts[index]) {
                 *sum += score::crowd(pods, domains, max_skew);

@@ -18,9 +18,9 @@
 //!  a has one more pod changes no node but the one it is on.
 //! ```
 //!
-//! A row whose domains have one node each (hostnames) is fine: the answer itself is in the key, not
-//! the domain, else each node would be a class. What the rows are is known only when a body is seen
-//! that repels or likes this shape by another key; then the ranking starts over, once for each key.
+//! Of a node that is alone in its domain (a host) the answer itself is in the key, not the domain,
+//! else each node would be a class. What the rows are is known only when a body is seen that repels or
+//! likes this shape by another key; then the ranking starts over, once for each key.
 //!
 //! Never chooses: `place` does.
 
@@ -34,6 +34,7 @@ use crate::row::{Row, Rule};
 use crate::score;
 use crate::spot::Spot;
 use crate::state::State;
+use crate::topology::Seat;
 
 /// How many numbers a class's key has before the images and rows: dislikes and likes.
 const LIKES: usize = 2;
@@ -86,7 +87,7 @@ pub(crate) enum Standing {
 /// A node in a row.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
-    domain: Option<u32>,
+    seat: Seat,
     /// Whether it is counted.
     counts: bool,
     answer: i64,
@@ -100,12 +101,12 @@ struct Known {
 }
 
 impl Ranking {
-    pub(crate) fn new(body: Body, state: &State) -> Ranking {
+    pub(crate) fn new(body: Body, state: &mut State) -> Ranking {
         let mut terms = body.affinity.iter();
         let likes_itself = terms.all(|term| body.is_meant(term, &state.namespaces));
         let keys = Keys::default();
         let mut ranking = Ranking {
-            rows: keys.rows(&body),
+            rows: keys.rows(&body, state),
             classes: Classes::default(),
             likes_itself,
             keys,
@@ -120,15 +121,15 @@ impl Ranking {
             let body = &ranking.body;
             match meaning::weights(body, &ranking.rows, body, &state.namespaces) {
                 Ok(_) => return ranking,
-                Err(outdated) => ranking.start_over(outdated),
+                Err(outdated) => ranking.start_over(outdated, state),
             }
         }
     }
 
     /// Reads what has changed.
-    pub(crate) fn catch_up(&mut self, state: &State) {
+    pub(crate) fn catch_up(&mut self, state: &mut State) {
         while let Err(outdated) = self.read(state) {
-            self.start_over(outdated);
+            self.start_over(outdated, state);
         }
         self.seen = state.changes.end();
     }
@@ -143,7 +144,7 @@ impl Ranking {
     /// What stands for a node in each row.
     pub(crate) fn parts(&self, slot: usize) -> Vec<i64> {
         let rows = self.rows.iter().zip(self.places_of(slot));
-        rows.map(|(row, place)| row.part(place.domain, place.answer))
+        rows.map(|(row, place)| row.part(place.seat, place.answer))
             .collect()
     }
 
@@ -171,7 +172,7 @@ impl Ranking {
         let known = self.known.get(id as usize);
         let weights = known.and_then(|known| known.weights.as_ref());
         let of = |(index, place): (usize, &Place)| {
-            let counts = place.counts && (!is_terminating || !self.is_spread(index));
+            let counts = place.counts && (!is_terminating || !self.rows[index].is_spread());
             weights.map_or(0, |weights| weights[index] * i64::from(counts))
         };
         self.places_of(slot).iter().enumerate().map(of).collect()
@@ -203,7 +204,7 @@ impl Ranking {
         }
         self.take_back(at);
         if self.cells[at].site_version != spot.site_version {
-            self.look_at_site(at, spot)?;
+            self.look_at_site(at, spot, state);
         }
         if spot.site.is_none() {
             return Ok(());
@@ -218,25 +219,21 @@ impl Ranking {
         let width = self.rows.len();
         let places = &self.places[at * width..(at + 1) * width];
         for (row, place) in self.rows.iter_mut().zip(places) {
-            if let (Some(domain), true) = (place.domain, place.counts) {
-                row.subtract(domain, place.answer);
+            if place.counts {
+                row.subtract(place.seat, place.answer);
             }
         }
     }
 
-    fn look_at_site(&mut self, at: usize, spot: &Spot) -> Result<(), Outdated> {
+    fn look_at_site(&mut self, at: usize, spot: &Spot, state: &State) {
         let width = self.rows.len();
         let places = &mut self.places[at * width..(at + 1) * width];
-        for (row, place) in self.rows.iter_mut().zip(places.iter_mut()) {
-            if let Some(domain) = std::mem::take(place).domain {
-                row.leave(domain);
-            }
-        }
+        places.fill(Place::default());
         let cell = &mut self.cells[at];
         cell.site_version = spot.site_version;
         let Some(site) = &spot.site else {
             cell.fixed = None;
-            return Ok(());
+            return;
         };
         let body = &self.body;
         let tolerations = &body.shape.tolerations;
@@ -262,7 +259,7 @@ impl Ranking {
             spreads.all(|spread| site.labels.find(&spread.key).is_some())
         };
         let has_keys = [has_keys(false), has_keys(true)];
-        for (row, place) in self.rows.iter_mut().zip(places) {
+        for (row, place) in self.rows.iter().zip(places) {
             place.counts = match row.rule {
                 Rule::Spread(index) => {
                     let spread = &body.spreads[index];
@@ -272,16 +269,11 @@ impl Ranking {
                 }
                 _ => true,
             };
-            let Some(value) = site.labels.find(&row.key) else {
-                continue;
+            place.seat = match state.topologies.seat(row.topology, at) {
+                Seat::Shared(_) if row.is_own => Seat::Alone,
+                seat => seat,
             };
-            let (domain, nodes) = row.enter(value);
-            place.domain = Some(domain);
-            if row.is_fine && !row.is_own && nodes > 1 {
-                return Err(Outdated::Coarse(row.key.clone()));
-            }
         }
-        Ok(())
     }
 
     /// Adds up what a node's pods mean for the rows.
@@ -315,9 +307,9 @@ impl Ranking {
         }
         let places = &mut self.places[at * width..(at + 1) * width];
         for (row, place) in self.rows.iter_mut().zip(places) {
-            match (place.domain, place.counts) {
-                (Some(domain), true) => row.add(domain, place.answer),
-                _ => place.answer = 0,
+            match place.counts {
+                true => row.add(place.seat, place.answer),
+                false => place.answer = 0,
             }
         }
         Ok(())
@@ -338,7 +330,7 @@ impl Ranking {
         let mut key = Vec::with_capacity(fixed.likes.len() + self.rows.len());
         key.extend_from_slice(&fixed.likes);
         let rows = self.rows.iter().zip(self.places_of(at));
-        key.extend(rows.map(|(row, place)| row.part(place.domain, place.answer)));
+        key.extend(rows.map(|(row, place)| row.part(place.seat, place.answer)));
         let rank = Rank {
             below: -score::alone(&self.body, site, load),
             pods: load.pods,
@@ -349,9 +341,9 @@ impl Ranking {
     }
 
     /// Forgets everything, and takes up what was missing.
-    fn start_over(&mut self, outdated: Outdated) {
+    fn start_over(&mut self, outdated: Outdated, state: &mut State) {
         self.keys.add(outdated);
-        self.rows = self.keys.rows(&self.body);
+        self.rows = self.keys.rows(&self.body, state);
         self.classes = Classes::default();
         self.cells.clear();
         self.places.clear();
@@ -362,9 +354,5 @@ impl Ranking {
     fn places_of(&self, at: usize) -> &[Place] {
         let width = self.rows.len();
         &self.places[at * width..(at + 1) * width]
-    }
-
-    fn is_spread(&self, row: usize) -> bool {
-        matches!(self.rows[row].rule, Rule::Spread(_))
     }
 }

@@ -2,9 +2,10 @@
 //! key. Kept up to date by taking away what a node said before and adding what it says now.
 //! Never looks at pods: it is told numbers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::names::Name;
+use crate::topology::Seat;
 
 /// Stands for the domain of a node that lacks the key.
 pub(crate) const MISSING: i64 = i64::MIN;
@@ -24,168 +25,136 @@ pub(crate) enum Rule {
     Preferred,
 }
 
-/// A question and its answers. Bound: a domain per node.
+/// A question and its answers. Bound: an answer per node.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) key: Name,
     pub(crate) rule: Rule,
-    /// Whether no two nodes are in one domain, so that the answer is a node's own.
-    pub(crate) is_fine: bool,
-    /// Whether a node answers for itself even if others are in its domain.
+    /// The key among the topologies.
+    pub(crate) topology: usize,
+    /// Whether each node answers for itself, even if others are in its domain.
     pub(crate) is_own: bool,
     /// The sum of all answers.
     pub(crate) total: i64,
     /// How many domains have a node that counts.
     pub(crate) kinds: usize,
-    by_value: HashMap<Name, u32>,
-    domains: Vec<Domain>,
-    free: Vec<u32>,
-    /// Of a fine row of a spread: how many nodes have which answer.
-    answers: BTreeMap<i64, usize>,
+    /// Of domains that nodes share.
+    shared: BTreeMap<u32, Domain>,
+    /// How many nodes that are alone in their domain have which answer; of spreads only, which ask
+    /// for the least.
+    alone: BTreeMap<i64, usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Domain {
-    value: Name,
-    /// Nodes that have it.
-    nodes: usize,
-    /// Of those, who count.
     counting: usize,
     answer: i64,
 }
 
 impl Row {
-    pub(crate) fn new(key: Name, rule: Rule, is_fine: bool, is_own: bool) -> Row {
+    pub(crate) fn new(key: Name, rule: Rule, topology: usize, is_own: bool) -> Row {
         Row {
             key,
             rule,
-            is_fine,
+            topology,
             is_own,
             total: 0,
             kinds: 0,
-            by_value: HashMap::new(),
-            domains: Vec::new(),
-            free: Vec::new(),
-            answers: BTreeMap::new(),
+            shared: BTreeMap::new(),
+            alone: BTreeMap::new(),
         }
     }
 
-    /// A node comes to have a value: its domain, and how many nodes that has now.
-    pub(crate) fn enter(&mut self, value: &Name) -> (u32, usize) {
-        let id = match self.by_value.get(value) {
-            Some(id) => *id,
-            None => self.open(value),
-        };
-        let domain = &mut self.domains[id as usize];
-        domain.nodes += 1;
-        (id, domain.nodes)
-    }
-
-    /// It has it no more.
-    pub(crate) fn leave(&mut self, id: u32) {
-        let domain = &mut self.domains[id as usize];
-        domain.nodes -= 1;
-        if domain.nodes == 0 {
-            self.by_value.remove(&domain.value);
-            self.free.push(id);
+    /// A node says a number.
+    pub(crate) fn add(&mut self, seat: Seat, answer: i64) {
+        match seat {
+            Seat::Missing => return,
+            Seat::Alone => {
+                self.kinds += 1;
+                if self.is_spread() {
+                    *self.alone.entry(answer).or_default() += 1;
+                }
+            }
+            Seat::Shared(id) => {
+                let domain = self.shared.entry(id).or_default();
+                self.kinds += usize::from(domain.counting == 0);
+                domain.counting += 1;
+                domain.answer += answer;
+            }
         }
-    }
-
-    /// A node of a domain says a number.
-    pub(crate) fn add(&mut self, id: u32, answer: i64) {
-        let domain = &mut self.domains[id as usize];
-        self.kinds += usize::from(domain.counting == 0);
-        domain.counting += 1;
-        domain.answer += answer;
         self.total += answer;
-        if self.is_fine && matches!(self.rule, Rule::Spread(_)) {
-            *self.answers.entry(answer).or_default() += 1;
-        }
     }
 
     /// It says it no more.
-    pub(crate) fn subtract(&mut self, id: u32, answer: i64) {
-        let domain = &mut self.domains[id as usize];
-        domain.counting -= 1;
-        self.kinds -= usize::from(domain.counting == 0);
-        domain.answer -= answer;
-        self.total -= answer;
-        if let Some(nodes) = self.answers.get_mut(&answer) {
-            *nodes -= 1;
-            if *nodes == 0 {
-                self.answers.remove(&answer);
+    pub(crate) fn subtract(&mut self, seat: Seat, answer: i64) {
+        match seat {
+            Seat::Missing => return,
+            Seat::Alone => {
+                self.kinds -= 1;
+                if let Some(nodes) = self.alone.get_mut(&answer) {
+                    *nodes -= 1;
+                    if *nodes == 0 {
+                        self.alone.remove(&answer);
+                    }
+                }
+            }
+            Seat::Shared(id) => {
+                if let Some(domain) = self.shared.get_mut(&id) {
+                    domain.counting -= 1;
+                    domain.answer -= answer;
+                    if domain.counting == 0 {
+                        self.kinds -= 1;
+                        self.shared.remove(&id);
+                    }
+                }
             }
         }
+        self.total -= answer;
     }
 
-    /// What stands for a node in the key of its class: its own answer, or its domain.
-    pub(crate) fn part(&self, domain: Option<u32>, answer: i64) -> i64 {
-        match domain {
-            None => MISSING,
-            Some(_) if self.is_fine => answer,
-            Some(id) => id.into(),
+    /// What stands for a node in the key of its class: its own answer, which is even, or its domain.
+    pub(crate) fn part(&self, seat: Seat, answer: i64) -> i64 {
+        match seat {
+            Seat::Missing => MISSING,
+            Seat::Alone => answer * 2,
+            Seat::Shared(id) => i64::from(id) * 2 + 1,
         }
     }
 
     /// The answer for nodes of a class; None if they lack the key.
     pub(crate) fn at(&self, part: i64) -> Option<i64> {
-        match part {
-            MISSING => None,
-            own if self.is_fine => Some(own),
-            id => Some(self.domain(id).answer),
+        match shared(part) {
+            Some(id) => Some(self.shared.get(&id).map_or(0, |domain| domain.answer)),
+            None => (part != MISSING).then_some(part / 2),
         }
     }
 
     /// The least of the domains' answers, if that of the part's were so much more.
     pub(crate) fn least(&self, part: i64, more: i64) -> i64 {
-        if !self.is_fine {
-            let all = self.domains.iter().enumerate();
-            let counting = all.filter(|(_, domain)| domain.counting > 0);
-            let answers = counting.map(|(id, domain)| match id as i64 == part {
+        let here = shared(part);
+        let shared = self
+            .shared
+            .iter()
+            .map(|(id, domain)| match here == Some(*id) {
                 true => domain.answer + more,
                 false => domain.answer,
             });
-            return answers.min().unwrap_or(i64::MAX);
-        }
-        let first = |without: Option<i64>| {
-            let left =
-                |(answer, nodes): (&i64, &usize)| *nodes > usize::from(without == Some(*answer));
-            let mut answers = self.answers.iter();
-            answers
-                .find(|one| left(*one))
-                .map_or(i64::MAX, |(answer, _)| *answer)
-        };
-        match more {
-            0 => first(None),
-            _ => first(Some(part)).min(part + more),
-        }
+        let least = shared.min().unwrap_or(i64::MAX);
+        let own = (here.is_none() && part != MISSING && more != 0).then_some(part / 2);
+        let mut others = self.alone.iter();
+        let other = others.find(|(answer, nodes)| **nodes > usize::from(own == Some(**answer)));
+        let least = least.min(other.map_or(i64::MAX, |(answer, _)| *answer));
+        own.map_or(least, |own| least.min(own + more))
     }
 
-    fn open(&mut self, value: &Name) -> u32 {
-        let domain = Domain {
-            value: value.clone(),
-            nodes: 0,
-            counting: 0,
-            answer: 0,
-        };
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.domains[id as usize] = domain;
-                id
-            }
-            None => {
-                self.domains.push(domain);
-                u32::try_from(self.domains.len() - 1).expect("fewer domains than nodes")
-            }
-        };
-        self.by_value.insert(value.clone(), id);
-        id
+    pub(crate) fn is_spread(&self) -> bool {
+        matches!(self.rule, Rule::Spread(_))
     }
+}
 
-    fn domain(&self, id: i64) -> &Domain {
-        let id = usize::try_from(id).expect("a part of a coarse row is an id");
-        &self.domains[id]
-    }
+/// The domain of a part that is one.
+pub(crate) fn shared(part: i64) -> Option<u32> {
+    (part != MISSING && part % 2 != 0).then(|| u32::try_from(part / 2).ok())?
 }
 
 #[cfg(test)]
@@ -196,29 +165,29 @@ mod tests {
     #[test]
     fn domains_add_up_and_the_least_is_known() {
         let mut names = Names::default();
-        let (a, b) = (names.of("a"), names.of("b"));
-        for is_fine in [false, true] {
-            let mut row = Row::new(names.of("zone"), Rule::Spread(0), is_fine, false);
+        for [in_a, in_b] in [
+            [Seat::Shared(0), Seat::Shared(1)],
+            [Seat::Alone, Seat::Alone],
+            [Seat::Shared(7), Seat::Alone],
+        ] {
+            let mut row = Row::new(names.of("zone"), Rule::Spread(0), 0, false);
             assert_eq!(row.least(MISSING, 0), i64::MAX);
-            let (in_a, nodes) = row.enter(&a);
-            assert_eq!(nodes, 1);
-            let (in_b, _) = row.enter(&b);
             row.add(in_a, 3);
             row.add(in_b, 1);
+            row.add(Seat::Missing, 9);
             assert_eq!((row.total, row.kinds, row.least(MISSING, 0)), (4, 2, 1));
-            let part = row.part(Some(in_b), 1);
+            let part = row.part(in_b, 1);
             assert_eq!(row.at(part), Some(1));
             assert_eq!((row.least(part, 5), row.least(part, -1)), (3, 0));
-            assert_eq!(row.at(row.part(None, 0)), None);
+            assert_eq!(row.at(row.part(Seat::Missing, 0)), None);
             row.subtract(in_b, 1);
-            row.leave(in_b);
             assert_eq!((row.total, row.kinds, row.least(MISSING, 0)), (3, 1, 3));
         }
-        let mut row = Row::new(names.of("zone"), Rule::Apart, false, false);
-        let (id, _) = row.enter(&a);
-        assert_eq!(row.enter(&a), (id, 2));
-        row.add(id, 1);
-        row.add(id, 1);
-        assert_eq!(row.at(row.part(Some(id), 1)), Some(2));
+        let mut row = Row::new(names.of("zone"), Rule::Preferred, 0, false);
+        row.add(Seat::Shared(3), 1);
+        row.add(Seat::Shared(3), -5);
+        assert_eq!(row.at(row.part(Seat::Shared(3), -5)), Some(-4));
+        assert_eq!(row.at(row.part(Seat::Shared(4), 0)), Some(0));
+        assert_eq!(row.at(row.part(Seat::Alone, -5)), Some(-5));
     }
 }

@@ -11,6 +11,7 @@ use crate::changes::Changes;
 use crate::names::{Name, Names};
 use crate::node::{Node, Site};
 use crate::spot::{self, Load, Spot};
+use crate::topology::Topologies;
 
 /// Everything that is known.
 #[derive(Debug, Default)]
@@ -24,6 +25,7 @@ pub(crate) struct State {
     /// How many nodes there are.
     pub(crate) nodes: usize,
     pub(crate) changes: Changes,
+    pub(crate) topologies: Topologies,
     by_name: HashMap<Name, u32>,
     free: Vec<u32>,
     version: u64,
@@ -33,8 +35,20 @@ impl State {
     /// A node as it is now; None: it is gone.
     pub(crate) fn set_site(&mut self, name: &str, node: Option<Node>) {
         let name = self.names.of(name);
+        if node.is_none() && !self.by_name.contains_key(&name) {
+            return;
+        }
+        // A new slot is one that changes, or else versions would not tell it from the one before.
         let slot = self.slot(&name);
         let site = node.map(|node| Site::lower(node, &mut self.names));
+        if self.spots[slot as usize].site == site {
+            // A heartbeat, perhaps.
+            return;
+        }
+        for other in self.topologies.set(slot, site.as_ref()) {
+            self.spots[other as usize].site_version = self.version + 1;
+            self.changed(other);
+        }
         self.nodes += usize::from(site.is_some());
         for (image, _) in site.iter().flat_map(|site| &site.images) {
             *self.images.entry(image.clone()).or_default() += 1;
@@ -52,6 +66,14 @@ impl State {
             }
         }
         self.changed(slot);
+        self.vacate(slot);
+    }
+
+    /// The id of a topology key, which is followed from now on.
+    pub(crate) fn topology(&mut self, key: &Name) -> usize {
+        let known = self.topologies.find(key);
+        let sites = self.spots.iter().map(|spot| spot.site.as_ref());
+        known.unwrap_or_else(|| self.topologies.open(key, sites))
     }
 
     /// Puts a pod on a node, which may be known by its name only: the slot.
@@ -73,6 +95,7 @@ impl State {
         spot.load.remove(body, &kept.body, terminating);
         spot.pods.retain(|pod| !Arc::ptr_eq(pod, id));
         self.changed(slot);
+        self.vacate(slot);
     }
 
     /// The slot of a name, perhaps a new one.
@@ -105,9 +128,13 @@ impl State {
 
     fn changed(&mut self, slot: u32) {
         self.version += 1;
-        let spot = &mut self.spots[slot as usize];
-        spot.version = self.version;
+        self.spots[slot as usize].version = self.version;
         self.changes.push(slot);
+    }
+
+    /// Frees a slot in which nothing is.
+    fn vacate(&mut self, slot: u32) {
+        let spot = &self.spots[slot as usize];
         if spot.site.is_none() && spot.pods.is_empty() {
             self.by_name.remove(&spot.name);
             self.free.push(slot);

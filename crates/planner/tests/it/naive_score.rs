@@ -61,7 +61,8 @@ impl World {
     fn alone(&self, shape: &Shape, node: &Node) -> i64 {
         let nominal = |shape: &Shape| {
             let cpu = shape.requests.cpu_millis + u64::from(shape.unsaid.cpu) * 100;
-            let memory = shape.requests.memory_bytes + (u64::from(shape.unsaid.memory) * 200 << 20);
+            let memory =
+                shape.requests.memory_bytes + ((u64::from(shape.unsaid.memory) * 200) << 20);
             [cpu, memory]
         };
         let real = |shape: &Shape| [shape.requests.cpu_millis, shape.requests.memory_bytes];
