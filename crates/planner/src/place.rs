@@ -7,11 +7,15 @@
 use std::collections::BTreeSet;
 
 use crate::classes::Class;
+use crate::node::Site;
 use crate::ranking::{Ranking, Standing};
 use crate::reasons::{Refusal, Refusals};
 use crate::row::{self, MISSING, Row, Rule};
 use crate::score;
 use crate::state::State;
+
+/// How many reasons back one is looked for.
+const FEW: usize = 8;
 
 /// A class that can take the pod, and what its scores are made of.
 struct Candidate<'a> {
@@ -70,11 +74,23 @@ pub(crate) fn refusals(ranking: &Ranking, state: &State) -> Refusals {
         ..Refusals::default()
     };
     let least = ranking.near().least(&[], &[]);
-    for slot in 0..state.spots.len() {
+    // Most nodes refuse for what one of the last few refused for: words are made once for those.
+    let mut counted: Vec<(Refusal, &Site, usize)> = Vec::new();
+    for (slot, spot) in state.spots.iter().enumerate() {
         let refusal = refusal(ranking, slot, &least);
-        if let (Some(refusal), Some(site)) = (refusal, &state.spots[slot].site) {
-            refusals.count(refusal.reasons(&ranking.body, site), 1);
+        let (Some(refusal), Some(site)) = (refusal, &spot.site) else {
+            continue;
+        };
+        let is_same = |(is, at, _): &&mut (Refusal, &Site, usize)| {
+            *is == refusal && (at.taints == site.taints || !matches!(is, Refusal::Taint(_)))
+        };
+        match counted.iter_mut().rev().take(FEW).find(is_same) {
+            Some((_, _, nodes)) => *nodes += 1,
+            None => counted.push((refusal, site, 1)),
         }
+    }
+    for (refusal, site, nodes) in counted {
+        refusals.count(refusal.reasons(&ranking.body, site), nodes);
     }
     refusals
 }

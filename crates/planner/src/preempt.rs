@@ -8,6 +8,7 @@
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::body::Body;
 use crate::cluster::{Bound, Cluster};
@@ -98,6 +99,7 @@ impl Cluster {
                 ranking,
                 state,
                 slot,
+                parts: ranking.parts(slot),
             };
             match view.sacrifice(self, pod, refusal, &budgets) {
                 Ok(sacrifice) => found.push(sacrifice),
@@ -111,7 +113,7 @@ impl Cluster {
         match best {
             Some(best) => Preemption::Node {
                 node: state.spots[best.slot].name.text().to_owned(),
-                victims: best.victims.into_iter().map(|one| one.id).collect(),
+                victims: best.victims.iter().map(|one| one.id.to_string()).collect(),
             },
             None => Preemption::Nowhere(refusals),
         }
@@ -127,7 +129,7 @@ struct Limit {
 
 /// A pod that is thought away.
 struct Victim {
-    id: String,
+    id: Arc<str>,
     bound: Bound,
 }
 
@@ -146,6 +148,8 @@ struct View<'a> {
     ranking: &'a Ranking,
     state: &'a State,
     slot: usize,
+    /// What stands for it in the rows.
+    parts: Vec<i64>,
 }
 
 /// A node's load, with pods thought away, and how much more the rows' answers are by that.
@@ -216,7 +220,7 @@ impl View<'_> {
         for id in &spot.pods {
             let bound = cluster.pods[id];
             if bound.priority < pod.priority {
-                let id = id.to_string();
+                let id = Arc::clone(id);
                 lesser.push(Victim { id, bound });
             }
         }
@@ -294,10 +298,9 @@ impl View<'_> {
         let site = self.state.spots[self.slot].site.as_ref()?;
         let refusal = filter::load(&self.ranking.body, site, &thought.load);
         refusal.or_else(|| {
-            let parts = self.ranking.parts(self.slot);
             let near = self.ranking.near();
-            let least = near.least(&parts, &thought.more);
-            near.refusal(&parts, &least, &thought.more)
+            let least = near.least(&self.parts, &thought.more);
+            near.refusal(&self.parts, &least, &thought.more)
         })
     }
 }

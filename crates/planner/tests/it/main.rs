@@ -9,3 +9,4 @@ mod naive_preempt;
 mod naive_score;
 mod preempting;
 mod random;
+mod spreading;
