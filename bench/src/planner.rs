@@ -72,8 +72,29 @@ pub fn run() {
         began.elapsed(),
         longest,
     );
+    indexed();
     preempting();
     println!();
+}
+
+/// Pods with a label of their own each, as those of a StatefulSet have.
+fn indexed() {
+    let (mut cluster, mut longest) = (cluster(16_000), Duration::ZERO);
+    let of = |one: usize| {
+        let mut shape = Shape::clone(&shape(0, Asks::Nothing));
+        shape.labels.insert("index".to_owned(), one.to_string());
+        Arc::new(shape)
+    };
+    let began = Instant::now();
+    fill(&mut cluster, 0..PODS, &of, &mut longest);
+    row(
+        "plain, each with a label of its own",
+        1,
+        false,
+        PODS,
+        began.elapsed(),
+        longest,
+    );
 }
 
 /// A full cluster, in which more important pods take the place of others.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::asked::Asked;
 use crate::body::Body;
 use crate::names::Names;
 use crate::pod::Shape;
@@ -18,6 +19,8 @@ pub(crate) struct Bodies {
     born: u64,
     /// How many of them look at the labels of namespaces.
     asking: usize,
+    /// What they, and pods that wait, ask about.
+    pub(crate) asked: Asked,
 }
 
 /// A body under its id.
@@ -37,6 +40,7 @@ impl Bodies {
             return id;
         }
         let body = Body::lower(shape, names);
+        self.asked.note(shape);
         self.born += 1;
         self.asking += usize::from(body.asks_namespaces());
         let kept = Some(Kept {

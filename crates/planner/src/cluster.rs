@@ -29,6 +29,8 @@ pub struct Cluster {
     /// [`CELLS_MAX`] cells, but one at least; the one that was not used for longest goes.
     rankings: HashMap<Arc<Shape>, (u64, Ranking)>,
     uses: u64,
+    /// The version of what was asked about when the rankings were made.
+    asked: u64,
 }
 
 /// A pod on a node.
@@ -114,7 +116,8 @@ impl Cluster {
     /// # Errors
     /// The reasons of all nodes, counted.
     pub fn place(&mut self, pod: &Pod) -> Result<Placement, Refusals> {
-        let (ranking, state) = self.ranking(&pod.shape);
+        let shape = self.narrowed(&pod.shape);
+        let (ranking, state) = self.ranking(&shape);
         match place::choose(ranking, state) {
             Some((slot, score)) => {
                 let node = state.spots[slot as usize].name.text().to_owned();
@@ -126,7 +129,8 @@ impl Cluster {
 
     /// All nodes that can take a pod, by name.
     pub fn feasible(&mut self, pod: &Pod) -> Vec<String> {
-        let (ranking, state) = self.ranking(&pod.shape);
+        let shape = self.narrowed(&pod.shape);
+        let (ranking, state) = self.ranking(&shape);
         let slots = place::feasible(ranking).into_iter();
         let mut names: Vec<String> = slots
             .map(|slot| state.spots[slot as usize].name.text().to_owned())
@@ -135,7 +139,18 @@ impl Cluster {
         names
     }
 
-    /// How a shape sees the nodes now.
+    /// What rankings know a shape as.
+    pub(crate) fn narrowed(&mut self, shape: &Arc<Shape>) -> Arc<Shape> {
+        let asked = &mut self.state.bodies.asked;
+        asked.note(shape);
+        if asked.version != self.asked {
+            self.asked = asked.version;
+            self.rankings.clear();
+        }
+        asked.narrowed(shape)
+    }
+
+    /// How a narrowed shape sees the nodes now.
     pub(crate) fn ranking(&mut self, shape: &Arc<Shape>) -> (&Ranking, &State) {
         self.uses += 1;
         if !self.rankings.contains_key(shape) {

@@ -14,6 +14,7 @@
 //! Knows no Kubernetes types; who asks lowers them into `Node` and `Pod`.
 
 mod amount;
+mod asked;
 mod bodies;
 mod body;
 mod changes;

@@ -78,8 +78,9 @@ impl Cluster {
             .filter_map(|budget| Limit::lower(budget, names));
         let budgets: Vec<Limit> = budgets.collect();
         // The ranking is brought up to date; what is left of it is read.
-        self.ranking(&pod.shape);
-        let (ranking, state) = self.known(&pod.shape);
+        let shape = self.narrowed(&pod.shape);
+        self.ranking(&shape);
+        let (ranking, state) = self.known(&shape);
         let mut refusals = Refusals {
             nodes: state.nodes,
             ..Refusals::default()

@@ -146,8 +146,8 @@ fn selector() -> impl Strategy<Value = Option<Selector>> {
         let pairs = labels.iter().map(|(key, value)| (&**key, &**value));
         Selector::labels(pairs)
     });
-    let words: &[&str] = &["web", "front", "back"];
-    let odd = prop::collection::vec(requirement(&["app", "tier"], words), 0..2);
+    let words: &[&str] = &["web", "front", "back", "3"];
+    let odd = prop::collection::vec(requirement(&["app", "tier", "pod"], words), 0..2);
     let odd = odd.prop_map(|requirements| Selector { requirements });
     prop_oneof![8 => equal.prop_map(Some), 2 => odd.prop_map(Some), 1 => Just(None)]
 }
@@ -283,14 +283,19 @@ pub fn shape() -> impl Strategy<Value = Arc<Shape>> {
     })
 }
 
+/// A pod of a shape; some have a label of their own, as those of a StatefulSet do.
 pub fn pod(number: u8, shape: &Arc<Shape>, how: (i32, u64, bool)) -> Pod {
+    let mut shape = Shape::clone(shape);
+    if number.is_multiple_of(3) {
+        shape.labels.insert("pod".to_owned(), number.to_string());
+    }
     Pod {
         id: format!("p{number}"),
         priority: how.0,
         preemption: PreemptionPolicy::PreemptLowerPriority,
         started: how.1,
         terminating: how.2,
-        shape: Arc::clone(shape),
+        shape: Arc::new(shape),
     }
 }
 
