@@ -15,7 +15,7 @@ use crate::ranking::Ranking;
 use crate::reasons::Refusals;
 use crate::state::State;
 
-/// Rankings times nodes: some 200 bytes each.
+/// Rankings times what each has a cell for: some 200 bytes.
 const CELLS_MAX: usize = 1 << 19;
 /// Of small clusters.
 const RANKINGS_MAX: usize = 1 << 10;
@@ -173,8 +173,9 @@ impl Cluster {
     }
 
     fn make_room(&mut self) {
-        let spots = self.state.spots.len().max(1);
-        let max = (CELLS_MAX / spots).clamp(1, RANKINGS_MAX);
+        // What is known of eight bodies takes as much as what is known of a node.
+        let cells = self.state.spots.len() + self.state.bodies.end() / 8;
+        let max = (CELLS_MAX / cells.max(1)).clamp(1, RANKINGS_MAX);
         while self.rankings.len() >= max {
             let oldest = self.rankings.iter().min_by_key(|(_, (used, _))| *used);
             let Some(shape) = oldest.map(|(shape, _)| Arc::clone(shape)) else {
@@ -183,10 +184,10 @@ impl Cluster {
             self.rankings.remove(&shape);
         }
         if self.state.topologies.are_many() {
-            let rankings = &self.rankings;
-            let asks = |ranking: &Ranking, id| ranking.rows.iter().any(|row| row.topology == id);
-            let is_used = |id| rankings.values().any(|(_, ranking)| asks(ranking, id));
-            self.state.topologies.retain(is_used);
+            let rankings = self.rankings.values();
+            let rows = rankings.flat_map(|(_, ranking)| &ranking.rows);
+            let used = rows.map(|row| row.topology).collect();
+            self.state.topologies.sweep(&used);
         }
     }
 }

@@ -22,7 +22,8 @@ use crate::reasons::{Reason, Refusal, Refusals};
 use crate::spot::{self, Load};
 use crate::state::State;
 
-/// Looking ends when so many nodes, or this part of all, could be helped.
+/// Looking ends when so many nodes, or this part of all, could be helped: the greater of the two.
+/// Which those are among more depends on the order in which nodes came to be known.
 const CANDIDATES_MIN: usize = 100;
 const CANDIDATES_PART: usize = 10;
 

@@ -3,13 +3,13 @@
 //! which those are; a node that comes to share its domain, or is left alone in it, is changed by that.
 //! Never looks at pods.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::names::Name;
 use crate::node::Site;
 
-/// With more keys than this, those that nobody asks about any more are forgotten.
-const KEYS_SWEEP: usize = 64;
+/// With fewer keys than this, none is forgotten.
+const SWEEP_MIN: usize = 64;
 
 /// Where a node is, by one key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,11 +23,14 @@ pub(crate) enum Seat {
     Shared(u32),
 }
 
-/// Domains by key. Bound: the keys of rankings, or [`KEYS_SWEEP`]; a domain per node.
+/// Domains by key. Bound: twice the keys that rankings asked about at the last sweep, or
+/// [`SWEEP_MIN`]; a domain per node.
 #[derive(Debug, Default)]
 pub(crate) struct Topologies {
     ids: HashMap<Name, usize>,
     kept: Vec<Option<Topology>>,
+    /// With this many it is time to sweep.
+    full: usize,
 }
 
 #[derive(Debug)]
@@ -84,17 +87,18 @@ impl Topologies {
 
     /// Whether it is time to forget those that nobody asks about.
     pub(crate) fn are_many(&self) -> bool {
-        self.ids.len() >= KEYS_SWEEP
+        self.ids.len() >= self.full.max(SWEEP_MIN)
     }
 
     /// Forgets all that are not asked about.
-    pub(crate) fn retain(&mut self, is_used: impl Fn(usize) -> bool) {
-        self.ids.retain(|_, id| is_used(*id));
+    pub(crate) fn sweep(&mut self, used: &HashSet<usize>) {
+        self.ids.retain(|_, id| used.contains(id));
         for (id, kept) in self.kept.iter_mut().enumerate() {
-            if !is_used(id) {
+            if !used.contains(&id) {
                 *kept = None;
             }
         }
+        self.full = self.ids.len() * 2;
     }
 
     /// A node is as it is now: the slots of others that are changed by that.
@@ -210,7 +214,7 @@ mod tests {
         assert_eq!(topologies.set(1, Some(&a)), [0]);
         assert_eq!(topologies.set(3, None), [2], "2 is left alone");
         assert_eq!(topologies.seat(zone, 2), Seat::Alone);
-        topologies.retain(|id| id != zone);
+        topologies.sweep(&HashSet::new());
         assert_eq!(topologies.find(&names.of("zone")), None);
         assert!(!topologies.are_many());
     }

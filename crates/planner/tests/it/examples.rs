@@ -259,3 +259,34 @@ fn likes_decide_among_nodes_that_can() {
         "node2"
     );
 }
+
+#[test]
+fn who_has_not_looked_for_long_sees_what_is_there_now() {
+    let mut cluster = zones(&[]);
+    let mut apart = labelled(&[("app", "web")]);
+    apart.anti_affinity.required = vec![term("zone", &[("app", "web")])];
+    let apart = pod("apart", apart);
+    assert_eq!(cluster.feasible(&apart).len(), 4);
+    // More changes than are remembered.
+    for number in 0..20_000 {
+        let node = format!("node{}", number % 4 + 1);
+        cluster.set_pod(&pod("other", labelled(&[])), &node);
+    }
+    cluster.set_pod(&pod("web", labelled(&[("app", "web")])), "node1");
+    assert_eq!(cluster.feasible(&apart), ["node3", "node4"]);
+    // More shapes and keys than are kept.
+    for number in 0..1_200_u64 {
+        let mut shape = labelled(&[]);
+        shape.requests.cpu_millis = number;
+        shape.affinity.preferred = vec![(1, term(&format!("key-{number}"), &[("app", "web")]))];
+        assert_eq!(cluster.feasible(&pod("one", shape)).len(), 4);
+    }
+    cluster.set_pod(&pod("web", labelled(&[("app", "web")])), "node3");
+    assert_eq!(cluster.feasible(&apart), ["node1", "node2"]);
+}
+
+#[test]
+fn a_cluster_can_be_handed_to_another_thread() {
+    fn goes<T: Send>(_: T) {}
+    goes(Cluster::new());
+}
