@@ -6,6 +6,8 @@
 mod definitions;
 mod namespaces;
 mod owners;
+mod scheduler;
+mod tell;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -60,6 +62,7 @@ impl Controllers {
             never = self.definitions.run() => never,
             never = namespaces => never,
             never = owners::run(&self.store) => never,
+            never = scheduler::run(&self.store) => never,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Never: HTTP, nor who may do it.
 
 mod admit;
+mod bind;
 mod change;
 mod create;
 mod defined;
@@ -33,6 +34,7 @@ use crate::kind::{Kind, Kinds};
 use crate::object::Object;
 
 pub use admit::Admit;
+pub(crate) use bind::set_condition;
 pub use defined::Defined;
 pub(crate) use defined::Versions;
 pub use delete::{DeleteOptions, Deleted, Propagation};

@@ -71,6 +71,7 @@ mod server_reads;
 mod server_reconcile;
 mod server_reflector;
 mod server_restart;
+mod server_scheduling;
 mod server_secrets;
 mod server_standard;
 mod server_templates;

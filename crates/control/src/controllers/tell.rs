@@ -1,0 +1,79 @@
+//! What controllers do, told as events: for people.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::Store;
+use crate::failure::{Failure, Reason};
+use crate::kind::Kind;
+use crate::object::Object;
+use crate::store::{WriteOptions, now};
+
+/// What happened.
+#[derive(Debug)]
+pub(super) struct Told<'a> {
+    /// Who did it.
+    pub by: &'static str,
+    /// `Normal` or `Warning`.
+    pub kind: &'static str,
+    /// Why, in one word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub message: &'a str,
+}
+
+/// Tells what happened to `object`, which is of `kind`.
+pub(super) async fn tell(
+    store: &Store,
+    kind: &Kind,
+    object: &Object,
+    told: &Told<'_>,
+) -> Result<(), Failure> {
+    let kinds = store.kinds();
+    let Some(events) = kinds.find("", "v1", "events") else {
+        return Ok(());
+    };
+    let meta = object.meta();
+    let namespace = match meta.namespace() {
+        "" => "default",
+        namespace => namespace,
+    };
+    let (now, nanos) = (now(), Timestamp::now().as_nanosecond());
+    // Names are of 253 characters, and no part of one ends with a hyphen.
+    let about: String = meta.name().chars().take(200).collect();
+    let name = format!("{}.{nanos:x}", about.trim_end_matches(['-', '.']));
+    let mut event = Object::default();
+    for (field, value) in [
+        ("metadata", json!({ "name": name, "namespace": namespace })),
+        (
+            "involvedObject",
+            json!({
+                "apiVersion": kind.api_version(), "kind": *kind.kind, "namespace": meta.namespace(), "name": meta.name(),
+                "uid": meta.text("uid"), "resourceVersion": meta.text("resourceVersion"),
+            }),
+        ),
+        ("type", told.kind.into()),
+        ("reason", told.reason.into()),
+        ("message", told.message.into()),
+        ("source", json!({ "component": told.by })),
+        ("reportingComponent", told.by.into()),
+        ("firstTimestamp", now.as_str().into()),
+        ("lastTimestamp", now.as_str().into()),
+        ("count", 1.into()),
+    ] {
+        event.0.insert(field.to_owned(), value);
+    }
+    let options = WriteOptions {
+        manager: told.by.to_owned(),
+        ..WriteOptions::default()
+    };
+    match store.create(events, namespace, event, &options).await {
+        // Of a namespace that is going nothing is told any more.
+        Err(failure) if matches!(failure.reason, Reason::Forbidden | Reason::NotFound) => Ok(()),
+        Err(failure) if failure.reason == Reason::Invalid => {
+            tracing::warn!(%failure, "could not tell what happened");
+            Ok(())
+        }
+        other => other.map(drop),
+    }
+}

@@ -1,0 +1,155 @@
+//! Pods get nodes, and are told why they get none.
+#![allow(clippy::unwrap_used)]
+
+use weft_testkit::Weft;
+use weft_testkit::wait::{SOON, until};
+
+use crate::server_kubectl::{kubectl, kubectl_with_input, server};
+
+fn node(name: &str, more: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Node\nmetadata: {{ name: {name}, labels: {{ disk: {name} }} }}\n{more}\
+         status: {{ allocatable: {{ cpu: \"2\", memory: 4Gi, pods: \"3\" }} }}\n"
+    )
+}
+
+fn pod(name: &str, cpu: &str, more: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {{ name: {name} }}\nspec:\n  containers:\n  - name: c\n    \
+         image: x\n    resources: {{ requests: {{ cpu: {cpu} }} }}\n{more}"
+    )
+}
+
+#[track_caller]
+fn make(weft: &Weft, manifest: &str) {
+    kubectl_with_input(weft, "create -f -", manifest).ok();
+}
+
+fn told(weft: &Weft, line: &str) -> String {
+    kubectl(weft, line).ok().to_owned()
+}
+
+#[track_caller]
+fn is_on(weft: &Weft, pod: &str, node: &str) {
+    let line = format!("get pod {pod} -o jsonpath={{.spec.nodeName}}");
+    until(SOON, &format!("{pod} is on {node}"), || {
+        told(weft, &line) == node
+    });
+}
+
+#[track_caller]
+fn waits(weft: &Weft, pod: &str, why: &str) {
+    let line = format!("get pod {pod} -o jsonpath={{.status.conditions[*].message}}");
+    until(SOON, &format!("{pod} waits: {why}"), || {
+        told(weft, &line) == why
+    });
+}
+
+fn remove(weft: &Weft, pod: &str) {
+    kubectl(weft, &format!("delete pod {pod} --force --grace-period=0")).ok();
+}
+
+#[test]
+fn a_pod_goes_where_it_fits_and_waits_where_it_does_not() {
+    let Some(weft) = server() else { return };
+    make(&weft, &pod("early", "100m", ""));
+    waits(&weft, "early", "no nodes available to schedule pods");
+    make(&weft, &node("one", ""));
+    is_on(&weft, "early", "one");
+    make(&weft, &pod("big", "1500m", ""));
+    is_on(&weft, "big", "one");
+    make(&weft, &pod("more", "500m", ""));
+    let short = "0/1 nodes are available: 1 Insufficient cpu.";
+    waits(&weft, "more", short);
+    let events = told(
+        &weft,
+        "get events --field-selector involvedObject.name=more",
+    );
+    assert!(
+        events.contains("FailedScheduling") && events.contains(short),
+        "{events}"
+    );
+    let events = told(&weft, "describe pod big");
+    assert!(
+        events.contains("Successfully assigned default/big to one"),
+        "{events}"
+    );
+    assert!(events.contains("PodScheduled"), "{events}");
+    // What has gone makes room.
+    remove(&weft, "big");
+    is_on(&weft, "more", "one");
+    // What has ended, too.
+    make(&weft, &pod("last", "1900m", ""));
+    waits(&weft, "last", short);
+    let over =
+        r#"patch pod more --subresource=status --type=merge -p {"status":{"phase":"Succeeded"}}"#;
+    kubectl(&weft, over).ok();
+    remove(&weft, "early");
+    is_on(&weft, "last", "one");
+}
+
+#[test]
+fn a_pod_goes_to_the_node_it_names_and_not_where_it_is_kept_away() {
+    let Some(weft) = server() else { return };
+    let taint = "spec: { taints: [{ key: only, value: gpu, effect: NoSchedule }] }\n";
+    make(
+        &weft,
+        &(node("one", taint) + &node("two", "spec: { unschedulable: true }\n")),
+    );
+    make(&weft, &pod("p", "1", ""));
+    let why = "0/2 nodes are available: 1 node(s) had untolerated taint {only: gpu}, 1 node(s) were unschedulable.";
+    waits(&weft, "p", why);
+    make(
+        &weft,
+        &pod(
+            "q",
+            "1",
+            "  tolerations: [{ key: only, operator: Exists }]\n",
+        ),
+    );
+    is_on(&weft, "q", "one");
+    kubectl(&weft, "uncordon two").ok();
+    is_on(&weft, "p", "two");
+    make(&weft, &pod("r", "1", "  nodeSelector: { disk: three }\n"));
+    make(&weft, &node("three", ""));
+    is_on(&weft, "r", "three");
+    // Who has another scheduler, or waits for somebody, is left alone.
+    make(&weft, &pod("s", "1", "  schedulerName: mine\n"));
+    make(
+        &weft,
+        &pod(
+            "t",
+            "1",
+            "  schedulingGates: [{ name: example.com/wait }]\n",
+        ),
+    );
+    make(&weft, &pod("u", "1", ""));
+    let on = |pod: &str| {
+        told(
+            &weft,
+            &format!("get pod {pod} -o jsonpath={{.spec.nodeName}}"),
+        )
+    };
+    until(SOON, "u is on a node", || !on("u").is_empty());
+    assert_eq!((on("s"), on("t")), (String::new(), String::new()));
+}
+
+#[test]
+fn pods_that_wait_do_so_over_a_kill() {
+    let Some(mut weft) = server() else { return };
+    make(
+        &weft,
+        &(node("one", "") + &pod("a", "1500m", "") + &pod("b", "1500m", "")),
+    );
+    let count = |weft: &Weft| {
+        let all = told(weft, "get pods -o jsonpath={.items[*].spec.nodeName}");
+        all.split_whitespace().count()
+    };
+    until(SOON, "one is on a node", || count(&weft) == 1);
+    weft.kill_daemon();
+    weft.start_daemon();
+    make(&weft, &node("two", ""));
+    until(SOON, "both are on nodes", || count(&weft) == 2);
+    let nodes = told(&weft, "get pods -o jsonpath={.items[*].spec.nodeName}");
+    assert!(nodes.contains("one") && nodes.contains("two"), "{nodes}");
+}
