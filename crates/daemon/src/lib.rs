@@ -74,6 +74,7 @@ async fn serve(config: Config, open_files: Option<u64>, ready: Option<OwnedFd>) 
             open_files,
             ..weft_engine::SpawnerConfig::own()
         },
+        sandboxes: config.server.is_some(),
         registries: config.registries,
     })
     .await?;

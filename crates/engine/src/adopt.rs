@@ -38,6 +38,7 @@ impl Engine {
                 self.inner.ids.adopt(base);
             }
         }
+        self.blocking(|engine| engine.adopt_sandboxes()).await;
         // First, for what is adopted may start again at once and is not to be swept away.
         self.blocking(move |engine| engine.sweep()).await;
         for container in &known {
@@ -201,7 +202,9 @@ impl Engine {
                 let _ = remove_tree(&self.inner.paths.runs().join(name));
             }
         }
-        if let Err(error) = self.inner.network.retain(&up) {
+        let mut attached = up.clone();
+        attached.extend(self.sandboxes_up());
+        if let Err(error) = self.inner.network.retain(&attached) {
             tracing::warn!(%error, "networks of containers that are gone could not be released");
         }
         self.sweep_cgroups(&up);
@@ -217,11 +220,11 @@ impl Engine {
 }
 
 /// As the engine makes them.
-fn is_id(name: &str) -> bool {
+pub(crate) fn is_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-fn names_in(dir: &std::path::Path) -> Vec<String> {
+pub(crate) fn names_in(dir: &std::path::Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Vec::new();
     };

@@ -33,6 +33,7 @@ impl Engine {
         let volumes: Vec<String> = image.config.volumes.clone();
         mounts::complete(&mut spec, &volumes)?;
         let mut resolved = resolve(&spec, &defaults(&image), &id)?;
+        self.fit_sandbox(&mut spec, &mut resolved)?;
         if let NetworkMode::Container(owner) = &spec.network {
             // By which it is known there, and in the files of /etc that are shared too.
             resolved.hostname = self.find(owner)?.with(|r| r.resolved.hostname.clone());

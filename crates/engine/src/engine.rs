@@ -20,7 +20,8 @@ use crate::events::{Event, Events};
 use crate::exec::Sessions;
 use crate::idrange::IdRanges;
 use crate::paths::{Paths, make_dir};
-use crate::sandbox::Ready;
+use crate::ready::Ready;
+use crate::sandbox;
 use crate::unreadable::Unreadable;
 
 /// How to open an engine.
@@ -34,6 +35,8 @@ pub struct Config {
     pub instance: String,
     /// How the spawner is started.
     pub spawner: SpawnerConfig,
+    /// Whether there may be sandboxes: they need a mount of their own.
+    pub sandboxes: bool,
     /// Registries with their own rules.
     pub registries: weft_image::RegistryConfig,
 }
@@ -48,6 +51,7 @@ pub(crate) struct Inner {
     pub config: Config,
     pub paths: Paths,
     pub containers: Table,
+    pub sandboxes: sandbox::Table,
     pub unreadable: Unreadable,
     pub events: Events,
     pub ids: Arc<IdRanges>,
@@ -121,12 +125,19 @@ impl Engine {
         let controllers = cgroups
             .controllers()
             .map_err(|e| part("control groups")(e.into()))?;
+        if config.sandboxes {
+            for dir in [paths.sandboxes(), paths.sandbox_runs()] {
+                make_dir(&dir).map_err(|e| part("sandboxes")(e.into()))?;
+            }
+            sandbox::prepare(&paths.sandbox_runs()).map_err(|e| part("sandboxes")(e.into()))?;
+        }
         let spawner = spawner::Handle::start(config.spawner.clone())
             .map_err(|e| part("spawner")(e.into()))?;
         let dns = Dns::start(&network, &runtime);
         let inner = Inner {
             paths,
             containers: Table::default(),
+            sandboxes: sandbox::Table::default(),
             unreadable: Unreadable::default(),
             events: Events::new(),
             ids: Arc::new(IdRanges::default()),
@@ -171,9 +182,10 @@ impl Engine {
         self.blocking(|engine| {
             let all = engine.inner.containers.all();
             let up = all.iter().any(|c| c.state().status.is_up());
-            if up || !engine.inner.unreadable.is_empty() {
+            if up || !engine.inner.unreadable.is_empty() || !engine.sandboxes_up().is_empty() {
                 return;
             }
+            sandbox::clear(&engine.inner.paths.sandbox_runs());
             engine.inner.ready.close();
             if let Err(error) = engine.inner.network.dismantle() {
                 tracing::warn!(%error, "the networks could not be taken down");

@@ -144,7 +144,7 @@ impl Engine {
             r.attachments.clone_from(&attachments);
         });
         self.set_upstreams(&record, &attachments)?;
-        self.write_network_files(&record, &attachments, id_base)?;
+        self.write_network_files(&run_dir, &record, &attachments, id_base)?;
 
         let mounts = self.rootfs(&record)?;
         let facts = self.facts(&record, &namespaces, &mounts)?;

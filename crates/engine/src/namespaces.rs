@@ -11,7 +11,7 @@ use crate::container::record::Record;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::idrange::RANGE_SIZE;
-use crate::sandbox::Reserved;
+use crate::ready::Reserved;
 use crate::spec::{Ipc, NetworkMode, Sharing, Spec};
 
 /// What a run begins with. Nothing here is bound to a path: dropped handles are gone.
@@ -46,6 +46,9 @@ pub(crate) fn has_user_namespace(spec: &Spec) -> bool {
 impl Engine {
     pub(crate) fn make_namespaces(&self, record: &Record) -> Result<Namespaces> {
         let spec = &record.spec;
+        if let NetworkMode::Sandbox(id) = &spec.network {
+            return self.join_sandbox(id);
+        }
         if let Some(owner) = self.partner(spec)? {
             return join_partner(record, &owner);
         }

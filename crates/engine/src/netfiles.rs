@@ -22,19 +22,18 @@ const LARGEST: u64 = 1 << 20;
 const HOST_GATEWAY: &str = "host-gateway";
 
 impl Engine {
-    /// Writes the files into the run directory, from where they are mounted; `id_base` is the
-    /// container's root.
+    /// Writes the files into `dir`, from where they are mounted; `id_base` is the container's root.
     pub(crate) fn write_network_files(
         &self,
+        dir: &Path,
         record: &Record,
         attachments: &[AttachmentRecord],
         id_base: u32,
     ) -> Result<()> {
-        if matches!(record.spec.network, NetworkMode::Container(_)) {
+        if let NetworkMode::Container(_) | NetworkMode::Sandbox(_) = &record.spec.network {
             return Ok(());
         }
         let host = record.spec.network == NetworkMode::Host;
-        let dir = self.inner.paths.run(&record.id);
         let resolver = attachments.iter().find_map(|a| a.resolver);
         let upstream = machine_resolv_conf();
         let base = if host {
@@ -90,7 +89,7 @@ impl Engine {
         if let NetworkMode::Container(owner) = &record.spec.network {
             return self.network_files(&self.find(owner).ok()?.record());
         }
-        let dir = self.inner.paths.run(&record.id);
+        let dir = self.network_files_dir(record).ok()?;
         Some(NetworkFiles {
             hosts: dir.join("hosts"),
             hostname: dir.join("hostname"),
@@ -102,6 +101,7 @@ impl Engine {
     pub(crate) fn network_files_dir(&self, record: &Record) -> Result<PathBuf> {
         match &record.spec.network {
             NetworkMode::Container(owner) => self.network_files_dir(&self.find(owner)?.record()),
+            NetworkMode::Sandbox(id) => Ok(self.inner.paths.sandbox_run(id)),
             _ => Ok(self.inner.paths.run(&record.id)),
         }
     }

@@ -15,6 +15,7 @@ use crate::error::{EngineError, Result};
 use crate::spec::{NetworkMode, Sharing, Spec};
 use crate::user::Identity;
 
+pub(crate) use security::{check_sysctls, default_sysctls};
 pub(crate) use mounts::{KERNEL_TARGETS, MountFact, default_tmpfs};
 
 /// The version of the runtime spec this document follows.
@@ -196,7 +197,9 @@ fn namespaces(record: &Record, facts: &Facts) -> Vec<Value> {
         ("cgroup", &security.cgroup),
     ] {
         match sharing {
-            Sharing::Private => list.push(json!({ "type": kind })),
+            Sharing::Private => {
+                list.push(prune(json!({ "type": kind, "path": joined(kind) })));
+            }
             Sharing::Host => {}
             Sharing::Container(_) => list.push(json!({ "type": kind, "path": joined(kind) })),
         }

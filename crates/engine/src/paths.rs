@@ -80,6 +80,27 @@ impl Paths {
         self.runs().join(&id[..12])
     }
 
+    pub fn sandboxes(&self) -> PathBuf {
+        self.data.join("sandboxes")
+    }
+
+    pub fn sandbox(&self, id: &str) -> PathBuf {
+        self.sandboxes().join(id)
+    }
+
+    pub fn sandbox_record(&self, id: &str) -> PathBuf {
+        self.sandbox(id).join("sandbox.json")
+    }
+
+    pub fn sandbox_runs(&self) -> PathBuf {
+        self.run.join("s")
+    }
+
+    /// What holds a sandbox, until a reboot.
+    pub fn sandbox_run(&self, id: &str) -> PathBuf {
+        self.sandbox_runs().join(&id[..12])
+    }
+
     pub fn monitor_socket(&self, id: &str) -> PathBuf {
         self.run(id).join("monitor.sock")
     }

@@ -143,6 +143,7 @@ impl Engine {
         let up = |other: &std::sync::Arc<crate::container::handle::Container>| {
             other.id != id && other.with(|r| r.state.id_base == id_base && r.state.status.is_up())
         };
-        self.inner.containers.all().iter().any(up) || self.inner.unreadable.has_range(id_base)
+        let in_use = self.inner.containers.all().iter().any(up) || self.sandbox_has_range(id_base);
+        in_use || self.inner.unreadable.has_range(id_base)
     }
 }

@@ -152,7 +152,7 @@ fn in_network(record: &Record, wanted: &str) -> bool {
     match &record.spec.network {
         NetworkMode::None => wanted == "none",
         NetworkMode::Host => wanted == "host",
-        NetworkMode::Container(_) => false,
+        NetworkMode::Container(_) | NetworkMode::Sandbox(_) => false,
         NetworkMode::Networks(list) => {
             list.iter().any(|n| {
                 n.network == wanted

@@ -195,6 +195,33 @@ impl Handle {
             .ok_or_else(|| nonsense(what))
     }
 
+    /// Makes an IPC and a UTS namespace owned by `user`, or by the host's user namespace.
+    ///
+    /// # Errors
+    /// [`SpawnError`].
+    pub fn ipc_and_uts(&self, user: Option<BorrowedFd<'_>>) -> Result<(OwnedFd, OwnedFd), SpawnError> {
+        let what = "an IPC and a UTS namespace".to_owned();
+        let failed = |source| SpawnError::Send {
+            what: what.clone(),
+            source,
+        };
+        let user = user.map(|fd| fd.try_clone_to_owned()).transpose();
+        let join = user.map_err(failed)?.map(|fd| (Kind::User, fd));
+        let fds = Fds {
+            join: join.into_iter().collect(),
+            ..Fds::default()
+        };
+        let mut made = match self.ask(None, &what, Request::IpcAndUts, fds)? {
+            (Reply::Namespaces, fds) => fds,
+            (Reply::Failed(failure), _) => return Err(SpawnError::Failed(failure)),
+            (Reply::Spawned(_), _) => return Err(nonsense(what)),
+        };
+        match (made.pop(), made.pop(), made.pop()) {
+            (Some(uts), Some(ipc), None) => Ok((ipc, uts)),
+            _ => Err(nonsense(what)),
+        }
+    }
+
     /// The pid of the spawner that runs now, starting one if it died.
     ///
     /// # Errors

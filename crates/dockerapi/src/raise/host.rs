@@ -67,6 +67,7 @@ pub fn network_mode(mode: &NetworkMode) -> String {
         NetworkMode::None => "none".into(),
         NetworkMode::Host => "host".into(),
         NetworkMode::Container(id) => format!("container:{id}"),
+        NetworkMode::Sandbox(id) => format!("sandbox:{id}"),
         NetworkMode::Networks(list) => list
             .first()
             .map_or("bridge", |first| network_name(&first.network))

@@ -18,7 +18,7 @@ pub fn endpoints(record: &Record) -> BTreeMap<String, EndpointSettings> {
     match &record.spec.network {
         NetworkMode::None => drop(map.insert("none".into(), EndpointSettings::default())),
         NetworkMode::Host => drop(map.insert("host".into(), EndpointSettings::default())),
-        NetworkMode::Container(_) => {}
+        NetworkMode::Container(_) | NetworkMode::Sandbox(_) => {}
         NetworkMode::Networks(list) => {
             for wish in list {
                 let ipv4_address = wish.ip.map(|ip| ip.to_string()).unwrap_or_default();

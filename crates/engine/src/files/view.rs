@@ -182,7 +182,8 @@ impl Engine {
                 read_only: mount.read_only,
             });
         }
-        if !matches!(record.spec.network, NetworkMode::Container(_)) {
+        let network = &record.spec.network;
+        if !matches!(network, NetworkMode::Container(_) | NetworkMode::Sandbox(_)) {
             let dir = self.inner.paths.container(&record.id);
             for name in NETWORK_FILES {
                 let target = PathBuf::from(format!("/etc/{name}"));

@@ -113,6 +113,10 @@ fn ipc_mounts(record: &Record, facts: &Facts) -> Vec<Value> {
                 &[&bound[..], &[&beneath]].concat(),
             )
         }
+        Ipc::Private | Ipc::Shareable if facts.joined("shm").is_some() => {
+            let of_sandbox = facts.joined("shm").unwrap_or_default();
+            mount("/dev/shm", of_sandbox, "bind", &bound)
+        }
         Ipc::Private | Ipc::Shareable => {
             let size = format!("size={}", record.spec.shm_bytes.unwrap_or(SHM_BYTES));
             let own = ["nosuid", "noexec", "nodev", "mode=1777", &size];

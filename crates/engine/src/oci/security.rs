@@ -86,12 +86,8 @@ pub(super) fn readonly_paths(security: &Security) -> Value {
 /// without NET_RAW and NET_BIND_SERVICE.
 pub(super) fn sysctls(record: &Record) -> Value {
     let mut map = Map::new();
-    if matches!(
-        record.spec.network,
-        NetworkMode::None | NetworkMode::Networks(_)
-    ) {
-        map.insert("net.ipv4.ping_group_range".into(), json!("0 65535"));
-        map.insert("net.ipv4.ip_unprivileged_port_start".into(), json!("0"));
+    for (key, value) in default_sysctls(&record.spec.network) {
+        map.insert(key, json!(value));
     }
     for (key, value) in &record.spec.security.sysctls {
         map.insert(key.clone(), json!(value));
@@ -99,8 +95,20 @@ pub(super) fn sysctls(record: &Record) -> Value {
     Value::Object(map)
 }
 
+/// What a network namespace of one's own has.
+pub(crate) fn default_sysctls(network: &NetworkMode) -> Vec<(String, String)> {
+    if !matches!(network, NetworkMode::None | NetworkMode::Networks(_)) {
+        return Vec::new();
+    }
+    let of = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    vec![
+        of("net.ipv4.ping_group_range", "0 65535"),
+        of("net.ipv4.ip_unprivileged_port_start", "0"),
+    ]
+}
+
 /// Only parameters of namespaces that are not the host's.
-pub(super) fn check_sysctls(spec: &Spec) -> Result<()> {
+pub(crate) fn check_sysctls(spec: &Spec) -> Result<()> {
     for (key, value) in &spec.security.sysctls {
         let (_, kind) = sysctl::read(key, value)
             .map_err(|e| EngineError::caused(ErrorCode::Invalid, "cannot set sysctl", e))?;

@@ -135,6 +135,8 @@ pub enum NetworkMode {
     Host,
     /// Another container's, by id (resolved at create).
     Container(String),
+    /// A sandbox's, by id (resolved at create), with its IPC, host name and files of /etc.
+    Sandbox(String),
     /// One or more networks; the first gives the default route.
     Networks(Vec<NetworkAttach>),
 }

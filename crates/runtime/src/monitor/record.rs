@@ -215,6 +215,9 @@ pub(crate) enum Request {
     },
     /// A network namespace of the host's user namespace.
     Netns,
+    /// An IPC and a UTS namespace, owned by the user namespace that comes along; without one, by the
+    /// host's.
+    IpcAndUts,
     /// A monitor that is told over the reply socket what to run, after it has said that it is there.
     Monitor {
         /// Made before anybody asked for a container.

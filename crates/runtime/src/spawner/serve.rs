@@ -222,6 +222,10 @@ fn handle(request: Request, fds: Fds, reply: OwnedFd) -> Option<Order> {
             }
             return None;
         }
+        Request::IpcAndUts => {
+            answer_ipc_and_uts(&fds, &reply);
+            return None;
+        }
         Request::Netns => {
             match netns() {
                 Ok(net) => answer(&reply, &Reply::Namespaces, &[net.as_fd()]),
@@ -293,6 +297,29 @@ fn refuse(reply: &OwnedFd, text: String) {
         }),
         &[],
     );
+}
+
+/// In a process of its own: who has joined a user namespace does not come back.
+fn answer_ipc_and_uts(fds: &Fds, reply: &OwnedFd) {
+    match fork() {
+        Ok(Side::Parent(_)) => {}
+        Ok(Side::Child) => {
+            match ipc_and_uts(fds) {
+                Ok(made) => answer(reply, &Reply::Namespaces, &made.each_ref().map(AsFd::as_fd)),
+                Err(error) => refuse(reply, format!("cannot make IPC and UTS namespaces: {error}")),
+            }
+            exit_now(0);
+        }
+        Err(error) => refuse(reply, format!("cannot fork: {error}")),
+    }
+}
+
+fn ipc_and_uts(fds: &Fds) -> io::Result<[OwnedFd; 2]> {
+    for (kind, fd) in &fds.join {
+        namespace::join(fd, *kind)?;
+    }
+    namespace::unshare(Kinds::from(Kind::Ipc) | Kind::Uts)?;
+    Ok([namespace::of_self(Kind::Ipc)?, namespace::of_self(Kind::Uts)?])
 }
 
 fn answer_sandbox(base: u32, size: u32, reply: &OwnedFd) {
