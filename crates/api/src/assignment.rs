@@ -47,6 +47,8 @@ pub struct Pod {
     pub init: Vec<Container>,
     #[allow(missing_docs)]
     pub containers: Vec<Container>,
+    /// The group that volumes belong to.
+    pub fs_group: Option<u32>,
     /// By the name that mounts call them by.
     pub volumes: BTreeMap<String, Volume>,
     /// What registries are told.
@@ -56,9 +58,7 @@ pub struct Pod {
 }
 
 /// Who a pod is.
-#[derive(
-    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct PodId {
     pub namespace: String,

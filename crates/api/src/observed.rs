@@ -74,7 +74,6 @@ impl Default for State {
 #[allow(missing_docs)]
 pub struct Ended {
     pub code: i32,
-    pub signal: Option<i32>,
     /// `Completed`, `Error`, `OOMKilled`, `StartError`.
     pub reason: String,
     pub message: String,

@@ -186,7 +186,7 @@ fn version() -> Answer {
         &json!({
             "major": "1",
             "minor": KUBERNETES_MINOR.to_string(),
-            "gitVersion": format!("v1.{KUBERNETES_MINOR}.0+weft.{}", env!("CARGO_PKG_VERSION")),
+            "gitVersion": weft_control::VERSION,
             // Some clients insist on these, whatever they say.
             "gitCommit": "",
             "gitTreeState": "",

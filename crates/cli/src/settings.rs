@@ -24,6 +24,7 @@ const DEFAULT_DATA_DIR: &str = "/var/lib/weft";
 const DEFAULT_RUN_DIR: &str = "/run/weft";
 const DEFAULT_DETACH_KEYS: &str = "ctrl-p,ctrl-q";
 const DEFAULT_LISTEN: &str = "127.0.0.1:6443";
+const DEFAULT_POD_SUBNET: &str = "10.42.0.0/23";
 /// Below the data directory.
 const DEFAULT_SECRETS_KEY: &str = "server/secrets.key";
 /// Largest configuration file read, in bytes.
@@ -77,6 +78,12 @@ pub struct Flags {
     pub listen: Option<String>,
     /// `--secrets-key`
     pub secrets_key: Option<PathBuf>,
+    /// `--node-name`
+    pub node_name: Option<String>,
+    /// `--pod-subnet`
+    pub pod_subnet: Option<String>,
+    /// `--disable-agent`
+    pub disable_agent: bool,
 }
 
 /// The effective settings.
@@ -96,6 +103,12 @@ pub struct Settings {
     pub listen: Setting<SocketAddr>,
     /// The file with the key that a server seals secrets with.
     pub secrets_key: Setting<PathBuf>,
+    /// What this machine is called in the cluster.
+    pub node_name: Setting<String>,
+    /// Addresses of the pods of this machine.
+    pub pod_subnet: Setting<String>,
+    /// Whether a server runs no pods itself.
+    pub disable_agent: Setting<bool>,
     /// Registries with settings of their own; the file only.
     pub registries: BTreeMap<String, Registry>,
 }
@@ -151,6 +164,27 @@ impl Settings {
             path(file.secrets_key),
             || data_dir.value.join(DEFAULT_SECRETS_KEY),
         );
+        let node_name = layer(
+            ("--node-name", flags.node_name.clone().map(PathBuf::from)),
+            ("WEFT_NODE_NAME", env),
+            path(file.node_name.map(PathBuf::from)),
+            host_name,
+        );
+        let pod_subnet = layer(
+            ("--pod-subnet", flags.pod_subnet.clone().map(PathBuf::from)),
+            ("WEFT_POD_SUBNET", env),
+            path(file.pod_subnet.map(PathBuf::from)),
+            || PathBuf::from(DEFAULT_POD_SUBNET),
+        );
+        let disable_agent = layer(
+            (
+                "--disable-agent",
+                flags.disable_agent.then(|| "true".into()),
+            ),
+            ("WEFT_DISABLE_AGENT", env),
+            path(file.disable_agent.map(|is| is.to_string().into())),
+            || PathBuf::from("false"),
+        );
         Ok(Settings {
             config: Setting {
                 value: found.then(|| config.value.clone()),
@@ -162,15 +196,18 @@ impl Settings {
                 value: socket_path(&host.value, &host.origin)?,
                 origin: host.origin,
             },
-            detach_keys: Setting {
-                value: detach_keys.value.to_string_lossy().into_owned(),
-                origin: detach_keys.origin,
-            },
+            detach_keys: text(detach_keys),
             listen: Setting {
                 value: socket_address(&listen.value, &listen.origin)?,
                 origin: listen.origin,
             },
             secrets_key,
+            node_name: text(node_name),
+            pod_subnet: text(pod_subnet),
+            disable_agent: Setting {
+                value: truth(&disable_agent.value, &disable_agent.origin)?,
+                origin: disable_agent.origin,
+            },
             registries: file.registries,
         })
     }
@@ -219,6 +256,30 @@ fn layer(
         (default(), Origin::Default)
     };
     Setting { value, origin }
+}
+
+fn text(setting: Setting<PathBuf>) -> Setting<String> {
+    Setting {
+        value: setting.value.to_string_lossy().into_owned(),
+        origin: setting.origin,
+    }
+}
+
+/// As machines are called in a cluster: in small letters.
+fn host_name() -> PathBuf {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_string_lossy().to_ascii_lowercase();
+    PathBuf::from(name)
+}
+
+fn truth(value: &Path, origin: &Origin) -> Result<bool, CliError> {
+    match value.to_string_lossy().as_ref() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        other => Err(CliError::usage(format!(
+            "disable_agent {other:?} ({origin}): it is true or false"
+        ))),
+    }
 }
 
 fn read(path: &Path, required: bool) -> Result<(File, bool), CliError> {

@@ -212,8 +212,7 @@ pub fn run(entries: &'static [Entry], args: &[OsString], printer: Printer) -> Ou
         data_dir: matches.get_one::<String>("data-dir").map(Into::into),
         run_dir: matches.get_one::<String>("run-dir").map(Into::into),
         host: matches.get_one::<String>("host").cloned(),
-        listen: None,
-        secrets_key: None,
+        ..Flags::default()
     };
     let settings = Settings::resolve(&flags, &|name| std::env::var_os(name))?;
     let session = Session::new(settings, printer, matches.get_flag("curl"));

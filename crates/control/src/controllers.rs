@@ -7,7 +7,7 @@ mod definitions;
 mod namespaces;
 mod owners;
 mod scheduler;
-mod tell;
+pub(crate) mod tell;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::kind::Kind;
 use crate::store::ListOptions;
 
 /// Pause after something failed.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 /// How soon what could not be finished is looked at again.
 const AGAIN: Duration = Duration::from_millis(500);
 

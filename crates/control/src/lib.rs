@@ -18,6 +18,7 @@ mod fields;
 mod form;
 pub mod kind;
 pub mod kinds;
+pub mod node;
 pub mod object;
 pub mod protobuf;
 pub use weft_stdx::{names, quantity, selector};
@@ -35,3 +36,6 @@ k8s_openapi::k8s_if_1_33! {
     /// compile.
     pub const KUBERNETES_MINOR: u32 = 33;
 }
+
+/// What this server, and every node of it, says it is, as Kubernetes writes versions.
+pub const VERSION: &str = concat!("v1.33.0+weft.", env!("CARGO_PKG_VERSION"));

@@ -46,7 +46,7 @@ pub use sealed::Seal;
 pub(crate) use watch::Happened;
 pub use watch::{Change, ChangeKind, Changes};
 pub use write::WriteOptions;
-pub(crate) use write::now;
+pub(crate) use write::{now, now_micro};
 
 /// The objects of a cluster. Cheap to clone.
 #[derive(Clone, Debug)]

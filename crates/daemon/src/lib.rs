@@ -4,6 +4,7 @@
 //! Never forks and never decides about containers. Its end, however it comes, ends none.
 
 mod instance;
+mod node;
 pub mod server;
 mod signals;
 mod socket;
@@ -21,6 +22,7 @@ use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open, setrlimi
 use weft_engine::{Config as EngineConfig, Engine};
 
 pub use instance::name as instance_name;
+pub use node::Config as NodeConfig;
 pub use weft_engine::{RegistryConfig, RegistrySettings};
 
 /// What a daemon needs to know.
@@ -74,12 +76,12 @@ async fn serve(config: Config, open_files: Option<u64>, ready: Option<OwnedFd>) 
             open_files,
             ..weft_engine::SpawnerConfig::own()
         },
-        sandboxes: config.server.is_some(),
+        sandboxes: config.server.as_ref().is_some_and(|s| s.node.is_some()),
         registries: config.registries,
     })
     .await?;
     let control = match &config.server {
-        Some(server) => Some(server::Control::open(&config.data_dir, server).await?),
+        Some(server) => Some(server::Control::open(&config.data_dir, server, &engine).await?),
         None => None,
     };
     let path = config.run_dir.join("engine.sock");

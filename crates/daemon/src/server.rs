@@ -74,6 +74,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The file with the key that secrets are sealed with.
     pub secrets_key: PathBuf,
+    /// Pods run on this machine; nothing: they do not.
+    pub node: Option<crate::node::Config>,
 }
 
 /// A control plane that is ready to be served.
@@ -88,11 +90,17 @@ pub(crate) struct Control {
     standard: Standard,
     token_secrets: TokenSecrets,
     controllers: Controllers,
+    /// What runs on this machine.
+    tasks: JoinSet<()>,
 }
 
 impl Control {
     /// Opens what is in `data_dir`, made on the first start, and listens.
-    pub(crate) async fn open(data_dir: &Path, config: &Config) -> Result<Control> {
+    pub(crate) async fn open(
+        data_dir: &Path,
+        config: &Config,
+        engine: &weft_engine::Engine,
+    ) -> Result<Control> {
         let listen = config.listen;
         let authority = Authority::open_or_create(&data_dir.join(authority::DIRECTORY), unix_s())
             .context("open the certificate authority")?;
@@ -134,6 +142,10 @@ impl Control {
         let mut tls =
             rotation::server_config(&trust, Arc::clone(&serving), unix_s).context("set up TLS")?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let tasks = match &config.node {
+            Some(node) => crate::node::start(engine, &store, data_dir, node).await?,
+            None => JoinSet::new(),
+        };
         let server = Server {
             store: store.clone(),
             upkeep: Arc::new(Keeper::new(keyspace, store.clone(), sealer, data_dir)),
@@ -156,6 +168,7 @@ impl Control {
             standard,
             token_secrets,
             controllers,
+            tasks,
         })
     }
 
@@ -167,6 +180,7 @@ impl Control {
         let mut kept = JoinSet::new();
         let (follower, standard, secrets) = (self.follower, self.standard, self.token_secrets);
         let mut controllers = self.controllers;
+        let mut tasks = self.tasks;
         kept.spawn(async move { follower.follow().await });
         kept.spawn(async move { standard.follow().await });
         kept.spawn(async move { secrets.follow().await });
@@ -177,6 +191,10 @@ impl Control {
                 served.context("serve the Kubernetes API")
             }
             renewed = renewing => renewed,
+            Some(ended) = tasks.join_next() => {
+                ended.context("run pods on this machine")?;
+                anyhow::bail!("what runs pods on this machine has ended")
+            }
             Some(ended) = kept.join_next() => match ended {
                 Ok(never) => match never {},
                 Err(error) => Err(error).context("keep what is stored in order"),

@@ -201,6 +201,11 @@ impl Engine {
         .await;
     }
 
+    /// The cgroup v2 controllers of this machine: limits of others are refused.
+    pub fn controllers(&self) -> &[String] {
+        &self.inner.controllers
+    }
+
     pub(crate) fn find(&self, reference: &str) -> Result<Arc<Container>> {
         self.inner.containers.find(reference).map_err(|error| {
             let unreadable = self.inner.unreadable.find(reference);

@@ -57,7 +57,8 @@ impl EngineError {
         Self::caused(ErrorCode::Internal, message, source)
     }
 
-    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+    /// What was asked for cannot be.
+    pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Invalid, message)
     }
 

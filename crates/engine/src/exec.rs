@@ -133,6 +133,11 @@ impl Engine {
         Ok(id)
     }
 
+    /// Forgets a session that nobody will ask of.
+    pub fn exec_forget(&self, id: &str) {
+        self.inner.execs.forget_one(id);
+    }
+
     /// Starts a session. With no stream in `attach` it runs detached.
     ///
     /// # Errors

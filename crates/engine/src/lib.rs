@@ -57,8 +57,9 @@ pub use session::{Attached, AttachedReader, AttachedWriter, Output};
 pub use spec::Spec;
 pub use stats::{Interface, Process, Stats};
 pub use volumes::VolumeView;
+pub use weft_image::Credentials;
 pub use weft_image::{RegistryConfig, RegistrySettings};
-pub use weft_network::NetworkSpec;
+pub use weft_network::{NetworkSpec, Subnet};
 pub use weft_runtime::cgroup::{
     Memory as CgroupMemory, Stats as CgroupStats, Tasks as CgroupTasks,
 };

@@ -140,6 +140,14 @@ impl Engine {
                     }
                     fact
                 }
+                MountSource::Beneath {
+                    root,
+                    path,
+                    per_run,
+                } => MountFact {
+                    per_run: *per_run,
+                    ..beneath(mount, root, path)
+                },
                 MountSource::Tmpfs {
                     size_bytes,
                     mode,
@@ -211,6 +219,15 @@ fn check_subpath(
         mount.target
     );
     Err(EngineError::caused(code, what, error))
+}
+
+fn beneath(mount: &MountSpec, root: &str, path: &str) -> MountFact {
+    let mut fact = plain_bind(&mount.target, Path::new(root));
+    fact.read_only = mount.read_only;
+    if !path.is_empty() {
+        fact.options.push(format!("{BENEATH}{path}"));
+    }
+    fact
 }
 
 fn plain_bind(target: &str, source: &Path) -> MountFact {

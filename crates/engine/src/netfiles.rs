@@ -224,6 +224,7 @@ fn values<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
 /// which a container can't reach.
 fn resolv_conf(dns: &Dns, resolver: Option<Ipv4Addr>, upstream: &str, host: bool) -> String {
     let mut text = String::new();
+    let resolver = resolver.filter(|_| !dns.direct);
     let lines = |word: &str| values(upstream, word);
     let servers: Vec<String> = if !dns.servers.is_empty() && resolver.is_none() {
         dns.servers.iter().map(ToString::to_string).collect()
@@ -272,6 +273,7 @@ mod tests {
         assert_eq!(plain, "nameserver 10.0.0.1\nsearch lan\noptions edns0\n");
         assert!(resolv_conf(&Dns::default(), None, upstream, true).contains("127.0.0.53"));
         let own = Dns {
+            direct: false,
             servers: vec![Ipv4Addr::new(9, 9, 9, 9)],
             search: vec![".".into()],
             options: vec![],
@@ -297,6 +299,7 @@ mod tests {
         };
         let (red, blue) = (place(1), place(2));
         let dns = Dns {
+            direct: false,
             servers: vec![Ipv4Addr::new(9, 9, 9, 9)],
             search: vec![".".into()],
             options: vec!["edns0".into()],

@@ -15,8 +15,8 @@ use crate::error::{EngineError, Result};
 use crate::spec::{NetworkMode, Sharing, Spec};
 use crate::user::Identity;
 
-pub(crate) use security::{check_sysctls, default_sysctls};
 pub(crate) use mounts::{KERNEL_TARGETS, MountFact, default_tmpfs};
+pub(crate) use security::{check_sysctls, default_sysctls};
 
 /// The version of the runtime spec this document follows.
 const OCI_VERSION: &str = "1.2.0";

@@ -28,12 +28,12 @@ use crate::error::{EngineError, ErrorCode, Result};
 use crate::namespaces::{Namespaces, has_user_namespace};
 use crate::paths::{make_dir, remove_tree};
 use crate::spec::{
-    Dns, Ipc, NetworkMode, PortSpec, Resolved, Security, Sharing, Spec,
+    Dns, Ipc, MountSource, MountSpec, NetworkMode, PortSpec, Resolved, Security, Sharing, Spec,
 };
 
 pub(crate) use pins::{clear, prepare};
-pub(crate) use table::Table;
 use table::Sandbox;
+pub(crate) use table::Table;
 
 /// Size of /dev/shm unless told otherwise.
 const SHM_BYTES: u64 = 64 << 20;
@@ -74,6 +74,9 @@ pub struct SandboxSpec {
     pub shm_bytes: Option<u64>,
     /// Kernel settings of its network and IPC.
     pub sysctls: BTreeMap<String, String>,
+    /// Directories in memory, by name, with their size in bytes: half of the machine's memory, if
+    /// there is none. Containers find them in [`SandboxView::memory`].
+    pub memory: BTreeMap<String, Option<u64>>,
 }
 
 /// A sandbox, looked at.
@@ -87,6 +90,8 @@ pub struct SandboxView {
     pub labels: BTreeMap<String, String>,
     /// Unix nanoseconds.
     pub created_at_ns: i64,
+    /// Unix nanoseconds: when its namespaces were made; 0 when they were not.
+    pub started_at_ns: i64,
     /// Its namespaces are there: containers may join.
     pub ready: bool,
     /// Its address, while it is ready and has a network of its own.
@@ -95,6 +100,8 @@ pub struct SandboxView {
     pub id_base: u32,
     /// Its network namespace, while it is ready.
     pub netns: PathBuf,
+    /// Where its directories in memory are, each in a directory of its own.
+    pub memory: BTreeMap<String, PathBuf>,
 }
 
 impl Engine {
@@ -114,6 +121,16 @@ impl Engine {
             ));
         }
         crate::names::check(&spec.name)?;
+        if let Some(name) = spec
+            .memory
+            .keys()
+            .find(|name| !weft_stdx::name::is_plain(name))
+        {
+            let name = weft_stdx::name::shown(name);
+            return Err(EngineError::invalid(format!(
+                "{name} is no name for a directory in memory"
+            )));
+        }
         let id = id::random_hex(32);
         let record = lower(id.clone(), spec);
         if let NetworkMode::Container(_) | NetworkMode::Sandbox(_) = &record.spec.network {
@@ -181,6 +198,7 @@ impl Engine {
         let saved = sandbox.update(&self.inner.paths, |r| {
             r.attachments = attachments;
             r.state.status = Status::Running;
+            r.state.started_at_ns = clock::unix_ns();
             r.state.id_base = id_base;
             boot_id_of(&mut r.state);
         });
@@ -201,7 +219,10 @@ impl Engine {
             None => pins::pin(host(Kind::Network)?, &dir.join(Kind::Network.file_name())),
         }
         .map_err(failed)?;
-        let made = self.inner.spawner.ipc_and_uts(user.map(std::os::fd::AsFd::as_fd));
+        let made = self
+            .inner
+            .spawner
+            .ipc_and_uts(user.map(std::os::fd::AsFd::as_fd));
         let (ipc, uts) = made.map_err(|e| {
             EngineError::internal(format!("make the namespaces of sandbox {}", record.name), e)
         })?;
@@ -215,15 +236,47 @@ impl Engine {
         };
         pins::pin(ipc, &dir.join(Kind::Ipc.file_name())).map_err(failed)?;
         pins::pin(uts, &dir.join(Kind::Uts.file_name())).map_err(failed)?;
+        for (name, size) in memory_of(&record.spec) {
+            let path = dir.join(memory_file(&name));
+            pins::memory(&path, size, record.state.id_base).map_err(failed)?;
+        }
         let shm = dir.join(SHM);
         match record.spec.security.ipc {
             Ipc::Host => pins::bind("/dev/shm".as_ref(), &shm),
             _ => {
                 let bytes = record.spec.shm_bytes.unwrap_or(SHM_BYTES);
-                pins::memory(&shm, bytes, record.state.id_base)
+                pins::memory(&shm, Some(bytes), record.state.id_base)
             }
         }
         .map_err(failed)
+    }
+
+    /// Takes away what a sandbox holds, though it stays: containers in it have ended.
+    ///
+    /// # Errors
+    /// There is none, or one of its containers is up.
+    pub async fn stop_sandbox(&self, reference: &str) -> Result<()> {
+        let sandbox = self.find_sandbox(reference)?;
+        let _operation = sandbox.operation.lock().await;
+        if let Some(name) = self.container_of(&sandbox.id, |r| r.state.status.is_up()) {
+            return Err(EngineError::conflict(format!(
+                "cannot stop sandbox {reference}: container {name} runs in it; stop that first"
+            )));
+        }
+        let target = Arc::clone(&sandbox);
+        self.blocking(move |engine| engine.release_sandbox(&target))
+            .await;
+        Ok(())
+    }
+
+    /// The name of a container of a sandbox of which this holds.
+    fn container_of(&self, id: &str, holds: impl Fn(&Record) -> bool) -> Option<String> {
+        let of_it = |r: &Record| sandbox_of(&r.spec).is_some_and(|of| of == id) && holds(r);
+        let all = self.inner.containers.all();
+        let mut names = all
+            .iter()
+            .filter_map(|one| one.with(|r| of_it(r).then(|| r.name.clone())));
+        names.next()
     }
 
     /// Removes a sandbox with all it holds; one that is not there is no error.
@@ -235,17 +288,18 @@ impl Engine {
             return Ok(());
         };
         let _operation = sandbox.operation.lock().await;
-        let mut all = self.inner.containers.all().into_iter();
-        if let Some(one) = all.find(|one| one.with(|r| sandbox_of(&r.spec) == Some(&sandbox.id))) {
+        if let Some(name) = self.container_of(&sandbox.id, |_| true) {
             return Err(EngineError::conflict(format!(
-                "cannot remove sandbox {reference}: container {} is in it; remove that first",
-                one.with(|r| r.name.clone())
+                "cannot remove sandbox {reference}: container {name} is in it; remove that first"
             )));
         }
         let target = Arc::clone(&sandbox);
         self.blocking(move |engine| {
             engine.release_sandbox(&target);
-            engine.inner.trash.put(&engine.inner.paths.sandbox(&target.id))
+            engine
+                .inner
+                .trash
+                .put(&engine.inner.paths.sandbox(&target.id))
         })
         .await
         .map_err(|e| failed("remove the record of", &sandbox, std::io::Error::other(e)))?;
@@ -268,19 +322,20 @@ impl Engine {
     }
 
     fn view_sandbox(&self, sandbox: &Sandbox) -> SandboxView {
+        let dir = self.inner.paths.sandbox_run(&sandbox.id);
         sandbox.with(|r| SandboxView {
             id: r.id.clone(),
             name: r.name.clone(),
             labels: r.spec.labels.clone(),
             created_at_ns: r.created_at_ns,
+            started_at_ns: r.state.started_at_ns,
             ready: is_ready(r),
             address: r.attachments.first().and_then(|a| a.address),
             id_base: r.state.id_base,
-            netns: self
-                .inner
-                .paths
-                .sandbox_run(&r.id)
-                .join(Kind::Network.file_name()),
+            netns: dir.join(Kind::Network.file_name()),
+            memory: memory_of(&r.spec)
+                .map(|(name, _)| (name.clone(), dir.join(memory_file(&name))))
+                .collect(),
         })
     }
 
@@ -326,7 +381,9 @@ impl Engine {
         let security = &mut spec.security;
         let refuse = |why: &str| Err(EngineError::invalid(format!("conflicting options: {why}")));
         if matches!(security.pid, Sharing::Container(_)) || security.ipc != Ipc::Private {
-            return refuse("a container of a sandbox has its IPC from there, and its own processes");
+            return refuse(
+                "a container of a sandbox has its IPC from there, and its own processes",
+            );
         }
         if !spec.ports.is_empty() || spec.publish_all || spec.hostname.is_some() {
             return refuse("ports and host name of a container of a sandbox are the sandbox's");
@@ -355,7 +412,9 @@ impl Engine {
     pub(crate) fn adopt_sandboxes(&self) {
         for id in crate::adopt::names_in(&self.inner.paths.sandboxes()) {
             let sandbox = match table::read(&self.inner.paths, &id) {
-                Ok(record) if record.id == id && crate::adopt::is_id(&id) => Arc::new(Sandbox::new(record)),
+                Ok(record) if record.id == id && crate::adopt::is_id(&id) => {
+                    Arc::new(Sandbox::new(record))
+                }
                 other => {
                     // It holds nothing that is not made again.
                     tracing::warn!(%id, ?other, "a sandbox without a record is removed");
@@ -393,7 +452,8 @@ impl Engine {
     /// Whether the ids from `id_base` on are a sandbox's.
     pub(crate) fn sandbox_has_range(&self, id_base: u32) -> bool {
         let all = self.inner.sandboxes.all();
-        all.iter().any(|one| one.with(|r| r.state.id_base == id_base))
+        all.iter()
+            .any(|one| one.with(|r| r.state.id_base == id_base))
     }
 
     /// Gives back everything a sandbox holds. Errors are logged and the rest goes on.
@@ -439,11 +499,20 @@ fn unpin(dir: &std::path::Path) {
     }
 }
 
+/// The directories in memory it was asked for. They stand among its mounts, as a container's do.
+fn memory_of(spec: &Spec) -> impl Iterator<Item = (String, Option<u64>)> {
+    spec.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Tmpfs { size_bytes, .. } => Some((mount.target.clone(), *size_bytes)),
+        _ => None,
+    })
+}
+
+fn memory_file(name: &str) -> String {
+    format!("memory-{name}")
+}
+
 fn missing(reference: &str) -> EngineError {
-    EngineError::new(
-        ErrorCode::NotFound,
-        format!("No such sandbox: {reference}"),
-    )
+    EngineError::new(ErrorCode::NotFound, format!("No such sandbox: {reference}"))
 }
 
 fn failed(what: &str, sandbox: &Sandbox, error: std::io::Error) -> EngineError {
@@ -458,7 +527,20 @@ fn lower(id: String, asked: SandboxSpec) -> Record {
     let machine = rustix::system::uname();
     let machine = machine.nodename().to_string_lossy().into_owned();
     let hostname = asked.hostname.filter(|_| !host_network).unwrap_or(machine);
+    let memory = asked
+        .memory
+        .into_iter()
+        .map(|(name, size_bytes)| MountSpec {
+            source: MountSource::Tmpfs {
+                size_bytes,
+                mode: None,
+                options: Vec::new(),
+            },
+            target: name,
+            read_only: false,
+        });
     let spec = Spec {
+        mounts: memory.collect(),
         labels: asked.labels,
         domainname: asked.domainname,
         network: asked.network,
@@ -468,8 +550,16 @@ fn lower(id: String, asked: SandboxSpec) -> Record {
         shm_bytes: asked.shm_bytes,
         security: Security {
             userns_host: asked.userns_host,
-            ipc: if asked.ipc_host { Ipc::Host } else { Ipc::Private },
-            uts: if host_network { Sharing::Host } else { Sharing::Private },
+            ipc: if asked.ipc_host {
+                Ipc::Host
+            } else {
+                Ipc::Private
+            },
+            uts: if host_network {
+                Sharing::Host
+            } else {
+                Sharing::Private
+            },
             sysctls: asked.sysctls,
             ..Security::default()
         },

@@ -199,7 +199,10 @@ impl Handle {
     ///
     /// # Errors
     /// [`SpawnError`].
-    pub fn ipc_and_uts(&self, user: Option<BorrowedFd<'_>>) -> Result<(OwnedFd, OwnedFd), SpawnError> {
+    pub fn ipc_and_uts(
+        &self,
+        user: Option<BorrowedFd<'_>>,
+    ) -> Result<(OwnedFd, OwnedFd), SpawnError> {
         let what = "an IPC and a UTS namespace".to_owned();
         let failed = |source| SpawnError::Send {
             what: what.clone(),

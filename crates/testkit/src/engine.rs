@@ -55,11 +55,33 @@ impl Weft {
         Weft::build(binary, "engine", flags, None)
     }
 
-    /// Starts a server, with an engine without any image, at an address of its own.
+    /// Starts a server that runs no pods, with an engine without any image, at an address of its own.
     #[track_caller]
     pub fn server(binary: &str) -> Option<Weft> {
         let listen = crate::server::own_address();
-        Weft::build(binary, "server", &["--listen", &listen], None)
+        Weft::build(
+            binary,
+            "server",
+            &["--listen", &listen, "--disable-agent"],
+            None,
+        )
+    }
+
+    /// Starts a server that runs pods, with `busybox:latest` loaded.
+    #[track_caller]
+    pub fn cluster(binary: &str) -> Option<Weft> {
+        let (listen, subnet) = (crate::server::own_address(), crate::server::own_subnet());
+        let flags = [
+            "--listen",
+            &listen,
+            "--pod-subnet",
+            &subnet,
+            "--node-name",
+            "one",
+        ];
+        let weft = Weft::build(binary, "server", &flags, None)?;
+        weft.weft_with_input(&["load"], image::busybox()).ok();
+        Some(weft)
     }
 
     /// Starts an engine that keeps its data elsewhere, on a small disk perhaps.

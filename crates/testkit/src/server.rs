@@ -18,6 +18,15 @@ pub(crate) fn own_address() -> String {
     format!("127.{}.{low}.{number}:6443", 16 | high & 0x7f)
 }
 
+/// Addresses for pods that no other test of this machine gives out.
+pub(crate) fn own_subnet() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    let [high, low] = [(std::process::id() >> 8) as u8, std::process::id() as u8];
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    // Neither the default nor those of the engine's networks, which are 10.44 and above.
+    format!("10.{}.{low}.{}/27", 64 | high & 0x3f, (number & 7) << 5)
+}
+
 impl Weft {
     /// Where the server serves the Kubernetes API.
     pub fn address(&self) -> &str {

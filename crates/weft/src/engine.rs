@@ -30,6 +30,15 @@ struct ServerArgs {
     /// directory, made at the first start]
     #[arg(long, value_name = "FILE")]
     secrets_key: Option<PathBuf>,
+    /// What this machine is called in the cluster [default: its host name]
+    #[arg(long, value_name = "NAME")]
+    node_name: Option<String>,
+    /// Addresses of the pods of this machine [default: 10.42.0.0/23]
+    #[arg(long, value_name = "CIDR")]
+    pod_subnet: Option<String>,
+    /// Serve the API only: no pods run on this machine
+    #[arg(long)]
+    disable_agent: bool,
     #[command(flatten)]
     common: Args,
 }
@@ -63,6 +72,9 @@ pub fn server(args: Vec<OsString>) -> ExitCode {
         let server = Server {
             listen: args.listen,
             secrets_key: args.secrets_key,
+            node_name: args.node_name,
+            pod_subnet: args.pod_subnet,
+            disable_agent: args.disable_agent,
         };
         run(args.common, Some(server))
     })
@@ -95,6 +107,9 @@ fn start<T: Parser>(
 struct Server {
     listen: Option<String>,
     secrets_key: Option<PathBuf>,
+    node_name: Option<String>,
+    pod_subnet: Option<String>,
+    disable_agent: bool,
 }
 
 fn run(args: Args, server: Option<Server>) -> anyhow::Result<()> {
@@ -107,6 +122,9 @@ fn run(args: Args, server: Option<Server>) -> anyhow::Result<()> {
         host: None,
         listen: server.listen,
         secrets_key: server.secrets_key,
+        node_name: server.node_name,
+        pod_subnet: server.pod_subnet,
+        disable_agent: server.disable_agent,
     };
     let settings = Settings::resolve(&flags, &|name| std::env::var_os(name))?;
     let registries = settings
@@ -133,6 +151,10 @@ fn run(args: Args, server: Option<Server>) -> anyhow::Result<()> {
                 anyhow::Ok(weft_daemon::server::Config {
                     listen: settings.listen.value,
                     secrets_key: std::path::absolute(&settings.secrets_key.value)?,
+                    node: (!settings.disable_agent.value).then(|| weft_daemon::NodeConfig {
+                        name: settings.node_name.value.clone(),
+                        pod_subnet: settings.pod_subnet.value.clone(),
+                    }),
                 })
             })
             .transpose()?,

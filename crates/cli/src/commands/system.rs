@@ -62,8 +62,19 @@ impl ConfigArgs {
         ] {
             row(key, setting.value.display().to_string(), &setting.origin);
         }
-        let keys = &settings.detach_keys;
-        row("detach_keys", keys.value.clone(), &keys.origin);
+        for (key, setting) in [
+            ("detach_keys", &settings.detach_keys),
+            ("node_name", &settings.node_name),
+            ("pod_subnet", &settings.pod_subnet),
+        ] {
+            row(key, setting.value.clone(), &setting.origin);
+        }
+        let disabled = &settings.disable_agent;
+        row(
+            "disable_agent",
+            disabled.value.to_string(),
+            &disabled.origin,
+        );
         let listen = &settings.listen;
         row("listen", listen.value.to_string(), &listen.origin);
         let file = settings.config.value.clone().map(Origin::File);

@@ -31,6 +31,9 @@ pub(super) struct File {
     pub detach_keys: Option<String>,
     pub listen: Option<String>,
     pub secrets_key: Option<PathBuf>,
+    pub node_name: Option<String>,
+    pub pod_subnet: Option<String>,
+    pub disable_agent: Option<bool>,
     #[serde(default)]
     pub registries: BTreeMap<String, Registry>,
 }

@@ -293,6 +293,8 @@ impl Scheduler<'_> {
         let message = format!("Successfully assigned {namespace}/{name} to {node}");
         let told = Told {
             by: NAME,
+            host: "",
+            field: "",
             kind: "Normal",
             reason: "Scheduled",
             message: &message,
@@ -324,6 +326,8 @@ impl Scheduler<'_> {
         }
         let told = Told {
             by: NAME,
+            host: "",
+            field: "",
             kind: "Warning",
             reason: "FailedScheduling",
             message: why,

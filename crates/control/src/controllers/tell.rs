@@ -11,19 +11,23 @@ use crate::store::{WriteOptions, now};
 
 /// What happened.
 #[derive(Debug)]
-pub(super) struct Told<'a> {
+pub(crate) struct Told<'a> {
     /// Who did it.
     pub by: &'static str,
+    /// On which node; empty: none.
+    pub host: &'a str,
+    /// What of the object it is about; empty: all of it.
+    pub field: &'a str,
     /// `Normal` or `Warning`.
     pub kind: &'static str,
     /// Why, in one word.
-    pub reason: &'static str,
+    pub reason: &'a str,
     /// A sentence.
     pub message: &'a str,
 }
 
 /// Tells what happened to `object`, which is of `kind`.
-pub(super) async fn tell(
+pub(crate) async fn tell(
     store: &Store,
     kind: &Kind,
     object: &Object,
@@ -42,20 +46,30 @@ pub(super) async fn tell(
     // Names are of 253 characters, and no part of one ends with a hyphen.
     let about: String = meta.name().chars().take(200).collect();
     let name = format!("{}.{nanos:x}", about.trim_end_matches(['-', '.']));
+    let mut involved = json!({
+        "apiVersion": kind.api_version(), "kind": *kind.kind, "namespace": meta.namespace(), "name": meta.name(),
+        "uid": meta.text("uid"),
+    });
+    for (field, value) in [
+        ("resourceVersion", meta.text("resourceVersion")),
+        ("fieldPath", told.field),
+    ] {
+        if !value.is_empty() {
+            involved[field] = value.into();
+        }
+    }
+    let mut source = json!({ "component": told.by });
+    if !told.host.is_empty() {
+        source["host"] = told.host.into();
+    }
     let mut event = Object::default();
     for (field, value) in [
         ("metadata", json!({ "name": name, "namespace": namespace })),
-        (
-            "involvedObject",
-            json!({
-                "apiVersion": kind.api_version(), "kind": *kind.kind, "namespace": meta.namespace(), "name": meta.name(),
-                "uid": meta.text("uid"), "resourceVersion": meta.text("resourceVersion"),
-            }),
-        ),
+        ("involvedObject", involved),
         ("type", told.kind.into()),
         ("reason", told.reason.into()),
         ("message", told.message.into()),
-        ("source", json!({ "component": told.by })),
+        ("source", source),
         ("reportingComponent", told.by.into()),
         ("firstTimestamp", now.as_str().into()),
         ("lastTimestamp", now.as_str().into()),

@@ -27,6 +27,7 @@ pub(super) fn kind() -> Kind {
         absent: &[("spec.unschedulable", "false")],
         columns: columns(),
         has_status: true,
+        is_carried_out: true,
         // The kubelet says what its machine is when it registers it.
         begins_with_status: true,
         ..Kind::core("Node", "nodes", "node")

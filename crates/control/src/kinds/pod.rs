@@ -55,6 +55,7 @@ pub(super) fn kind() -> Kind {
         absent: &[("spec.hostNetwork", "false")],
         columns: columns::columns(),
         has_status: true,
+        is_carried_out: true,
         grace_s,
         generation: Generation::Content,
         ..Kind::core("Pod", "pods", "pod")

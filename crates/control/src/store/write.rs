@@ -211,6 +211,13 @@ pub(crate) fn now() -> String {
     later(0)
 }
 
+/// Now, to the microsecond, as leases have it.
+pub(crate) fn now_micro() -> String {
+    let now = weft_stdx::clock::unix_ns() / 1000;
+    jiff::Timestamp::from_microsecond(now)
+        .map_or_else(|_| String::new(), |time| format!("{time:.6}"))
+}
+
 /// In so many seconds, as objects have it.
 pub(super) fn later(seconds: i64) -> String {
     let now = weft_stdx::clock::unix_ns() / 1_000_000_000;

@@ -199,6 +199,7 @@ pub fn dns(no: &mut Refusals, host: &HostConfig) -> Dns {
         }
     }
     Dns {
+        direct: false,
         servers,
         search: host.dns_search.clone(),
         options: host.dns_options.clone(),

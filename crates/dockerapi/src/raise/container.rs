@@ -186,6 +186,11 @@ fn mounts(record: &Record, volumes: &VolumePaths) -> Vec<MountPoint> {
             MountSource::Bind {
                 path, propagation, ..
             } => ("bind", path.clone(), propagation.clone()),
+            MountSource::Beneath { root, path, .. } => (
+                "bind",
+                super::host::joined(root, path),
+                "rprivate".to_owned(),
+            ),
             MountSource::Tmpfs { .. } => ("tmpfs", String::new(), String::new()),
         };
         list.push(MountPoint {

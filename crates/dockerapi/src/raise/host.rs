@@ -215,8 +215,19 @@ fn device_rule(rule: &spec::DeviceRule) -> String {
 fn add_mount(host: &mut HostConfig, mount: &MountSpec) {
     match &mount.source {
         MountSource::Bind { .. } => add_bind(host, mount),
+        MountSource::Beneath { root, path, .. } => {
+            host.binds.push(short_form(mount, &joined(root, path), ""));
+        }
         MountSource::Volume { .. } => add_volume(host, mount),
         MountSource::Tmpfs { .. } => add_tmpfs(host, mount),
+    }
+}
+
+/// The path that is seen.
+pub(super) fn joined(root: &str, path: &str) -> String {
+    match path {
+        "" => root.to_owned(),
+        path => format!("{root}/{path}"),
     }
 }
 

@@ -166,6 +166,10 @@ impl Engine {
                     non_recursive,
                     ..
                 } => (PathBuf::from(path), None, !non_recursive),
+                MountSource::Beneath { root, path, .. } => {
+                    let beneath = (!path.is_empty()).then(|| PathBuf::from(path));
+                    (PathBuf::from(root), beneath, true)
+                }
                 MountSource::Volume {
                     labels, subpath, ..
                 } => {

@@ -45,11 +45,15 @@ pub(super) fn bind(from: &Path, path: &Path) -> io::Result<()> {
     Ok(rustix::mount::mount_bind(from, path)?)
 }
 
-/// Memory at `path` that everybody may write to, and that is `owner`'s.
-pub(super) fn memory(path: &Path, bytes: u64, owner: u32) -> io::Result<()> {
+/// Memory at `path` that everybody may write to, and that is `owner`'s; without a size, up to half
+/// of the machine's.
+pub(super) fn memory(path: &Path, bytes: Option<u64>, owner: u32) -> io::Result<()> {
     fs::create_dir(path)?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    let options = format!("mode=1777,size={bytes},uid={owner},gid={owner}");
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    let mut options = format!("mode=1777,uid={owner},gid={owner}");
+    if let Some(bytes) = bytes {
+        options += &format!(",size={bytes}");
+    }
     let options = std::ffi::CString::new(options).expect("digits and letters");
     Ok(rustix::mount::mount(
         c"shm",

@@ -195,6 +195,9 @@ impl Protocol {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Dns {
+    /// The servers are asked directly, not by way of the network's own.
+    #[serde(default)]
+    pub direct: bool,
     pub servers: Vec<Ipv4Addr>,
     pub search: Vec<String>,
     pub options: Vec<String>,
@@ -224,6 +227,16 @@ pub enum MountSource {
         create: bool,
         /// Without the mounts below it.
         non_recursive: bool,
+    },
+    /// What a path leads to beneath a directory of the host, and never outside of it.
+    Beneath {
+        /// The directory, absolute; it is there.
+        root: String,
+        /// Relative; empty is the directory itself.
+        path: String,
+        /// Made for the container alone: its files belong to the container's root as the host
+        /// numbers it.
+        per_run: bool,
     },
     /// A named volume; an empty name asks for an anonymous one.
     Volume {

@@ -306,7 +306,10 @@ fn answer_ipc_and_uts(fds: &Fds, reply: &OwnedFd) {
         Ok(Side::Child) => {
             match ipc_and_uts(fds) {
                 Ok(made) => answer(reply, &Reply::Namespaces, &made.each_ref().map(AsFd::as_fd)),
-                Err(error) => refuse(reply, format!("cannot make IPC and UTS namespaces: {error}")),
+                Err(error) => refuse(
+                    reply,
+                    format!("cannot make IPC and UTS namespaces: {error}"),
+                ),
             }
             exit_now(0);
         }
@@ -319,7 +322,10 @@ fn ipc_and_uts(fds: &Fds) -> io::Result<[OwnedFd; 2]> {
         namespace::join(fd, *kind)?;
     }
     namespace::unshare(Kinds::from(Kind::Ipc) | Kind::Uts)?;
-    Ok([namespace::of_self(Kind::Ipc)?, namespace::of_self(Kind::Uts)?])
+    Ok([
+        namespace::of_self(Kind::Ipc)?,
+        namespace::of_self(Kind::Uts)?,
+    ])
 }
 
 fn answer_sandbox(base: u32, size: u32, reply: &OwnedFd) {

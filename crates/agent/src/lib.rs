@@ -1,0 +1,178 @@
+//! Makes this node run what it is assigned, and says what it runs.
+//!
+//! ```text
+//!   Assignment ─► Agent ─► one worker per pod: look ─► decide (pure) ─► one step ─► report ─┐
+//!                            ▲                                                              │
+//!                            └── the driver's changes, probes, timers ◄─────────────────────┘
+//! ```
+//! A worker that is woken is not told why: it looks at what there is, and does what comes next. So
+//! the first time, every other time and after a crash are the same.
+//! Never: which pods there are, and on which node.
+
+mod decide;
+mod env;
+mod memory;
+mod observe;
+mod probe;
+mod report;
+mod volumes;
+mod worker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use weft_api::assignment::{Assignment, Pod, PodId};
+use weft_driver::Driver;
+
+pub use report::Reports;
+use worker::Worker;
+
+/// What an agent knows of its node.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Its name in the cluster.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Where the files of pods are.
+    pub directory: PathBuf,
+}
+
+/// Runs what one node is assigned.
+#[derive(Debug)]
+pub struct Agent<D> {
+    driver: Arc<D>,
+    node: Arc<Node>,
+    reports: Arc<Reports>,
+}
+
+/// What a worker listens to.
+struct Input {
+    /// `None`: nobody wants the pod.
+    pod: watch::Sender<Option<Arc<Pod>>>,
+    wake: Arc<Notify>,
+}
+
+impl<D: Driver> Agent<D> {
+    /// One that runs pods with `driver`.
+    pub fn new(driver: Arc<D>, node: Node) -> Agent<D> {
+        Agent {
+            driver,
+            node: Arc::new(node),
+            reports: Arc::default(),
+        }
+    }
+
+    /// Where it says what it runs.
+    pub fn reports(&self) -> Arc<Reports> {
+        Arc::clone(&self.reports)
+    }
+
+    /// Runs what is assigned, until nobody assigns any more. What runs then runs on.
+    pub async fn run(self, mut assignments: watch::Receiver<Arc<Assignment>>) {
+        let mut inputs = BTreeMap::<String, Input>::new();
+        let mut workers = JoinSet::new();
+        let mut changes = self.driver.changes();
+        // What an earlier agent ran, and nobody wants any more, is ended, too.
+        assignments.mark_changed();
+        loop {
+            tokio::select! {
+                changed = assignments.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let assigned = Arc::clone(&assignments.borrow_and_update());
+                    if assigned.generation == 0 {
+                        // Nobody knows yet what is wanted: what runs, runs.
+                        continue;
+                    }
+                    self.assign(&assigned, &mut inputs, &mut workers);
+                    self.reports.reached(assigned.generation);
+                }
+                Ok(()) = changes.changed() => {
+                    for uid in self.driver.changed() {
+                        if let Some(input) = inputs.get(&uid) {
+                            input.wake.notify_one();
+                        }
+                    }
+                }
+                Some(ended) = workers.join_next() => {
+                    let uid: String = match ended {
+                        Ok(uid) => uid,
+                        Err(error) => {
+                            tracing::error!(%error, "a pod's worker ended");
+                            continue;
+                        }
+                    };
+                    inputs.remove(&uid);
+                }
+            }
+        }
+    }
+
+    fn assign(
+        &self,
+        assigned: &Assignment,
+        inputs: &mut BTreeMap<String, Input>,
+        workers: &mut JoinSet<String>,
+    ) {
+        let mut wanted = BTreeSet::new();
+        for pod in &assigned.pods {
+            let uid = &pod.id.uid;
+            // It becomes a directory.
+            if !weft_stdx::name::is_plain(uid) {
+                tracing::error!(uid, "a pod's uid is no name");
+                continue;
+            }
+            wanted.insert(uid.clone());
+            let same = |now: &Option<Arc<Pod>>| now.as_deref() == Some(pod);
+            match inputs.get(uid) {
+                Some(input) if same(&input.pod.borrow()) => {}
+                Some(input) => drop(input.pod.send_replace(Some(Arc::new(pod.clone())))),
+                None => {
+                    let first = Some(Arc::new(pod.clone()));
+                    let input = self.employ(pod.id.clone(), first, workers);
+                    inputs.insert(uid.clone(), input);
+                }
+            }
+        }
+        let left = volumes::uids(&self.node.directory);
+        for uid in self.driver.pods().into_iter().chain(left) {
+            if !weft_stdx::name::is_plain(&uid) {
+                continue;
+            }
+            if !wanted.contains(&uid) && !inputs.contains_key(&uid) {
+                let id = PodId {
+                    uid: uid.clone(),
+                    ..PodId::default()
+                };
+                let input = self.employ(id, None, workers);
+                inputs.insert(uid, input);
+            }
+        }
+        for (uid, input) in inputs.iter() {
+            if !wanted.contains(uid) && input.pod.borrow().is_some() {
+                input.pod.send_replace(None);
+            }
+        }
+    }
+
+    fn employ(&self, id: PodId, pod: Option<Arc<Pod>>, workers: &mut JoinSet<String>) -> Input {
+        let (sender, receiver) = watch::channel(pod);
+        let wake = Arc::new(Notify::new());
+        let worker = Worker::new(
+            Arc::clone(&self.driver),
+            Arc::clone(&self.node),
+            Arc::clone(&self.reports),
+            id,
+            receiver,
+            Arc::clone(&wake),
+        );
+        workers.spawn(worker.run());
+        Input { pod: sender, wake }
+    }
+}

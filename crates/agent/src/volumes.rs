@@ -1,0 +1,462 @@
+//! The volumes of a pod on the node's disk.
+//!
+//! ```text
+//!   <directory>/<uid>/volumes/<name>/            empty: the volume itself
+//!                                   ..1/ file…   files: a directory for each state they had,
+//!                                   ..data ─► ..1    a link that is replaced in one go,
+//!                                   file ─► ..data/file  and links of which each is a file
+//!   <directory>/<uid>/messages/<container>-<attempt>   what it says of its end
+//! ```
+//! Never: follows what a container has put there.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use weft_api::assignment::{Container, File, FileValue, HostPath, Pod, Volume};
+use weft_driver::{Mounted, Source};
+use weft_stdx::file::read_bounded;
+use weft_sys::path::Root;
+
+use crate::env::{self, Facts};
+
+/// The link to the files as they are now.
+const NOW: &str = "..data";
+/// What a container says of its end, at most.
+const MESSAGE_MAX: u64 = 4096;
+
+/// A volume that cannot be had: what was tried, and why not.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {source}")]
+pub(crate) struct VolumeError {
+    what: String,
+    source: io::Error,
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> VolumeError {
+    let what = what.into();
+    |source| VolumeError { what, source }
+}
+
+/// The files of one pod.
+#[derive(Debug, Clone)]
+pub(crate) struct Files {
+    directory: PathBuf,
+}
+
+impl Files {
+    /// `uid` has been looked at: it is a name.
+    pub fn new(all: &Path, uid: &str) -> Files {
+        Files {
+            directory: all.join(uid),
+        }
+    }
+
+    fn volume(&self, name: &str) -> PathBuf {
+        self.directory.join("volumes").join(name)
+    }
+
+    /// Where a container may say why it ended.
+    pub fn message(&self, container: &str, attempt: u32) -> PathBuf {
+        let name = format!("{container}-{attempt}");
+        self.directory.join("messages").join(name)
+    }
+
+    /// Makes the file in which a container may say why it ended.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn make_message(&self, container: &str, attempt: u32) -> Result<PathBuf, VolumeError> {
+        let path = self.message(container, attempt);
+        let make = || {
+            fs::create_dir_all(path.parent().unwrap_or(&path))?;
+            fs::write(&path, b"")?;
+            fs::set_permissions(&path, Permissions::from_mode(0o666))
+        };
+        make().map_err(failed(format!("make {}", path.display())))?;
+        Ok(path)
+    }
+
+    /// What a container said of its end.
+    pub fn read_message(&self, container: &str, attempt: u32) -> String {
+        let path = self.message(container, attempt);
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|facts| facts.is_file());
+        if !is_file {
+            return String::new();
+        }
+        let bytes = fs::File::open(&path).and_then(|file| {
+            weft_stdx::file::read_all_bounded(io::Read::take(file, MESSAGE_MAX), MESSAGE_MAX)
+        });
+        bytes.map_or_else(
+            |_| String::new(),
+            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
+        )
+    }
+
+    /// Brings the volumes to what they are to be; those that are so stay untouched.
+    ///
+    /// # Errors
+    /// A volume cannot be had, or the disk refuses.
+    pub fn prepare(&self, pod: &Pod, facts: &Facts<'_>) -> Result<(), VolumeError> {
+        for (name, volume) in &pod.volumes {
+            let path = self.volume(name);
+            match volume {
+                Volume::Empty { memory: true, .. } | Volume::Claim { .. } => {}
+                Volume::Empty { memory: false, .. } => {
+                    make_empty(&path, pod.fs_group)
+                        .map_err(failed(format!("make volume {name}")))?;
+                }
+                Volume::Files { files } => {
+                    let write = || {
+                        let wanted = contents(files, facts)?;
+                        write_files(&path, &wanted, pod.fs_group)
+                    };
+                    write().map_err(failed(format!("write volume {name}")))?;
+                }
+                Volume::Host { path, kind } => check_host(path, *kind).map_err(failed(format!(
+                    "MountVolume.SetUp failed for volume {name:?}"
+                )))?,
+                Volume::Refused(why) => {
+                    let why = io::Error::other(why.message.clone());
+                    let what = format!("MountVolume.SetUp failed for volume {name:?}");
+                    return Err(failed(what)(why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The mounts of a container.
+    ///
+    /// # Errors
+    /// A part of a volume cannot be made.
+    pub fn mounts(
+        &self,
+        pod: &Pod,
+        container: &Container,
+        env: &[(String, String)],
+    ) -> Result<Vec<Mounted>, VolumeError> {
+        let mut mounts = Vec::new();
+        for mount in &container.mounts {
+            let what = || format!("mount volume {} at {}", mount.volume, mount.target);
+            let Some(volume) = pod.volumes.get(&mount.volume) else {
+                return Err(failed(what())(io::Error::other("there is no such volume")));
+            };
+            let subpath = match mount.expand {
+                true => env::expand(&mount.subpath, |name| {
+                    let found = env.iter().find(|(known, _)| known == name);
+                    found.map(|(_, value)| value.clone())
+                }),
+                false => mount.subpath.clone(),
+            };
+            if !subpath.is_empty() {
+                relative(&subpath).map_err(failed(what()))?;
+            }
+            let (source, is_read_only) = match volume {
+                Volume::Empty { memory: true, .. } => (Source::Memory(mount.volume.clone()), false),
+                Volume::Empty { .. } => (Source::Path(self.volume(&mount.volume)), false),
+                Volume::Files { .. } => (Source::Path(self.volume(&mount.volume)), true),
+                Volume::Host { path, .. } => (Source::Path(PathBuf::from(path)), false),
+                Volume::Claim { name, read_only } => (Source::Volume(name.clone()), *read_only),
+                Volume::Refused(_) => continue,
+            };
+            let makes = matches!(
+                volume,
+                Volume::Empty { memory: false, .. } | Volume::Host { .. }
+            );
+            if let (Source::Path(root), true) = (&source, makes && !subpath.is_empty()) {
+                make_part(root, &subpath).map_err(failed(what()))?;
+            }
+            mounts.push(Mounted {
+                source,
+                subpath,
+                target: mount.target.clone(),
+                read_only: mount.read_only || is_read_only,
+                propagation: mount.propagation,
+            });
+        }
+        Ok(mounts)
+    }
+
+    /// Removes all of it; what is not there is no error.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn remove(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// The uids of pods that have files.
+pub(crate) fn uids(all: &Path) -> Vec<String> {
+    let entries = fs::read_dir(all).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.collect()
+}
+
+/// What is missing of a part of a volume is a directory; a link in it leads nowhere else.
+fn make_part(root: &Path, subpath: &str) -> io::Result<()> {
+    let root = Root::open_at(root)?;
+    let path = Path::new(subpath);
+    match root.handle_beneath(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            root.make_directory(path, 0o777).map(drop)
+        }
+        other => other.map(drop),
+    }
+}
+
+fn make_empty(path: &Path, group: Option<u32>) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(path)?;
+    chown(path, None, group)?;
+    let mode = if group.is_some() { 0o2777 } else { 0o777 };
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// A path that stays below where it begins.
+fn relative(path: &str) -> io::Result<()> {
+    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(name) if name != "..");
+    let is_one =
+        !path.is_empty() && !path.contains('\0') && Path::new(path).components().all(is_plain);
+    match is_one {
+        true => Ok(()),
+        false => Err(io::Error::other(format!(
+            "{path:?} is no path below the volume"
+        ))),
+    }
+}
+
+type Contents = BTreeMap<String, (Vec<u8>, u32)>;
+
+fn contents(files: &BTreeMap<String, File>, facts: &Facts<'_>) -> io::Result<Contents> {
+    let mut all = Contents::new();
+    for (path, file) in files {
+        relative(path)?;
+        if path.starts_with("..") {
+            return Err(io::Error::other(format!(
+                "{path:?} begins as weft's own files do"
+            )));
+        }
+        let bytes = match &file.value {
+            FileValue::Text(text) => text.clone().into_bytes(),
+            FileValue::Binary(text) => STANDARD.decode(text).map_err(io::Error::other)?,
+            FileValue::Node(fact) => facts.of(*fact).into_bytes(),
+        };
+        all.insert(path.clone(), (bytes, file.mode));
+    }
+    Ok(all)
+}
+
+fn is_as_wanted(now: &Path, wanted: &Contents, group: Option<u32>) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let mut there = Vec::new();
+    if list(now, Path::new(""), &mut there).is_err() || there.len() != wanted.len() {
+        return false;
+    }
+    wanted.iter().all(|(path, (bytes, mode))| {
+        let path = now.join(path);
+        fs::symlink_metadata(&path).is_ok_and(|facts| {
+            facts.is_file()
+                && facts.mode() & 0o7777 == *mode & 0o7777
+                && facts.len() == bytes.len() as u64
+                && group.is_none_or(|group| facts.gid() == group)
+        }) && read_bounded(&path, bytes.len() as u64).is_ok_and(|is| is == *bytes)
+    })
+}
+
+fn list(root: &Path, below: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(root.join(below))? {
+        let entry = entry?;
+        let path = below.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => list(root, &path, found)?,
+            false => found.push(path),
+        }
+    }
+    Ok(())
+}
+
+/// Readers see the files as they were or as they are to be, never a part of either.
+fn write_files(volume: &Path, wanted: &Contents, group: Option<u32>) -> io::Result<()> {
+    fs::create_dir_all(volume)?;
+    fs::set_permissions(volume, Permissions::from_mode(0o755))?;
+    let link = volume.join(NOW);
+    let old = fs::read_link(&link).ok();
+    if old.is_some()
+        && is_as_wanted(
+            &volume.join(old.as_deref().unwrap_or(Path::new(NOW))),
+            wanted,
+            group,
+        )
+    {
+        return Ok(());
+    }
+    let number = old
+        .as_deref()
+        .and_then(|old| old.to_str()?.strip_prefix("..")?.parse::<u64>().ok());
+    let name = format!("..{}", number.map_or(1, |n| n + 1));
+    let new = volume.join(&name);
+    remove_any(&new)?;
+    fs::create_dir(&new)?;
+    fs::set_permissions(&new, Permissions::from_mode(0o755))?;
+    for (path, (bytes, mode)) in wanted {
+        let path = new.join(path);
+        make_above(&new, &path)?;
+        fs::write(&path, bytes)?;
+        chown(&path, None, group)?;
+        fs::set_permissions(&path, Permissions::from_mode(*mode))?;
+    }
+    let next = volume.join("..data_next");
+    remove_any(&next)?;
+    symlink(&name, &next)?;
+    fs::rename(&next, &link)?;
+    let tops: Vec<&str> = wanted
+        .keys()
+        .filter_map(|path| path.split('/').next())
+        .collect();
+    for top in &tops {
+        let (place, target) = (volume.join(top), Path::new(NOW).join(top));
+        if fs::read_link(&place).ok().as_deref() != Some(&target) {
+            remove_any(&place)?;
+            symlink(&target, &place)?;
+        }
+    }
+    for entry in fs::read_dir(volume)?.flatten() {
+        let entry_name = entry.file_name();
+        let is_of_now = entry_name == NOW
+            || entry_name
+                .to_str()
+                .is_some_and(|is| is == name || tops.contains(&is));
+        if !is_of_now {
+            remove_any(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn make_above(root: &Path, path: &Path) -> io::Result<()> {
+    let mut missing: Vec<&Path> = path
+        .ancestors()
+        .skip(1)
+        .take_while(|above| *above != root)
+        .collect();
+    missing.reverse();
+    for directory in missing {
+        if !directory.exists() {
+            fs::create_dir(directory)?;
+            fs::set_permissions(directory, Permissions::from_mode(0o755))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_any(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(facts) if facts.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+    }
+}
+
+fn check_host(path: &str, kind: HostPath) -> io::Result<()> {
+    let path = Path::new(path);
+    if kind == HostPath::DirectoryOrCreate && !path.exists() {
+        fs::create_dir_all(path)?;
+        return fs::set_permissions(path, Permissions::from_mode(0o755));
+    }
+    if kind == HostPath::FileOrCreate && !path.exists() {
+        fs::write(path, b"")?;
+        return fs::set_permissions(path, Permissions::from_mode(0o644));
+    }
+    if kind == HostPath::Any {
+        // As upstream does: what is not there is made, a directory.
+        return match path.exists() {
+            true => Ok(()),
+            false => fs::create_dir_all(path),
+        };
+    }
+    let facts = fs::metadata(path);
+    let is = |fits: fn(&fs::FileType) -> bool| {
+        facts.as_ref().is_ok_and(|facts| fits(&facts.file_type()))
+    };
+    let (fits, what) = match kind {
+        HostPath::Any => return Ok(()),
+        HostPath::Directory | HostPath::DirectoryOrCreate => (is(|t| t.is_dir()), "a directory"),
+        HostPath::File | HostPath::FileOrCreate => (is(|t| t.is_file()), "a file"),
+        HostPath::Socket => (is(FileTypeExt::is_socket), "a socket file"),
+        HostPath::CharDevice => (is(FileTypeExt::is_char_device), "a character device"),
+        HostPath::BlockDevice => (is(FileTypeExt::is_block_device), "a block device"),
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(io::Error::other(format!(
+            "hostPath type check failed: {} is not {what}",
+            path.display()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(files: &[(&str, &str)]) -> Contents {
+        let one =
+            |(path, text): &(&str, &str)| ((*path).to_owned(), (text.as_bytes().to_vec(), 0o644));
+        files.iter().map(one).collect()
+    }
+
+    fn seen(volume: &Path) -> Vec<(String, String)> {
+        let mut names: Vec<_> = fs::read_dir(volume).unwrap().flatten().collect();
+        names.retain(|entry| !entry.file_name().to_string_lossy().starts_with(".."));
+        names.sort_by_key(fs::DirEntry::file_name);
+        let read = |entry: &fs::DirEntry| {
+            let text = fs::read_to_string(entry.path()).unwrap_or_else(|_| "directory".to_owned());
+            (entry.file_name().into_string().unwrap(), text)
+        };
+        names.iter().map(read).collect()
+    }
+
+    #[test]
+    fn files_are_replaced_in_one_go_and_old_ones_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let volume = directory.path().join("v");
+        write_files(&volume, &wanted(&[("a", "1"), ("d/b", "2")]), None).unwrap();
+        let first = fs::read_link(volume.join(NOW)).unwrap();
+        assert_eq!(seen(&volume)[0], ("a".into(), "1".into()));
+        assert_eq!(fs::read_to_string(volume.join("d/b")).unwrap(), "2");
+        // The same again changes nothing.
+        write_files(&volume, &wanted(&[("a", "1"), ("d/b", "2")]), None).unwrap();
+        assert_eq!(fs::read_link(volume.join(NOW)).unwrap(), first);
+        write_files(&volume, &wanted(&[("a", "3")]), None).unwrap();
+        assert_eq!(seen(&volume), [("a".into(), "3".into())]);
+        assert!(!volume.join(first).exists());
+    }
+
+    #[test]
+    fn paths_stay_below() {
+        for path in ["", "/etc", "..", "a/../b", "../x", "a\0b"] {
+            assert!(relative(path).is_err(), "{path:?}");
+        }
+        for path in ["a", "a/b", "..a"] {
+            assert!(relative(path).is_ok(), "{path:?}");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        symlink("/etc", directory.path().join("link")).unwrap();
+        assert!(make_part(directory.path(), "link/weft").is_err());
+        assert!(!Path::new("/etc/weft").exists());
+        make_part(directory.path(), "a/b").unwrap();
+        assert!(directory.path().join("a/b").is_dir());
+    }
+}

@@ -1,0 +1,102 @@
+//! Ending containers, and removing what is left of a pod.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use weft_api::assignment::{Action, Pod};
+use weft_api::observed::Pod as Observed;
+use weft_driver::{Driver, PodSeen};
+
+use super::{Turn, Worker};
+use crate::decide::Stop;
+use crate::probe::{self, Target};
+
+impl<D: Driver> Worker<D> {
+    /// Ends containers, all at once; when less time is given meanwhile, it is begun anew.
+    pub(super) async fn stop(&mut self, pod: &Pod, seen: &PodSeen, these: &[Stop<'_>]) {
+        for one in these {
+            if let Some(why) = &one.why {
+                self.tell(Some(one.name), false, "Killing", why);
+            }
+            self.memory
+                .containers
+                .entry(one.name.to_owned())
+                .or_default()
+                .health
+                .ready = false;
+        }
+        self.say(pod, seen).await;
+        let (driver, address) = (Arc::clone(&self.driver), self.address(pod, seen));
+        let stops = these.iter().map(|one| {
+            let hook = pod.init.iter().chain(&pod.containers);
+            let hook = hook.filter(|wanted| wanted.name == one.name);
+            let hook = hook.filter_map(|wanted| wanted.pre_stop.as_ref()).next();
+            stop_one(&*driver, one, hook, address)
+        });
+        let stopping = join_all(stops);
+        if let Turn::Done(results) = self.unless_otherwise(stopping).await {
+            for (one, result) in these.iter().zip(results) {
+                if let Err(message) = result {
+                    self.tell(Some(one.name), true, "FailedKillPod", &message);
+                }
+            }
+        }
+    }
+
+    pub(super) async fn remove(&mut self, seen: &PodSeen) -> bool {
+        let mut done = Ok(());
+        for one in &seen.containers {
+            done = done.and(self.driver.remove(&one.id).await);
+        }
+        if done.is_ok() {
+            done = self.driver.remove_sandbox(&self.id.uid).await;
+        }
+        let done = done.map_err(|error| error.message);
+        let done = done.and_then(|()| {
+            let removed = self.files.remove();
+            removed.map_err(|error| format!("remove the files of pod {}: {error}", self.id.name))
+        });
+        if !self.or_stuck("FailedKillPod", done) {
+            let until = self.memory.stuck.as_ref().map(|(_, until)| *until);
+            self.wait(until).await;
+            return false;
+        }
+        if self.last.is_some() {
+            self.reports.say(Observed {
+                id: self.id.clone(),
+                gone: true,
+                ..self.said.take().unwrap_or_default()
+            });
+        }
+        true
+    }
+}
+
+/// Ends one container: its hook first, in the time it has.
+async fn stop_one<D: Driver>(
+    driver: &D,
+    one: &Stop<'_>,
+    hook: Option<&Action>,
+    ip: Option<IpAddr>,
+) -> Result<(), String> {
+    let began = tokio::time::Instant::now();
+    if let (Some(hook), true) = (hook, one.grace_s > 0) {
+        let target = Target {
+            id: one.id.to_owned(),
+            ip,
+        };
+        let limit = Duration::from_secs(one.grace_s);
+        let seconds = u32::try_from(one.grace_s).unwrap_or(u32::MAX);
+        let acting = probe::act(driver, hook, &target, seconds);
+        if let Ok(Err(why)) = tokio::time::timeout(limit, acting).await {
+            tracing::warn!(container = one.name, %why, "the hook before its end failed");
+        }
+    }
+    // Whoever used up the time in the hook gets two seconds more: upstream's rule.
+    let left = one.grace_s.saturating_sub(began.elapsed().as_secs());
+    let left = if one.grace_s > 0 { left.max(2) } else { 0 };
+    let stopped = driver.stop(one.id, left).await;
+    stopped.map_err(|error| error.message)
+}

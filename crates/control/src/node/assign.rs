@@ -1,0 +1,176 @@
+//! What the node is to run: follows the pods bound to it, and all they refer to.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1 as k8s;
+use serde_json::Value;
+use tokio::sync::watch;
+use weft_api::assignment::{Assignment, Pod, Refusal, VERSION};
+use weft_keyspace::EventKind;
+
+use super::lower;
+use super::refer::{self, References};
+use crate::controllers::PAUSE;
+use crate::failure::Failure;
+use crate::object::Object;
+use crate::store::{Happened, ListOptions, Store, object};
+
+/// `namespace/name`
+type Id = (String, String);
+
+struct Mine {
+    object: Object,
+    wanted: References,
+    lowered: Pod,
+}
+
+struct Assigner<'a> {
+    store: &'a Store,
+    node: &'a str,
+    pods: BTreeMap<Id, Mine>,
+}
+
+pub(super) async fn run(
+    store: &Store,
+    node: &str,
+    assigned: &watch::Sender<Arc<Assignment>>,
+) -> Infallible {
+    loop {
+        let Err(error) = try_run(store, node, assigned).await;
+        tracing::warn!(%error, node, "assigning pods failed, and begins anew");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn try_run(
+    store: &Store,
+    node: &str,
+    assigned: &watch::Sender<Arc<Assignment>>,
+) -> Result<Infallible, Failure> {
+    let mut assigner = Assigner {
+        store,
+        node,
+        pods: BTreeMap::new(),
+    };
+    let seen = store.revision().await?;
+    let kinds = store.kinds();
+    if let Some(pods) = kinds.find("", "v1", "pods") {
+        for item in &store.list(pods, "", &ListOptions::default()).await?.items {
+            assigner.set(object(item)?).await?;
+        }
+    }
+    assigner.publish(assigned);
+    let mut happenings = store.watch_all(seen).await?;
+    loop {
+        let mut is_new = false;
+        for happened in happenings.next().await? {
+            is_new |= assigner.take(&happened).await?;
+        }
+        if is_new {
+            assigner.publish(assigned);
+        }
+    }
+}
+
+impl Assigner<'_> {
+    fn publish(&self, assigned: &watch::Sender<Arc<Assignment>>) {
+        let pods: Vec<Pod> = self
+            .pods
+            .values()
+            .map(|mine| mine.lowered.clone())
+            .collect();
+        assigned.send_if_modified(|now| {
+            // The first one is told even if there is nothing in it: what runs is nobody's then.
+            if now.generation > 0 && now.pods == pods {
+                return false;
+            }
+            *now = Arc::new(Assignment {
+                version: VERSION,
+                generation: now.generation + 1,
+                pods,
+            });
+            true
+        });
+    }
+
+    /// Whether anything is to be run otherwise.
+    async fn take(&mut self, happened: &Happened) -> Result<bool, Failure> {
+        let kind = &happened.kind;
+        if !kind.group.is_empty() {
+            return Ok(false);
+        }
+        match &*kind.plural {
+            "pods" => {
+                let object = object(&happened.item)?;
+                if happened.what == EventKind::Deleted {
+                    return Ok(self.pods.remove(&id(&object)).is_some());
+                }
+                self.set(object).await
+            }
+            plural @ ("configmaps" | "secrets" | "services" | "persistentvolumeclaims") => {
+                if self.pods.is_empty() {
+                    return Ok(false);
+                }
+                let object = crate::store::object(&happened.item)?;
+                let (namespace, name) = id(&object);
+                let touched = self.pods.iter();
+                let touched: Vec<Object> = touched
+                    .filter(|(id, mine)| id.0 == namespace && mine.wanted.has(plural, &name))
+                    .map(|(_, mine)| mine.object.clone())
+                    .collect();
+                let mut is_new = false;
+                for pod in touched {
+                    is_new |= self.set(pod).await?;
+                }
+                Ok(is_new)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn set(&mut self, object: Object) -> Result<bool, Failure> {
+        let id = id(&object);
+        if object.text(&["spec", "nodeName"]) != Some(self.node) {
+            return Ok(self.pods.remove(&id).is_some());
+        }
+        let read: Result<k8s::Pod, _> = serde_json::from_value(Value::Object(object.0.clone()));
+        let (wanted, lowered) = match read {
+            Ok(pod) => {
+                let wanted = pod.spec.as_ref().map(References::of).unwrap_or_default();
+                let found = refer::fetch(self.store, &id.0, &wanted).await?;
+                let lowered = lower::pod(&object, &pod, &found);
+                (wanted, lowered)
+            }
+            Err(error) => {
+                let refusal = Refusal {
+                    reason: "NotSupported".to_owned(),
+                    message: format!("this node cannot read the pod: {error}"),
+                };
+                let lowered = Pod {
+                    id: lower::id(&object),
+                    refused: Some(refusal),
+                    ..Pod::default()
+                };
+                (References::default(), lowered)
+            }
+        };
+        let is_new = self
+            .pods
+            .get(&id)
+            .is_none_or(|before| before.lowered != lowered);
+        let mine = Mine {
+            object,
+            wanted,
+            lowered,
+        };
+        self.pods.insert(id, mine);
+        Ok(is_new)
+    }
+}
+
+fn id(object: &Object) -> Id {
+    let meta = object.meta();
+    (meta.namespace().to_owned(), meta.name().to_owned())
+}

@@ -1,0 +1,239 @@
+//! A pod's volumes: what is in their files is put together here.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1 as k8s;
+use weft_api::assignment::{EnvValue, File, FileValue, HostPath, Refusal, Volume};
+
+use super::super::refer::{Held, held_by_map, held_by_secret};
+use super::{Source, env};
+use crate::quantity::Quantity;
+
+/// Permission bits of files, unless a volume says.
+const MODE: i32 = 0o644;
+
+type Files = BTreeMap<String, File>;
+
+pub(super) fn all(source: Source<'_>) -> BTreeMap<String, Volume> {
+    let volumes = source.spec.volumes.iter().flatten();
+    volumes
+        .map(|volume| {
+            let lowered = lower(source, volume).unwrap_or_else(|message| {
+                Volume::Refused(Refusal {
+                    reason: "FailedMount".to_owned(),
+                    message,
+                })
+            });
+            (volume.name.clone(), lowered)
+        })
+        .collect()
+}
+
+fn lower(source: Source<'_>, volume: &k8s::Volume) -> Result<Volume, String> {
+    if let Some(empty) = &volume.empty_dir {
+        let limit = empty.size_limit.as_ref();
+        let limit = limit.and_then(|limit| Quantity::parse(&limit.0).ok());
+        return Ok(Volume::Empty {
+            memory: empty.medium.as_deref() == Some("Memory"),
+            size_limit: limit.and_then(|limit| u64::try_from(limit.whole()).ok()),
+        });
+    }
+    if let Some(host) = &volume.host_path {
+        return Ok(Volume::Host {
+            path: host.path.clone(),
+            kind: host_kind(host.type_.as_deref().unwrap_or_default())?,
+        });
+    }
+    let mut files = Files::new();
+    if let Some(map) = &volume.config_map {
+        let mode = map.default_mode.unwrap_or(MODE);
+        let is_optional = map.optional == Some(true);
+        let from = config_map(source, &map.name, map.items.as_ref(), is_optional);
+        add(&mut files, from, mode)?;
+    } else if let Some(secret) = &volume.secret {
+        let mode = secret.default_mode.unwrap_or(MODE);
+        let is_optional = secret.optional == Some(true);
+        let name = secret.secret_name.as_deref().unwrap_or_default();
+        add(
+            &mut files,
+            of_secret(source, name, secret.items.as_ref(), is_optional),
+            mode,
+        )?;
+    } else if let Some(downward) = &volume.downward_api {
+        let mode = downward.default_mode.unwrap_or(MODE);
+        add(
+            &mut files,
+            downward_files(source, downward.items.as_ref()),
+            mode,
+        )?;
+    } else if let Some(projected) = &volume.projected {
+        let mode = projected.default_mode.unwrap_or(MODE);
+        for part in projected.sources.iter().flatten() {
+            project(source, part, mode, &mut files)?;
+        }
+    } else if let Some(claim) = &volume.persistent_volume_claim {
+        return of_claim(source, claim);
+    } else {
+        return Err(
+            "this node does not support volumes of this kind; use emptyDir, hostPath, \
+                    configMap, secret, downwardAPI, projected or persistentVolumeClaim"
+                .to_owned(),
+        );
+    }
+    Ok(Volume::Files { files })
+}
+
+fn host_kind(kind: &str) -> Result<HostPath, String> {
+    Ok(match kind {
+        "" => HostPath::Any,
+        "DirectoryOrCreate" => HostPath::DirectoryOrCreate,
+        "Directory" => HostPath::Directory,
+        "FileOrCreate" => HostPath::FileOrCreate,
+        "File" => HostPath::File,
+        "Socket" => HostPath::Socket,
+        "CharDevice" => HostPath::CharDevice,
+        "BlockDevice" => HostPath::BlockDevice,
+        other => return Err(format!("{other:?} is no type of a hostPath")),
+    })
+}
+
+/// Path, content, and permission bits of its own.
+type Parts = Vec<(String, FileValue, Option<i32>)>;
+
+fn add(files: &mut Files, parts: Result<Parts, String>, mode: i32) -> Result<(), String> {
+    for (path, value, own) in parts? {
+        let mode = u32::try_from(own.unwrap_or(mode)).unwrap_or(0o644) & 0o777;
+        files.insert(path, File { value, mode });
+    }
+    Ok(())
+}
+
+fn project(
+    source: Source<'_>,
+    part: &k8s::VolumeProjection,
+    mode: i32,
+    files: &mut Files,
+) -> Result<(), String> {
+    if let Some(map) = &part.config_map {
+        let is_optional = map.optional == Some(true);
+        let from = config_map(source, &map.name, map.items.as_ref(), is_optional);
+        add(files, from, mode)?;
+    }
+    if let Some(secret) = &part.secret {
+        let is_optional = secret.optional == Some(true);
+        let from = of_secret(source, &secret.name, secret.items.as_ref(), is_optional);
+        add(files, from, mode)?;
+    }
+    if let Some(downward) = &part.downward_api {
+        add(files, downward_files(source, downward.items.as_ref()), mode)?;
+    }
+    if part.service_account_token.is_some() {
+        return Err("this node does not support projected service account tokens yet".to_owned());
+    }
+    if part.cluster_trust_bundle.is_some() {
+        return Err("this node does not support cluster trust bundles".to_owned());
+    }
+    Ok(())
+}
+
+fn config_map(
+    source: Source<'_>,
+    name: &str,
+    items: Option<&Vec<k8s::KeyToPath>>,
+    is_optional: bool,
+) -> Result<Parts, String> {
+    let found = source.found.config_maps.get(name).map(held_by_map);
+    held("configmap", name, found, items, is_optional)
+}
+
+fn of_secret(
+    source: Source<'_>,
+    name: &str,
+    items: Option<&Vec<k8s::KeyToPath>>,
+    is_optional: bool,
+) -> Result<Parts, String> {
+    let found = source.found.secrets.get(name).map(held_by_secret);
+    held("secret", name, found, items, is_optional)
+}
+
+fn held(
+    kind: &str,
+    name: &str,
+    found: Option<BTreeMap<&str, Held<'_>>>,
+    items: Option<&Vec<k8s::KeyToPath>>,
+    is_optional: bool,
+) -> Result<Parts, String> {
+    let Some(found) = found else {
+        return match is_optional {
+            true => Ok(Parts::new()),
+            false => Err(format!("{kind} {name:?} not found")),
+        };
+    };
+    let value = |held: &Held<'_>| match held {
+        Held::Text(text) => FileValue::Text((*text).to_owned()),
+        Held::Base64(text) => FileValue::Binary((*text).to_owned()),
+    };
+    let Some(items) = items else {
+        let all = found.iter();
+        return Ok(all
+            .map(|(key, held)| ((*key).to_owned(), value(held), None))
+            .collect());
+    };
+    let mut parts = Parts::new();
+    for item in items {
+        match found.get(&*item.key) {
+            Some(held) => parts.push((item.path.clone(), value(held), item.mode)),
+            None if is_optional => {}
+            None => {
+                let key = &item.key;
+                return Err(format!(
+                    "{kind} {name:?} references non-existent config key: {key}"
+                ));
+            }
+        }
+    }
+    Ok(parts)
+}
+
+fn downward_files(
+    source: Source<'_>,
+    items: Option<&Vec<k8s::DownwardAPIVolumeFile>>,
+) -> Result<Parts, String> {
+    let mut parts = Parts::new();
+    for item in items.into_iter().flatten() {
+        let value = match (&item.field_ref, &item.resource_field_ref) {
+            (Some(of), _) => match env::field(source, &of.field_path)? {
+                EnvValue::Exact(text) | EnvValue::Expand(text) => FileValue::Text(text),
+                EnvValue::Node(fact) => FileValue::Node(fact),
+            },
+            (None, Some(of)) => {
+                let first = source.spec.containers.first();
+                let container = first.ok_or("a pod has containers")?;
+                FileValue::Text(env::resource(source, container, of)?)
+            }
+            (None, None) => continue,
+        };
+        parts.push((item.path.clone(), value, item.mode));
+    }
+    Ok(parts)
+}
+
+fn of_claim(
+    source: Source<'_>,
+    claim: &k8s::PersistentVolumeClaimVolumeSource,
+) -> Result<Volume, String> {
+    let name = &claim.claim_name;
+    let Some(found) = source.found.claims.get(name) else {
+        return Err(format!("persistentvolumeclaim {name:?} not found"));
+    };
+    let volume = found.text(&["spec", "volumeName"]).unwrap_or_default();
+    if volume.is_empty() {
+        return Err(format!(
+            "persistentvolumeclaim {name:?} is not bound to a volume yet"
+        ));
+    }
+    Ok(Volume::Claim {
+        name: volume.to_owned(),
+        read_only: claim.read_only == Some(true),
+    })
+}

@@ -1,0 +1,166 @@
+//! What a pod refers to beside itself: config maps, secrets, services. Pure, but for fetching it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::PodSpec;
+use serde_json::Value;
+
+use crate::failure::{Failure, Reason};
+use crate::object::Object;
+use crate::store::{ListOptions, Store, object};
+
+/// Names of what is referred to, in the pod's namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct References {
+    pub config_maps: BTreeSet<String>,
+    pub secrets: BTreeSet<String>,
+    pub claims: BTreeSet<String>,
+    /// Services of the namespace are among its variables.
+    pub services: bool,
+}
+
+impl References {
+    pub fn of(spec: &PodSpec) -> References {
+        let mut all = References {
+            services: spec.enable_service_links != Some(false),
+            ..References::default()
+        };
+        let init = spec.init_containers.iter().flatten();
+        for container in init.chain(&spec.containers) {
+            for env in container.env.iter().flatten() {
+                let from = env.value_from.as_ref();
+                if let Some(of) = from.and_then(|from| from.config_map_key_ref.as_ref()) {
+                    all.config_maps.insert(of.name.clone());
+                }
+                if let Some(of) = from.and_then(|from| from.secret_key_ref.as_ref()) {
+                    all.secrets.insert(of.name.clone());
+                }
+            }
+            for from in container.env_from.iter().flatten() {
+                all.config_maps
+                    .extend(from.config_map_ref.iter().map(|of| of.name.clone()));
+                all.secrets
+                    .extend(from.secret_ref.iter().map(|of| of.name.clone()));
+            }
+        }
+        for volume in spec.volumes.iter().flatten() {
+            all.config_maps
+                .extend(volume.config_map.iter().map(|of| of.name.clone()));
+            let secrets = volume.secret.iter();
+            all.secrets
+                .extend(secrets.filter_map(|of| of.secret_name.clone()));
+            let claims = volume.persistent_volume_claim.iter();
+            all.claims.extend(claims.map(|of| of.claim_name.clone()));
+            let sources = volume.projected.iter().flat_map(|of| of.sources.iter());
+            for source in sources.flatten() {
+                all.config_maps
+                    .extend(source.config_map.iter().map(|of| of.name.clone()));
+                all.secrets
+                    .extend(source.secret.iter().map(|of| of.name.clone()));
+            }
+        }
+        let pulls = spec.image_pull_secrets.iter().flatten();
+        all.secrets.extend(pulls.map(|of| of.name.clone()));
+        all
+    }
+
+    /// Whether an object of this kind and name is meant.
+    pub fn has(&self, plural: &str, name: &str) -> bool {
+        match plural {
+            "configmaps" => self.config_maps.contains(name),
+            "secrets" => self.secrets.contains(name),
+            "persistentvolumeclaims" => self.claims.contains(name),
+            "services" => self.services,
+            _ => false,
+        }
+    }
+}
+
+/// What was found of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Found {
+    pub config_maps: BTreeMap<String, Object>,
+    pub secrets: BTreeMap<String, Object>,
+    pub claims: BTreeMap<String, Object>,
+    pub services: Vec<Object>,
+}
+
+/// Fetches it; what is not there is left out.
+pub(super) async fn fetch(
+    store: &Store,
+    namespace: &str,
+    wanted: &References,
+) -> Result<Found, Failure> {
+    let mut found = Found {
+        config_maps: each(store, namespace, "configmaps", &wanted.config_maps).await?,
+        secrets: each(store, namespace, "secrets", &wanted.secrets).await?,
+        claims: each(store, namespace, "persistentvolumeclaims", &wanted.claims).await?,
+        ..Found::default()
+    };
+    let kinds = store.kinds();
+    if wanted.services
+        && let Some(services) = kinds.find("", "v1", "services")
+    {
+        let listed = store
+            .list(services, namespace, &ListOptions::default())
+            .await?;
+        for item in &listed.items {
+            found.services.push(object(item)?);
+        }
+    }
+    Ok(found)
+}
+
+async fn each(
+    store: &Store,
+    namespace: &str,
+    plural: &str,
+    names: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Object>, Failure> {
+    let mut found = BTreeMap::new();
+    let kinds = store.kinds();
+    let Some(kind) = kinds.find("", "v1", plural) else {
+        return Ok(found);
+    };
+    for name in names {
+        match store.get(kind, namespace, name).await {
+            Ok(item) => {
+                found.insert(name.clone(), object(&item)?);
+            }
+            Err(failure) if failure.reason == Reason::NotFound => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(found)
+}
+
+/// What a config map or secret holds under a key: text, or base64.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Held<'a> {
+    Text(&'a str),
+    Base64(&'a str),
+}
+
+/// All that a config map holds.
+pub(super) fn held_by_map(map: &Object) -> BTreeMap<&str, Held<'_>> {
+    let mut all = texts(map, "data", Held::Text);
+    all.extend(texts(map, "binaryData", Held::Base64));
+    all
+}
+
+/// All that a secret holds.
+pub(super) fn held_by_secret(secret: &Object) -> BTreeMap<&str, Held<'_>> {
+    texts(secret, "data", Held::Base64)
+}
+
+fn texts<'a>(
+    object: &'a Object,
+    field: &str,
+    held: fn(&'a str) -> Held<'a>,
+) -> BTreeMap<&'a str, Held<'a>> {
+    let map = object.at(&[field]).and_then(Value::as_object);
+    let pairs = map.into_iter().flatten();
+    pairs
+        .filter_map(|(key, value)| Some((key.as_str(), held(value.as_str()?))))
+        .collect()
+}
