@@ -81,6 +81,31 @@ impl Files {
         Ok(path)
     }
 
+    /// The last attempt of each container, by the files they were given.
+    pub fn attempts(&self) -> BTreeMap<String, u32> {
+        let mut attempts = BTreeMap::new();
+        for name in names_in(&self.directory.join("messages")) {
+            if let Some((container, attempt)) = name.rsplit_once('-')
+                && let Ok(attempt) = attempt.parse::<u32>()
+            {
+                let last = attempts.entry(container.to_owned()).or_insert(attempt);
+                *last = attempt.max(*last);
+            }
+        }
+        attempts
+    }
+
+    /// Forgets what a container said of its ends before `attempt`.
+    pub fn clear_messages(&self, container: &str, attempt: u32) {
+        for name in names_in(&self.directory.join("messages")) {
+            let of = name.rsplit_once('-').filter(|(of, _)| *of == container);
+            let of = of.and_then(|(_, number)| number.parse::<u32>().ok());
+            if of.is_some_and(|of| of < attempt) {
+                let _ = fs::remove_file(self.directory.join("messages").join(name));
+            }
+        }
+    }
+
     /// What a container said of its end.
     pub fn read_message(&self, container: &str, attempt: u32) -> String {
         let path = self.message(container, attempt);
@@ -196,7 +221,11 @@ impl Files {
 
 /// The uids of pods that have files.
 pub(crate) fn uids(all: &Path) -> Vec<String> {
-    let entries = fs::read_dir(all).into_iter().flatten().flatten();
+    names_in(all)
+}
+
+fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     names.collect()
 }

@@ -22,7 +22,7 @@ use weft_stdx::clock::unix_ns;
 use crate::Node;
 use crate::decide::{Facts, Last, Step, comes_back, decide};
 use crate::env;
-use crate::memory::{Health, Memory, SECOND};
+use crate::memory::{self, Health, Memory, SECOND};
 use crate::observe::{self, Observer};
 use crate::probe::{self, Findings, Target};
 use crate::report::Reports;
@@ -66,6 +66,34 @@ impl Drop for Probed {
     }
 }
 
+/// Starts that came to nothing, as an earlier agent left them: of attempts there is a file, and no
+/// container.
+fn stillborn(
+    attempts: &BTreeMap<String, u32>,
+    seen: &PodSeen,
+) -> BTreeMap<String, memory::Container> {
+    let mut all = BTreeMap::new();
+    for (name, attempt) in attempts {
+        let runs = seen.containers.iter().filter(|one| one.name == *name);
+        if runs.map(|one| one.attempt).max() < Some(*attempt) {
+            let now = unix_ns();
+            let ended = Ended {
+                code: 128,
+                reason: "StartError".to_owned(),
+                started_at_ns: now,
+                finished_at_ns: now,
+                ..Ended::default()
+            };
+            let one = memory::Container {
+                stillborn: Some((*attempt, ended)),
+                ..memory::Container::default()
+            };
+            all.insert(name.clone(), one);
+        }
+    }
+    all
+}
+
 /// Whether what was done is done, or the pod was wanted otherwise meanwhile.
 enum Turn<T> {
     Done(T),
@@ -82,6 +110,11 @@ impl<D: Driver> Worker<D> {
         wake: Arc<Notify>,
     ) -> Self {
         let files = Files::new(&node.directory, &id.uid);
+        let memory = Memory {
+            started_at_ns: unix_ns(),
+            containers: stillborn(&files.attempts(), &driver.pod(&id.uid)),
+            ..Memory::default()
+        };
         Self {
             driver,
             node,
@@ -90,10 +123,7 @@ impl<D: Driver> Worker<D> {
             wanted,
             wake,
             files,
-            memory: Memory {
-                started_at_ns: unix_ns(),
-                ..Memory::default()
-            },
+            memory,
             probed: BTreeMap::new(),
             last: None,
             prepared: None,

@@ -408,6 +408,9 @@ impl Weft {
             }
             wait::pause();
         }
+        for place in leftovers::mount_points(self.dir.path()).iter().rev() {
+            let _ = rustix::mount::unmount(place, rustix::mount::UnmountFlags::DETACH);
+        }
         for bridge in leftovers::bridges(&self.instance, &self.bridge) {
             let _ = Command::new("ip")
                 .args(["link", "delete", &bridge])

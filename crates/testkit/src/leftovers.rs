@@ -83,6 +83,13 @@ pub fn v2_mount() -> Option<PathBuf> {
     })
 }
 
+/// Where something is mounted in `dir`, in the order in which it was.
+pub fn mount_points(dir: &Path) -> Vec<PathBuf> {
+    let lines = mounts(dir);
+    let places = lines.iter().filter_map(|line| line.split(' ').nth(4));
+    places.map(PathBuf::from).collect()
+}
+
 fn mounts(dir: &Path) -> Vec<String> {
     let needle = dir.display().to_string();
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();

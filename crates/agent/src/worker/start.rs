@@ -212,6 +212,8 @@ impl<D: Driver> Worker<D> {
 
     /// Removes the runs of a container before the last one, whose log is still asked for.
     async fn clear(&mut self, seen: &PodSeen, one: &Container, attempt: u32) {
+        self.files
+            .clear_messages(&one.name, attempt.saturating_sub(1));
         let old = seen.containers.iter();
         let old = old.filter(|seen| seen.name == one.name && seen.attempt + 1 < attempt);
         for seen in old {

@@ -1,13 +1,14 @@
 //! What controllers do, told as events: for people.
 
-use jiff::Timestamp;
-use serde_json::json;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde_json::{Value, json};
 
 use crate::Store;
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
 use crate::object::Object;
-use crate::store::{WriteOptions, now};
+use crate::store::{self, WriteOptions, now};
 
 /// What happened.
 #[derive(Debug)]
@@ -42,10 +43,14 @@ pub(crate) async fn tell(
         "" => "default",
         namespace => namespace,
     };
-    let (now, nanos) = (now(), Timestamp::now().as_nanosecond());
+    let now = now();
+    // What is told again is counted, not kept again: its name says what it is.
+    let mut hasher = DefaultHasher::new();
+    (meta.text("uid"), told.by, told.field, told.reason, told.message).hash(&mut hasher);
+    let same = hasher.finish();
     // Names are of 253 characters, and no part of one ends with a hyphen.
     let about: String = meta.name().chars().take(200).collect();
-    let name = format!("{}.{nanos:x}", about.trim_end_matches(['-', '.']));
+    let name = format!("{}.{same:016x}", about.trim_end_matches(['-', '.']));
     let mut involved = json!({
         "apiVersion": kind.api_version(), "kind": *kind.kind, "namespace": meta.namespace(), "name": meta.name(),
         "uid": meta.text("uid"),
@@ -82,12 +87,37 @@ pub(crate) async fn tell(
         ..WriteOptions::default()
     };
     match store.create(events, namespace, event, &options).await {
+        Err(failure) if failure.reason == Reason::AlreadyExists => {
+            count(store, events, namespace, &name, &options).await
+        }
         // Of a namespace that is going nothing is told any more.
         Err(failure) if matches!(failure.reason, Reason::Forbidden | Reason::NotFound) => Ok(()),
         Err(failure) if failure.reason == Reason::Invalid => {
             tracing::warn!(%failure, "could not tell what happened");
             Ok(())
         }
+        other => other.map(drop),
+    }
+}
+
+/// It has happened once more. Somebody who counts at the same time may be one ahead: these are
+/// figures for people.
+async fn count(
+    store: &Store,
+    events: &Kind,
+    namespace: &str,
+    name: &str,
+    options: &WriteOptions,
+) -> Result<(), Failure> {
+    let counted = async {
+        let mut event = store::object(&*store.get(events, namespace, name).await?)?;
+        let before = event.at(&["count"]).and_then(Value::as_u64).unwrap_or(1);
+        event.0.insert("count".to_owned(), (before + 1).into());
+        event.0.insert("lastTimestamp".to_owned(), now().into());
+        store.replace(events, namespace, name, event, options).await
+    };
+    match counted.await {
+        Err(failure) if matches!(failure.reason, Reason::Conflict | Reason::NotFound) => Ok(()),
         other => other.map(drop),
     }
 }

@@ -29,6 +29,11 @@ fn phase(restart: Restart, spec: &k8s::PodSpec, seen: &Pod) -> &'static str {
             (State::Waiting(_), None) => waiting += 1,
         }
     }
+    // What stays beside them ends after them: until then the pod is not over.
+    let sidecars = seen.init.iter();
+    let serves = |one: &&Container| matches!(one.state, State::Running { .. });
+    let is_served = stopped > 0 && running == 0 && sidecars.filter(serves).count() > 0;
+    running += usize::from(is_served);
     let began = running + stopped > 0;
     if (!is_initialized && !began) || waiting > 0 || !began {
         return "Pending";

@@ -15,6 +15,13 @@ pub(crate) fn server() -> Option<Weft> {
     Weft::server(crate::WEFT)
 }
 
+/// A server that runs pods, with `busybox:latest`.
+#[track_caller]
+pub(crate) fn cluster() -> Option<Weft> {
+    peer("kubectl")?;
+    Weft::cluster(crate::WEFT)
+}
+
 #[track_caller]
 pub(crate) fn kubectl(weft: &Weft, line: &str) -> Ran {
     kubectl_with_input(weft, line, "")
