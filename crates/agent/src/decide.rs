@@ -306,7 +306,8 @@ fn run_again<'a>(
         }
         Last::Ended { code, .. } if !comes_back(policy, code) => return Turn::Next,
         Last::Ended { attempt, at_ns, .. } => {
-            let wait_s = memory.map_or(0, |memory| memory.backoff_s(attempt + 1));
+            let unforgiven = crate::memory::Container::default();
+            let wait_s = memory.unwrap_or(&unforgiven).backoff_s(attempt + 1);
             let wait_s = i64::try_from(wait_s).unwrap_or(0);
             let at = at_ns.saturating_add(wait_s.saturating_mul(SECOND));
             if facts.now_ns < at {
@@ -357,3 +358,6 @@ fn end<'a>(facts: Facts<'a, '_>, unwanted: bool) -> Step<'a> {
         _ => Step::Wait(None),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,14 @@ pub(crate) async fn tell(
     let now = now();
     // What is told again is counted, not kept again: its name says what it is.
     let mut hasher = DefaultHasher::new();
-    (meta.text("uid"), told.by, told.field, told.reason, told.message).hash(&mut hasher);
+    (
+        meta.text("uid"),
+        told.by,
+        told.field,
+        told.reason,
+        told.message,
+    )
+        .hash(&mut hasher);
     let same = hasher.finish();
     // Names are of 253 characters, and no part of one ends with a hyphen.
     let about: String = meta.name().chars().take(200).collect();

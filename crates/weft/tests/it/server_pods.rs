@@ -33,14 +33,20 @@ fn pod(name: &str, script: &str, more: &str, spec: &str) -> String {
 /// The engine's id of the pod's container.
 #[track_caller]
 fn container(weft: &Weft, pod: &str) -> String {
-    let id = field(weft, &format!("pod {pod}"), ".status.containerStatuses[0].containerID");
+    let id = field(
+        weft,
+        &format!("pod {pod}"),
+        ".status.containerStatuses[0].containerID",
+    );
     id.strip_prefix("weft://").unwrap_or_default().to_owned()
 }
 
 /// What the events about a pod say.
 #[track_caller]
 fn told(weft: &Weft, pod: &str) -> String {
-    let line = format!("get events --field-selector involvedObject.name={pod} -o jsonpath={{.items[*].message}}");
+    let line = format!(
+        "get events --field-selector involvedObject.name={pod} -o jsonpath={{.items[*].message}}"
+    );
     kubectl(weft, &line).ok().to_owned()
 }
 
@@ -60,7 +66,8 @@ fn a_pod_runs_with_what_it_refers_to_and_leaves_nothing() {
         )
     };
     apply(&weft, &map("before")).ok();
-    let secret = "apiVersion: v1\nkind: Secret\nmetadata: { name: word }\nstringData: { pass: s3cret }\n";
+    let secret =
+        "apiVersion: v1\nkind: Secret\nmetadata: { name: word }\nstringData: { pass: s3cret }\n";
     apply(&weft, secret).ok();
     let more = "    env:\n    - { name: GREETING, valueFrom: { configMapKeyRef: { name: conf, key: greeting } } }\n    \
                 - { name: PASS, valueFrom: { secretKeyRef: { name: word, key: pass } } }\n    \
@@ -96,10 +103,20 @@ fn a_pod_runs_with_what_it_refers_to_and_leaves_nothing() {
 fn pods_run_on_when_their_server_is_killed() {
     let Some(mut weft) = cluster() else { return };
     apply(&weft, &pod("web", "exec sleep 1000", "", "")).ok();
-    apply(&weft, &pod("brief", "sleep 1", "", "  restartPolicy: Never\n")).ok();
+    apply(
+        &weft,
+        &pod("brief", "sleep 1", "", "  restartPolicy: Never\n"),
+    )
+    .ok();
     kubectl(&weft, "wait --for=condition=Ready pod/web --timeout=60s").ok();
-    let (id, ip) = (container(&weft, "web"), field(&weft, "pod web", ".status.podIP"));
-    let pid = weft.weft(&["inspect", "-f", "{{.State.Pid}}", &id]).ok().to_owned();
+    let (id, ip) = (
+        container(&weft, "web"),
+        field(&weft, "pod web", ".status.podIP"),
+    );
+    let pid = weft
+        .weft(&["inspect", "-f", "{{.State.Pid}}", &id])
+        .ok()
+        .to_owned();
     weft.kill_daemon();
     weft.start_daemon();
     // One that ended meanwhile is noticed, one that ran runs on: the very same process.
@@ -107,12 +124,24 @@ fn pods_run_on_when_their_server_is_killed() {
     let now = weft.weft(&["inspect", "-f", "{{.State.Pid}}", &id]);
     assert_eq!(now.ok(), pid);
     assert_eq!(container(&weft, "web"), id);
-    assert_eq!(field(&weft, "pod web", ".status.containerStatuses[0].restartCount"), "0");
+    assert_eq!(
+        field(
+            &weft,
+            "pod web",
+            ".status.containerStatuses[0].restartCount"
+        ),
+        "0"
+    );
     assert_eq!(field(&weft, "pod web", ".status.podIP"), ip);
 
     // A container that is made after it finds the network of those before.
     weft.weft(&["kill", &id]).ok();
-    becomes(&weft, "pod web", ".status.containerStatuses[0].restartCount", "1");
+    becomes(
+        &weft,
+        "pod web",
+        ".status.containerStatuses[0].restartCount",
+        "1",
+    );
     kubectl(&weft, "wait --for=condition=Ready pod/web --timeout=60s").ok();
     assert_eq!(field(&weft, "pod web", ".status.podIP"), ip);
     kubectl(&weft, "delete pod web brief").ok();
@@ -131,7 +160,10 @@ fn what_is_deleted_while_the_server_is_away_is_ended_when_it_comes_back() {
         weft.weft(&["ps", "-aq"]).ok().is_empty()
     });
     until(SOON, "nothing of it is left", || {
-        std::fs::read_dir(weft.data_dir().join("pods")).unwrap().count() == 0
+        std::fs::read_dir(weft.data_dir().join("pods"))
+            .unwrap()
+            .count()
+            == 0
     });
 }
 
@@ -160,10 +192,17 @@ fn init_containers_come_first_and_sidecars_stay() {
     becomes(&weft, "pod both", ".status.phase", "Failed");
     let ended = ".status.containerStatuses[0].state.terminated";
     assert_eq!(field(&weft, "pod both", &format!("{ended}.exitCode")), "4");
-    assert_eq!(field(&weft, "pod both", &format!("{ended}.message")), "done");
+    assert_eq!(
+        field(&weft, "pod both", &format!("{ended}.message")),
+        "done"
+    );
     let log = weft.weft(&["logs", &container(&weft, "both")]);
     assert_eq!(log.ok(), "first\nside\nlast");
-    let inits = field(&weft, "pod both", ".status.initContainerStatuses[*].state.terminated.reason");
+    let inits = field(
+        &weft,
+        "pod both",
+        ".status.initContainerStatuses[*].state.terminated.reason",
+    );
     assert!(inits.starts_with("Completed"), "{inits}");
     kubectl(&weft, "delete pod both").ok();
 }
@@ -178,16 +217,37 @@ fn probes_say_how_well_a_container_is() {
                 ports: [{ name: web, containerPort: 8080 }]\n";
     let script = "mkdir -p /www; touch /started; httpd -p 8080 -h /www; exec sleep 1000";
     apply(&weft, &pod("web", script, more, "")).ok();
-    becomes(&weft, "pod web", ".status.containerStatuses[0].started", "true");
-    assert_eq!(field(&weft, "pod web", ".status.containerStatuses[0].ready"), "false");
-    is_told(&weft, "web", "Readiness probe failed: HTTP probe failed with statuscode: 404");
+    becomes(
+        &weft,
+        "pod web",
+        ".status.containerStatuses[0].started",
+        "true",
+    );
+    assert_eq!(
+        field(&weft, "pod web", ".status.containerStatuses[0].ready"),
+        "false"
+    );
+    is_told(
+        &weft,
+        "web",
+        "Readiness probe failed: HTTP probe failed with statuscode: 404",
+    );
     let id = container(&weft, "web");
     weft.weft(&["exec", &id, "touch", "/www/ready"]).ok();
     kubectl(&weft, "wait --for=condition=Ready pod/web --timeout=60s").ok();
     weft.weft(&["exec", &id, "rm", "/www/ready"]).ok();
-    kubectl(&weft, "wait --for=condition=Ready=false pod/web --timeout=60s").ok();
+    kubectl(
+        &weft,
+        "wait --for=condition=Ready=false pod/web --timeout=60s",
+    )
+    .ok();
     weft.weft(&["exec", &id, "touch", "/sick"]).ok();
-    becomes(&weft, "pod web", ".status.containerStatuses[0].restartCount", "1");
+    becomes(
+        &weft,
+        "pod web",
+        ".status.containerStatuses[0].restartCount",
+        "1",
+    );
     is_told(&weft, "web", "Liveness probe failed: sick");
     is_told(&weft, "web", "failed liveness probe, will be restarted");
     kubectl(&weft, "delete pod web").ok();
@@ -204,20 +264,45 @@ fn what_cannot_run_says_why() {
     apply(&weft, &pod("mount", "exec sleep 1000", "", volume)).ok();
     let image = pod("image", "true", "", "").replace("busybox", "127.0.0.1:1/none:1");
     apply(&weft, &image).ok();
-    apply(&weft, &pod("command", "", "", "").replace("sh, -c", "nothere")).ok();
-    apply(&weft, &pod("shared", "exec sleep 1000", "", "  shareProcessNamespace: true\n")).ok();
+    apply(
+        &weft,
+        &pod("command", "", "", "").replace("sh, -c", "nothere"),
+    )
+    .ok();
+    apply(
+        &weft,
+        &pod(
+            "shared",
+            "exec sleep 1000",
+            "",
+            "  shareProcessNamespace: true\n",
+        ),
+    )
+    .ok();
 
     becomes(&weft, "pod crash", waiting, "CrashLoopBackOff");
     let last = ".status.containerStatuses[0].lastState.terminated.exitCode";
     assert_eq!(field(&weft, "pod crash", last), "3");
-    is_told(&weft, "crash", "Back-off restarting failed container main in pod crash_default");
+    is_told(
+        &weft,
+        "crash",
+        "Back-off restarting failed container main in pod crash_default",
+    );
     becomes(&weft, "pod early", waiting, "CreateContainerConfigError");
     is_told(&weft, "early", "Error: configmap \"late\" not found");
     is_told(&weft, "mount", "secret \"nowhere\" not found");
-    is_told(&weft, "image", "Failed to pull image \"127.0.0.1:1/none:1\"");
+    is_told(
+        &weft,
+        "image",
+        "Failed to pull image \"127.0.0.1:1/none:1\"",
+    );
     is_told(&weft, "command", "find the program nothere in PATH");
     becomes(&weft, "pod shared", ".status.phase", "Failed");
-    is_told(&weft, "shared", "this node does not support spec.shareProcessNamespace: leave it out");
+    is_told(
+        &weft,
+        "shared",
+        "this node does not support spec.shareProcessNamespace: leave it out",
+    );
 
     // What was missing comes, and it runs without anybody's help.
     kubectl(&weft, "create configmap late --from-literal=a=b").ok();
