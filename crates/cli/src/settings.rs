@@ -164,27 +164,8 @@ impl Settings {
             path(file.secrets_key),
             || data_dir.value.join(DEFAULT_SECRETS_KEY),
         );
-        let node_name = layer(
-            ("--node-name", flags.node_name.clone().map(PathBuf::from)),
-            ("WEFT_NODE_NAME", env),
-            path(file.node_name.map(PathBuf::from)),
-            host_name,
-        );
-        let pod_subnet = layer(
-            ("--pod-subnet", flags.pod_subnet.clone().map(PathBuf::from)),
-            ("WEFT_POD_SUBNET", env),
-            path(file.pod_subnet.map(PathBuf::from)),
-            || PathBuf::from(DEFAULT_POD_SUBNET),
-        );
-        let disable_agent = layer(
-            (
-                "--disable-agent",
-                flags.disable_agent.then(|| "true".into()),
-            ),
-            ("WEFT_DISABLE_AGENT", env),
-            path(file.disable_agent.map(|is| is.to_string().into())),
-            || PathBuf::from("false"),
-        );
+        let of_file = (file.node_name, file.pod_subnet, file.disable_agent);
+        let (node_name, pod_subnet, disable_agent) = of_node(flags, env, &path, of_file)?;
         Ok(Settings {
             config: Setting {
                 value: found.then(|| config.value.clone()),
@@ -202,12 +183,9 @@ impl Settings {
                 origin: listen.origin,
             },
             secrets_key,
-            node_name: text(node_name),
-            pod_subnet: text(pod_subnet),
-            disable_agent: Setting {
-                value: truth(&disable_agent.value, &disable_agent.origin)?,
-                origin: disable_agent.origin,
-            },
+            node_name,
+            pod_subnet,
+            disable_agent,
             registries: file.registries,
         })
     }
@@ -233,6 +211,42 @@ impl Settings {
     pub fn is_own_engine(&self) -> bool {
         self.host.origin == Origin::Default
     }
+}
+
+/// What this machine is as a node.
+#[allow(clippy::type_complexity)]
+fn of_node(
+    flags: &Flags,
+    env: Environment<'_>,
+    path: &dyn Fn(Option<PathBuf>) -> Option<(PathBuf, PathBuf)>,
+    (node_name, pod_subnet, disable_agent): (Option<String>, Option<String>, Option<bool>),
+) -> Result<(Setting<String>, Setting<String>, Setting<bool>), CliError> {
+    let node_name = layer(
+        ("--node-name", flags.node_name.clone().map(PathBuf::from)),
+        ("WEFT_NODE_NAME", env),
+        path(node_name.map(PathBuf::from)),
+        host_name,
+    );
+    let pod_subnet = layer(
+        ("--pod-subnet", flags.pod_subnet.clone().map(PathBuf::from)),
+        ("WEFT_POD_SUBNET", env),
+        path(pod_subnet.map(PathBuf::from)),
+        || PathBuf::from(DEFAULT_POD_SUBNET),
+    );
+    let disable_agent = layer(
+        (
+            "--disable-agent",
+            flags.disable_agent.then(|| "true".into()),
+        ),
+        ("WEFT_DISABLE_AGENT", env),
+        path(disable_agent.map(|is| is.to_string().into())),
+        || PathBuf::from("false"),
+    );
+    let disabled = Setting {
+        value: truth(&disable_agent.value, &disable_agent.origin)?,
+        origin: disable_agent.origin,
+    };
+    Ok((text(node_name), text(pod_subnet), disabled))
 }
 
 /// Looks up an environment variable.

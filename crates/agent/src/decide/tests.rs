@@ -1,3 +1,4 @@
+//! What is decided, step by step, and what holds whatever happens.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;

@@ -58,30 +58,14 @@ pub(crate) async fn tell(
     // Names are of 253 characters, and no part of one ends with a hyphen.
     let about: String = meta.name().chars().take(200).collect();
     let name = format!("{}.{same:016x}", about.trim_end_matches(['-', '.']));
-    let mut involved = json!({
-        "apiVersion": kind.api_version(), "kind": *kind.kind, "namespace": meta.namespace(), "name": meta.name(),
-        "uid": meta.text("uid"),
-    });
-    for (field, value) in [
-        ("resourceVersion", meta.text("resourceVersion")),
-        ("fieldPath", told.field),
-    ] {
-        if !value.is_empty() {
-            involved[field] = value.into();
-        }
-    }
-    let mut source = json!({ "component": told.by });
-    if !told.host.is_empty() {
-        source["host"] = told.host.into();
-    }
     let mut event = Object::default();
     for (field, value) in [
         ("metadata", json!({ "name": name, "namespace": namespace })),
-        ("involvedObject", involved),
+        ("involvedObject", involved(kind, object, told)),
         ("type", told.kind.into()),
         ("reason", told.reason.into()),
         ("message", told.message.into()),
-        ("source", source),
+        ("source", source(told)),
         ("reportingComponent", told.by.into()),
         ("firstTimestamp", now.as_str().into()),
         ("lastTimestamp", now.as_str().into()),
@@ -105,6 +89,31 @@ pub(crate) async fn tell(
         }
         other => other.map(drop),
     }
+}
+
+fn involved(kind: &Kind, object: &Object, told: &Told<'_>) -> Value {
+    let meta = object.meta();
+    let mut involved = json!({
+        "apiVersion": kind.api_version(), "kind": *kind.kind, "namespace": meta.namespace(), "name": meta.name(),
+        "uid": meta.text("uid"),
+    });
+    for (field, value) in [
+        ("resourceVersion", meta.text("resourceVersion")),
+        ("fieldPath", told.field),
+    ] {
+        if !value.is_empty() {
+            involved[field] = value.into();
+        }
+    }
+    involved
+}
+
+fn source(told: &Told<'_>) -> Value {
+    let mut source = json!({ "component": told.by });
+    if !told.host.is_empty() {
+        source["host"] = told.host.into();
+    }
+    source
 }
 
 /// It has happened once more. Somebody who counts at the same time may be one ahead: these are

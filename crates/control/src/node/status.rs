@@ -35,7 +35,7 @@ fn phase(restart: Restart, spec: &k8s::PodSpec, seen: &Pod) -> &'static str {
     let is_served = stopped > 0 && running == 0 && sidecars.filter(serves).count() > 0;
     running += usize::from(is_served);
     let began = running + stopped > 0;
-    if (!is_initialized && !began) || waiting > 0 || !began {
+    if !began || waiting > 0 || (!is_initialized && running == 0) {
         return "Pending";
     }
     if running > 0 {
@@ -111,22 +111,17 @@ pub(super) fn apply(object: &mut Object, pod: &k8s::Pod, seen: &Pod, host_ip: &s
     let before = object.0.get("status").cloned().unwrap_or_else(|| json!({}));
     let mut status = before.clone();
     status["phase"] = phase.into();
+    // Why an init container failed is in its own status.
+    let why = seen.failed.as_ref();
+    let why = why.filter(|why| why.reason != "InitContainerFailed");
     for (name, value) in [
-        ("reason", seen.failed.as_ref().map(|why| &why.reason)),
-        ("message", seen.failed.as_ref().map(|why| &why.message)),
+        ("reason", why.map(|why| &why.reason)),
+        ("message", why.map(|why| &why.message)),
     ] {
-        match value.filter(|_| {
-            !seen
-                .failed
-                .as_ref()
-                .is_some_and(|w| w.reason == "InitContainerFailed")
-        }) {
-            Some(value) => status[name] = value.as_str().into(),
-            None => {
-                if let Some(status) = status.as_object_mut() {
-                    status.remove(name);
-                }
-            }
+        match (value, status.as_object_mut()) {
+            (Some(value), _) => status[name] = value.as_str().into(),
+            (None, Some(status)) => drop(status.remove(name)),
+            (None, None) => {}
         }
     }
     status["hostIP"] = host_ip.into();

@@ -73,9 +73,9 @@ fn a_pod_runs_with_what_it_refers_to_and_leaves_nothing() {
                 - { name: PASS, valueFrom: { secretKeyRef: { name: word, key: pass } } }\n    \
                 - { name: IP, valueFrom: { fieldRef: { fieldPath: status.podIP } } }\n    \
                 - { name: BOTH, value: $(GREETING)-$(PASS)-$$(IP) }\n    \
-                volumeMounts:\n    - { name: conf, mountPath: /conf }\n    - { name: work, mountPath: /work }\n";
+                volumeMounts:\n    - { name: conf, mountPath: /conf }\n    - { name: work, mountPath: /scratch }\n";
     let spec = "  volumes:\n  - { name: conf, configMap: { name: conf } }\n  - { name: work, emptyDir: {} }\n";
-    let script = "echo $BOTH $IP; hostname; cat /conf/file; touch /work/x; exec sleep 1000";
+    let script = "echo $BOTH $IP; hostname; cat /conf/file; touch /scratch/x; exec sleep 1000";
     apply(&weft, &pod("web", script, more, spec)).ok();
     kubectl(&weft, "wait --for=condition=Ready pod/web --timeout=60s").ok();
     let id = container(&weft, "web");
