@@ -4,10 +4,13 @@
 //! be done. The first run, any later one and recovery are the same.
 
 mod definitions;
+mod mirror;
 mod namespaces;
 mod owners;
+mod queue;
 mod scheduler;
 pub(crate) mod tell;
+mod workloads;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -63,6 +66,7 @@ impl Controllers {
             never = namespaces => never,
             never = owners::run(&self.store) => never,
             never = scheduler::run(&self.store) => never,
+            never = workloads::run(&self.store) => never,
         }
     }
 }

@@ -43,8 +43,8 @@ pub use patch::Patch;
 pub use record::{wire, wire_at};
 pub use scale::{ScaleChange, scale_kind, scale_schema};
 pub use sealed::Seal;
-pub(crate) use watch::Happened;
 pub use watch::{Change, ChangeKind, Changes};
+pub(crate) use watch::{Happened, Happenings};
 pub use write::WriteOptions;
 pub(crate) use write::{now, now_micro};
 

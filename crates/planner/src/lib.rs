@@ -1,5 +1,6 @@
 //! Which node a pod goes to, as a pure function of the nodes and pods that there are: filters, scores
-//! and preemption as kube-scheduler's default plugins have them.
+//! and preemption as kube-scheduler's default plugins have them. And what becomes of pods that are
+//! alike, step by step ([`workloads`]).
 //!
 //! ```text
 //!  Node, Pod ─▶ Cluster ─▶ state      sums per node, brought up to date with each change
@@ -35,6 +36,7 @@ mod score;
 mod spot;
 mod state;
 mod topology;
+pub mod workloads;
 
 pub use amount::Amounts;
 pub use cluster::{Cluster, Placement};

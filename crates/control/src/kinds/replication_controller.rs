@@ -34,6 +34,7 @@ pub(super) fn kind() -> Kind {
         has_status: true,
         counted: Some(&["replicas"]),
         scale: Some(Scale::usual()),
+        is_carried_out: true,
         generation: Generation::Content,
         ..Kind::core(
             "ReplicationController",

@@ -193,6 +193,11 @@ impl Happenings {
         }
         Ok(happened)
     }
+
+    /// Everything up to here has been handed out.
+    pub(crate) fn progress(&mut self) -> Revision {
+        self.watch.progress()
+    }
 }
 
 impl Changes {

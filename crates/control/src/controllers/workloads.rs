@@ -1,0 +1,307 @@
+//! What keeps pods running: ReplicaSets and their kin.
+//!
+//! ```text
+//!   what happens ─► mirror ─► who is concerned ─► queue ─► look (values) ─► work (planner, commits)
+//!                                                   ▲                          │
+//!                                                   └── when to look again ────┘
+//! ```
+//!
+//! Owns: who is looked at when something changes: the object itself, the controller of what it
+//! controls, and for what nobody controls those who select it. One key is with one only; its own
+//! writes are seen before it is decided again, so that nothing is made twice. Never: how many pods
+//! there are to be, which is the planner's.
+
+mod acts;
+mod claim;
+mod pods;
+mod replica_set;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use weft_keyspace::Revision;
+
+use super::PAUSE;
+use super::mirror::{Changed, Id, Mirror, controller};
+use super::queue::{Outcome, Queue};
+use crate::Store;
+use crate::failure::{Failure, Reason};
+use crate::object::Object;
+use crate::selector::Labels;
+
+/// Most that are worked on at once.
+const AT_ONCE: usize = 32;
+/// Longest wait for what time brings: clocks are set, and waits do not see it.
+const AGAIN_MAX: Duration = Duration::from_secs(60);
+/// So many controllers are above one another: who names itself as its own is not followed for ever.
+const DEPTH: usize = 2;
+
+/// What is followed: group, plural.
+const FOLLOWED: [(&str, &str); 3] = [
+    ("", "pods"),
+    ("", "replicationcontrollers"),
+    ("apps", "replicasets"),
+];
+/// What is worked on: plural, kind, API version, plural of what it controls.
+const WORKED: [(&str, &str, &str, &str); 2] = [
+    (
+        "replicationcontrollers",
+        "ReplicationController",
+        "v1",
+        "pods",
+    ),
+    ("replicasets", "ReplicaSet", "apps/v1", "pods"),
+];
+
+/// When it is to be looked at again, if nothing happens.
+type Worked = Result<Option<Duration>, Failure>;
+
+struct Workloads {
+    store: Store,
+    mirror: Mirror,
+    queue: Queue<Id>,
+    /// Of what is worked on, by its place.
+    selectors: HashMap<Id, Arc<Labels>>,
+    jobs: JoinSet<Outcome>,
+    /// Whose they are.
+    keys: HashMap<tokio::task::Id, Id>,
+}
+
+pub(super) async fn run(store: &Store) -> Infallible {
+    loop {
+        let Err(error) = try_run(store).await;
+        tracing::warn!(%error, "keeping pods running failed, and begins anew");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn try_run(store: &Store) -> Result<Infallible, Failure> {
+    let mut workloads = Workloads {
+        store: store.clone(),
+        mirror: Mirror::begin(store, &FOLLOWED).await?,
+        queue: Queue::default(),
+        selectors: HashMap::new(),
+        jobs: JoinSet::new(),
+        keys: HashMap::new(),
+    };
+    workloads.begin();
+    loop {
+        workloads.start_due();
+        let Workloads {
+            mirror,
+            queue,
+            jobs,
+            ..
+        } = &mut workloads;
+        let next_at = queue.next_at();
+        let wait = async {
+            match next_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let has_jobs = !jobs.is_empty();
+        tokio::select! {
+            biased;
+            changed = mirror.next() => {
+                for one in changed? {
+                    workloads.take(&one);
+                }
+            }
+            done = jobs.join_next_with_id(), if has_jobs => {
+                if let Some(done) = done {
+                    workloads.done(done);
+                }
+            }
+            () = wait => {}
+        }
+    }
+}
+
+/// The selector of what is worked on; nothing: it selects nothing.
+fn selector(plural: &str, object: &Object) -> Option<Labels> {
+    let said = object.at(&["spec", "selector"])?;
+    let labels = match plural {
+        "replicationcontrollers" => Labels::of(&json!({ "matchLabels": said })),
+        _ => Labels::of(said),
+    };
+    labels.ok().filter(|labels| !labels.is_empty())
+}
+
+fn generation(object: &Object) -> Option<&Value> {
+    object.at(&["metadata", "generation"])
+}
+
+impl Workloads {
+    /// All there is, as if all of it had just come.
+    fn begin(&mut self) {
+        for (plural, ..) in WORKED {
+            let all = self.mirror.all(plural);
+            let all: Vec<_> = all
+                .map(|(id, object)| (id.clone(), Arc::clone(object)))
+                .collect();
+            for (id, object) in all {
+                self.note(&id, Some(&object));
+                self.queue.mark(id);
+            }
+        }
+    }
+
+    /// Keeps its selector in mind.
+    fn note(&mut self, id: &Id, object: Option<&Object>) {
+        match object.and_then(|object| selector(id.plural, object)) {
+            Some(labels) => drop(self.selectors.insert(id.clone(), Arc::new(labels))),
+            None => drop(self.selectors.remove(id)),
+        }
+    }
+
+    fn take(&mut self, changed: &Changed) {
+        let id = &changed.id;
+        if WORKED.iter().any(|(plural, ..)| *plural == id.plural) {
+            self.note(id, changed.new.as_deref());
+            let was = changed.old.as_deref().and_then(generation);
+            match &changed.new {
+                None => self.queue.forget(id),
+                Some(new) if generation(new) != was => self.queue.renew(id.clone()),
+                Some(_) => self.queue.mark(id.clone()),
+            }
+        }
+        for object in [&changed.old, &changed.new].into_iter().flatten() {
+            self.mark_controller(id, object, DEPTH);
+        }
+        if let Some(new) = changed.new.as_deref() {
+            if controller(new).is_none() {
+                self.mark_selecting(id, new);
+            }
+        }
+    }
+
+    /// Who controls it is looked at, and who controls that.
+    fn mark_controller(&mut self, id: &Id, object: &Object, depth: usize) {
+        let Some(owner) = controller(object) else {
+            return;
+        };
+        let mut worked = WORKED.iter();
+        let found = worked
+            .find(|(_, kind, version, _)| (*kind, *version) == (owner.kind, owner.api_version));
+        let Some((plural, ..)) = found else { return };
+        let owner_id = Id::new(plural, &id.namespace, owner.name);
+        let Some(found) = self.mirror.get(&owner_id).map(Arc::clone) else {
+            return;
+        };
+        if found.meta().text("uid") == owner.uid {
+            if depth > 1 {
+                self.mark_controller(&owner_id, &found, depth - 1);
+            }
+            self.queue.mark(owner_id);
+        }
+    }
+
+    /// Whoever selects what nobody controls may make it their own.
+    fn mark_selecting(&mut self, id: &Id, object: &Object) {
+        for (plural, _, _, controlled) in WORKED {
+            if controlled != id.plural {
+                continue;
+            }
+            for (owner, _) in self.mirror.within(plural, &id.namespace) {
+                let selector = self.selectors.get(owner);
+                let is_meant =
+                    |labels: &Arc<Labels>| labels.matches(|name| object.meta().label(name));
+                if selector.is_some_and(is_meant) {
+                    self.queue.mark(owner.clone());
+                }
+            }
+        }
+    }
+
+    /// Starts work on what is due.
+    fn start_due(&mut self) {
+        let (seen, now) = (self.mirror.seen(), Instant::now());
+        while self.jobs.len() < AT_ONCE {
+            let Some(id) = self.queue.take(seen, now) else {
+                return;
+            };
+            if !self.start(&id) {
+                let gone = Outcome {
+                    written: Revision(0),
+                    again: None,
+                    has_failed: false,
+                };
+                self.queue.done(id.clone(), gone, now);
+                self.queue.forget(&id);
+            }
+        }
+    }
+
+    /// Whether there is anything to work on.
+    fn start(&mut self, id: &Id) -> bool {
+        let work = match id.plural {
+            "replicasets" | "replicationcontrollers" => {
+                let selector = self.selectors.get(id);
+                let work = replica_set::look(&self.mirror, id, selector);
+                work.map(|work| {
+                    self.jobs.spawn(follow(
+                        self.store.clone(),
+                        id.clone(),
+                        work.run(self.store.clone()),
+                    ))
+                })
+            }
+            _ => None,
+        };
+        let is_some = work.is_some();
+        if let Some(handle) = work {
+            self.keys.insert(handle.id(), id.clone());
+        }
+        is_some
+    }
+
+    fn done(&mut self, done: Result<(tokio::task::Id, Outcome), tokio::task::JoinError>) {
+        let (task, outcome) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::error!(%error, "work ended before it was done");
+                let failed = Outcome {
+                    written: Revision(0),
+                    again: None,
+                    has_failed: true,
+                };
+                (error.id(), failed)
+            }
+        };
+        if let Some(id) = self.keys.remove(&task) {
+            self.queue.done(id, outcome, Instant::now());
+        }
+    }
+}
+
+/// Does the work, and says up to when it has written.
+async fn follow(store: Store, id: Id, work: impl Future<Output = Worked> + Send) -> Outcome {
+    let done = work.await;
+    // Whatever became of its writes: none of them is later than this.
+    let written = store.revision().await;
+    let (again, has_failed) = match done {
+        Ok(again) => (again.map(|again| again.min(AGAIN_MAX)), false),
+        // Somebody was faster: it is decided anew from what is then there.
+        Err(failure) if matches!(failure.reason, Reason::Conflict | Reason::NotFound) => {
+            (Some(Duration::ZERO), false)
+        }
+        Err(failure) => {
+            tracing::debug!(%id, %failure, "work on it failed, and is done again");
+            (None, true)
+        }
+    };
+    Outcome {
+        written: written.as_ref().copied().unwrap_or_default(),
+        again,
+        has_failed: has_failed || written.is_err(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! What workload controllers do to objects: make, delete, say. Never: decides what.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use weft_keyspace::Item;
+
+use super::super::tell::{self, Told};
+use crate::Store;
+use crate::failure::{Failure, Reason};
+use crate::kind::Kind;
+use crate::object::Object;
+use crate::store::{self, DeleteOptions, Patch, WriteOptions};
+
+/// Most that are made or deleted at once.
+const AT_ONCE: usize = 64;
+
+/// Somebody who writes.
+#[derive(Clone, Debug)]
+pub(super) struct Hand {
+    pub(super) store: Store,
+    /// Who, as owner of fields and in events.
+    pub(super) name: &'static str,
+}
+
+/// Something to be said of an object.
+#[derive(Clone, Debug)]
+pub(super) struct Say {
+    pub(super) is_warning: bool,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+impl Say {
+    pub(super) fn normal(reason: &'static str, message: String) -> Say {
+        Say {
+            is_warning: false,
+            reason,
+            message,
+        }
+    }
+
+    pub(super) fn warning(reason: &'static str, message: String) -> Say {
+        Say {
+            is_warning: true,
+            ..Say::normal(reason, message)
+        }
+    }
+}
+
+impl Hand {
+    fn options(&self, subresource: &'static str) -> WriteOptions {
+        WriteOptions {
+            manager: self.name.to_owned(),
+            subresource,
+            ..WriteOptions::default()
+        }
+    }
+
+    pub(super) async fn create(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        object: Object,
+    ) -> Result<Arc<Item>, Failure> {
+        let options = self.options("");
+        self.store.create(kind, namespace, object, &options).await
+    }
+
+    /// Deletes this very object; one that is gone is deleted.
+    pub(super) async fn delete(&self, kind: &Kind, object: &Object) -> Result<(), Failure> {
+        let meta = object.meta();
+        let options = DeleteOptions {
+            uid: Some(meta.text("uid").to_owned()),
+            ..DeleteOptions::default()
+        };
+        let deleted = self
+            .store
+            .delete(kind, meta.namespace(), meta.name(), &options);
+        match deleted.await {
+            Err(failure) if failure.reason == Reason::NotFound => Ok(()),
+            done => done.map(drop),
+        }
+    }
+
+    /// Changes this very version of an object by a merge patch.
+    pub(super) async fn patch(
+        &self,
+        kind: &Kind,
+        object: &Object,
+        mut patch: Value,
+    ) -> Result<Object, Failure> {
+        let meta = object.meta();
+        patch["metadata"]["uid"] = meta.text("uid").into();
+        patch["metadata"]["resourceVersion"] = meta.text("resourceVersion").into();
+        let (patch, options) = (Patch::Merge(patch), self.options(""));
+        let (item, _) = self
+            .store
+            .patch(kind, meta.namespace(), meta.name(), &patch, &options)
+            .await?;
+        store::object_once(&item)
+    }
+
+    /// Gives this very version of an object its status, if it is another.
+    pub(super) async fn set_status(
+        &self,
+        kind: &Kind,
+        object: &Object,
+        status: Value,
+    ) -> Result<(), Failure> {
+        if object.at(&["status"]) == Some(&status) {
+            return Ok(());
+        }
+        let (namespace, name) = (object.meta().namespace(), object.meta().name());
+        let mut object = object.clone();
+        object.0.insert("status".to_owned(), status);
+        let options = self.options("status");
+        let replaced = self
+            .store
+            .replace(kind, namespace, name, object.clone(), &options);
+        replaced.await.map(drop)
+    }
+
+    /// Says all this of an object; what cannot be said is lost.
+    pub(super) async fn say(&self, kind: &Arc<Kind>, object: &Arc<Object>, all: Vec<Say>) {
+        each(all, |say| {
+            let (hand, kind, object) = (self.clone(), Arc::clone(kind), Arc::clone(object));
+            async move {
+                let told = Told {
+                    by: hand.name,
+                    kind: if say.is_warning { "Warning" } else { "Normal" },
+                    reason: say.reason,
+                    message: &say.message,
+                };
+                if let Err(failure) = tell::tell(&hand.store, &kind, &object, &told).await {
+                    tracing::warn!(%failure, "could not tell what happened");
+                }
+            }
+        })
+        .await;
+    }
+}
+
+/// The reference of what `object`, which is of `kind`, controls.
+pub(super) fn reference(kind: &Kind, object: &Object) -> Value {
+    json!({
+        "apiVersion": kind.api_version(), "kind": *kind.kind, "name": object.meta().name(),
+        "uid": object.meta().text("uid"), "controller": true, "blockOwnerDeletion": true,
+    })
+}
+
+/// Does something with each, several at once, and gives what came of it in no order.
+pub(super) async fn each<T, F>(all: Vec<T>, make: impl Fn(T) -> F) -> Vec<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let mut done = Vec::with_capacity(all.len());
+    let mut jobs = JoinSet::new();
+    for one in all {
+        if jobs.len() >= AT_ONCE
+            && let Some(Ok(one)) = jobs.join_next().await
+        {
+            done.push(one);
+        }
+        jobs.spawn(make(one));
+    }
+    while let Some(one) = jobs.join_next().await {
+        done.extend(one);
+    }
+    done
+}
+
+/// Makes so many: one first, then twice as many each time, until one fails. What is refused is so
+/// refused a few times, not a thousand times. Gives what came of each that was tried.
+pub(super) async fn slowly<T, F>(count: usize, make: impl Fn() -> F) -> Vec<Result<T, Failure>>
+where
+    F: Future<Output = Result<T, Failure>> + Send + 'static,
+    T: Send + 'static,
+{
+    let mut done: Vec<Result<T, Failure>> = Vec::with_capacity(count);
+    let mut size = 1;
+    while done.len() < count {
+        let size_now = size.min(count - done.len());
+        let part = each(vec![(); size_now], |()| make()).await;
+        // One that gave no answer counts as failed: all of it is looked at again.
+        let has_failed = part.len() < size_now || part.iter().any(Result::is_err);
+        done.extend(part);
+        if has_failed {
+            break;
+        }
+        size *= 2;
+    }
+    done
+}

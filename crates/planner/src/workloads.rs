@@ -1,0 +1,8 @@
+//! What becomes of pods that are alike: how many there are to be, which of them go, and how one
+//! template takes another's place.
+//!
+//! Never: a clock; what the time is, is said by who asks.
+
+mod replicas;
+
+pub use replicas::{Counts, Phase, Replica, counts, victims};
