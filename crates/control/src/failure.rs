@@ -222,6 +222,12 @@ impl Failure {
         )
     }
 
+    /// Whether nothing can be made any more because the namespace goes.
+    pub(crate) fn is_of_ending(&self) -> bool {
+        let mut causes = self.about.causes.iter();
+        causes.any(|cause| cause.reason == "NamespaceTerminating")
+    }
+
     /// About the object `name` of `group` and `kind`.
     #[must_use]
     pub fn about(mut self, group: &str, kind: &str, name: &str) -> Failure {

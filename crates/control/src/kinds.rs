@@ -45,6 +45,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use self::rules::Spot;
+pub(crate) use self::rules::amounts::Share;
 use crate::kind::{Document, Kind};
 use crate::object::Object;
 

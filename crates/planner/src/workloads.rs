@@ -4,5 +4,7 @@
 //! Never: a clock; what the time is, is said by who asks.
 
 mod replicas;
+mod rollout;
 
 pub use replicas::{Counts, Phase, Replica, counts, victims};
+pub use rollout::{Asked, Bounds, Set, Sets, Share, Step, Way, forgotten, step};

@@ -13,6 +13,7 @@
 
 mod acts;
 mod claim;
+mod deployment;
 mod pods;
 mod replica_set;
 
@@ -42,13 +43,15 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 const DEPTH: usize = 2;
 
 /// What is followed: group, plural.
-const FOLLOWED: [(&str, &str); 3] = [
+const FOLLOWED: [(&str, &str); 4] = [
     ("", "pods"),
     ("", "replicationcontrollers"),
+    ("apps", "deployments"),
     ("apps", "replicasets"),
 ];
 /// What is worked on: plural, kind, API version, plural of what it controls.
-const WORKED: [(&str, &str, &str, &str); 2] = [
+const WORKED: [(&str, &str, &str, &str); 3] = [
+    ("deployments", "Deployment", "apps/v1", "replicasets"),
     (
         "replicationcontrollers",
         "ReplicationController",
@@ -67,6 +70,9 @@ struct Workloads {
     queue: Queue<Id>,
     /// Of what is worked on, by its place.
     selectors: HashMap<Id, Arc<Labels>>,
+    /// How far deployments have got, and since when: by our own clock, which nobody sets. A server
+    /// that begins anew counts anew.
+    marks: HashMap<Id, (String, Instant)>,
     jobs: JoinSet<Outcome>,
     /// Whose they are.
     keys: HashMap<tokio::task::Id, Id>,
@@ -86,6 +92,7 @@ async fn try_run(store: &Store) -> Result<Infallible, Failure> {
         mirror: Mirror::begin(store, &FOLLOWED).await?,
         queue: Queue::default(),
         selectors: HashMap::new(),
+        marks: HashMap::new(),
         jobs: JoinSet::new(),
         keys: HashMap::new(),
     };
@@ -166,7 +173,10 @@ impl Workloads {
             self.note(id, changed.new.as_deref());
             let was = changed.old.as_deref().and_then(generation);
             match &changed.new {
-                None => self.queue.forget(id),
+                None => {
+                    self.queue.forget(id);
+                    self.marks.remove(id);
+                }
                 Some(new) if generation(new) != was => self.queue.renew(id.clone()),
                 Some(_) => self.queue.mark(id.clone()),
             }
@@ -174,10 +184,10 @@ impl Workloads {
         for object in [&changed.old, &changed.new].into_iter().flatten() {
             self.mark_controller(id, object, DEPTH);
         }
-        if let Some(new) = changed.new.as_deref() {
-            if controller(new).is_none() {
-                self.mark_selecting(id, new);
-            }
+        if let Some(new) = changed.new.as_deref()
+            && controller(new).is_none()
+        {
+            self.mark_selecting(id, new);
         }
     }
 
@@ -240,25 +250,42 @@ impl Workloads {
 
     /// Whether there is anything to work on.
     fn start(&mut self, id: &Id) -> bool {
-        let work = match id.plural {
-            "replicasets" | "replicationcontrollers" => {
-                let selector = self.selectors.get(id);
-                let work = replica_set::look(&self.mirror, id, selector);
-                work.map(|work| {
-                    self.jobs.spawn(follow(
-                        self.store.clone(),
-                        id.clone(),
-                        work.run(self.store.clone()),
-                    ))
-                })
+        let stalled = self.stalled(id);
+        let (store, selector) = (self.store.clone(), self.selectors.get(id));
+        let jobs = &mut self.jobs;
+        let handle = match id.plural {
+            "deployments" => {
+                let work = deployment::look(&self.mirror, id, selector, stalled);
+                work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
             }
-            _ => None,
+            _ => {
+                let work = replica_set::look(&self.mirror, id, selector);
+                work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
+            }
         };
-        let is_some = work.is_some();
-        if let Some(handle) = work {
+        let is_some = handle.is_some();
+        if let Some(handle) = handle {
             self.keys.insert(handle.id(), id.clone());
         }
         is_some
+    }
+
+    /// How long a deployment has not got on.
+    fn stalled(&mut self, id: &Id) -> Duration {
+        let object = self.mirror.get(id).filter(|_| id.plural == "deployments");
+        let Some(mark) = object.and_then(|object| deployment::mark(object)) else {
+            self.marks.remove(id);
+            return Duration::ZERO;
+        };
+        let now = Instant::now();
+        let (known, since) = self
+            .marks
+            .entry(id.clone())
+            .or_insert_with(|| (mark.clone(), now));
+        if *known != mark {
+            (*known, *since) = (mark, now);
+        }
+        now - *since
     }
 
     fn done(&mut self, done: Result<(tokio::task::Id, Outcome), tokio::task::JoinError>) {

@@ -23,6 +23,7 @@ pub(super) fn kind() -> Kind {
         has_status: true,
         counted: Some(&[]),
         scale: Some(Scale::usual()),
+        is_carried_out: true,
         generation: Generation::ContentAndAnnotations,
         ..Kind::of("apps", "v1", "Deployment", "deployments", "deployment")
     }

@@ -9,4 +9,5 @@ mod naive_preempt;
 mod naive_score;
 mod preempting;
 mod random;
+mod rollouts;
 mod spreading;

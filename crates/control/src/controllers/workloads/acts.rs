@@ -102,24 +102,39 @@ impl Hand {
         store::object_once(&item)
     }
 
-    /// Gives this very version of an object its status, if it is another.
+    /// Puts an object in the place of the version it names.
+    pub(super) async fn replace(&self, kind: &Kind, object: Object) -> Result<Object, Failure> {
+        self.replace_part(kind, object, "").await
+    }
+
+    async fn replace_part(
+        &self,
+        kind: &Kind,
+        object: Object,
+        part: &'static str,
+    ) -> Result<Object, Failure> {
+        let (namespace, name) = (object.meta().namespace(), object.meta().name());
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        let options = self.options(part);
+        let replaced = self
+            .store
+            .replace(kind, &namespace, &name, object, &options);
+        store::object_once(&*replaced.await?)
+    }
+
+    /// Gives this very version of an object its status, if it is another; gives the object then.
     pub(super) async fn set_status(
         &self,
         kind: &Kind,
         object: &Object,
         status: Value,
-    ) -> Result<(), Failure> {
-        if object.at(&["status"]) == Some(&status) {
-            return Ok(());
-        }
-        let (namespace, name) = (object.meta().namespace(), object.meta().name());
+    ) -> Result<Object, Failure> {
         let mut object = object.clone();
+        if object.at(&["status"]) == Some(&status) {
+            return Ok(object);
+        }
         object.0.insert("status".to_owned(), status);
-        let options = self.options("status");
-        let replaced = self
-            .store
-            .replace(kind, namespace, name, object.clone(), &options);
-        replaced.await.map(drop)
+        self.replace_part(kind, object, "status").await
     }
 
     /// Says all this of an object; what cannot be said is lost.

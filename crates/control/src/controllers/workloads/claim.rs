@@ -56,6 +56,11 @@ impl Claim {
         })
     }
 
+    /// What is the owner's, or may become so.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.own.iter().chain(&self.free)
+    }
+
     /// What is the owner's, of what `is_wanted`.
     pub(super) async fn settle(
         &mut self,

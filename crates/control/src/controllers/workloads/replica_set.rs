@@ -138,7 +138,7 @@ impl Work {
                     "SuccessfulCreate",
                     format!("Created pod: {name}"),
                 )),
-                Err(failure) if is_of_ending(&failure) => return Tried::default(),
+                Err(failure) if failure.is_of_ending() => return Tried::default(),
                 Err(failure) => {
                     let message = format!("Error creating: {failure}");
                     tried.says.push(Say::warning("FailedCreate", message));
@@ -206,10 +206,4 @@ impl Work {
         }
         status.into()
     }
-}
-
-/// Whether nothing can be made any more because the namespace goes.
-fn is_of_ending(failure: &Failure) -> bool {
-    let mut causes = failure.about.causes.iter();
-    causes.any(|cause| cause.reason == "NamespaceTerminating")
 }

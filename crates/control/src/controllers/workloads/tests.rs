@@ -1,5 +1,6 @@
 //! Workload controllers beside a store in memory; the test is every node's agent.
 
+mod deployment;
 mod replica_set;
 
 use std::sync::Arc;

@@ -74,6 +74,14 @@ pub(crate) enum Share {
 }
 
 impl Share {
+    /// What a value says, if it is a share.
+    pub(crate) fn of(value: &Value) -> Option<Share> {
+        match value {
+            Value::String(text) => percent(text).map(Share::Percent),
+            value => value.as_i64().map(Share::Number),
+        }
+    }
+
     /// Whether it is none of anything.
     pub(crate) fn is_zero(self) -> bool {
         matches!(self, Share::Number(0) | Share::Percent(0))
