@@ -355,12 +355,12 @@ pub(super) fn continue_from(
     }
     (kind.inherit)(old, new);
     kind.complete(new);
-    count(kind, old, new);
+    count(kind, old, new, options);
     Ok(())
 }
 
 /// Counts the generation on where the kind has one.
-fn count(kind: &Kind, old: &Object, new: &mut Object) {
+fn count(kind: &Kind, old: &Object, new: &mut Object, options: &WriteOptions) {
     let annotations = ["metadata", "annotations"];
     let but: &[&str] = match kind.has_status {
         true => &["metadata", "status"],
@@ -368,6 +368,8 @@ fn count(kind: &Kind, old: &Object, new: &mut Object) {
     };
     let is_next = match kind.generation {
         Generation::None => return new.set_meta("generation", None),
+        // Annotations that come with a status ask for nothing.
+        _ if options.is_status() => false,
         Generation::Content => !is_same(old, new, but),
         Generation::ContentAndAnnotations => {
             !is_same(old, new, but) || old.at(&annotations) != new.at(&annotations)

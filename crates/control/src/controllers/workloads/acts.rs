@@ -129,10 +129,20 @@ impl Hand {
         object: &Object,
         status: Value,
     ) -> Result<Object, Failure> {
-        let mut object = object.clone();
-        if object.at(&["status"]) == Some(&status) {
-            return Ok(object);
+        match object.at(&["status"]) == Some(&status) {
+            true => Ok(object.clone()),
+            false => self.write_status(kind, object, status).await,
         }
+    }
+
+    /// The same, and its annotations: what is asked for stays.
+    pub(super) async fn write_status(
+        &self,
+        kind: &Kind,
+        object: &Object,
+        status: Value,
+    ) -> Result<Object, Failure> {
+        let mut object = object.clone();
         object.0.insert("status".to_owned(), status);
         self.replace_part(kind, object, "status").await
     }

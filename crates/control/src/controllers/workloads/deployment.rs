@@ -123,6 +123,8 @@ struct Turn {
     conditions: Conditions,
     /// How often a name was taken.
     collisions: u32,
+    /// Whether its revision became another.
+    has_revision: bool,
     says: Vec<Say>,
 }
 
@@ -140,6 +142,7 @@ impl Work {
             sets: Sets::of(&deployment, all, &self.pods),
             conditions: Conditions::of(&deployment),
             collisions: pods::number(&deployment, &["status", "collisionCount"]),
+            has_revision: false,
             says: Vec::new(),
             claim: self.claim,
             deployment,
@@ -202,18 +205,22 @@ impl Turn {
         if has_deadline && (is_back || !self.conditions.has_progressing()) {
             self.conditions.found(&name);
         }
-        self.set_revision(revision).await
+        self.set_revision(revision);
+        Ok(())
     }
 
-    async fn set_revision(&mut self, revision: i64) -> Result<(), Failure> {
+    /// It is written with the status.
+    fn set_revision(&mut self, revision: i64) {
         let revision = revision.to_string();
         if self.deployment.meta().annotation(sets::REVISION) == Some(&revision) {
-            return Ok(());
+            return;
         }
-        let patch = json!({ "metadata": { "annotations": { sets::REVISION: revision } } });
-        let patched = self.hand.patch(&self.claim.kind, &self.deployment, patch);
-        self.deployment = Arc::new(patched.await?);
-        Ok(())
+        let mut deployment = Object::clone(&self.deployment);
+        let annotations = deployment.meta_mut().entry("annotations");
+        let annotations = annotations.or_insert_with(|| json!({}));
+        annotations[sets::REVISION] = revision.into();
+        self.deployment = Arc::new(deployment);
+        self.has_revision = true;
     }
 
     /// Makes the set of the newest template.
@@ -239,7 +246,8 @@ impl Turn {
                     let message = format!("Scaled up replica set {name} from 0 to {size}");
                     self.says.push(Say::normal("ScalingReplicaSet", message));
                 }
-                self.set_revision(revision).await
+                self.set_revision(revision);
+                Ok(())
             }
             Err(failure) if failure.reason == Reason::AlreadyExists => {
                 // Somebody else's has that name: another is taken the next time.
@@ -306,10 +314,12 @@ impl Turn {
         let is_complete = status.is_complete;
         let left = status.left;
         let is_late = status.is_late;
-        let set = self
-            .hand
-            .set_status(&self.claim.kind, &self.deployment, status.value);
-        self.deployment = Arc::new(set.await?);
+        let (kind, value) = (&self.claim.kind, status.value);
+        let written = match self.has_revision {
+            true => self.hand.write_status(kind, &self.deployment, value).await,
+            false => self.hand.set_status(kind, &self.deployment, value).await,
+        };
+        self.deployment = Arc::new(written?);
         if !is_going && failure.is_none() {
             if is_complete {
                 self.note_complete().await?;
