@@ -106,6 +106,8 @@ pub const ENTRIES: &[Entry] = &[
     verbs::delete::VERB,
     verbs::mark::LABEL,
     verbs::mark::ANNOTATE,
+    verbs::scale::VERB,
+    verbs::rollout::NOUN,
     verbs::explain::VERB,
     verbs::kustomize::VERB,
     verbs::resources::RESOURCES,

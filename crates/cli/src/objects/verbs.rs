@@ -16,6 +16,8 @@ pub mod kustomize;
 pub mod mark;
 pub mod patch;
 pub mod resources;
+pub mod rollout;
+pub mod scale;
 pub mod token;
 pub mod upkeep;
 pub mod wait;

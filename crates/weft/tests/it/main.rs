@@ -82,6 +82,7 @@ mod server_verbs;
 mod server_versions;
 mod server_web;
 mod server_workloads;
+mod server_workloads_rollout;
 mod server_writes;
 mod surprises;
 mod survival;

@@ -8,7 +8,7 @@ use weft_testkit::peer;
 
 /// Verbs, and the words that ask our help for them, where it takes others: what docker has by that
 /// name is another's.
-const VERBS: [(&str, &str); 42] = [
+const VERBS: [(&str, &str); 49] = [
     ("annotate", ""),
     ("api-resources", ""),
     ("api-versions", ""),
@@ -49,6 +49,13 @@ const VERBS: [(&str, &str); 42] = [
     ("label", ""),
     ("options", "get"),
     ("patch", ""),
+    ("rollout history", ""),
+    ("rollout pause", ""),
+    ("rollout restart", ""),
+    ("rollout resume", ""),
+    ("rollout status", ""),
+    ("rollout undo", ""),
+    ("scale", ""),
     ("wait", "wait --for=delete"),
     ("wait", "wait --for delete"),
 ];

@@ -25,6 +25,7 @@ mod workload;
 use serde_json::Value;
 use weft_client::cluster::ApiError;
 
+use self::page::Page;
 use self::related::Related;
 use crate::error::CliError;
 use crate::objects::choose::{PAGE, Selectors, Target, pages, targets};
@@ -41,6 +42,20 @@ pub const VERB: Entry = verb!(
     Args,
     "Tell all of an object and what happened to it: weft describe TYPE NAME"
 );
+
+/// What pods are made from, in words.
+pub(super) fn template(template: &Value) -> String {
+    let mut page = Page::default();
+    pod::template(template, &mut page);
+    page.finish()
+}
+
+/// Lines whose cells tabs end, in columns.
+pub(super) fn columns(lines: impl Iterator<Item = String>) -> String {
+    let mut page = Page::default();
+    lines.for_each(|line| page.line(0, line));
+    page.finish()
+}
 
 /// Flags of `describe`.
 #[derive(Debug, clap::Args)]

@@ -240,7 +240,7 @@ pub async fn until_ready(api: &Api, object: &Value, limit: Duration) -> Result<(
 }
 
 /// Looks, then watches, until `is_met`; a limit of 0 only looks.
-async fn until(
+pub(super) async fn until(
     api: &Api,
     target: &Target,
     limit: Option<Duration>,
