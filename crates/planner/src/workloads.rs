@@ -3,8 +3,12 @@
 //!
 //! Never: a clock; what the time is, is said by who asks.
 
+mod daemons;
+mod ordinals;
 mod replicas;
 mod rollout;
 
+pub use daemons::{Daemon, Do, End, Fit, Spot, daemons, fit};
+pub use ordinals::{Act, Line, Member, act};
 pub use replicas::{Counts, Phase, Replica, counts, victims};
 pub use rollout::{Asked, Bounds, Set, Sets, Share, Step, Way, forgotten, step};

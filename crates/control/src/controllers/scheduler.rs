@@ -9,7 +9,7 @@
 //! Owns: when a pod is looked at again: a new one at once, those that found no node when nodes or pods
 //! have changed since. Never decides where a pod goes: the planner does.
 
-mod lower;
+pub(super) mod lower;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

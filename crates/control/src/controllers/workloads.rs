@@ -13,9 +13,13 @@
 
 mod acts;
 mod claim;
+mod daemon_set;
 mod deployment;
+mod hash;
 mod pods;
 mod replica_set;
+mod revisions;
+mod stateful_set;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -43,14 +47,20 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 const DEPTH: usize = 2;
 
 /// What is followed: group, plural.
-const FOLLOWED: [(&str, &str); 4] = [
+const FOLLOWED: [(&str, &str); 9] = [
+    ("", "nodes"),
+    ("", "persistentvolumeclaims"),
     ("", "pods"),
     ("", "replicationcontrollers"),
+    ("apps", "controllerrevisions"),
+    ("apps", "daemonsets"),
     ("apps", "deployments"),
     ("apps", "replicasets"),
+    ("apps", "statefulsets"),
 ];
 /// What is worked on: plural, kind, API version, plural of what it controls.
-const WORKED: [(&str, &str, &str, &str); 3] = [
+const WORKED: [(&str, &str, &str, &str); 5] = [
+    ("daemonsets", "DaemonSet", "apps/v1", "pods"),
     ("deployments", "Deployment", "apps/v1", "replicasets"),
     (
         "replicationcontrollers",
@@ -59,6 +69,7 @@ const WORKED: [(&str, &str, &str, &str); 3] = [
         "pods",
     ),
     ("replicasets", "ReplicaSet", "apps/v1", "pods"),
+    ("statefulsets", "StatefulSet", "apps/v1", "pods"),
 ];
 
 /// When it is to be looked at again, if nothing happens.
@@ -181,6 +192,14 @@ impl Workloads {
                 Some(_) => self.queue.mark(id.clone()),
             }
         }
+        if id.plural == "nodes" && daemon_set::is_other(changed) {
+            let all: Vec<Id> = self
+                .mirror
+                .all("daemonsets")
+                .map(|(id, _)| id.clone())
+                .collect();
+            all.into_iter().for_each(|id| self.queue.mark(id));
+        }
         for object in [&changed.old, &changed.new].into_iter().flatten() {
             self.mark_controller(id, object, DEPTH);
         }
@@ -256,6 +275,14 @@ impl Workloads {
         let handle = match id.plural {
             "deployments" => {
                 let work = deployment::look(&self.mirror, id, selector, stalled);
+                work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
+            }
+            "daemonsets" => {
+                let work = daemon_set::look(&self.mirror, id, selector);
+                work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
+            }
+            "statefulsets" => {
+                let work = stateful_set::look(&self.mirror, id, selector);
                 work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
             }
             _ => {

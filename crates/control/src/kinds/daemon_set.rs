@@ -28,6 +28,7 @@ pub(super) fn kind() -> Kind {
             "numberMisscheduled",
             "numberReady",
         ]),
+        is_carried_out: true,
         generation: Generation::Content,
         ..Kind::of("apps", "v1", "DaemonSet", "daemonsets", "daemonset")
     }

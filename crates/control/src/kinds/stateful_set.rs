@@ -45,6 +45,7 @@ pub(super) fn kind() -> Kind {
         has_status: true,
         counted: Some(&["availableReplicas", "replicas"]),
         scale: Some(Scale::usual()),
+        is_carried_out: true,
         generation: Generation::Content,
         ..Kind::of("apps", "v1", "StatefulSet", "statefulsets", "statefulset")
     }

@@ -28,7 +28,8 @@ impl Share {
         }
     }
 
-    fn up(self, all: u32) -> u32 {
+    /// So many of all; a part counts as one.
+    pub fn up(self, all: u32) -> u32 {
         match self {
             Share::Number(number) => number,
             Share::Percent(percent) => narrow((u64::from(all) * u64::from(percent)).div_ceil(100)),

@@ -6,7 +6,7 @@ use weft_testkit::Weft;
 use weft_testkit::wait::{SOON, until};
 
 use crate::server_cli::cli;
-use crate::server_kubectl::{apply, kubectl};
+use crate::server_kubectl::{apply, kubectl, kubectl_with_input};
 use crate::server_line::{Caller, server};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -246,4 +246,90 @@ fn weft_sees_and_takes_back_what_kubectl_does() {
         "deployment.apps/web scaled"
     );
     assert_eq!(agent.pods().len(), 2);
+}
+
+const DAEMONS: &str = "
+apiVersion: v1
+kind: Node
+metadata: { name: one }
+status: { allocatable: { cpu: '4', memory: 4Gi, pods: '10' } }
+---
+apiVersion: v1
+kind: Node
+metadata: { name: two }
+status: { allocatable: { cpu: '4', memory: 4Gi, pods: '10' } }
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: { name: agent }
+spec:
+  selector: { matchLabels: { app: agent } }
+  template:
+    metadata: { labels: { app: agent } }
+    spec: { terminationGracePeriodSeconds: 0, containers: [{ name: c, image: 'one:1' }] }
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: { name: db }
+spec:
+  replicas: 2
+  serviceName: db
+  selector: { matchLabels: { app: db } }
+  template:
+    metadata: { labels: { app: db } }
+    spec: { terminationGracePeriodSeconds: 0, containers: [{ name: c, image: 'one:1' }] }
+";
+
+#[test]
+fn sets_with_revisions_roll_out_and_back() {
+    let Some((weft, caller)) = server() else {
+        return;
+    };
+    let agent = Agent(caller);
+    let made = kubectl_with_input(&weft, "create -f -", DAEMONS);
+    made.ok();
+    assert!(
+        !made.stderr.contains("sets.apps are stored"),
+        "{}",
+        made.stderr
+    );
+    let done = |name: &str| match name {
+        "ds/agent" => "daemon set \"agent\" successfully rolled out",
+        _ => "partitioned roll out complete: 2 new pods have been updated...",
+    };
+    let image = |name: &str| {
+        let line = format!("get {name} -o jsonpath={{.spec.template.spec.containers[0].image}}");
+        kubectl(&weft, &line).ok().to_owned()
+    };
+    for name in ["ds/agent", "sts/db"] {
+        let status = format!("rollout status {name} --watch=false");
+        agent.run_until(&weft, &status, done(name));
+        assert_eq!(cli(&weft, &status).ok(), done(name));
+        kubectl(&weft, &format!("set image {name} c=two:2")).ok();
+        agent.run_until(&weft, &status, done(name));
+        let history = format!("rollout history {name}");
+        assert_eq!(cli(&weft, &history).ok(), kubectl(&weft, &history).ok());
+        let undo = format!("rollout undo {name}");
+        assert!(cli(&weft, &undo).ok().ends_with("rolled back"));
+        assert_eq!(image(name), "one:1");
+        agent.run_until(&weft, &status, done(name));
+        assert!(kubectl(&weft, &undo).ok().ends_with("rolled back"));
+        assert_eq!(image(name), "two:2");
+        agent.run_until(&weft, &status, done(name));
+        assert_eq!(cli(&weft, &history).ok(), kubectl(&weft, &history).ok());
+        assert!(
+            cli(&weft, &format!("rollout restart {name}"))
+                .ok()
+                .ends_with("restarted")
+        );
+        agent.run_until(&weft, &status, done(name));
+    }
+    assert_eq!(agent.pods().len(), 4);
+    let nodes = kubectl(
+        &weft,
+        "get pods -l app=agent -o jsonpath={.items[*].spec.nodeName}",
+    );
+    let mut nodes: Vec<&str> = nodes.ok().split(' ').collect();
+    nodes.sort_unstable();
+    assert_eq!(nodes, ["one", "two"]);
 }

@@ -13,7 +13,7 @@ use weft_stdx::quantity::Quantity;
 
 use crate::object::Object;
 
-pub(super) fn node(object: &Object) -> Node {
+pub(in super::super) fn node(object: &Object) -> Node {
     let spec = object.at(&["spec"]).unwrap_or(&Value::Null);
     let status = object.at(&["status"]).unwrap_or(&Value::Null);
     // What a node does not say it may give it does not have.
@@ -54,7 +54,7 @@ fn effect(value: &Value) -> Option<Effect> {
 }
 
 /// A pod; `id` is what it is known by.
-pub(super) fn pod(object: &Object, id: &str) -> Pod {
+pub(in super::super) fn pod(object: &Object, id: &str) -> Pod {
     let meta = object.meta();
     let spec = object.at(&["spec"]).unwrap_or(&Value::Null);
     let containers: Vec<&Value> = list(&spec["containers"]).collect();

@@ -197,25 +197,26 @@ where
     done
 }
 
-/// Makes so many: one first, then twice as many each time, until one fails. What is refused is so
-/// refused a few times, not a thousand times. Gives what came of each that was tried.
-pub(super) async fn slowly<T, F>(count: usize, make: impl Fn() -> F) -> Vec<Result<T, Failure>>
+/// Makes something of each: of one first, then of twice as many each time, until one fails. What is
+/// refused is so refused a few times, not a thousand times. Gives what came of those that were tried.
+pub(super) async fn slowly<T, R, F>(all: Vec<T>, make: impl Fn(T) -> F) -> Vec<Result<R, Failure>>
 where
-    F: Future<Output = Result<T, Failure>> + Send + 'static,
-    T: Send + 'static,
+    F: Future<Output = Result<R, Failure>> + Send + 'static,
+    R: Send + 'static,
 {
-    let mut done: Vec<Result<T, Failure>> = Vec::with_capacity(count);
+    let mut done: Vec<Result<R, Failure>> = Vec::with_capacity(all.len());
+    let mut left = all.into_iter();
     let mut size = 1;
-    while done.len() < count {
-        let size_now = size.min(count - done.len());
-        let part = each(vec![(); size_now], |()| make()).await;
+    loop {
+        let part: Vec<T> = left.by_ref().take(size).collect();
+        let count = part.len();
+        let part = each(part, &make).await;
         // One that gave no answer counts as failed: all of it is looked at again.
-        let has_failed = part.len() < size_now || part.iter().any(Result::is_err);
+        let has_failed = part.len() < count || part.iter().any(Result::is_err);
         done.extend(part);
-        if has_failed {
-            break;
+        if has_failed || count < size {
+            return done;
         }
         size *= 2;
     }
-    done
 }

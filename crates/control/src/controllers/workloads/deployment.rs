@@ -104,7 +104,7 @@ fn asked(deployment: &Object) -> Asked {
     }
 }
 
-fn share(said: Option<&Value>) -> Share {
+pub(super) fn share(said: Option<&Value>) -> Share {
     let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     match said.and_then(Said::of) {
         Some(Said::Number(number)) => Share::Number(narrow(u64::try_from(number).unwrap_or(0))),

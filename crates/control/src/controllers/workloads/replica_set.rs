@@ -121,7 +121,7 @@ impl Work {
         let owner = &self.claim.owner;
         let reference = reference(&self.claim.kind, owner);
         let pod = Arc::new(pods::of_template(owner, reference));
-        let made = slowly(count.min(BURST), || {
+        let made = slowly(vec![(); count.min(BURST)], |()| {
             let (hand, kind) = (hand.clone(), Arc::clone(&self.claim.controlled));
             let pod = Arc::clone(&pod);
             async move {

@@ -1,7 +1,9 @@
 //! Workload controllers beside a store in memory; the test is every node's agent.
 
+mod daemon_set;
 mod deployment;
 mod replica_set;
+mod stateful_set;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Steps of rollouts, one by one. Never whole histories: `tests/it/rollouts.rs` has those.
+
 use super::*;
 
 fn set(wanted: u32, available: u32, created_s: i64) -> Set {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use weft_planner::workloads;
 
 use super::super::acts::reference;
-use super::super::pods;
+use super::super::{hash, pods};
 use super::Pods;
 use crate::kind::Kind;
 use crate::object::Object;
@@ -234,7 +234,7 @@ pub(super) fn made(
     (size, most, revision): (u32, u32, i64),
 ) -> Object {
     let mut template = bare(deployment);
-    let hash = hash(&template, collisions);
+    let hash = hash::of(&template, collisions);
     let asked = pods::number(deployment, &["spec", "replicas"]);
     let mut annotations = annotations(deployment, None, revision);
     annotations.insert(DESIRED.to_owned(), asked.to_string().into());
@@ -261,44 +261,6 @@ pub(super) fn made(
     set.0.insert("metadata".to_owned(), meta);
     set.0.insert("spec".to_owned(), spec);
     set
-}
-
-/// What a template's set is called by: the same for the same template, in letters that are no words.
-fn hash(template: &Value, collisions: u32) -> String {
-    // FNV-1a, of 32 bits.
-    let mut hash: u32 = 0x811c_9dc5;
-    let text = sorted(template);
-    let salt = collisions.to_le_bytes();
-    let salt: &[u8] = if collisions > 0 { &salt } else { &[] };
-    for byte in text.as_bytes().iter().chain(salt) {
-        hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
-    }
-    const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-    let digits = hash.to_string();
-    digits
-        .bytes()
-        .map(|digit| char::from(LETTERS[usize::from(digit) % LETTERS.len()]))
-        .collect()
-}
-
-/// The JSON of a value with the fields in the order of their names.
-fn sorted(value: &Value) -> String {
-    match value {
-        Value::Object(map) => {
-            let mut fields: Vec<_> = map.iter().collect();
-            fields.sort_by_key(|(name, _)| name.as_str());
-            let fields = fields.into_iter();
-            let fields: Vec<String> = fields
-                .map(|(name, value)| format!("{name:?}:{}", sorted(value)))
-                .collect();
-            format!("{{{}}}", fields.join(","))
-        }
-        Value::Array(list) => {
-            let list: Vec<String> = list.iter().map(sorted).collect();
-            format!("[{}]", list.join(","))
-        }
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -339,14 +301,5 @@ mod tests {
             kept.len() <= HISTORY_MAX && kept.starts_with("1") && kept.ends_with(",1999,2000"),
             "{kept}"
         );
-    }
-
-    #[test]
-    fn a_templates_name_does_not_hang_on_the_order_of_fields() {
-        let one = json!({ "a": 1, "b": { "x": [1, { "p": 1, "q": 2 }], "y": "z" } });
-        let other = json!({ "b": { "y": "z", "x": [1, { "q": 2, "p": 1 }] }, "a": 1 });
-        assert_eq!(hash(&one, 0), hash(&other, 0));
-        assert_ne!(hash(&one, 0), hash(&one, 1));
-        assert_ne!(hash(&one, 0), hash(&json!({ "a": 2 }), 0));
     }
 }
