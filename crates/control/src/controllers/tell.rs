@@ -1,14 +1,12 @@
 //! What controllers do, told as events: for people.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use serde_json::{Value, json};
 
 use crate::Store;
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
 use crate::object::Object;
-use crate::store::{self, WriteOptions, now};
+use crate::store::{self, Patch, WriteOptions, now};
 
 /// What happened.
 #[derive(Debug)]
@@ -44,19 +42,11 @@ pub(crate) async fn tell(
         namespace => namespace,
     };
     let now = now();
-    // What is told again is counted, not kept again: its name says what it is.
-    let mut hasher = DefaultHasher::new();
-    (
-        meta.text("uid"),
-        told.by,
-        told.field,
-        told.reason,
-        told.message,
-    )
-        .hash(&mut hasher);
-    let same = hasher.finish();
     // Names are of 253 characters, and no part of one ends with a hyphen.
     let about: String = meta.name().chars().take(200).collect();
+    // The same of the same object has one name: it is counted, not said again.
+    let said = [meta.text("uid"), told.by, told.field, told.reason, told.message];
+    let same = fold(said.into_iter());
     let name = format!("{}.{same:016x}", about.trim_end_matches(['-', '.']));
     let mut event = Object::default();
     for (field, value) in [
@@ -79,7 +69,7 @@ pub(crate) async fn tell(
     };
     match store.create(events, namespace, event, &options).await {
         Err(failure) if failure.reason == Reason::AlreadyExists => {
-            count(store, events, namespace, &name, &options).await
+            count(store, events, (namespace, &name), &now, &options).await
         }
         // Of a namespace that is going nothing is told any more.
         Err(failure) if matches!(failure.reason, Reason::Forbidden | Reason::NotFound) => Ok(()),
@@ -89,6 +79,31 @@ pub(crate) async fn tell(
         }
         other => other.map(drop),
     }
+}
+
+fn involved(kind: &Kind, object: &Object, told: &Told<'_>) -> Value {
+    let meta = object.meta();
+    let mut involved = json!({
+        "apiVersion": kind.api_version(), "kind": *kind.kind, "namespace": meta.namespace(), "name": meta.name(),
+        "uid": meta.text("uid"),
+    });
+    for (field, value) in [
+        ("resourceVersion", meta.text("resourceVersion")),
+        ("fieldPath", told.field),
+    ] {
+        if !value.is_empty() {
+            involved[field] = value.into();
+        }
+    }
+    involved
+}
+
+fn source(told: &Told<'_>) -> Value {
+    let mut source = json!({ "component": told.by });
+    if !told.host.is_empty() {
+        source["host"] = told.host.into();
+    }
+    source
 }
 
 fn involved(kind: &Kind, object: &Object, told: &Told<'_>) -> Value {
@@ -136,4 +151,36 @@ async fn count(
         Err(failure) if matches!(failure.reason, Reason::Conflict | Reason::NotFound) => Ok(()),
         other => other.map(drop),
     }
+}
+
+/// It happened once more.
+async fn count(
+    store: &Store,
+    events: &Kind,
+    (namespace, name): (&str, &str),
+    now: &str,
+    options: &WriteOptions,
+) -> Result<(), Failure> {
+    let counted = async {
+        let item = store.get(events, namespace, name).await?;
+        let before = store::object_once(&item)?;
+        let count = before.at(&["count"]).and_then(Value::as_i64).unwrap_or(1);
+        let next =
+            json!({ "count": count.saturating_add(1).min(i32::MAX.into()), "lastTimestamp": now });
+        let patch = Patch::Merge(next);
+        store.patch(events, namespace, name, &patch, options).await
+    };
+    match counted.await {
+        // Somebody deleted it.
+        Err(failure) if failure.reason == Reason::NotFound => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// A number for these texts (FNV-1a).
+fn fold<'a>(texts: impl Iterator<Item = &'a str>) -> u64 {
+    let bytes = texts.flat_map(|text| text.bytes().chain([0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

@@ -342,9 +342,7 @@ async fn follow(store: Store, id: Id, work: impl Future<Output = Worked> + Send)
     let (again, has_failed) = match done {
         Ok(again) => (again.map(|again| again.min(AGAIN_MAX)), false),
         // Somebody was faster: it is decided anew from what is then there.
-        Err(failure) if matches!(failure.reason, Reason::Conflict | Reason::NotFound) => {
-            (Some(Duration::ZERO), false)
-        }
+        Err(failure) if failure.reason == Reason::Conflict => (Some(Duration::ZERO), false),
         Err(failure) => {
             tracing::debug!(%id, %failure, "work on it failed, and is done again");
             (None, true)

@@ -223,10 +223,10 @@ mod tests {
         }
     }
 
-    fn runs(pods: &[Daemon]) -> Spot {
+    fn runs<const COUNT: usize>(pods: [&Daemon; COUNT]) -> Spot {
         Spot {
             fit: Fit::Runs,
-            pods: pods.to_vec(),
+            pods: pods.map(Daemon::clone).to_vec(),
         }
     }
 
@@ -240,11 +240,11 @@ mod tests {
             ..old.clone()
         };
         for (spot, expected) in [
-            (runs(&[]), vec![Do::Make(0)]),
-            (runs(&[old.clone()]), vec![]),
-            (runs(&[going.clone()]), vec![]),
-            (runs(&[ended.clone()]), vec![Do::Delete(0, 0)]),
-            (runs(&[younger, old.clone()]), vec![Do::Delete(0, 0)]),
+            (runs([]), vec![Do::Make(0)]),
+            (runs([&old]), vec![]),
+            (runs([&going]), vec![]),
+            (runs([&ended]), vec![Do::Delete(0, 0)]),
+            (runs([&younger, &old]), vec![Do::Delete(0, 0)]),
         ] {
             assert_eq!(
                 daemons(std::slice::from_ref(&spot), None),
@@ -268,11 +268,7 @@ mod tests {
     fn a_template_comes_node_by_node() {
         let (old, new, broken) = (pod(false, true), pod(true, true), pod(false, false));
         let young = pod(true, false);
-        let spots = [
-            runs(&[old.clone()]),
-            runs(&[old.clone()]),
-            runs(&[new.clone()]),
-        ];
+        let spots = [runs([&old]), runs([&old]), runs([&new])];
         assert_eq!(daemons(&spots, Some((0, 1))), [Do::Delete(0, 0)]);
         assert_eq!(
             daemons(&spots, Some((0, 5))),
@@ -282,19 +278,19 @@ mod tests {
             daemons(&spots, None).is_empty(),
             "they are deleted by somebody else"
         );
-        let spots = [runs(&[old.clone()]), runs(&[young.clone()])];
+        let spots = [runs([&old]), runs([&young])];
         assert!(
             daemons(&spots, Some((0, 1))).is_empty(),
             "one is missing already"
         );
-        let spots = [runs(&[old.clone()]), runs(&[broken.clone()])];
+        let spots = [runs([&old]), runs([&broken])];
         assert_eq!(daemons(&spots, Some((0, 1))), [Do::Delete(1, 0)]);
         // With one more for a while.
-        let spots = [runs(&[old.clone()]), runs(&[old.clone()]), runs(&[broken])];
+        let spots = [runs([&old]), runs([&old]), runs([&broken])];
         assert_eq!(daemons(&spots, Some((1, 0))), [Do::Make(0), Do::Make(2)]);
-        let spots = [runs(&[old.clone(), young]), runs(&[old.clone()])];
+        let spots = [runs([&old, &young]), runs([&old])];
         assert!(daemons(&spots, Some((1, 0))).is_empty());
-        let spots = [runs(&[old.clone(), new]), runs(&[old])];
+        let spots = [runs([&old, &new]), runs([&old])];
         assert_eq!(
             daemons(&spots, Some((1, 0))),
             [Do::Make(1), Do::Delete(0, 0)]

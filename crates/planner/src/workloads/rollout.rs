@@ -73,15 +73,14 @@ pub struct Bounds {
     pub most: u32,
     /// Fewest that are available.
     pub fewest: u32,
-    /// How many may be missing.
-    pub missing: u32,
 }
 
 impl Asked {
-    /// How far it may go. Something has to give way: if nothing may, one pod may be missing.
+    /// How far it may go. Something has to give way: if nothing may, one pod may be missing. Where
+    /// all is made anew, nothing is promised on the way, and it is available when all of it is.
     pub fn bounds(&self) -> Bounds {
         let (surge, missing) = match self.way {
-            Way::Recreate => (0, self.replicas),
+            Way::Recreate => (0, 0),
             Way::Rolling { surge, missing } => {
                 match (surge.up(self.replicas), missing.down(self.replicas)) {
                     (0, 0) => (0, 1),
@@ -93,7 +92,6 @@ impl Asked {
         Bounds {
             most: self.replicas.saturating_add(surge),
             fewest: self.replicas - missing,
-            missing,
         }
     }
 }

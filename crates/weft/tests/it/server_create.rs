@@ -5,7 +5,7 @@ use std::fs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 use weft_testkit::{Ran, Weft};
 
 use crate::server_cli::{cli, cli_with_input};
@@ -127,6 +127,14 @@ fn stored(weft: &Weft, name: &str, of: &str) -> String {
         .flat_map(|all| all.as_array_mut().unwrap())
     {
         assert!(owner["uid"].take().is_string());
+    }
+    // What its controller says of it comes with time.
+    if object["kind"] == "Deployment" {
+        object["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("annotations");
+        object["status"].take();
     }
     if object["kind"] == "Service" {
         let spec = object["spec"].as_object_mut().unwrap();

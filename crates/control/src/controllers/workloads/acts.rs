@@ -175,6 +175,17 @@ pub(super) fn reference(kind: &Kind, object: &Object) -> Value {
     })
 }
 
+/// Why one of a template could not be made: without the name that was made for it, so that it is the
+/// same each time.
+pub(super) fn why_not(failure: &Failure, template: &Object) -> String {
+    let prefix = template.meta().text("generateName");
+    let name = &failure.about.name;
+    match !prefix.is_empty() && name.starts_with(prefix) {
+        true => failure.message.replace(name.as_str(), prefix),
+        false => failure.message.clone(),
+    }
+}
+
 /// Does something with each, several at once, and gives what came of it in no order.
 pub(super) async fn each<T, F>(all: Vec<T>, make: impl Fn(T) -> F) -> Vec<F::Output>
 where

@@ -10,7 +10,7 @@ use weft_planner::workloads::{self, Daemon, Do, End, Fit, Spot};
 
 use self::place::Nodes;
 use super::super::mirror::{Changed, Id, Mirror};
-use super::acts::{Hand, Say, each, reference, slowly};
+use super::acts::{Hand, Say, each, reference, slowly, why_not};
 use super::claim::Claim;
 use super::revisions::{self, Kept, LABEL};
 use super::{Worked, deployment, pods};
@@ -264,7 +264,11 @@ impl Turn<'_> {
             place::bind(&mut pod, &node);
             async move {
                 let namespace = pod.meta().namespace().to_owned();
-                let item = hand.create(&kind, &namespace, pod).await?;
+                let item = hand.create(&kind, &namespace, pod.clone()).await;
+                let item = item.map_err(|failure| Failure {
+                    message: why_not(&failure, &pod),
+                    ..failure
+                })?;
                 let made = store::object_once(&item)?;
                 Ok(made.meta().name().to_owned())
             }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use weft_planner::workloads::{self, Counts, Replica};
 
 use super::super::mirror::{Id, Mirror, controller};
-use super::acts::{Hand, Say, each, reference, slowly};
+use super::acts::{Hand, Say, each, reference, slowly, why_not};
 use super::claim::Claim;
 use super::{Worked, pods};
 use crate::Store;
@@ -140,6 +140,8 @@ impl Work {
                 )),
                 Err(failure) if failure.is_of_ending() => return Tried::default(),
                 Err(failure) => {
+                    let message = why_not(&failure, &pod);
+                    let failure = Failure { message, ..failure };
                     let message = format!("Error creating: {failure}");
                     tried.says.push(Say::warning("FailedCreate", message));
                     tried.failure = Some(("FailedCreate", failure));

@@ -101,6 +101,8 @@ fn recreation_waits_for_the_last_old_pod() {
         way: Way::Recreate,
         is_paused: false,
     };
+    let bounds = Bounds { most: 3, fewest: 3 };
+    assert_eq!(asked.bounds(), bounds);
     assert_eq!(
         next(&asked, &[set(3, 3, 1)], None),
         Step::Resize(vec![(0, 0)])

@@ -220,12 +220,19 @@ async fn what_cannot_be_made_is_told_and_made_when_it_can() {
             super::super::pods::condition(&set, "ReplicaFailure").is_none()
         })
         .await;
-    let told = world.reasons("web").await;
-    let failures = told
-        .iter()
-        .filter(|reason| *reason == "FailedCreate")
-        .count();
-    assert!((1..20).contains(&failures), "{failures}");
+    let events = world.all("events").await.into_iter();
+    let failed = events.filter(|event| event.0["reason"] == "FailedCreate");
+    let failed: Vec<Object> = failed.collect();
+    assert_eq!(
+        failed.len(),
+        1,
+        "the same is counted, not said again: {failed:?}"
+    );
+    let message = failed[0].text(&["message"]).unwrap();
+    assert!(
+        message.starts_with("Error creating: pods \"web-\" is forbidden: "),
+        "{message}"
+    );
 }
 
 #[tokio::test]
