@@ -108,37 +108,11 @@ async fn try_run(store: &Store) -> Result<Infallible, Failure> {
         keys: HashMap::new(),
     };
     workloads.begin();
-    loop {
-        workloads.start_due();
-        let Workloads {
-            mirror,
-            queue,
-            jobs,
-            ..
-        } = &mut workloads;
-        let next_at = queue.next_at();
-        let wait = async {
-            match next_at {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        let has_jobs = !jobs.is_empty();
-        tokio::select! {
-            biased;
-            changed = mirror.next() => {
-                for one in changed? {
-                    workloads.take(&one);
-                }
-            }
-            done = jobs.join_next_with_id(), if has_jobs => {
-                if let Some(done) = done {
-                    workloads.done(done);
-                }
-            }
-            () = wait => {}
-        }
-    }
+    let Err(failure) = workloads.follow_all().await;
+    // What is begun ends before all is looked at anew: else what it still makes would be missed, and
+    // made once more.
+    while workloads.jobs.join_next().await.is_some() {}
+    Err(failure)
 }
 
 /// The selector of what is worked on; nothing: it selects nothing.
@@ -156,6 +130,34 @@ fn generation(object: &Object) -> Option<&Value> {
 }
 
 impl Workloads {
+    async fn follow_all(&mut self) -> Result<Infallible, Failure> {
+        loop {
+            self.start_due();
+            let next_at = self.queue.next_at();
+            let wait = async {
+                match next_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let has_jobs = !self.jobs.is_empty();
+            tokio::select! {
+                biased;
+                changed = self.mirror.next() => {
+                    for one in changed? {
+                        self.take(&one);
+                    }
+                }
+                done = self.jobs.join_next_with_id(), if has_jobs => {
+                    if let Some(done) = done {
+                        self.done(done);
+                    }
+                }
+                () = wait => {}
+            }
+        }
+    }
+
     /// All there is, as if all of it had just come.
     fn begin(&mut self) {
         for (plural, ..) in WORKED {

@@ -125,7 +125,8 @@ fn keep(at: usize, spot: &Spot, may_be_two: bool, all: &mut Vec<Do>) {
     let (mut running, ended): (Vec<_>, Vec<_>) =
         staying.by_ref().partition(|(_, pod)| pod.end == End::Not);
     all.extend(ended.iter().map(|(number, _)| Do::Delete(at, *number)));
-    running.sort_by_key(|(_, pod)| (pod.created_s, pod.uid.as_str()));
+    // One that works stays, and of those the oldest.
+    running.sort_by_key(|(_, pod)| (!pod.is_available, pod.created_s, pod.uid.as_str()));
     let mut spare: Vec<usize> = match may_be_two {
         // One of each template.
         true => {

@@ -10,4 +10,5 @@ mod naive_score;
 mod preempting;
 mod random;
 mod rollouts;
+mod sets;
 mod spreading;

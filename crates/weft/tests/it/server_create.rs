@@ -130,10 +130,10 @@ fn stored(weft: &Weft, name: &str, of: &str) -> String {
     }
     // What its controller says of it comes with time.
     if object["kind"] == "Deployment" {
-        object["metadata"]
-            .as_object_mut()
-            .unwrap()
-            .remove("annotations");
+        let meta = object["metadata"].as_object_mut().unwrap();
+        let notes = meta.entry("annotations").or_insert_with(|| json!({}));
+        let revision = "deployment.kubernetes.io/revision";
+        notes.as_object_mut().unwrap().remove(revision);
         object["status"].take();
     }
     if object["kind"] == "Service" {

@@ -198,7 +198,7 @@ fn a_part_of_an_object_is_applied_to() {
     let Some(weft) = server() else { return };
     seen(&weft, "create deployment web --image=x --replicas=1");
     let scale = "apiVersion: autoscaling/v1\nkind: Scale\nmetadata: { name: web, namespace: default }\nspec: { replicas: 3 }\n";
-    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\nstatus: { observedGeneration: 7 }\n";
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\nstatus: { conditions: [{ type: Ours, status: Unknown }] }\n";
     let words = [
         "apply",
         "--subresource=status",
@@ -209,9 +209,9 @@ fn a_part_of_an_object_is_applied_to() {
     cli_with_input(&weft, &words, deployment).ok();
     let seen = seen(
         &weft,
-        "get deploy web -o jsonpath={.status.observedGeneration}",
+        "get deploy web -o jsonpath={.status.conditions[?(@.type=='Ours')].status}",
     );
-    assert_eq!(seen, "7");
+    assert_eq!(seen, "Unknown");
     let words = ["apply", "--server-side=false", "-f", "-"];
     cli_with_input(&weft, &words, scale).fails_saying(&["--server-side=false"]);
 }
