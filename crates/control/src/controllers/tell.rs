@@ -45,7 +45,13 @@ pub(crate) async fn tell(
     // Names are of 253 characters, and no part of one ends with a hyphen.
     let about: String = meta.name().chars().take(200).collect();
     // The same of the same object has one name: it is counted, not said again.
-    let said = [meta.text("uid"), told.by, told.field, told.reason, told.message];
+    let said = [
+        meta.text("uid"),
+        told.by,
+        told.field,
+        told.reason,
+        told.message,
+    ];
     let same = fold(said.into_iter());
     let name = format!("{}.{same:016x}", about.trim_end_matches(['-', '.']));
     let mut event = Object::default();
@@ -104,53 +110,6 @@ fn source(told: &Told<'_>) -> Value {
         source["host"] = told.host.into();
     }
     source
-}
-
-fn involved(kind: &Kind, object: &Object, told: &Told<'_>) -> Value {
-    let meta = object.meta();
-    let mut involved = json!({
-        "apiVersion": kind.api_version(), "kind": *kind.kind, "namespace": meta.namespace(), "name": meta.name(),
-        "uid": meta.text("uid"),
-    });
-    for (field, value) in [
-        ("resourceVersion", meta.text("resourceVersion")),
-        ("fieldPath", told.field),
-    ] {
-        if !value.is_empty() {
-            involved[field] = value.into();
-        }
-    }
-    involved
-}
-
-fn source(told: &Told<'_>) -> Value {
-    let mut source = json!({ "component": told.by });
-    if !told.host.is_empty() {
-        source["host"] = told.host.into();
-    }
-    source
-}
-
-/// It has happened once more. Somebody who counts at the same time may be one ahead: these are
-/// figures for people.
-async fn count(
-    store: &Store,
-    events: &Kind,
-    namespace: &str,
-    name: &str,
-    options: &WriteOptions,
-) -> Result<(), Failure> {
-    let counted = async {
-        let mut event = store::object(&*store.get(events, namespace, name).await?)?;
-        let before = event.at(&["count"]).and_then(Value::as_u64).unwrap_or(1);
-        event.0.insert("count".to_owned(), (before + 1).into());
-        event.0.insert("lastTimestamp".to_owned(), now().into());
-        store.replace(events, namespace, name, event, options).await
-    };
-    match counted.await {
-        Err(failure) if matches!(failure.reason, Reason::Conflict | Reason::NotFound) => Ok(()),
-        other => other.map(drop),
-    }
 }
 
 /// It happened once more.

@@ -153,6 +153,8 @@ impl Hand {
             let (hand, kind, object) = (self.clone(), Arc::clone(kind), Arc::clone(object));
             async move {
                 let told = Told {
+                    host: "",
+                    field: "",
                     by: hand.name,
                     kind: if say.is_warning { "Warning" } else { "Normal" },
                     reason: say.reason,
