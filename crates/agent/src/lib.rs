@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -77,6 +78,8 @@ impl<D: Driver> Agent<D> {
         let mut inputs = BTreeMap::<String, Input>::new();
         let mut workers = JoinSet::new();
         let mut changes = self.driver.changes();
+        let mut discards = JoinSet::new();
+        let mut discarding = BTreeSet::new();
         // What an earlier agent ran, and nobody wants any more, is ended, too.
         assignments.mark_changed();
         loop {
@@ -91,6 +94,12 @@ impl<D: Driver> Agent<D> {
                         continue;
                     }
                     self.assign(&assigned, &mut inputs, &mut workers);
+                    for volume in &assigned.discarded {
+                        if discarding.insert(volume.clone()) {
+                            let driver = Arc::clone(&self.driver);
+                            discards.spawn(discard(driver, volume.clone()));
+                        }
+                    }
                     self.reports.reached(assigned.generation);
                 }
                 Ok(()) = changes.changed() => {
@@ -98,6 +107,15 @@ impl<D: Driver> Agent<D> {
                         if let Some(input) = inputs.get(&uid) {
                             input.wake.notify_one();
                         }
+                    }
+                }
+                Some(Ok((volume, is_done))) = discards.join_next() => {
+                    discarding.remove(&volume);
+                    if is_done {
+                        self.reports.discarded(&volume);
+                    } else if assignments.borrow().discarded.contains(&volume) {
+                        discarding.insert(volume.clone());
+                        discards.spawn(discard(Arc::clone(&self.driver), volume));
                     }
                 }
                 Some(ended) = workers.join_next() => {
@@ -174,5 +192,20 @@ impl<D: Driver> Agent<D> {
         );
         workers.spawn(worker.run());
         Input { pod: sender, wake }
+    }
+}
+
+/// Pause before a volume that could not be discarded is tried again.
+const DISCARD_AGAIN: Duration = Duration::from_secs(5);
+
+/// Discards a volume; whether it is gone.
+async fn discard<D: Driver>(driver: Arc<D>, volume: String) -> (String, bool) {
+    match driver.discard(&volume).await {
+        Ok(()) => (volume, true),
+        Err(error) => {
+            tracing::warn!(%error, volume, "the data of a volume could not be discarded yet");
+            tokio::time::sleep(DISCARD_AGAIN).await;
+            (volume, false)
+        }
     }
 }

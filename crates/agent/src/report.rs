@@ -1,6 +1,6 @@
 //! What an agent says of its pods, until somebody takes it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -21,18 +21,22 @@ struct Inner {
     generation: u64,
     pods: BTreeMap<String, Pod>,
     events: VecDeque<Event>,
+    /// Volumes whose data is gone. Bounded by those that were to go.
+    discarded: BTreeSet<String>,
 }
 
 impl Reports {
     /// Waits for what is new, and takes it.
-    pub async fn take(&self) -> (Vec<Pod>, Vec<Event>) {
+    pub async fn take(&self) -> (Vec<Pod>, Vec<Event>, BTreeSet<String>) {
         loop {
             {
                 let mut inner = self.lock();
-                if !inner.pods.is_empty() || !inner.events.is_empty() {
+                let is_nothing = inner.pods.is_empty() && inner.events.is_empty();
+                if !is_nothing || !inner.discarded.is_empty() {
                     let pods = std::mem::take(&mut inner.pods);
                     let events = std::mem::take(&mut inner.events);
-                    return (pods.into_values().collect(), events.into());
+                    let discarded = std::mem::take(&mut inner.discarded);
+                    return (pods.into_values().collect(), events.into(), discarded);
                 }
             }
             self.more.notified().await;
@@ -51,6 +55,11 @@ impl Reports {
         }
         inner.events.push_back(event);
         drop(inner);
+        self.more.notify_one();
+    }
+
+    pub(crate) fn discarded(&self, volume: &str) {
+        self.lock().discarded.insert(volume.to_owned());
         self.more.notify_one();
     }
 

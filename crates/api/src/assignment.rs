@@ -20,6 +20,9 @@ pub struct Assignment {
     pub generation: u64,
     /// Its pods, those that are to end among them.
     pub pods: Vec<Pod>,
+    /// Volumes of claims that are to go, with their data.
+    #[serde(default)]
+    pub discarded: Vec<String>,
 }
 
 /// One pod.

@@ -3,6 +3,7 @@
 //! Each is woken without being told why; it looks at all that is its own and does what is left to
 //! be done. The first run, any later one and recovery are the same.
 
+pub(crate) mod claims;
 mod definitions;
 mod mirror;
 mod namespaces;
@@ -11,6 +12,8 @@ mod queue;
 mod scheduler;
 pub(crate) mod tell;
 mod workloads;
+
+pub use claims::local_class;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -66,6 +69,7 @@ impl Controllers {
             never = namespaces => never,
             never = owners::run(&self.store) => never,
             never = scheduler::run(&self.store) => never,
+            never = claims::run(&self.store) => never,
             never = workloads::run(&self.store) => never,
         }
     }

@@ -85,6 +85,14 @@ impl Node {
         }
     }
 
+    /// The node has discarded the data of a volume.
+    ///
+    /// # Errors
+    /// It could not be written down: it is to be said again.
+    pub async fn discarded(&self, volume: &str) -> Result<(), crate::Failure> {
+        report::discarded(self, volume).await
+    }
+
     /// Takes what the node says: statuses are written, what happened is told, pods that are gone are
     /// deleted. What could not be written is said again by whoever asks later.
     pub async fn take(&self, pods: Vec<observed::Pod>, events: Vec<observed::Event>) {

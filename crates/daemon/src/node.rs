@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::sync::watch;
@@ -20,6 +21,8 @@ use weft_engine::{Engine, NetworkSpec};
 const NETWORK: &str = "pods";
 /// As many pods as a node takes: there are not many more addresses in a subnet of 512.
 const PODS_MAX: u32 = 500;
+/// Pause before what could not be said is said again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a node needs to know.
 #[derive(Debug, Clone)]
@@ -70,8 +73,14 @@ pub(crate) async fn start(
     let telling = node.clone();
     tasks.spawn(async move {
         loop {
-            let (pods, events) = reports.take().await;
+            let (pods, events, discarded) = reports.take().await;
             telling.take(pods, events).await;
+            for volume in discarded {
+                while let Err(error) = telling.discarded(&volume).await {
+                    tracing::warn!(%error, volume, "could not say that a volume is gone");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
         }
     });
     tasks.spawn(async move { match node.run(&assign).await {} });

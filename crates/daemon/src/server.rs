@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use weft_apiserver::Server;
-use weft_control::controllers::Controllers;
+use weft_control::controllers::{Controllers, local_class};
 use weft_control::kinds::system_priority_classes;
 use weft_control::store::WriteOptions;
 use weft_control::{Failure, Kind, Kinds, Object, Reason, Store};
@@ -112,6 +112,7 @@ impl Control {
             .context("read the definitions of kinds")?;
         make_namespaces(&store).await?;
         make_priority_classes(&store).await?;
+        make_storage_class(&store).await?;
         let standard = Standard::new(&store, authority.root_pem())
             .context("there are no kinds of service accounts and config maps")?;
         standard
@@ -250,6 +251,13 @@ async fn make_priority_classes(store: &Store) -> Result<()> {
         make(store, kind, class).await?;
     }
     Ok(())
+}
+
+async fn make_storage_class(store: &Store) -> Result<()> {
+    let kinds = store.kinds();
+    let kind = kinds.find("storage.k8s.io", "v1", "storageclasses");
+    let kind = kind.context("there is no kind of storage classes")?;
+    make(store, kind, local_class()).await
 }
 
 /// Makes an object that is in no namespace, unless it is there.

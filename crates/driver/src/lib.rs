@@ -61,6 +61,12 @@ pub trait Driver: Send + Sync + 'static {
     /// One of them is there.
     fn remove_sandbox(&self, uid: &str) -> impl Future<Output = Result<(), Failure>> + Send;
 
+    /// Removes a volume of a claim, with its data; one that is not there is no error.
+    ///
+    /// # Errors
+    /// A container has it, or it can't be removed.
+    fn discard(&self, volume: &str) -> impl Future<Output = Result<(), Failure>> + Send;
+
     /// What is there of a pod.
     fn pod(&self, uid: &str) -> PodSeen;
 

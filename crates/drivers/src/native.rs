@@ -7,13 +7,14 @@ mod lower;
 mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
 use weft_api::ErrorCode;
 use weft_api::assignment::{Pod, Pull, RegistryCredentials};
-use weft_driver::{Driver, Failure, ImageError, PodSeen, SandboxSeen, Start};
+use weft_driver::{Driver, Failure, ImageError, PodSeen, SandboxSeen, Source, Start};
 use weft_engine::container::{
     AttachOptions, ExecOptions, ListFilter, LogOptions, RemoveOptions, StopOptions,
 };
@@ -156,6 +157,7 @@ impl Native {
         };
         let controllers = self.engine.controllers();
         let spec = lower::container(start, &sandbox, name, &image.config.user, controllers)?;
+        self.make_volumes(start)?;
         let name = lower::container_name(start);
         // One of this name is left of a start that was cut short.
         self.remove_container(&name).await?;
@@ -167,6 +169,34 @@ impl Native {
             return Err(error);
         }
         Ok(created.id)
+    }
+
+    /// The volumes of claims that are not there yet. Everybody may write to a new one, or the pod's
+    /// group.
+    fn make_volumes(&self, start: &Start<'_>) -> Result<(), EngineError> {
+        for mount in &start.mounts {
+            let Source::Volume(name) = &mount.source else {
+                continue;
+            };
+            if self.engine.inspect_volume(name).is_ok() {
+                continue;
+            }
+            let labels = lower::volume_labels(start);
+            let made = self.engine.create_volume(Some(name), &labels)?;
+            let (mode, group) = match start.pod.fs_group {
+                Some(group) => (0o2777, Some(group)),
+                None => (0o777, None),
+            };
+            let path = &made.volume.path;
+            let opened = std::os::unix::fs::chown(path, None, group).and_then(|()| {
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+            });
+            if let Err(error) = opened {
+                let what = format!("open volume {name} to its pod: {error}");
+                return Err(EngineError::invalid(what));
+            }
+        }
+        Ok(())
     }
 
     async fn remove_container(&self, reference: &str) -> Result<(), EngineError> {
@@ -310,6 +340,11 @@ impl Driver for Native {
     async fn remove_sandbox(&self, uid: &str) -> Result<(), Failure> {
         let removed = self.engine.remove_sandbox(&lower::sandbox_name(uid)).await;
         removed.map_err(|error| failure(&error))
+    }
+
+    async fn discard(&self, volume: &str) -> Result<(), Failure> {
+        let removed = self.engine.remove_volume(volume, false);
+        unless_gone(removed).map_err(|error| failure(&error))
     }
 
     fn pod(&self, uid: &str) -> PodSeen {

@@ -143,7 +143,7 @@ pub enum Batch {
 pub struct Watch(Box<dyn WatchSource>);
 
 /// A backend's side of a watch.
-pub trait WatchSource: std::fmt::Debug + Send {
+pub trait WatchSource: std::fmt::Debug + Send + Sync {
     /// See [`Watch::receive`].
     fn receive(&mut self) -> BoxFuture<'_, Result<Batch, WatchError>>;
 

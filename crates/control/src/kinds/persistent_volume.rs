@@ -57,6 +57,7 @@ pub(super) fn kind() -> Kind {
         validate,
         columns: columns(),
         has_status: true,
+        is_carried_out: true,
         ..Kind::core("PersistentVolume", "persistentvolumes", "persistentvolume")
     }
 }

@@ -1,6 +1,6 @@
 //! What the node is to run: follows the pods bound to it, and all they refer to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use weft_keyspace::EventKind;
 use super::lower;
 use super::refer::{self, References};
 use crate::controllers::PAUSE;
+use crate::controllers::claims::DISCARD;
 use crate::failure::Failure;
 use crate::object::Object;
 use crate::store::{Happened, ListOptions, Store, object};
@@ -30,6 +31,8 @@ struct Assigner<'a> {
     store: &'a Store,
     node: &'a str,
     pods: BTreeMap<Id, Mine>,
+    /// Volumes whose data is to be discarded here.
+    discarded: BTreeSet<String>,
 }
 
 pub(super) async fn run(
@@ -53,12 +56,19 @@ async fn try_run(
         store,
         node,
         pods: BTreeMap::new(),
+        discarded: BTreeSet::new(),
     };
     let seen = store.revision().await?;
     let kinds = store.kinds();
     if let Some(pods) = kinds.find("", "v1", "pods") {
         for item in &store.list(pods, "", &ListOptions::default()).await?.items {
             assigner.set(object(item)?).await?;
+        }
+    }
+    if let Some(volumes) = kinds.find("", "v1", "persistentvolumes") {
+        let listed = store.list(volumes, "", &ListOptions::default()).await?;
+        for item in &listed.items {
+            assigner.set_volume(&object(item)?, false);
         }
     }
     assigner.publish(assigned);
@@ -83,13 +93,15 @@ impl Assigner<'_> {
             .collect();
         assigned.send_if_modified(|now| {
             // The first one is told even if there is nothing in it: what runs is nobody's then.
-            if now.generation > 0 && now.pods == pods {
+            let discarded: Vec<String> = self.discarded.iter().cloned().collect();
+            if now.generation > 0 && now.pods == pods && now.discarded == discarded {
                 return false;
             }
             *now = Arc::new(Assignment {
                 version: VERSION,
                 generation: now.generation + 1,
                 pods,
+                discarded,
             });
             true
         });
@@ -109,6 +121,10 @@ impl Assigner<'_> {
                 }
                 self.set(object).await
             }
+            "persistentvolumes" => {
+                let volume = object(&happened.item)?;
+                Ok(self.set_volume(&volume, happened.what == EventKind::Deleted))
+            }
             plural @ ("configmaps" | "secrets" | "services" | "persistentvolumeclaims") => {
                 if self.pods.is_empty() {
                     return Ok(false);
@@ -127,6 +143,22 @@ impl Assigner<'_> {
                 Ok(is_new)
             }
             _ => Ok(false),
+        }
+    }
+
+    /// A volume of this node that nobody has any more, and that is to go with its data.
+    fn set_volume(&mut self, volume: &Object, is_gone: bool) -> bool {
+        let name = volume.meta().name();
+        let finalizers: Vec<&str> = volume.meta().finalizers().collect();
+        let terms = volume.at(&["spec", "nodeAffinity", "required", "nodeSelectorTerms"]);
+        let is_here = terms.and_then(|terms| terms.pointer("/0/matchExpressions/0/values/0"))
+            == Some(&Value::from(self.node));
+        // Its own alone holds it: no claim does.
+        let is_discarded =
+            !is_gone && is_here && volume.meta().is_deleting() && finalizers == [DISCARD];
+        match is_discarded {
+            true => self.discarded.insert(name.to_owned()),
+            false => self.discarded.remove(name),
         }
     }
 

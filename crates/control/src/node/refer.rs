@@ -82,6 +82,8 @@ pub(super) struct Found {
     pub config_maps: BTreeMap<String, Object>,
     pub secrets: BTreeMap<String, Object>,
     pub claims: BTreeMap<String, Object>,
+    /// Those the claims are bound to.
+    pub volumes: BTreeMap<String, Object>,
     pub services: Vec<Object>,
 }
 
@@ -97,6 +99,10 @@ pub(super) async fn fetch(
         claims: each(store, namespace, "persistentvolumeclaims", &wanted.claims).await?,
         ..Found::default()
     };
+    let bound = found.claims.values();
+    let bound = bound.filter_map(|claim| claim.text(&["spec", "volumeName"]));
+    let bound = bound.map(str::to_owned).collect();
+    found.volumes = each(store, "", "persistentvolumes", &bound).await?;
     let kinds = store.kinds();
     if wanted.services
         && let Some(services) = kinds.find("", "v1", "services")

@@ -7,10 +7,11 @@ use weft_api::assignment::PodId;
 use weft_api::observed::{Event, Pod};
 
 use super::{NAME, Node, status};
+use crate::controllers::claims::DISCARD;
 use crate::controllers::{PAUSE, tell};
 use crate::failure::{Failure, Reason};
 use crate::object::Object;
-use crate::store::{DeleteOptions, WriteOptions, now, object};
+use crate::store::{DeleteOptions, Patch, WriteOptions, now, object};
 
 /// Statuses that are written at once: the keyspace makes one commit of many.
 const AT_ONCE: usize = 32;
@@ -94,6 +95,31 @@ async fn write(node: &Node, seen: &Pod) -> Result<(), Failure> {
         }
     }
     Err(Failure::new(Reason::Conflict, "it changes all the time"))
+}
+
+/// The data of a volume is gone: nothing holds the volume any more.
+pub(super) async fn discarded(node: &Node, name: &str) -> Result<(), Failure> {
+    let kinds = node.store.kinds();
+    let Some(volumes) = kinds.find("", "v1", "persistentvolumes") else {
+        return Ok(());
+    };
+    let done = async {
+        let volume = object(&*node.store.get(volumes, "", name).await?)?;
+        let left = volume.meta().finalizers().filter(|held| *held != DISCARD);
+        let left: Vec<&str> = left.collect();
+        let version = volume.meta().text("resourceVersion");
+        let patch = json!({ "metadata": { "finalizers": left, "resourceVersion": version } });
+        let options = WriteOptions {
+            manager: NAME.to_owned(),
+            ..WriteOptions::default()
+        };
+        let patch = Patch::Merge(patch);
+        node.store.patch(volumes, "", name, &patch, &options).await
+    };
+    match done.await {
+        Err(failure) if failure.reason == Reason::NotFound => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 /// It was marked, and nothing of it runs any more: now it goes.

@@ -41,6 +41,13 @@ fn labels(id: &PodId) -> BTreeMap<String, String> {
     BTreeMap::from(pairs)
 }
 
+/// Of a volume: for whom it was made first.
+pub(super) fn volume_labels(start: &Start<'_>) -> BTreeMap<String, String> {
+    let mut labels = labels(&start.pod.id);
+    labels.remove(UID);
+    labels
+}
+
 pub(super) fn sandbox(pod: &asked::Pod, network: &str) -> Result<SandboxSpec, EngineError> {
     let wanted = &pod.sandbox;
     let hostname = match &*wanted.hostname {

@@ -42,6 +42,7 @@ mod server_backup;
 mod server_bodies;
 mod server_bootstrap;
 mod server_certificate;
+mod server_claims;
 mod server_cli;
 mod server_clients;
 mod server_create;

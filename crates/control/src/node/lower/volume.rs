@@ -7,6 +7,7 @@ use weft_api::assignment::{EnvValue, File, FileValue, HostPath, Refusal, Volume}
 
 use super::super::refer::{Held, held_by_map, held_by_secret};
 use super::{Source, env};
+use crate::controllers::claims::LOCAL;
 use crate::quantity::Quantity;
 
 /// Permission bits of files, unless a volume says.
@@ -227,9 +228,29 @@ fn of_claim(
         return Err(format!("persistentvolumeclaim {name:?} not found"));
     };
     let volume = found.text(&["spec", "volumeName"]).unwrap_or_default();
-    if volume.is_empty() {
+    let is_bound = found.text(&["status", "phase"]) == Some("Bound");
+    if volume.is_empty() || !is_bound {
         return Err(format!(
             "persistentvolumeclaim {name:?} is not bound to a volume yet"
+        ));
+    }
+    let Some(bound) = source.found.volumes.get(volume) else {
+        return Err(format!("persistentvolume {volume:?} not found"));
+    };
+    let path = ["local", "hostPath"].map(|kind| bound.text(&["spec", kind, "path"]));
+    if let Some(path) = path.into_iter().flatten().next() {
+        let kind = bound
+            .text(&["spec", "hostPath", "type"])
+            .unwrap_or_default();
+        return Ok(Volume::Host {
+            path: path.to_owned(),
+            kind: host_kind(kind)?,
+        });
+    }
+    if bound.text(&["spec", "csi", "driver"]) != Some(LOCAL) {
+        return Err(format!(
+            "this node does not support the kind of persistentvolume {volume:?} is; use class local, \
+             hostPath or local"
         ));
     }
     Ok(Volume::Claim {
