@@ -274,3 +274,56 @@ async fn a_pod_that_has_ended_or_goes_is_replaced() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn in_a_namespace_that_goes_nothing_is_made_and_nothing_is_said() {
+    let world = World::begin().await;
+    world
+        .make("replicasets", set("web", 2, "web"))
+        .await
+        .unwrap();
+    world
+        .until("2 pods", async || world.active().await.len() == 2)
+        .await;
+    world
+        .delete("namespaces", "a", Propagation::Background)
+        .await;
+    let more = json!({ "spec": { "replicas": 5 } });
+    world.patch("replicasets", "web", more).await;
+    let seen = async || {
+        status(
+            &world.get("replicasets", "web").await.unwrap(),
+            "observedGeneration",
+        )
+    };
+    world.until("it is seen", async || seen().await == 2).await;
+    let set = world.get("replicasets", "web").await.unwrap();
+    assert!(super::super::pods::condition(&set, "ReplicaFailure").is_none());
+    assert_eq!(world.all("pods").await.len(), 2);
+}
+
+#[tokio::test]
+async fn who_names_itself_as_its_controller_harms_nobody() {
+    let world = World::begin().await;
+    let made = world
+        .make("replicasets", set("odd", 1, "odd"))
+        .await
+        .unwrap();
+    let own = json!([{
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "odd", "uid": made.meta().text("uid"), "controller": true,
+    }]);
+    world
+        .patch(
+            "replicasets",
+            "odd",
+            json!({ "metadata": { "ownerReferences": own } }),
+        )
+        .await;
+    world
+        .make("replicasets", set("web", 2, "web"))
+        .await
+        .unwrap();
+    world
+        .until("3 pods", async || world.active().await.len() == 3)
+        .await;
+}
