@@ -248,6 +248,47 @@ fn weft_sees_and_takes_back_what_kubectl_does() {
     assert_eq!(agent.pods().len(), 2);
 }
 
+#[test]
+fn what_misses_its_deadline_goes_back_if_that_is_asked_for() {
+    let Some((weft, caller)) = server() else {
+        return;
+    };
+    let agent = Agent(caller);
+    let asked = "annotations: { nanocloud.io/rollback-on-failure: 'true', ";
+    let asked = DEPLOYMENT.replace("annotations: { ", asked);
+    apply(
+        &weft,
+        &asked.replace(
+            "  replicas: 4\n",
+            "  replicas: 4\n  progressDeadlineSeconds: 2\n",
+        ),
+    )
+    .ok();
+    let status = "rollout status deployment/web --watch=false";
+    agent.run_until(&weft, status, DONE);
+    kubectl(&weft, "set image deployment/web c=broken:2").ok();
+    let events =
+        "get events --field-selector reason=DeploymentRollback -o jsonpath={.items[*].message}";
+    let told =
+        "Rolled back deployment \"web\" to revision 1: revision 2 missed its progress deadline";
+    until(SOON, "it goes back", || kubectl(&weft, events).ok() == told);
+    agent.run_until(&weft, status, DONE);
+    let image = kubectl(
+        &weft,
+        "get deployment web -o jsonpath={.spec.template.spec.containers[0].image}",
+    );
+    assert_eq!(image.ok(), "one:1");
+    let history = kubectl(&weft, "rollout history deployment/web");
+    let revisions: Vec<&str> = history
+        .ok()
+        .lines()
+        .skip(2)
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert_eq!(revisions, ["2", "3"]);
+    assert_eq!(kubectl(&weft, events).ok(), told, "once");
+}
+
 const DAEMONS: &str = "
 apiVersion: v1
 kind: Node
