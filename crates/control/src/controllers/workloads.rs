@@ -142,7 +142,6 @@ impl Workloads {
             };
             let has_jobs = !self.jobs.is_empty();
             tokio::select! {
-                biased;
                 changed = self.mirror.next() => {
                     for one in changed? {
                         self.take(&one);

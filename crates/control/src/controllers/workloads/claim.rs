@@ -117,8 +117,11 @@ impl Claim {
         let patch = json!({ "metadata": { "ownerReferences": owners } });
         match hand.patch(&self.controlled, one, patch).await {
             Ok(adopted) => Ok(Some(Arc::new(adopted))),
-            // It is heard of again.
-            Err(failure) if matches!(failure.reason, Reason::NotFound | Reason::Conflict) => {
+            // One that is gone is nobody's, and one that cannot be written keeps nobody from theirs.
+            // One that has changed is looked at again first: it would be replaced while it is here.
+            Err(failure) if failure.reason == Reason::NotFound => Ok(None),
+            Err(failure) if failure.reason == Reason::Invalid => {
+                tracing::warn!(%failure, "could not take what a selector means");
                 Ok(None)
             }
             Err(failure) => Err(failure),
@@ -136,7 +139,12 @@ impl Claim {
         };
         let patch = json!({ "metadata": { "ownerReferences": owners } });
         match hand.patch(&self.controlled, one, patch).await {
+            // It is heard of again.
             Err(failure) if matches!(failure.reason, Reason::NotFound | Reason::Conflict) => Ok(()),
+            Err(failure) if failure.reason == Reason::Invalid => {
+                tracing::warn!(%failure, "could not let go what no selector means");
+                Ok(())
+            }
             done => done.map(drop),
         }
     }
