@@ -9,14 +9,10 @@ use super::lower;
 use crate::object::Object;
 
 /// Where a pod stands as a whole.
-fn phase(restart: Restart, spec: &k8s::PodSpec, seen: &Pod) -> &'static str {
+fn phase(restart: Restart, seen: &Pod) -> &'static str {
     if seen.failed.is_some() {
         return "Failed";
     }
-    let init = spec.init_containers.iter().flatten();
-    let is_initialized = init
-        .zip(&seen.init)
-        .all(|(wanted, one)| is_initialized(wanted, one));
     let (mut waiting, mut running, mut stopped, mut good) = (0, 0, 0, 0);
     for one in &seen.containers {
         match (&one.state, &one.last) {
@@ -35,7 +31,7 @@ fn phase(restart: Restart, spec: &k8s::PodSpec, seen: &Pod) -> &'static str {
     let is_served = stopped > 0 && running == 0 && sidecars.filter(serves).count() > 0;
     running += usize::from(is_served);
     let began = running + stopped > 0;
-    if !began || waiting > 0 || (!is_initialized && running == 0) {
+    if !began || waiting > 0 {
         return "Pending";
     }
     if running > 0 {
@@ -106,7 +102,7 @@ fn container(one: &Container) -> Value {
 pub(super) fn apply(object: &mut Object, pod: &k8s::Pod, seen: &Pod, host_ip: &str, now: &str) {
     let empty = k8s::PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
-    let phase = phase(lower::restart(spec), spec, seen);
+    let phase = phase(lower::restart(spec), seen);
     let is_over = matches!(phase, "Succeeded" | "Failed");
     let before = object.0.get("status").cloned().unwrap_or_else(|| json!({}));
     let mut status = before.clone();
