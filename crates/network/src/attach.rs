@@ -274,7 +274,8 @@ impl Host {
                 peer_mac: attachment.mac,
             };
             rtnetlink::new_veth(&mut batch, &veth);
-            if !attachment.ports.is_empty() {
+            let serves = self.state().serves(&attachment.network_id);
+            if serves || !attachment.ports.is_empty() {
                 rtnetlink::set_hairpin(&mut batch, link);
             }
             self.route().run(batch)

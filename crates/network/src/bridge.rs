@@ -4,6 +4,7 @@
 
 use rustix::io::Errno;
 
+use crate::frames;
 use crate::host::Host;
 use crate::inside::{no_ipv6, set};
 use crate::netlink::{Batch, KernelError};
@@ -46,7 +47,8 @@ impl Host {
         if !net.network.is_default {
             self.directory().add_zone(&net.network);
         }
-        Ok(())
+        // It may have moved.
+        self.serve_again(state).map_err(kernel)
     }
 
     /// Makes a bridge that does not exist, with addresses nobody has. Another engine of this
@@ -111,12 +113,17 @@ impl Host {
     fn make_bridge(&self, state: &State, id: &str) -> Result<u32, KernelError> {
         let net = &state.networks[id];
         let network = &net.network;
-        let ops: Vec<Op> = ruleset::network_elements(&net.rules())
+        let rules = net.rules(&state.services);
+        let ops: Vec<Op> = ruleset::network_elements(&rules)
             .into_iter()
             .map(Op::AddElement)
             .collect();
-        if self.change_rules_exactly(&ops).is_err() {
-            self.reconcile_with(state, Some(net.rules()))?;
+        let lifted = frames::lifted(&rules);
+        let done = self
+            .change_rules_exactly(&ops)
+            .and_then(|()| self.rules().add_frames(lifted));
+        if done.is_err() {
+            self.reconcile_with(state, Some(rules))?;
         }
         let mut batch = Batch::new();
         rtnetlink::new_bridge(&mut batch, &network.bridge, Mac::of(id), network.mtu);

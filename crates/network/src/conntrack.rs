@@ -28,6 +28,12 @@ const UDP: u8 = 17;
 pub(crate) enum Flow {
     /// Those that end at this container's address.
     To(Ipv4Addr),
+    /// UDP to this address (0.0.0.0 is any) and port that is led to another.
+    Led {
+        at: Ipv4Addr,
+        port: u16,
+        to: (Ipv4Addr, u16),
+    },
     /// UDP to this port that is not led to a container: it began before the port was published.
     Unpublished(u16),
 }
@@ -83,6 +89,8 @@ fn filter(a: &mut Attributes<'_>, flow: Flow) {
                 a.u32(2, SOURCE);
             });
         }
+        // As many as there are endpoints: they are found in the whole table.
+        Flow::Led { .. } => {}
         Flow::Unpublished(port) => {
             const PROTOCOL_AND_DESTINATION_PORT: u32 = 1 << 3 | 1 << 5;
             a.nest(TUPLE_ORIGINAL, |a| {
@@ -107,6 +115,15 @@ fn is_meant(flow: Flow, original: &[u8], reply: &[u8]) -> bool {
     };
     match flow {
         Flow::To(container) => address(reply, 1) == Some(container),
+        Flow::Led { at, port, to } => {
+            let protocol = find(original, 2).unwrap_or(&[]);
+            let from = find(reply, 2).unwrap_or(&[]);
+            find(protocol, 1) == Some(&[UDP])
+                && find(protocol, 3) == Some(&port.to_be_bytes())
+                && find(from, 2) == Some(&to.1.to_be_bytes())
+                && address(reply, 1) == Some(to.0)
+                && (at.is_unspecified() || address(original, 2) == Some(at))
+        }
         Flow::Unpublished(port) => {
             let protocol = find(original, 2).unwrap_or(&[]);
             find(protocol, 1) == Some(&[UDP])

@@ -13,6 +13,7 @@ use crate::network::{
 };
 use crate::record::NetworkRecord;
 use crate::rtnetlink;
+use crate::services::Serving;
 use crate::state::{Net, State};
 use crate::subnet::Subnet;
 
@@ -80,6 +81,11 @@ impl Host {
             endpoints: Vec::new(),
         };
         self.keep(&mut state, network.clone())?;
+        self.serve_again(&mut state)
+            .map_err(|source| NetworkError::Kernel {
+                network: network.name.clone(),
+                source,
+            })?;
         Ok(network)
     }
 
@@ -144,6 +150,7 @@ impl Host {
             }
         }
         self.rules().delete()?;
+        state.services = Serving::default();
         if let Some(error) = failed {
             return Err(error);
         }

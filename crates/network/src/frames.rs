@@ -10,21 +10,36 @@ use std::net::Ipv4Addr;
 
 use crate::nft::expression::{Base, Expression as X, Meta, R1, R2, W6};
 use crate::nft::{ChainSpec, Content, Element, Field, Hook, Rule, SetSpec, interface};
+use crate::ruleset::NetworkRules;
+use crate::services;
+use crate::services::rules::{LIFT_SET, lift};
 use crate::subnet::Mac;
 
 pub(crate) const SENDERS: &str = "senders";
 
-static SETS: [SetSpec; 1] = [SetSpec {
-    name: SENDERS,
-    key: &[Field::Interface, Field::Mac, Field::Ipv4],
-    data: &[],
-    interval: false,
-}];
+static SETS: [SetSpec; 2] = [
+    SetSpec {
+        name: SENDERS,
+        key: &[Field::Interface, Field::Mac, Field::Ipv4],
+        data: &[],
+        interval: false,
+        remembers: None,
+    },
+    LIFT_SET,
+];
 
 /// The one element a port adds: `link` is the machine's end of its veth pair.
 pub(crate) fn sender(link: &str, mac: Mac, address: Ipv4Addr) -> Element {
     let key = [&interface(link)[..], &mac.0, &[0, 0], &address.octets()].concat();
     Element::new(SENDERS, key)
+}
+
+/// The elements a network adds when its containers use services.
+pub(crate) fn lifted(network: &NetworkRules) -> Vec<Element> {
+    match network.serves {
+        true => services::rules::lifted(network.subnet, network.mac),
+        false => Vec::new(),
+    }
 }
 
 /// The link an element is about.
@@ -37,23 +52,26 @@ pub(crate) fn link_of(element: &Element) -> &str {
     std::str::from_utf8(&name[..end]).unwrap_or_default()
 }
 
-/// The table for ports whose names begin with `prefix`.
-pub(crate) fn content(prefix: &str, senders: impl IntoIterator<Item = Element>) -> Content {
+/// The table for ports whose names begin with `prefix`; `elements` are senders and what networks
+/// with services add.
+pub(crate) fn content(prefix: &str, elements: impl IntoIterator<Item = Element>) -> Content {
     const PREROUTING: u32 = 0;
-    let hook = Hook {
-        number: PREROUTING,
-        priority: -300,
-        kind: "filter",
-    };
-    let chain = ChainSpec {
-        name: "guard",
-        hook,
-        rules: rules(prefix),
+    let chain = |name: &str, priority, rules| ChainSpec {
+        name: name.to_owned(),
+        hook: Some(Hook {
+            number: PREROUTING,
+            priority,
+            kind: "filter",
+        }),
+        rules,
     };
     Content {
         sets: &SETS,
-        chains: vec![chain],
-        elements: senders.into_iter().collect(),
+        chains: vec![
+            chain("guard", -300, rules(prefix)),
+            chain("lift", -200, lift(prefix)),
+        ],
+        elements: elements.into_iter().collect(),
     }
 }
 

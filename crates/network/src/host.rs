@@ -19,6 +19,7 @@ use crate::record::{RecordError, Store};
 use crate::rtnetlink;
 use crate::rules::Rules;
 use crate::ruleset::{self, NetworkRules};
+use crate::services::Serving;
 use crate::state::{Endpoint, Net, State};
 use crate::subnet::{Mac, ParseError, Subnet};
 use crate::sweep::Sweeper;
@@ -174,6 +175,8 @@ impl Host {
         let mut state = host.state();
         host.define_default(&mut state)
             .map_err(OpenError::Default)?;
+        let served = host.rules().read_services().map_err(OpenError::Kernel)?;
+        state.services = Serving::adopt(served);
         host.find_links(&mut state).map_err(OpenError::Kernel)?;
         host.reconcile(&state).map_err(OpenError::Kernel)?;
         host.equip_bridges(&state).map_err(OpenError::Kernel)?;
@@ -356,7 +359,7 @@ impl Host {
             .networks
             .values()
             .filter(|net| net.bridge.is_some())
-            .map(Net::rules)
+            .map(|net| net.rules(&state.services))
             .chain(coming)
             .collect();
         let ports: Vec<_> = state
@@ -364,14 +367,18 @@ impl Host {
             .values()
             .flat_map(Endpoint::port_rules)
             .collect();
-        let packets = ruleset::content(&networks, &ports);
-        let frames = frames::content(&self.inner.link_prefix, state.senders());
+        let packets = |lifts| ruleset::content(&networks, &ports, &state.services, lifts);
+        let lifted = networks.iter().flat_map(frames::lifted);
+        let of_frames = state.senders().into_iter().chain(lifted);
+        let frames = frames::content(&self.inner.link_prefix, of_frames);
         let watched = self.rules().watches_frames();
-        let changed = self.rules().bring(&packets, &frames)?;
+        let changed = self.rules().bring(&packets(watched), &frames)?;
         if watched && !self.rules().watches_frames() {
+            self.rules().bring(&packets(false), &frames)?;
             self.warn(
                 "this kernel has no nftables for bridges (CONFIG_NF_TABLES_BRIDGE): a container \
-                 with NET_RAW can send as another one of its network"
+                 with NET_RAW can send as another one of its network, and services do not see \
+                 which container asks"
                     .to_owned(),
             );
         }
@@ -393,7 +400,7 @@ impl Host {
 
     /// Lets a port send that is known to the state and about to be made.
     pub(crate) fn add_sender(&self, state: &State, sender: Element) -> Result<(), KernelError> {
-        match self.rules().add_sender(sender) {
+        match self.rules().add_frames([sender]) {
             Ok(()) => Ok(()),
             Err(_) => self.reconcile(state).map(drop),
         }

@@ -26,6 +26,7 @@ mod repair;
 mod rtnetlink;
 mod rules;
 mod ruleset;
+mod services;
 mod state;
 mod subnet;
 mod sweep;
@@ -43,4 +44,9 @@ pub use network::{DEFAULT_NETWORK, Network, NetworkError, NetworkSpec};
 pub use pool::Prepared;
 pub use port::{PortError, PortSpec, Protocol, PublishedPort, UnknownProtocol};
 pub use record::RecordError;
+#[doc(hidden)]
+pub use services::ServeStep;
+pub use services::{
+    Reach, Service, ServiceEndpoint, ServiceHost, ServicePort, Services, ServicesError, Unserved,
+};
 pub use subnet::{Mac, ParseError, Subnet};

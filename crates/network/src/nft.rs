@@ -23,6 +23,7 @@ const BATCH_END: u16 = 0x11;
 const NEW_TABLE: u16 = SUBSYSTEM;
 const DELETE_TABLE: u16 = SUBSYSTEM | 2;
 const NEW_CHAIN: u16 = SUBSYSTEM | 3;
+const DELETE_CHAIN: u16 = SUBSYSTEM | 5;
 const NEW_RULE: u16 = SUBSYSTEM | 6;
 const NEW_SET: u16 = SUBSYSTEM | 9;
 const NEW_ELEMENT: u16 = SUBSYSTEM | 12;
@@ -77,7 +78,13 @@ pub(crate) struct Content {
 
 const SET_INTERVAL: u32 = 4;
 const SET_MAP: u32 = 8;
+const SET_TIMEOUT: u32 = 0x10;
+const SET_EVAL: u32 = 0x20;
 const SET_CONCAT: u32 = 0x80;
+/// What the kernel calls a map whose values are chains to go to.
+const VERDICT: u32 = 0xffff_ff00;
+/// Elements of one message: a list has at most 64 KiB, and an element never 128 bytes.
+const MOST_PER_MESSAGE: usize = 400;
 
 /// One part of a key or of a map's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,13 +94,18 @@ pub(crate) enum Field {
     Port,
     Interface,
     Mac,
+    /// A number in the machine's byte order.
+    Number,
+    /// A chain to go to; in a map's value, alone.
+    Chain,
 }
 
 impl Field {
     /// Bytes it takes in a concatenation, padded to a register.
     fn length(self) -> u32 {
         match self {
-            Field::Ipv4 | Field::Protocol | Field::Port => 4,
+            Field::Ipv4 | Field::Protocol | Field::Port | Field::Number => 4,
+            Field::Chain => 0,
             Field::Mac => 8,
             Field::Interface => 16,
         }
@@ -106,7 +118,9 @@ impl Field {
             Field::Mac => 9,
             Field::Protocol => 12,
             Field::Port => 13,
+            Field::Number => 19,
             Field::Interface => 41,
+            Field::Chain => VERDICT,
         }
     }
 }
@@ -120,18 +134,21 @@ fn length(fields: &[Field]) -> u32 {
         // Alone, a value has its own length.
         [Field::Protocol] => 1,
         [Field::Port] => 2,
+        [Field::Mac] => 6,
         _ => fields.iter().map(|field| field.length()).sum(),
     }
 }
 
 /// A set, or a map when it has `data`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SetSpec {
     pub(crate) name: &'static str,
     pub(crate) key: &'static [Field],
     pub(crate) data: &'static [Field],
     /// Elements are ranges.
     pub(crate) interval: bool,
+    /// Rules add elements themselves, which go after a time; at most so many.
+    pub(crate) remembers: Option<u32>,
 }
 
 impl SetSpec {
@@ -145,6 +162,9 @@ impl SetSpec {
         }
         if !self.data.is_empty() {
             flags |= SET_MAP;
+        }
+        if self.remembers.is_some() {
+            flags |= SET_TIMEOUT | SET_EVAL;
         }
         flags
     }
@@ -180,6 +200,8 @@ pub(crate) struct Element {
     /// The key is the first one behind a range, in sets of plain ranges.
     pub(crate) range_end: bool,
     pub(crate) data: Vec<u8>,
+    /// The chain to go to, in maps to chains.
+    pub(crate) chain: Option<String>,
 }
 
 impl Element {
@@ -190,6 +212,7 @@ impl Element {
             key_end: Vec::new(),
             range_end: false,
             data: Vec::new(),
+            chain: None,
         }
     }
 }
@@ -210,24 +233,20 @@ pub(crate) struct Hook {
     pub(crate) kind: &'static str,
 }
 
-/// A base chain; its policy is accept.
+/// A base chain, whose policy is accept, or one that elements of maps lead to.
 #[derive(Debug, Clone)]
 pub(crate) struct ChainSpec {
-    pub(crate) name: &'static str,
-    pub(crate) hook: Hook,
+    pub(crate) name: String,
+    pub(crate) hook: Option<Hook>,
     pub(crate) rules: Vec<Rule>,
 }
 
 impl ChainSpec {
     /// What the kernel answers for such a chain.
     pub(crate) fn observed(&self) -> ObservedChain {
-        let Hook {
-            number,
-            priority,
-            kind,
-        } = self.hook;
+        let hook = self.hook.as_ref();
         ObservedChain {
-            hook: Some((number, priority, kind.to_owned())),
+            hook: hook.map(|hook| (hook.number, hook.priority, hook.kind.to_owned())),
             rules: self.rules.iter().map(Rule::user_data).collect(),
         }
     }
@@ -268,7 +287,7 @@ impl Rule {
 }
 
 /// FNV-1a: stable across versions of the compiler, unlike the standard hasher.
-fn digest(bytes: &[u8]) -> u32 {
+pub(crate) fn digest(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash: u32, byte| {
         (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
     })
@@ -281,6 +300,8 @@ pub(crate) enum Op {
     DeleteTable,
     AddSet(SetSpec),
     AddChain(ChainSpec),
+    /// With its rules.
+    DeleteChain(String),
     AddElement(Element),
     DeleteElement(Element),
 }
@@ -308,14 +329,35 @@ fn batch(table: Table<'_>, ops: &[Op]) -> Batch {
         &border,
         |_| {},
     );
-    for op in ops {
-        encode_op(&mut batch, table, op);
+    let mut rest = ops;
+    while let [op, ..] = rest {
+        let together = alike(rest);
+        encode_op(&mut batch, table, op, &rest[..together]);
+        rest = &rest[together..];
     }
     batch.message("commit a change of nftables", BATCH_END, 0, &border, |_| {});
     batch
 }
 
-fn encode_op(batch: &mut Batch, table: Table<'_>, op: &Op) {
+/// How many of the first steps do the same to elements of one set: they share a message.
+fn alike(ops: &[Op]) -> usize {
+    let what = |op: &Op| match op {
+        Op::AddElement(element) => Some((true, element.set)),
+        Op::DeleteElement(element) => Some((false, element.set)),
+        _ => None,
+    };
+    match ops.first().and_then(what) {
+        None => 1,
+        first => ops
+            .iter()
+            .take(MOST_PER_MESSAGE)
+            .take_while(|op| what(op) == first)
+            .count(),
+    }
+}
+
+/// `together` are the steps that `op` begins, which are alike.
+fn encode_op(batch: &mut Batch, table: Table<'_>, op: &Op, together: &[Op]) {
     let header = table.header();
     match op {
         Op::AddTable => {
@@ -339,16 +381,23 @@ fn encode_op(batch: &mut Batch, table: Table<'_>, op: &Op) {
             });
         }
         Op::AddChain(chain) => add_chain(batch, table, chain),
+        Op::DeleteChain(name) => {
+            let what = format!("delete nftables chain {name} in table {table}");
+            batch.message(what, DELETE_CHAIN, ACK, &header, |a| {
+                a.string(1, table.name);
+                a.string(3, name);
+            });
+        }
         Op::AddElement(element) => {
             let what = format!("add to nftables set {} in table {table}", element.set);
             batch.message(what, NEW_ELEMENT, ACK | CREATE, &header, |a| {
-                encode_element(a, table, element, true);
+                encode_elements(a, table, element.set, together);
             });
         }
         Op::DeleteElement(element) => {
             let what = format!("delete from nftables set {} in table {table}", element.set);
             batch.message(what, DELETE_ELEMENT, ACK, &header, |a| {
-                encode_element(a, table, element, false);
+                encode_elements(a, table, element.set, together);
             });
         }
     }
@@ -364,6 +413,9 @@ fn encode_set(a: &mut Attributes<'_>, table: Table<'_>, set: &SetSpec, id: u32) 
     if !set.data.is_empty() {
         a.be32(6, shape.data.0);
         a.be32(7, shape.data.1);
+    }
+    if let Some(most) = set.remembers {
+        a.nest(9, |a| a.be32(1, most));
     }
     if shape.flags & SET_CONCAT != 0 {
         a.nest(9, |a| {
@@ -386,41 +438,60 @@ fn add_chain(batch: &mut Batch, table: Table<'_>, chain: &ChainSpec) {
     let what = format!("create nftables chain {} in table {table}", chain.name);
     batch.message(what, NEW_CHAIN, ACK | CREATE, &header, |a| {
         a.string(1, table.name);
-        a.string(3, chain.name);
-        a.nest(4, |a| {
-            a.be32(1, chain.hook.number);
-            a.be32(2, chain.hook.priority as u32);
-        });
-        a.be32(5, 1);
-        a.string(7, chain.hook.kind);
+        a.string(3, &chain.name);
+        if let Some(hook) = &chain.hook {
+            a.nest(4, |a| {
+                a.be32(1, hook.number);
+                a.be32(2, hook.priority as u32);
+            });
+            a.be32(5, 1);
+            a.string(7, hook.kind);
+        }
     });
     for rule in &chain.rules {
         let what = format!("add the rule {:?} to table {table}", rule.comment);
         batch.message(what, NEW_RULE, ACK | CREATE | APPEND, &header, |a| {
             a.string(1, table.name);
-            a.string(2, chain.name);
+            a.string(2, &chain.name);
             a.bytes(4 | 0x8000, &rule.encoded());
             a.bytes(7, &rule.user_data());
         });
     }
 }
 
-fn encode_element(a: &mut Attributes<'_>, table: Table<'_>, element: &Element, with_data: bool) {
-    const RANGE_END: u32 = 1;
+fn encode_elements(a: &mut Attributes<'_>, table: Table<'_>, set: &str, ops: &[Op]) {
     a.string(1, table.name);
-    a.string(2, element.set);
+    a.string(2, set);
     a.nest(3, |a| {
-        a.nest(1, |a| {
-            if element.range_end {
-                a.be32(3, RANGE_END);
+        for op in ops {
+            match op {
+                Op::AddElement(element) => a.nest(1, |a| encode_element(a, element, true)),
+                Op::DeleteElement(element) => a.nest(1, |a| encode_element(a, element, false)),
+                _ => {}
             }
-            a.nest(1, |a| a.bytes(1, &element.key));
-            if !element.key_end.is_empty() {
-                a.nest(10, |a| a.bytes(1, &element.key_end));
-            }
-            if with_data && !element.data.is_empty() {
-                a.nest(2, |a| a.bytes(1, &element.data));
-            }
-        });
+        }
     });
+}
+
+fn encode_element(a: &mut Attributes<'_>, element: &Element, with_data: bool) {
+    const RANGE_END: u32 = 1;
+    const GOTO: i32 = -4;
+    if element.range_end {
+        a.be32(3, RANGE_END);
+    }
+    a.nest(1, |a| a.bytes(1, &element.key));
+    if !element.key_end.is_empty() {
+        a.nest(10, |a| a.bytes(1, &element.key_end));
+    }
+    if with_data && !element.data.is_empty() {
+        a.nest(2, |a| a.bytes(1, &element.data));
+    }
+    if let (true, Some(chain)) = (with_data, &element.chain) {
+        a.nest(2, |a| {
+            a.nest(2, |a| {
+                a.be32(1, GOTO as u32);
+                a.string(2, chain);
+            });
+        });
+    }
 }

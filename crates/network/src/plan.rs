@@ -4,17 +4,24 @@
 //! connections and published ports see nothing of a restart; other rules are replaced in the
 //! one transaction that brings the new ones.
 
-use crate::nft::{Content, Observed, Op};
+use crate::nft::{ChainSpec, Content, Element, Observed, ObservedChain, Op};
 
 /// The steps that make a table hold `wanted`; none when it does.
 pub(crate) fn plan(wanted: &Content, observed: Option<&Observed>) -> Vec<Op> {
     match observed {
         Some(observed) if same_rules(wanted, observed) => {
             let gone = observed.elements.difference(&wanted.elements);
-            let new = wanted.elements.difference(&observed.elements);
-            // Deletions first: a port may have moved to another container.
+            let new = in_order(wanted.elements.difference(&observed.elements));
+            let led = wanted.chains.iter().filter(|chain| chain.hook.is_none());
+            let unknown = led.filter(|chain| !observed.chains.contains_key(&chain.name));
+            let needed = |name: &String| wanted.chains.iter().any(|chain| chain.name == *name);
+            let idle = observed.chains.keys().filter(|name| !needed(name));
+            // Deletions first: a port may have moved to another container. What leads to a chain
+            // goes before it, and comes after it.
             gone.cloned()
                 .map(Op::DeleteElement)
+                .chain(idle.cloned().map(Op::DeleteChain))
+                .chain(unknown.cloned().map(Op::AddChain))
                 .chain(new.cloned().map(Op::AddElement))
                 .collect()
         }
@@ -23,12 +30,21 @@ pub(crate) fn plan(wanted: &Content, observed: Option<&Observed>) -> Vec<Op> {
     }
 }
 
+/// A range ends before the next begins: the kernel looks at each by itself.
+fn in_order<'a>(
+    elements: impl IntoIterator<Item = &'a Element>,
+) -> impl Iterator<Item = &'a Element> {
+    let mut elements: Vec<&Element> = elements.into_iter().collect();
+    elements.sort_by(|a, b| (a.set, &a.key, !a.range_end).cmp(&(b.set, &b.key, !b.range_end)));
+    elements.into_iter()
+}
+
 fn whole(wanted: &Content) -> impl Iterator<Item = Op> {
     [Op::AddTable]
         .into_iter()
         .chain(wanted.sets.iter().cloned().map(Op::AddSet))
-        .chain(wanted.elements.iter().cloned().map(Op::AddElement))
         .chain(wanted.chains.iter().cloned().map(Op::AddChain))
+        .chain(in_order(&wanted.elements).cloned().map(Op::AddElement))
 }
 
 /// Whether sets, chains and rules are those of this version of weft.
@@ -38,18 +54,23 @@ fn same_rules(wanted: &Content, observed: &Observed) -> bool {
             .sets
             .iter()
             .all(|set| observed.sets.get(set.name) == Some(&set.shape()));
-    let chains = &wanted.chains;
-    sets && chains.len() == observed.chains.len()
-        && chains
-            .iter()
-            .all(|chain| observed.chains.get(chain.name) == Some(&chain.observed()))
+    // Chains that elements lead to come and go with them; one of another making is another rule.
+    let same = |chain: &ChainSpec| {
+        let found = observed.chains.get(&chain.name);
+        found.map_or(chain.hook.is_none(), |found| *found == chain.observed())
+    };
+    let base = |observed: &&ObservedChain| observed.hook.is_some();
+    let wanted_base = wanted.chains.iter().filter(|chain| chain.hook.is_some());
+    sets && observed.chains.values().filter(base).count() == wanted_base.count()
+        && wanted.chains.iter().all(same)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::port::Protocol;
-    use crate::ruleset::{NetworkRules, PortRule, content};
+    use crate::ruleset::{NetworkRules, PortRule};
+    use crate::services::Serving;
     use std::net::Ipv4Addr;
 
     fn network(bridge: &str, third: u8) -> NetworkRules {
@@ -58,7 +79,13 @@ mod tests {
             subnet: crate::Subnet::new(Ipv4Addr::new(10, 44, third, 0), 24),
             gateway: Ipv4Addr::new(10, 44, third, 1),
             internal: false,
+            serves: false,
+            mac: crate::Mac([2, 0, 0, 0, 0, 1]),
         }
+    }
+
+    fn content<'a>(networks: &'a [NetworkRules], ports: &'a [PortRule]) -> Content {
+        crate::ruleset::content(networks, ports, &Serving::default(), true)
     }
 
     fn port(number: u16) -> PortRule {
@@ -78,7 +105,7 @@ mod tests {
             observed.sets.insert(set.name.into(), set.shape());
         }
         for chain in &wanted.chains {
-            observed.chains.insert(chain.name.into(), chain.observed());
+            observed.chains.insert(chain.name.clone(), chain.observed());
         }
         observed.elements = wanted.elements.clone();
         observed
@@ -122,7 +149,7 @@ mod tests {
         let ops = plan(&wanted, Some(&before));
         assert!(matches!(ops.first(), Some(Op::DeleteTable)));
         assert!(matches!(ops.get(1), Some(Op::AddTable)));
-        assert_eq!(ops.len(), 2 + 8 + wanted.elements.len() + 5);
+        assert_eq!(ops.len(), 2 + 18 + wanted.elements.len() + 10);
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Host {
             reserved
         };
         let attachment = reserved.attachment;
-        if !attachment.ports.is_empty() {
+        if !attachment.ports.is_empty() || self.state().serves(&attachment.network_id) {
             let mut batch = Batch::new();
             rtnetlink::set_hairpin(&mut batch, &seat.link);
             self.route()

@@ -13,6 +13,10 @@ use crate::frames::{self, SENDERS};
 use crate::netlink::{Connection, KernelError};
 use crate::nft::{self, BaseChain, Content, Element, Family, Op, Table};
 use crate::plan::plan;
+use crate::ruleset;
+
+/// How often clients are forgotten anew while some go by themselves.
+const MOST_TRIES: usize = 8;
 
 /// The tables and the socket they are changed by.
 #[derive(Debug)]
@@ -89,12 +93,51 @@ impl Rules {
         nft::apply(&mut self.connection(), self.table(Family::Inet), ops)
     }
 
-    /// Lets a port send.
-    pub(crate) fn add_sender(&self, sender: Element) -> Result<(), KernelError> {
+    /// What the maps say of services; nothing when there are none.
+    pub(crate) fn read_services(&self) -> Result<Vec<Element>, KernelError> {
+        let mut connection = self.connection();
+        let mut found = Vec::new();
+        for set in ruleset::service_sets() {
+            match nft::elements(&mut connection, self.table(Family::Inet), set.name) {
+                Err(error) if error.is(Errno::NOENT) => {}
+                other => found.extend(other?),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes out of a set that remembers what is meant; some of it may go by itself meanwhile.
+    pub(crate) fn forget(
+        &self,
+        set: &'static str,
+        is_meant: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), KernelError> {
+        let mut connection = self.connection();
+        let table = self.table(Family::Inet);
+        let mut tries = 0;
+        loop {
+            let ops: Vec<Op> = nft::elements(&mut connection, table, set)?
+                .into_iter()
+                .filter(|element| is_meant(&element.key))
+                .map(Op::DeleteElement)
+                .collect();
+            tries += 1;
+            match nft::apply(&mut connection, table, &ops) {
+                Err(error) if error.is(Errno::NOENT) && tries < MOST_TRIES => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Adds to the table for frames: lets a port send, or a network meet by way of the machine.
+    pub(crate) fn add_frames(
+        &self,
+        elements: impl IntoIterator<Item = Element>,
+    ) -> Result<(), KernelError> {
         if !self.watches_frames() {
             return Ok(());
         }
-        let ops = [Op::AddElement(sender)];
+        let ops: Vec<Op> = elements.into_iter().map(Op::AddElement).collect();
         nft::apply(&mut self.connection(), self.table(Family::Bridge), &ops)
     }
 

@@ -6,9 +6,11 @@
 //!
 //! ```text
 //!  raw         guard        loopback addresses only from lo; no foreign sources from a bridge
-//!  dstnat      publish      port of this machine -> container, for what arrives
+//!  dstnat      publish      port of this machine or service -> container, for what arrives
 //!  output      publish-own  the same for what this machine itself sends, 127.0.0.1 included
-//!  forward     border       into a bridge: answers, published, same bridge; nothing else
+//!  input       arriving     ports of services without endpoints are refused
+//!  output      leaving      addresses of services do not leave
+//!  forward     border       the same; into a bridge: answers, published, same bridge; nothing else
 //!  srcnat      source       to the outside by this machine's address; else the client's is kept
 //! ```
 
@@ -17,9 +19,11 @@ use std::net::Ipv4Addr;
 use crate::nft::expression::{Base, Conntrack, Expression as X, Meta, R1, R2, W1, W2};
 use crate::nft::{ChainSpec, Content, Element, Field, Hook, Rule, SetSpec, interface};
 use crate::port::Protocol;
-use crate::subnet::Subnet;
+use crate::services::Serving;
+use crate::services::rules::{self, READ_AGAIN, SERVICE_SETS};
+use crate::subnet::{Mac, Subnet};
 
-const BRIDGES: &str = "bridges";
+pub(crate) const BRIDGES: &str = "bridges";
 const INTERNAL: &str = "internal";
 const SAME: &str = "same-bridge";
 const RESOLVERS: &str = "resolvers";
@@ -28,7 +32,7 @@ const SOURCES: &str = "sources";
 const PORTS: &str = "ports";
 const PORTS_AT: &str = "ports-at";
 
-static SETS: [SetSpec; 8] = {
+static SETS: [SetSpec; 18] = {
     use Field::{Interface, Ipv4, Port, Protocol};
     const fn set(name: &'static str, key: &'static [Field], interval: bool) -> SetSpec {
         let data = &[];
@@ -37,6 +41,7 @@ static SETS: [SetSpec; 8] = {
             key,
             data,
             interval,
+            remembers: None,
         }
     }
     const fn map(name: &'static str, key: &'static [Field]) -> SetSpec {
@@ -46,6 +51,7 @@ static SETS: [SetSpec; 8] = {
             key,
             data,
             interval: false,
+            remembers: None,
         }
     }
     [
@@ -57,6 +63,16 @@ static SETS: [SetSpec; 8] = {
         set(SOURCES, &[Interface, Ipv4], true),
         map(PORTS, &[Protocol, Port]),
         map(PORTS_AT, &[Ipv4, Protocol, Port]),
+        SERVICE_SETS[0],
+        SERVICE_SETS[1],
+        SERVICE_SETS[2],
+        SERVICE_SETS[3],
+        SERVICE_SETS[4],
+        SERVICE_SETS[5],
+        SERVICE_SETS[6],
+        SERVICE_SETS[7],
+        SERVICE_SETS[8],
+        SERVICE_SETS[9],
     ]
 };
 
@@ -67,6 +83,10 @@ pub(crate) struct NetworkRules {
     pub(crate) subnet: Subnet,
     pub(crate) gateway: Ipv4Addr,
     pub(crate) internal: bool,
+    /// Its containers use services.
+    pub(crate) serves: bool,
+    /// The bridge's hardware address.
+    pub(crate) mac: Mac,
 }
 
 /// What the rules have to know of a published port.
@@ -85,18 +105,31 @@ fn port(number: u16) -> [u8; 4] {
     [high, low, 0, 0]
 }
 
-/// The table with every element the networks and ports need.
+/// The table with every element that networks, ports and services need; `lifts`: frames between
+/// containers with services go by way of this machine.
 pub(crate) fn content<'a>(
     networks: impl IntoIterator<Item = &'a NetworkRules>,
     ports: impl IntoIterator<Item = &'a PortRule>,
+    serving: &Serving,
+    lifts: bool,
 ) -> Content {
     let of_networks = networks.into_iter().flat_map(network_elements);
     let of_ports = ports.into_iter().map(port_element);
+    let mut chains = chains(lifts);
+    chains.extend(serving.chains());
     Content {
         sets: &SETS,
-        chains: chains(),
-        elements: of_networks.chain(of_ports).collect(),
+        chains,
+        elements: of_networks
+            .chain(of_ports)
+            .chain(serving.elements())
+            .collect(),
     }
+}
+
+/// The sets of services, as the kernel is asked for them.
+pub(crate) fn service_sets() -> impl Iterator<Item = &'static SetSpec> {
+    SETS.iter().filter(|set| READ_AGAIN.contains(&set.name))
 }
 
 /// The elements a network adds.
@@ -113,6 +146,9 @@ pub(crate) fn network_elements(network: &NetworkRules) -> Vec<Element> {
             ..Element::new(SOURCES, [bridge.as_slice(), &first].concat())
         },
     ];
+    if network.serves {
+        elements.push(rules::member(&network.bridge));
+    }
     if network.internal {
         elements.push(Element::new(INTERNAL, bridge));
     } else {
@@ -144,7 +180,7 @@ pub(crate) fn port_element(rule: &PortRule) -> Element {
     }
 }
 
-const IPV4: u8 = 2;
+pub(crate) const IPV4: u8 = 2;
 const IPV6: u8 = 10;
 /// A local address, as the routing table says (`RTN_LOCAL`).
 const LOCAL: u32 = 2;
@@ -153,11 +189,11 @@ const IS_PUBLISHED: u32 = 1 << 5;
 /// `NF_CT_STATE_BIT` of established and related.
 const IS_ANSWER: u32 = 0b110;
 
-fn family(number: u8) -> [X; 2] {
+pub(crate) fn family(number: u8) -> [X; 2] {
     [X::Meta(Meta::Family, R1), X::Equal(R1, vec![number])]
 }
 
-fn source(length: u32, to: u32) -> X {
+pub(crate) fn source(length: u32, to: u32) -> X {
     X::Payload {
         base: Base::Network,
         offset: 12,
@@ -166,7 +202,7 @@ fn source(length: u32, to: u32) -> X {
     }
 }
 
-fn destination(length: u32, to: u32) -> X {
+pub(crate) fn destination(length: u32, to: u32) -> X {
     X::Payload {
         base: Base::Network,
         offset: 16,
@@ -175,7 +211,7 @@ fn destination(length: u32, to: u32) -> X {
     }
 }
 
-fn destination_port(to: u32) -> X {
+pub(crate) fn destination_port(to: u32) -> X {
     X::Payload {
         base: Base::Transport,
         offset: 2,
@@ -184,7 +220,7 @@ fn destination_port(to: u32) -> X {
     }
 }
 
-fn status_published() -> [X; 3] {
+pub(crate) fn status_published() -> [X; 3] {
     [
         X::Conntrack(Conntrack::Status, R1),
         X::AnyBit(R1, IS_PUBLISHED),
@@ -192,30 +228,46 @@ fn status_published() -> [X; 3] {
     ]
 }
 
+pub(crate) fn to_us() -> [X; 2] {
+    [
+        X::DestinationKind(R1),
+        X::Equal(R1, LOCAL.to_ne_bytes().to_vec()),
+    ]
+}
+
 /// The chains of the table, with their rules.
-fn chains() -> Vec<ChainSpec> {
-    let chain = |name, number, priority, kind, rules| ChainSpec {
-        name,
-        hook: Hook {
+fn chains(lifts: bool) -> Vec<ChainSpec> {
+    let chain = |name: &str, number, priority, kind, rules| ChainSpec {
+        name: name.to_owned(),
+        hook: Some(Hook {
             number,
             priority,
             kind,
-        },
+        }),
         rules,
     };
     const PREROUTING: u32 = 0;
+    const INPUT: u32 = 1;
     const FORWARD: u32 = 2;
     const OUTPUT: u32 = 3;
     const POSTROUTING: u32 = 4;
-    let mut arriving = vec![resolver_rule()];
+    let mut arriving = vec![resolver_rule(), rules::arriving()];
     arriving.extend(publish_rules());
-    vec![
+    let mut own = vec![rules::own()];
+    own.extend(publish_rules());
+    let leaving = vec![rules::nobody(), rules::no_redirects()];
+    // Sets and chains come before the rules that lead to them.
+    let mut all = rules::ends();
+    all.extend([
         chain("guard", PREROUTING, -300, "filter", guard_rules()),
         chain("publish", PREROUTING, -100, "nat", arriving),
-        chain("publish-own", OUTPUT, -100, "nat", publish_rules()),
+        chain("publish-own", OUTPUT, -100, "nat", own),
+        chain("arriving", INPUT, 0, "filter", vec![rules::closed()]),
+        chain("leaving", OUTPUT, 0, "filter", leaving),
         chain("border", FORWARD, 0, "filter", border_rules()),
-        chain("source", POSTROUTING, 100, "nat", source_rules()),
-    ]
+        chain("source", POSTROUTING, 100, "nat", source_rules(lifts)),
+    ]);
+    all
 }
 
 fn guard_rules() -> Vec<Rule> {
@@ -275,17 +327,13 @@ fn resolver_rule() -> Rule {
 }
 
 fn publish_rules() -> Vec<Rule> {
-    let to_us = [
-        X::DestinationKind(R1),
-        X::Equal(R1, LOCAL.to_ne_bytes().to_vec()),
-    ];
     let protocol = |to| X::Meta(Meta::Protocol, to);
     vec![
         Rule::new(
             "ports published on one address",
             &[
                 &family(IPV4),
-                &to_us,
+                &to_us(),
                 &[destination(4, R1), protocol(W1), destination_port(W2)],
                 &[X::Map(R1, PORTS_AT, R1), X::DestinationNat(R1, W1)],
             ],
@@ -294,11 +342,12 @@ fn publish_rules() -> Vec<Rule> {
             "ports published on all addresses",
             &[
                 &family(IPV4),
-                &to_us,
+                &to_us(),
                 &[protocol(R1), destination_port(W1)],
                 &[X::Map(R1, PORTS, R1), X::DestinationNat(R1, W1)],
             ],
         ),
+        rules::by_port(),
     ]
 }
 
@@ -316,6 +365,7 @@ fn border_rules() -> Vec<Rule> {
     ];
     let internal = [X::Meta(Meta::InputName, R1), X::In(R1, INTERNAL)];
     vec![
+        rules::nobody(),
         Rule::new("within a network", &[&same, &[X::Accept]]),
         Rule::new(
             "internal networks have no outside",
@@ -330,28 +380,15 @@ fn border_rules() -> Vec<Rule> {
     ]
 }
 
-fn source_rules() -> Vec<Rule> {
+fn source_rules(lifts: bool) -> Vec<Rule> {
     let to_bridge = [X::Meta(Meta::OutputName, R1), X::In(R1, BRIDGES)];
-    vec![
+    let mut rules = vec![
         Rule::new(
             "containers to the outside",
             &[
                 &family(IPV4),
                 &[source(4, R1), X::In(R1, OUTBOUND)],
                 &[X::Meta(Meta::OutputName, R1), X::NotIn(R1, BRIDGES)],
-                &[X::Masquerade],
-            ],
-        ),
-        Rule::new(
-            "published ports, from the network they lead to",
-            &[
-                &status_published(),
-                &family(IPV4),
-                &[
-                    X::Meta(Meta::OutputName, R1),
-                    source(4, R2),
-                    X::In(R1, SOURCES),
-                ],
                 &[X::Masquerade],
             ],
         ),
@@ -364,5 +401,21 @@ fn source_rules() -> Vec<Rule> {
                 &[X::Masquerade],
             ],
         ),
-    ]
+        rules::hairpin(),
+    ];
+    rules.extend(rules::onward(lifts));
+    rules.push(Rule::new(
+        "published ports, from the network they lead to",
+        &[
+            &status_published(),
+            &family(IPV4),
+            &[
+                X::Meta(Meta::OutputName, R1),
+                source(4, R2),
+                X::In(R1, SOURCES),
+            ],
+            &[X::Masquerade],
+        ],
+    ));
+    rules
 }

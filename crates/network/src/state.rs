@@ -12,6 +12,7 @@ use crate::network::Network;
 use crate::nft::Element;
 use crate::port::{Held, Known, Protocol};
 use crate::ruleset::{NetworkRules, PortRule};
+use crate::services::Serving;
 use crate::subnet::{Mac, Subnet};
 
 /// A network and its addresses.
@@ -36,12 +37,14 @@ impl Net {
         }
     }
 
-    pub(crate) fn rules(&self) -> NetworkRules {
+    pub(crate) fn rules(&self, serving: &Serving) -> NetworkRules {
         NetworkRules {
             bridge: self.network.bridge.clone(),
             subnet: self.network.subnet,
             gateway: self.network.gateway,
             internal: self.network.internal,
+            serves: serving.includes(&self.network),
+            mac: Mac::of(&self.network.id),
         }
     }
 
@@ -138,6 +141,7 @@ pub(crate) struct State {
     pub(crate) endpoints: HashMap<EndpointKey, Endpoint>,
     /// By the machine's end of the veth pair.
     pub(crate) vacant: BTreeMap<String, Vacant>,
+    pub(crate) services: Serving,
     published: HashMap<(Protocol, u16), Vec<(Ipv4Addr, String)>>,
     serial: u64,
 }
@@ -229,19 +233,27 @@ impl State {
         claimed.chain(vacant).collect()
     }
 
-    /// The machine's ends of everything on a network, and whether each has published ports.
+    /// The machine's ends of everything on a network, and whether each may be led to itself: it
+    /// has published ports, or services.
     pub(crate) fn links_on(&self, network: &str) -> Vec<(String, bool)> {
+        let serves = self.serves(network);
         let claimed = self
             .endpoints
             .values()
             .filter(|endpoint| endpoint.attachment.network_id == network)
-            .map(|e| (e.link.clone(), !e.attachment.ports.is_empty()));
+            .map(|e| (e.link.clone(), serves || !e.attachment.ports.is_empty()));
         let vacant = self
             .vacant
             .iter()
             .filter(|(_, vacant)| vacant.network == network)
-            .map(|(link, _)| (link.clone(), false));
+            .map(|(link, _)| (link.clone(), serves));
         claimed.chain(vacant).collect()
+    }
+
+    /// Whether containers of the network use services.
+    pub(crate) fn serves(&self, network: &str) -> bool {
+        let net = self.networks.get(network);
+        net.is_some_and(|net| self.services.includes(&net.network))
     }
 
     /// What `Network::endpoints` shows.
@@ -262,11 +274,15 @@ impl State {
 
 impl Known for State {
     fn publisher(&self, address: Ipv4Addr, port: u16, protocol: Protocol) -> Option<String> {
+        if let Some(service) = self.services.holder(protocol, port) {
+            return Some(format!("service {service}"));
+        }
         let holders = self.published.get(&(protocol, port))?;
         let clash =
             |held: Ipv4Addr| held == address || held.is_unspecified() || address.is_unspecified();
         let (_, container) = holders.iter().find(|(held, _)| clash(*held))?;
-        Some(container.get(..12).unwrap_or(container).to_owned())
+        let short = container.get(..12).unwrap_or(container);
+        Some(format!("container {short}"))
     }
 
     fn is_gateway(&self, address: Ipv4Addr) -> bool {

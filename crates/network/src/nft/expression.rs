@@ -13,7 +13,12 @@ pub(crate) const R2: u32 = 2;
 pub(crate) const W1: u32 = 9;
 /// The third word of the first register.
 pub(crate) const W2: u32 = 10;
-
+/// The fourth word of the first register.
+pub(crate) const W3: u32 = 11;
+/// The first word of the second register.
+pub(crate) const W4: u32 = 12;
+/// The second word of the second register.
+pub(crate) const W5: u32 = 13;
 /// The third word of the second register.
 pub(crate) const W6: u32 = 14;
 
@@ -65,6 +70,25 @@ pub(crate) enum Expression {
     /// New destination: address and port in these registers.
     DestinationNat(u32, u32),
     Masquerade,
+    /// Goes to the chain the map has for the register.
+    GoTo(u32, &'static str),
+    /// A number below this, another for every packet.
+    Random(u32, u32),
+    Load(Vec<u8>, u32),
+    /// Adds the key in the register to a set that remembers, for so many milliseconds from now.
+    Remember(&'static str, u32, u64),
+    /// Writes a register over bytes of the frame's header.
+    WriteLink {
+        from: u32,
+        offset: u32,
+        length: u32,
+    },
+    /// The frame is taken for one to this machine; uses the register.
+    ToThisMachine(u32),
+    /// Answers with a TCP reset.
+    Reset,
+    /// Answers that the port is unreachable.
+    Unreachable,
     Accept,
     Drop,
 }
@@ -78,16 +102,22 @@ impl Expression {
     /// What the kernel calls it.
     fn name(&self) -> &'static str {
         match self {
-            Expression::Meta(..) => "meta",
-            Expression::Payload { .. } => "payload",
+            Expression::Meta(..) | Expression::ToThisMachine(_) => "meta",
+            Expression::Payload { .. } | Expression::WriteLink { .. } => "payload",
             Expression::Conntrack(..) => "ct",
             Expression::DestinationKind(_) => "fib",
             Expression::Equal(..) | Expression::NotEqual(..) => "cmp",
             Expression::AnyBit(..) => "bitwise",
-            Expression::In(..) | Expression::NotIn(..) | Expression::Map(..) => "lookup",
+            Expression::In(..)
+            | Expression::NotIn(..)
+            | Expression::Map(..)
+            | Expression::GoTo(..) => "lookup",
+            Expression::Random(..) => "numgen",
+            Expression::Remember(..) => "dynset",
+            Expression::Reset | Expression::Unreachable => "reject",
             Expression::DestinationNat(..) => "nat",
             Expression::Masquerade => "masq",
-            Expression::Accept | Expression::Drop => "immediate",
+            Expression::Load(..) | Expression::Accept | Expression::Drop => "immediate",
         }
     }
 
@@ -119,6 +149,50 @@ impl Expression {
             Expression::Map(from, map, to) => lookup(a, *from, map, Some(*to), 0),
             Expression::DestinationNat(address, port) => encode_nat(a, *address, *port),
             Expression::Masquerade => {}
+            Expression::GoTo(from, map) => lookup(a, *from, map, Some(0), 0),
+            Expression::Random(below, to) => {
+                const RANDOM: u32 = 1;
+                for (kind, value) in [(1, *to), (2, *below), (3, RANDOM), (4, 0)] {
+                    a.be32(kind, value);
+                }
+            }
+            Expression::Load(value, to) => {
+                a.be32(1, *to);
+                a.nest(2, |a| a.bytes(1, value));
+            }
+            Expression::Remember(set, key, ms) => {
+                const UPDATE: u32 = 1;
+                a.string(1, set);
+                a.be32(3, UPDATE);
+                a.be32(4, *key);
+                a.bytes(6, &ms.to_be_bytes());
+            }
+            Expression::WriteLink {
+                from,
+                offset,
+                length,
+            } => {
+                let plain = [(2, 0), (3, *offset), (4, *length), (5, *from)];
+                for (kind, value) in plain.into_iter().chain([(6, 0), (7, 0), (8, 0)]) {
+                    a.be32(kind, value);
+                }
+            }
+            Expression::ToThisMachine(from) => {
+                const PACKET_KIND: u32 = 19;
+                a.be32(2, PACKET_KIND);
+                a.be32(3, *from);
+            }
+            Expression::Reset => {
+                const TCP_RESET: u32 = 1;
+                a.be32(1, TCP_RESET);
+                a.u8(2, 0);
+            }
+            Expression::Unreachable => {
+                const OF_ANY_FAMILY: u32 = 2;
+                const PORT: u8 = 1;
+                a.be32(1, OF_ANY_FAMILY);
+                a.u8(2, PORT);
+            }
             Expression::Accept => verdict(a, 1),
             Expression::Drop => verdict(a, 0),
         }

@@ -120,7 +120,7 @@ pub(crate) fn observe(
         observed.sets.extend(set(payload, table.name));
     })?;
     for set in sets {
-        if observed.sets.contains_key(set.name) {
+        if set.remembers.is_none() && observed.sets.contains_key(set.name) {
             observed
                 .elements
                 .extend(elements(connection, table, set.name)?);
@@ -188,7 +188,11 @@ fn set(payload: &[u8], table: &str) -> Option<(String, SetShape)> {
     let shape = SetShape {
         flags: number(3),
         key: (number(4), number(5)),
-        data: (number(6), number(7)),
+        data: match number(6) {
+            // The kernel tells the size of its own structure.
+            super::VERDICT => (super::VERDICT, 0),
+            kind => (kind, number(7)),
+        },
     };
     Some((find(rest, 2).map(text)?, shape))
 }
@@ -202,6 +206,10 @@ fn element(set: &'static str, bytes: &[u8]) -> Option<Element> {
         key_end: value(10).unwrap_or(&[]).to_vec(),
         range_end: flags & 1 != 0,
         data: value(2).unwrap_or(&[]).to_vec(),
+        chain: find(bytes, 2)
+            .and_then(|data| find(data, 2))
+            .and_then(|verdict| find(verdict, 2))
+            .map(text),
     })
 }
 

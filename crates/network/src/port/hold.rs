@@ -29,7 +29,7 @@ pub enum PortError {
         protocol: Protocol,
         /// The machine's address.
         address: Ipv4Addr,
-        /// A container, a process, or "another program".
+        /// A container, a service, a process, or "another program".
         owner: String,
     },
     /// None of the range is free.
@@ -77,7 +77,7 @@ pub(crate) struct Held {
 
 /// What a name or process is known to hold a port, beside the kernel.
 pub(crate) trait Known {
-    /// The container that publishes this port, if one does.
+    /// Who has this port by us, if anybody: `container x` or `service y`.
     fn publisher(&self, address: Ipv4Addr, port: u16, protocol: Protocol) -> Option<String>;
     /// Whether the address is one our own name servers listen on.
     fn is_gateway(&self, address: Ipv4Addr) -> bool;
@@ -175,8 +175,8 @@ fn hold(port: PublishedPort, known: &dyn Known) -> Result<Held, PortError> {
         address,
         owner,
     };
-    if let Some(container) = known.publisher(address, host_port, protocol) {
-        return Err(in_use(format!("container {container}")));
+    if let Some(holder) = known.publisher(address, host_port, protocol) {
+        return Err(in_use(holder));
     }
     let socket = match bound(&port) {
         // Our own name servers have to be able to bind their bridge's address next to it.

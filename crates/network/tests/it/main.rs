@@ -12,3 +12,4 @@ mod machine;
 mod pool;
 mod ports;
 mod restart;
+mod services;
