@@ -3,7 +3,6 @@
 //! Sets 1,000 services of 10 endpoints, changes one endpoint again and again, and opens anew.
 //! Never: the machine's own network; it is meant for a namespace of its own.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Instant;
 

@@ -1,13 +1,15 @@
 //! Names of containers: who is called what on which user network, and answering queries.
 //!
 //! Every user network has a name server on its bridge's own address. It knows the network's
-//! containers, and asks the machine's resolvers for the rest. Never: networks' other business.
+//! containers and, where the network has them, services; the machine's resolvers are asked for the
+//! rest. Never: networks' other business.
 
 mod answer;
 mod directory;
 mod forward;
 mod server;
 mod upstream;
+mod zone;
 
 pub(crate) use directory::Directory;
 

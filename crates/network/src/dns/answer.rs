@@ -10,9 +10,10 @@ use hickory_proto::rr::rdata::{A, PTR};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 use super::directory::{Directory, Place};
+use super::zone::Found;
 
 /// Seconds an answer may be kept: containers come and go.
-const TTL: u32 = 5;
+pub(super) const TTL: u32 = 5;
 /// Largest UDP answer that is not fragmented on the way (DNS flag day 2020).
 pub(crate) const LARGEST_UDP: u16 = 1232;
 
@@ -31,6 +32,8 @@ pub(crate) enum Decision {
     Answer(Message),
     /// Ask a resolver of the machine; the query is kept to answer with a failure.
     Forward(Message),
+    /// Ask one for another name, and put its answer behind this one.
+    Follow { begun: Message, query: Vec<u8> },
     /// It is no query.
     Ignore,
 }
@@ -62,6 +65,9 @@ pub(crate) fn decide(zone: &Zone, bytes: &[u8]) -> Decision {
     }
     let name = question.name().clone();
     let kind = question.query_type();
+    if let Some(decision) = of_services(zone, &query, &name, kind) {
+        return decision;
+    }
     if kind == RecordType::PTR
         && let Some(address) = reverse(&name)
         && zone.place.subnet.contains(address)
@@ -90,6 +96,70 @@ pub(crate) fn decide(zone: &Zone, bytes: &[u8]) -> Decision {
         return Decision::Answer(failure(&query, ResponseCode::NXDomain));
     }
     Decision::Forward(query)
+}
+
+/// What the zone of services says, if the network has it and it says anything.
+fn of_services(zone: &Zone, query: &Message, name: &Name, kind: RecordType) -> Option<Decision> {
+    let services = zone.directory.services(&zone.network, &zone.place.name)?;
+    let address = match kind {
+        RecordType::PTR => reverse(name),
+        _ => None,
+    };
+    let found = match address {
+        Some(address) => services.reverse(name, address)?,
+        None => services.find(name, kind, |address| {
+            zone.directory.serves(&services, address)
+        }),
+    };
+    Some(Decision::Answer(match found {
+        Found::Elsewhere => return None,
+        Found::Unknown => {
+            let mut message = failure(query, ResponseCode::NXDomain);
+            message.metadata.authoritative = true;
+            message.authorities.extend(services.authority());
+            message
+        }
+        Found::Records(records, others) => {
+            let mut message = success(query, records);
+            if message.answers.is_empty() {
+                message.authorities.extend(services.authority());
+            }
+            message.additionals.extend(others);
+            message
+        }
+        Found::Alias(aliases, target) => {
+            let begun = success(query, aliases);
+            if zone.place.internal {
+                return Some(Decision::Answer(begun));
+            }
+            let mut asked = Message::query();
+            asked.metadata.id = query.metadata.id;
+            asked.metadata.recursion_desired = true;
+            asked.add_query(hickory_proto::op::Query::query(target, kind));
+            return match asked.to_vec() {
+                Ok(query) => Some(Decision::Follow { begun, query }),
+                Err(_) => Some(Decision::Answer(begun)),
+            };
+        }
+    }))
+}
+
+/// An answer that was begun with what a resolver says behind it.
+pub(crate) fn finish(mut begun: Message, answer: Option<&[u8]>) -> Message {
+    begun.metadata.authoritative = false;
+    match answer.map(Message::from_vec) {
+        Some(Ok(answer)) => {
+            begun.metadata.response_code = answer.metadata.response_code;
+            begun.metadata.truncation |= answer.metadata.truncation;
+            begun.answers.extend(answer.answers);
+            begun.authorities = answer.authorities;
+        }
+        _ => {
+            begun.metadata.response_code = ResponseCode::ServFail;
+            begun.answers.clear();
+        }
+    }
+    begun
 }
 
 impl Zone {

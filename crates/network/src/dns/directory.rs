@@ -4,12 +4,14 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::attach::Attachment;
+use crate::dns::zone::Names;
 use crate::network::Network;
+use crate::services::Services;
 use crate::subnet::Subnet;
 
 /// A user network's names.
@@ -72,12 +74,36 @@ pub(crate) struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     zones: Mutex<HashMap<String, Zone>>,
+    services: Mutex<Arc<Names>>,
     changed: Notify,
 }
 
 impl Directory {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Zone>> {
         self.zones.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Services as they are to be found from now on.
+    pub(crate) fn set_services(&self, services: Arc<Services>) {
+        *self.services.lock().unwrap_or_else(PoisonError::into_inner) =
+            Arc::new(Names::new(services));
+    }
+
+    /// The zone of services, if the network's containers have it.
+    pub(crate) fn services(&self, network: &str, name: &str) -> Option<Arc<Names>> {
+        let services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        services
+            .is_for(network, name)
+            .then(|| Arc::clone(&services))
+    }
+
+    /// Whether an address is of a network whose containers have services.
+    pub(crate) fn serves(&self, names: &Names, address: Ipv4Addr) -> bool {
+        let zones = self.lock();
+        let is_of = |(id, zone): (&String, &Zone)| {
+            zone.place.subnet.contains(address) && names.is_for(id, &zone.place.name)
+        };
+        zones.iter().any(is_of)
     }
 
     pub(crate) fn add_zone(&self, network: &Network) {

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::answer::{Decision, Zone, decide, encode, failure, udp_limit};
+use super::answer::{Decision, Zone, decide, encode, failure, finish, udp_limit};
 use super::forward::{Forwarder, Transport, read_message, write_message};
 
 const PORT: u16 = 53;
@@ -114,17 +114,15 @@ impl Server {
         let now = match decide(&self.zone, query) {
             Decision::Ignore => None,
             Decision::Answer(message) => encode(&message, limit),
-            Decision::Forward(message) => match Arc::clone(&self.forwarded).try_acquire_owned() {
-                Err(_) => encode(&failure(&message, ResponseCode::ServFail), limit),
+            other => match Arc::clone(&self.forwarded).try_acquire_owned() {
+                Err(_) => unanswered(&other, limit),
                 Ok(place) => {
                     let (session, socket) = (self.session(), Arc::clone(&self.udp));
                     let query = query.to_vec();
                     tasks.spawn(async move {
                         let _place = place;
-                        let asked = session.ask(&query, Transport::Udp, from).await;
-                        let answer = asked
-                            .map(|answer| cut(answer, limit))
-                            .or_else(|| encode(&failure(&message, ResponseCode::ServFail), limit));
+                        let by = Transport::Udp;
+                        let answer = session.elsewhere(other, &query, by, from, limit).await;
                         reply(&socket, answer, from).await;
                     });
                     None
@@ -152,6 +150,16 @@ fn cut(answer: Vec<u8>, limit: usize) -> Vec<u8> {
         .ok()
         .and_then(|message| message.truncate().to_vec().ok())
         .unwrap_or(answer)
+}
+
+/// What is said when no resolver answers.
+fn unanswered(decision: &Decision, limit: usize) -> Option<Vec<u8>> {
+    let message = match decision {
+        Decision::Ignore => return None,
+        Decision::Answer(message) | Decision::Forward(message) => message,
+        Decision::Follow { begun, .. } => begun,
+    };
+    encode(&failure(message, ResponseCode::ServFail), limit)
 }
 
 /// What a connection needs of its server.
@@ -192,15 +200,41 @@ impl Session {
     }
 
     async fn answer(&self, query: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
-        let message = match decide(&self.zone, query) {
+        let elsewhere = match decide(&self.zone, query) {
             Decision::Ignore => return None,
             Decision::Answer(message) => return encode(&message, LARGEST_TCP),
-            Decision::Forward(message) => message,
+            other => other,
         };
-        let asked = match self.forwarded.try_acquire() {
-            Ok(_place) => self.ask(query, Transport::Tcp, from).await,
-            Err(_) => None,
-        };
-        asked.or_else(|| encode(&failure(&message, ResponseCode::ServFail), LARGEST_TCP))
+        match self.forwarded.try_acquire() {
+            Ok(_place) => {
+                let by = Transport::Tcp;
+                self.elsewhere(elsewhere, query, by, from, LARGEST_TCP)
+                    .await
+            }
+            Err(_) => unanswered(&elsewhere, LARGEST_TCP),
+        }
+    }
+
+    /// Has a resolver answer the query, or the rest of it.
+    async fn elsewhere(
+        &self,
+        decision: Decision,
+        query: &[u8],
+        by: Transport,
+        from: SocketAddr,
+        limit: usize,
+    ) -> Option<Vec<u8>> {
+        match decision {
+            Decision::Ignore => None,
+            Decision::Answer(message) => encode(&message, limit),
+            Decision::Forward(_) => match self.ask(query, by, from).await {
+                Some(answer) => Some(cut(answer, limit)),
+                None => unanswered(&decision, limit),
+            },
+            Decision::Follow { begun, query } => {
+                let answer = self.ask(&query, by, from).await;
+                encode(&finish(begun, answer.as_deref()), limit)
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! before it is told what there should be. Never: containers.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::lead::{Changes, Ground, Served, fronts, remembered};
 use super::rules::{self, At, Lead, MEMBERS, RANGE, STICKY, Target};
@@ -32,7 +33,7 @@ pub enum ServeStep {
 /// What is served, and what should be.
 #[derive(Debug, Default)]
 pub(crate) struct Serving {
-    wanted: Services,
+    wanted: Arc<Services>,
     served: Served,
     /// Elements of the range, as they are.
     range: Vec<Element>,
@@ -104,7 +105,9 @@ impl Host {
         let mut state = self.state();
         let before = members(&state);
         let serving = &mut state.services;
-        serving.wanted = services.clone();
+        if *serving.wanted != *services {
+            serving.wanted = Arc::new(services.clone());
+        }
         serving.adopted.clear();
         let range: Vec<Element> = services.range.map(rules::refused).unwrap_or_default();
         let is_moved = serving.range != range || before != members(&state);
@@ -118,6 +121,8 @@ impl Host {
         if is_moved {
             self.reflect(&state)?;
         }
+        self.directory()
+            .set_services(Arc::clone(&state.services.wanted));
         self.lead(&mut state, &changes, is_moved)?;
         if last == ServeStep::Done {
             self.forget(&changes)?;

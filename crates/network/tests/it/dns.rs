@@ -16,15 +16,15 @@ use crate::machine::{Machine, Server, inside, on_a_machine, port, readable, serv
 const PATIENCE: Duration = Duration::from_secs(10);
 const DOUBT: Duration = Duration::from_millis(300);
 /// What resolvers of the machine say of everything.
-const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 5);
+pub const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 5);
 
-struct Names {
-    host: Host,
+pub struct Names {
+    pub host: Host,
     _dns: Dns,
     _runtime: tokio::runtime::Runtime,
 }
 
-fn start(machine: &Machine, resolvers: &str) -> Names {
+pub fn start(machine: &Machine, resolvers: &str) -> Names {
     let path = machine.dir.path().join("resolv.conf");
     std::fs::write(&path, resolvers).unwrap();
     let mut config = machine.config();
@@ -43,7 +43,7 @@ fn start(machine: &Machine, resolvers: &str) -> Names {
     }
 }
 
-fn network(names: &Names, name: &str, internal: bool) -> Ipv4Addr {
+pub fn network(names: &Names, name: &str, internal: bool) -> Ipv4Addr {
     let spec = NetworkSpec {
         name: name.into(),
         internal,
@@ -61,7 +61,7 @@ fn query(name: &str, kind: RecordType) -> Vec<u8> {
 
 /// Asks by UDP, again while nobody listens yet: the server starts when the network gets its
 /// first container.
-fn ask(netns: &OwnedFd, server: Ipv4Addr, name: &str, kind: RecordType) -> Message {
+pub fn ask(netns: &OwnedFd, server: Ipv4Addr, name: &str, kind: RecordType) -> Message {
     let question = query(name, kind);
     let answer = inside(netns, || {
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
@@ -89,7 +89,7 @@ fn readable_soon() {
     readable(&silent);
 }
 
-fn ask_by_tcp(netns: &OwnedFd, server: Ipv4Addr, name: &str) -> Message {
+pub fn ask_by_tcp(netns: &OwnedFd, server: Ipv4Addr, name: &str) -> Message {
     let question = query(name, RecordType::A);
     let answer = inside(netns, || {
         let mut stream =
@@ -119,7 +119,7 @@ fn is_answered(netns: &OwnedFd, server: Ipv4Addr, name: &str) -> bool {
     })
 }
 
-fn addresses(message: &Message) -> HashSet<Ipv4Addr> {
+pub fn addresses(message: &Message) -> HashSet<Ipv4Addr> {
     let address = |record: &Record| match &record.data {
         RData::A(A(address)) => Some(*address),
         _ => None,
@@ -129,7 +129,7 @@ fn addresses(message: &Message) -> HashSet<Ipv4Addr> {
 
 /// A resolver on `address` that says `says` of every name, and says it at length by UDP when
 /// the name begins with `long`.
-fn resolver(netns: &OwnedFd, address: &str, says: Ipv4Addr) -> Server {
+pub fn resolver(netns: &OwnedFd, address: &str, says: Ipv4Addr) -> Server {
     let socket = inside(netns, || UdpSocket::bind((address, 53)).unwrap());
     serve_with(move |_| {
         let mut buffer = [0u8; 4096];

@@ -13,3 +13,4 @@ mod pool;
 mod ports;
 mod restart;
 mod services;
+mod zone;

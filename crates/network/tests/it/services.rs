@@ -162,7 +162,7 @@ fn the_outside_and_other_networks_reach_no_virtual_address() {
         inside(&machine.outside, || {
             run("ip route add 10.96.0.0/16 via 192.0.2.1")
         });
-        assert!(reaches(machine.home(), (WEB, 80)));
+        fetch(machine.home(), (WEB, 80)).unwrap();
         assert!(!reaches(&machine.outside, (WEB, 80)));
         // A network without services is refused at once.
         let error = fetch(&apart.netns, (WEB, 80)).unwrap_err();
@@ -235,7 +235,7 @@ fn who_finds_nobody_is_refused_at_once() {
         given.outer = Reach::Local;
         set(&host, &services(given));
         let _server = serve(&one.netns, 8080);
-        assert!(reaches(machine.home(), (WEB, 80)));
+        fetch(machine.home(), (WEB, 80)).unwrap();
         let silent = inside(&machine.outside, || {
             let to = SocketAddr::from((MACHINE, 30080));
             TcpStream::connect_timeout(&to, std::time::Duration::from_millis(300)).unwrap_err()
@@ -404,10 +404,10 @@ fn a_port_of_the_machine_is_one_owners() {
         refused(30002, &format!("(pid {})", std::process::id()));
         // The rest of the service is served all the same.
         let _server = serve(&one.netns, 8080);
-        assert!(reaches(machine.home(), (WEB, 80)));
+        fetch(machine.home(), (WEB, 80)).unwrap();
         drop(listener);
         set(&host, &of(30002));
-        assert!(reaches(&machine.outside, (MACHINE, 30002)));
+        fetch(&machine.outside, (MACHINE, 30002)).unwrap();
         assert!(TcpListener::bind("0.0.0.0:30002").is_err());
         // Nor does a container get a service's port.
         let netns = crate::machine::netns();
@@ -477,7 +477,7 @@ fn a_restart_and_others_change_nothing() {
         drop(host);
         let host = machine.open();
         assert_eq!(rules(), before);
-        assert!(reaches(machine.home(), (WEB, 80)));
+        fetch(machine.home(), (WEB, 80)).unwrap();
         set(&host, &given);
         assert_eq!(rules(), before);
         run("nft flush ruleset");
@@ -489,8 +489,8 @@ fn a_restart_and_others_change_nothing() {
             readable(&silent);
         }
         assert_eq!(rules(), before);
-        assert!(reaches(machine.home(), (WEB, 80)));
-        assert!(reaches(&machine.outside, (MACHINE, 30080)));
+        fetch(machine.home(), (WEB, 80)).unwrap();
+        fetch(&machine.outside, (MACHINE, 30080)).unwrap();
     });
 }
 
