@@ -6,6 +6,7 @@
 mod admit;
 mod bind;
 mod change;
+mod claims;
 mod create;
 mod defined;
 mod delete;

@@ -26,6 +26,7 @@ use weft_keyspace::Local;
 use weft_stdx::clock::unix_s;
 use weft_stdx::file::{Durability, replace};
 
+mod api_service;
 mod backup;
 mod defaults;
 mod door;
@@ -111,6 +112,8 @@ impl Control {
             .await
             .context("read the definitions of kinds")?;
         make_namespaces(&store).await?;
+        let claimed = store.claim_services().await;
+        claimed.context("give services their addresses")?;
         make_priority_classes(&store).await?;
         make_storage_class(&store).await?;
         let standard = Standard::new(&store, authority.root_pem())
@@ -136,6 +139,9 @@ impl Control {
             Durability::Process,
         )
         .with_context(|| format!("write {}", told.display()))?;
+        api_service::ensure(&store, address)
+            .await
+            .context("make the API's own service")?;
         let names = names(listen);
         let pair = certificate(&authority, &names)?;
         let serving = Arc::new(Serving::new(&pair).context("use the server's certificate")?);

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use weft_keyspace::{CommitError, Expect, Guard, Item};
 
 use super::write::{TRIES, Way, check, held_by_spec, is_held, place_in, unwritten};
-use super::{Patch, Store, WriteOptions, conflict, invalid, managed, not_found, record};
+use super::{Patch, Store, WriteOptions, claims, conflict, invalid, managed, not_found, record};
 use crate::failure::{Cause, Failure, Reason};
 use crate::kind::{Generation, Kind};
 use crate::object::Object;
@@ -203,6 +203,7 @@ impl Store {
                 managed::update(kind, Some(&old), &mut new, options);
             }
             check(kind, &mut new, Some(&old))?;
+            self.allot(kind, Some(&old), &mut new).await?;
             options.admitted(Some(&old), &new)?;
             if is_same(&old, &new, &["kind", "apiVersion"]) {
                 return Ok(item);
@@ -223,6 +224,7 @@ impl Store {
                 self.put(kind, namespace, &new, guards, options).await
             };
             match done {
+                Err(CommitError::Conflict { key, .. }) if claims::is_claim(&key) => {}
                 Err(CommitError::Conflict { found: None, .. }) => {
                     return Err(not_found(kind, name));
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use weft_keyspace::{CommitError, Expect, Guard, Item};
 
 use super::write::{TRIES, Way, check, now, place_in, unwritten};
-use super::{Store, WriteOptions, managed, place, record};
+use super::{Store, WriteOptions, claims, managed, place, record};
 use crate::failure::{Cause, Failure, Reason};
 use crate::kind::{Generation, Kind};
 use crate::object::Object;
@@ -53,7 +53,8 @@ impl Store {
         let generate = object.meta().name().is_empty();
         place_in(kind, namespace, &mut object)?;
         // Another name may be taken too: then it begins anew.
-        let given = generate.then(|| object.clone());
+        let is_given = claims::is_given(kind);
+        let given = (generate || is_given).then(|| object.clone());
         object = self.prepare(kind, object, options, way).await?;
         for attempt in 1.. {
             let name = object.meta().name().to_owned();
@@ -63,12 +64,21 @@ impl Store {
             }];
             guards.extend(self.namespace_guard(kind, namespace, &name).await?);
             match self.put(kind, namespace, &object, guards, options).await {
+                // Another has been given the same: it is given something else, or told.
+                Err(CommitError::Conflict { ref key, .. })
+                    if attempt < TRIES && claims::is_claim(key) =>
+                {
+                    if let Some(given) = given.clone() {
+                        object = self.prepare(kind, given, options, way).await?;
+                    }
+                }
                 // The namespace has changed: it is looked at again.
                 Err(CommitError::Conflict { key, .. })
                     if attempt < TRIES
                         && *key != *place::key(kind, namespace, &name).as_bytes() => {}
                 Err(CommitError::Conflict { .. }) => {
-                    if let Some(given) = given.as_ref().filter(|_| attempt < TRIES) {
+                    let other_name = given.as_ref().filter(|_| generate && attempt < TRIES);
+                    if let Some(given) = other_name {
                         let given = given.clone();
                         object = self.prepare(kind, given, options, way).await?;
                         continue;
@@ -106,6 +116,7 @@ impl Store {
             Some(config) => managed::create_applied(kind, config, &mut object, options),
         }
         check(kind, &mut object, None)?;
+        self.allot(kind, None, &mut object).await?;
         options.admitted(None, &object)?;
         Ok(object)
     }

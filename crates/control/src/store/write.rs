@@ -74,12 +74,15 @@ impl Store {
             )));
         }
         let key = place::key(kind, namespace, object.meta().name());
+        let claims = self.claims(kind, key.as_bytes(), Some(object)).await?;
+        guards.extend(claims.guards);
         let change = Change::Put {
             key: key.into(),
             value,
             lease: None,
         };
-        self.make(kind, change, guards, options).await
+        self.make(kind, change, claims.changes, guards, options)
+            .await
     }
 
     /// The object goes; what is answered is its last version.
@@ -90,14 +93,22 @@ impl Store {
         guards: Vec<Guard>,
         options: &WriteOptions,
     ) -> Result<Arc<Item>, CommitError> {
-        self.make(kind, Change::Delete { key }, guards, options)
-            .await
+        let claims = self.claims(kind, &key, None).await?;
+        self.make(
+            kind,
+            Change::Delete { key },
+            claims.changes,
+            guards,
+            options,
+        )
+        .await
     }
 
     async fn make(
         &self,
         kind: &Kind,
         change: Change,
+        others: Vec<Change>,
         guards: Vec<Guard>,
         options: &WriteOptions,
     ) -> Result<Arc<Item>, CommitError> {
@@ -107,7 +118,7 @@ impl Store {
         let (change, _held) = self.vault.close(kind, change).await?;
         let commit = Commit {
             guards,
-            changes: vec![change],
+            changes: [change].into_iter().chain(others).collect(),
         };
         let Committed { items, .. } = self.keyspace.commit(commit).await?;
         let item = items.into_iter().next().flatten();
