@@ -50,7 +50,8 @@ fn services(program: &'static str) {
     };
     tour.send("apply -f -", SERVICE).ok();
     let address = tour.spec()["clusterIP"].as_str().unwrap().to_owned();
-    let given = r#"{"spec":{"type":"NodePort","ports":[{"name":"http","port":80,"nodePort":30080}]}}"#;
+    let given =
+        r#"{"spec":{"type":"NodePort","ports":[{"name":"http","port":80,"nodePort":30080}]}}"#;
     tour.send(&format!("patch service web --type=merge -p {given}"), "")
         .ok();
 
