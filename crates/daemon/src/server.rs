@@ -112,8 +112,6 @@ impl Control {
             .await
             .context("read the definitions of kinds")?;
         make_namespaces(&store).await?;
-        let claimed = store.claim_services().await;
-        claimed.context("give services their addresses")?;
         make_priority_classes(&store).await?;
         make_storage_class(&store).await?;
         let standard = Standard::new(&store, authority.root_pem())
@@ -237,7 +235,10 @@ fn audit_of(path: &Path, limits: Limits) -> Result<Audit> {
     Audit::open(path, limits).with_context(|| format!("open the audit log {}", path.display()))
 }
 
+/// What has to be there before anybody writes.
 async fn make_namespaces(store: &Store) -> Result<()> {
+    let claimed = store.claim_services().await;
+    claimed.context("give services their addresses")?;
     let kinds = store.kinds();
     let kind = kinds.find("", "v1", "namespaces");
     let kind = kind.context("there is no kind of namespaces")?;

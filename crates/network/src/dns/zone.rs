@@ -164,89 +164,66 @@ impl Names {
         within: &str,
         kind: RecordType,
         is_near: impl Fn(Ipv4Addr) -> bool,
-    ) -> Option<(Vec<Record>, Vec<Record>)> {
-        let plain = |data: Vec<RData>| {
-            let records = data.into_iter().map(|data| record(name, data));
-            Some((records.collect(), Vec::new()))
-        };
-        let addresses = |found: Vec<Ipv4Addr>| match kind {
-            RecordType::A | RecordType::ANY => {
-                plain(found.into_iter().map(|ip| RData::A(A(ip))).collect())
-            }
-            _ => plain(Vec::new()),
-        };
+    ) -> Option<Sections> {
         match within {
             "" => {
-                return match kind {
-                    RecordType::SOA => Some((self.authority().into_iter().collect(), Vec::new())),
-                    RecordType::NS => plain(vec![RData::NS(NS(self.full("ns.dns")?))]),
-                    _ => plain(Vec::new()),
-                };
+                return Some(match kind {
+                    RecordType::SOA => (self.authority().into_iter().collect(), Vec::new()),
+                    RecordType::NS => of(name, [RData::NS(NS(self.full("ns.dns")?))]),
+                    _ => Sections::default(),
+                });
             }
             "dns-version" => {
-                return match kind {
-                    RecordType::TXT => plain(vec![RData::TXT(TXT::new(vec![LAYOUT.to_owned()]))]),
-                    _ => plain(Vec::new()),
-                };
+                let text = || RData::TXT(TXT::new(vec![LAYOUT.to_owned()]));
+                return Some(of(name, (kind == RecordType::TXT).then(text)));
             }
             _ => {}
         }
         if let Some(service) = self.services.table.get(within) {
-            if kind == RecordType::SRV {
-                return Some(self.locations(name, within, service, &service.ports));
-            }
-            return addresses(addresses_of(service));
+            return Some(match kind {
+                RecordType::SRV => self.locations(name, within, service, &service.ports),
+                _ => addresses(name, kind, addresses_of(service)),
+            });
         }
         if let Some((first, rest)) = within.split_once('.') {
-            let second = rest.split_once('.');
-            if let (Some(port), Some((protocol, host))) = (first.strip_prefix('_'), second)
-                && let Some(service) = self.services.table.get(host)
-            {
-                let is_named = |found: &&ServicePort| {
-                    found.name.as_deref() == Some(port)
-                        && protocol.strip_prefix('_') == Some(&found.protocol.to_string())
-                };
-                let found: Vec<ServicePort> =
-                    service.ports.iter().filter(is_named).cloned().collect();
-                if found.is_empty() {
-                    return None;
-                }
-                return match kind {
-                    RecordType::SRV | RecordType::ANY => {
-                        Some(self.locations(name, host, service, &found))
-                    }
-                    _ => plain(Vec::new()),
-                };
-            }
             if let Some(service) = self.services.table.get(rest) {
-                let hosts = service.hosts.iter().filter(|host| label(host) == first);
-                let found: Vec<Ipv4Addr> = hosts.map(|host| host.address).collect();
-                if !found.is_empty() {
-                    return addresses(found);
+                return below_service(name, kind, first, service);
+            }
+            match rest.split_once('.') {
+                Some((namespace, "pod")) if !namespace.is_empty() => {
+                    let address: Ipv4Addr = first.replace('-', ".").parse().ok()?;
+                    return is_near(address).then(|| addresses(name, kind, vec![address]));
                 }
-                let is_protocol = |port: &ServicePort| {
-                    port.name.is_some()
-                        && first.strip_prefix('_') == Some(&port.protocol.to_string())
-                };
-                return match service.ports.iter().any(is_protocol) {
-                    true => plain(Vec::new()),
-                    false => None,
-                };
-            }
-            if let Some((namespace, "pod")) = second
-                && !namespace.is_empty()
-            {
-                let address: Ipv4Addr = first.replace('-', ".").parse().ok()?;
-                return match is_near(address) {
-                    true => addresses(vec![address]),
-                    false => None,
-                };
+                Some((protocol, host)) if first.starts_with('_') => {
+                    if let Some(service) = self.services.table.get(host) {
+                        return self.port(name, kind, (first, protocol), (host, service));
+                    }
+                }
+                _ => {}
             }
         }
-        match within == "pod" || within.ends_with(".pod") || self.index().inner.contains(within) {
-            true => plain(Vec::new()),
-            false => None,
-        }
+        let is_inner =
+            within == "pod" || within.ends_with(".pod") || self.index().inner.contains(within);
+        is_inner.then(Sections::default)
+    }
+
+    /// `_http._tcp` of a service.
+    fn port(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        (port, protocol): (&str, &str),
+        (host, service): (&str, &Service),
+    ) -> Option<Sections> {
+        let is_meant = |found: &&ServicePort| {
+            found.name.as_deref() == port.strip_prefix('_')
+                && protocol.strip_prefix('_') == Some(&found.protocol.to_string())
+        };
+        let found: Vec<ServicePort> = service.ports.iter().filter(is_meant).cloned().collect();
+        (!found.is_empty()).then(|| match kind {
+            RecordType::SRV | RecordType::ANY => self.locations(name, host, service, &found),
+            _ => Sections::default(),
+        })
     }
 
     /// Where ports of a service are, by name, and the addresses of those names.
@@ -256,7 +233,7 @@ impl Names {
         within: &str,
         service: &Service,
         ports: &[ServicePort],
-    ) -> (Vec<Record>, Vec<Record>) {
+    ) -> Sections {
         let (mut records, mut others) = (Vec::new(), Vec::new());
         let mut add = |within: &str, port: u16, address: Ipv4Addr| {
             let Some(target) = self.full(within) else {
@@ -311,6 +288,43 @@ impl Index {
         }
         index
     }
+}
+
+/// Answers, and what goes with them.
+type Sections = (Vec<Record>, Vec<Record>);
+
+fn of(name: &Name, data: impl IntoIterator<Item = RData>) -> Sections {
+    let records = data.into_iter().map(|data| record(name, data));
+    (records.collect(), Vec::new())
+}
+
+fn addresses(name: &Name, kind: RecordType, found: Vec<Ipv4Addr>) -> Sections {
+    match kind {
+        RecordType::A | RecordType::ANY => {
+            of(name, found.into_iter().map(|address| RData::A(A(address))))
+        }
+        // The name exists, but has no such record.
+        _ => Sections::default(),
+    }
+}
+
+/// A host of a service, or a protocol of its ports.
+fn below_service(
+    name: &Name,
+    kind: RecordType,
+    first: &str,
+    service: &Service,
+) -> Option<Sections> {
+    let hosts = service.hosts.iter().filter(|host| label(host) == first);
+    let found: Vec<Ipv4Addr> = hosts.map(|host| host.address).collect();
+    if !found.is_empty() {
+        return Some(addresses(name, kind, found));
+    }
+    let is_protocol = |port: &ServicePort| {
+        port.name.is_some() && first.strip_prefix('_') == Some(&port.protocol.to_string())
+    };
+    let is_there = service.ports.iter().any(is_protocol);
+    is_there.then(Sections::default)
 }
 
 /// A name in lower case, without the dot at its end.

@@ -167,6 +167,26 @@ impl Expression {
                 a.be32(4, *key);
                 a.bytes(6, &ms.to_be_bytes());
             }
+            Expression::WriteLink { .. } | Expression::ToThisMachine(_) => self.encode_change(a),
+            Expression::Reset => {
+                const TCP_RESET: u32 = 1;
+                a.be32(1, TCP_RESET);
+                a.u8(2, 0);
+            }
+            Expression::Unreachable => {
+                const OF_ANY_FAMILY: u32 = 2;
+                const PORT: u8 = 1;
+                a.be32(1, OF_ANY_FAMILY);
+                a.u8(2, PORT);
+            }
+            Expression::Accept => verdict(a, 1),
+            Expression::Drop => verdict(a, 0),
+        }
+    }
+
+    /// Of what changes a frame.
+    fn encode_change(&self, a: &mut Attributes<'_>) {
+        match self {
             Expression::WriteLink {
                 from,
                 offset,
@@ -182,19 +202,7 @@ impl Expression {
                 a.be32(2, PACKET_KIND);
                 a.be32(3, *from);
             }
-            Expression::Reset => {
-                const TCP_RESET: u32 = 1;
-                a.be32(1, TCP_RESET);
-                a.u8(2, 0);
-            }
-            Expression::Unreachable => {
-                const OF_ANY_FAMILY: u32 = 2;
-                const PORT: u8 = 1;
-                a.be32(1, OF_ANY_FAMILY);
-                a.u8(2, PORT);
-            }
-            Expression::Accept => verdict(a, 1),
-            Expression::Drop => verdict(a, 0),
+            _ => {}
         }
     }
 }

@@ -72,9 +72,7 @@ fn services_are_found_by_name_where_the_network_has_them() {
         let names = start(machine, "nameserver 127.0.0.53\n");
         let _stub = resolver(machine.home(), "127.0.0.53", ELSEWHERE);
         let server = network(&names, "pods", false);
-        let other = network(&names, "other", false);
         let one = machine.container(&names.host, "one", "pods");
-        let two = machine.container(&names.host, "two", "other");
         let unserved = names.host.set_services(&services()).unwrap();
         assert!(unserved.is_empty(), "{unserved:?}");
         let get = |name: &str, kind| ask(&one.netns, server, name, kind);
@@ -118,6 +116,20 @@ fn services_are_found_by_name_where_the_network_has_them() {
             assert_eq!(soa.record_type(), RecordType::SOA);
             assert_eq!(soa.name.to_ascii(), "cluster.local.");
         }
+    });
+}
+
+#[test]
+fn hosts_pods_and_other_names_are_found_beside_what_was_found_before() {
+    on_a_machine(|machine| {
+        let names = start(machine, "nameserver 127.0.0.53\n");
+        let _stub = resolver(machine.home(), "127.0.0.53", ELSEWHERE);
+        let server = network(&names, "pods", false);
+        let other = network(&names, "other", false);
+        let one = machine.container(&names.host, "one", "pods");
+        let two = machine.container(&names.host, "two", "other");
+        names.host.set_services(&services()).unwrap();
+        let get = |name: &str, kind| ask(&one.netns, server, name, kind);
 
         // More than fits is asked for again by TCP.
         let many = "many.default.svc.cluster.local.";
@@ -156,6 +168,7 @@ fn services_are_found_by_name_where_the_network_has_them() {
         assert_eq!(addresses(&rest), HashSet::from([ELSEWHERE]));
 
         // Other networks know nothing of the zone: it is a name like any.
+        let web = "web.default.svc.cluster.local.";
         let found = ask(&two.netns, other, web, RecordType::A);
         assert_eq!(addresses(&found), HashSet::from([ELSEWHERE]));
 
