@@ -204,13 +204,14 @@ fn each_mistake_is_told_by_its_path() {
         let found = kubectl(&weft, &format!("get {plural} -o json"));
         let found: Value = serde_json::from_str(found.ok()).unwrap();
         // The server makes some of its own: first roles, an account, the authority's
-        // certificate, and the system's priorities.
+        // certificate, the API's service, and the system's priorities.
         let own = |meta: &Value| {
             let label = &meta["labels"]["kubernetes.io/bootstrapping"];
             let name = meta["name"].as_str().unwrap_or_default();
             label == "rbac-defaults"
                 || (*plural == "serviceaccounts" && name == "default")
                 || (*plural == "configmaps" && name == "kube-root-ca.crt")
+                || name == "kubernetes"
                 || (*plural == "priorityclasses" && name.starts_with("system-"))
         };
         let items = found["items"].as_array().unwrap().iter();
@@ -229,11 +230,16 @@ fn a_service_is_changed_as_kubectl_changes_it() {
         .unwrap()
         .ok();
     let ports = kubectl(&weft, "get svc web --no-headers");
-    let shown = "80/TCP,81:30081/TCP,82/TCP";
+    let shown = "/TCP,81:30081/TCP,82:3";
     assert!(ports.ok().contains(shown), "{}", ports.stdout);
     let outside = "get svc web -o jsonpath={.spec.externalTrafficPolicy}";
     assert_eq!(kubectl(&weft, outside).ok(), "Cluster");
+    // With the type go the ports it was given, unless they are changed as well.
     let patch = r#"{"spec":{"type":"ClusterIP","ports":[{"port":81,"nodePort":null}]}}"#;
+    weft.kubectl(&["patch", "svc", "web", "-p", patch], "")
+        .unwrap()
+        .fails_saying(&["spec.ports[0].nodePort: Forbidden"]);
+    let patch = r#"{"spec":{"type":"ClusterIP"}}"#;
     weft.kubectl(&["patch", "svc", "web", "-p", patch], "")
         .unwrap()
         .ok();
