@@ -433,3 +433,53 @@ fn random_below(below: u32) -> u32 {
     let hex = weft_stdx::id::random_hex(4);
     u32::from_str_radix(&hex, 16).unwrap_or(0) % below
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::Kinds;
+
+    #[tokio::test]
+    async fn services_from_before_claims_keep_what_they_have_and_get_what_they_lack() {
+        let options = weft_keyspace::Options::default();
+        let keyspace = Arc::new(weft_keyspace::memory(options));
+        let store = Store::new(keyspace, Kinds::built_in());
+        let kinds = store.kinds();
+        let kind = kinds.find("", "v1", "services").unwrap();
+        for (name, spec) in [
+            (
+                "has",
+                json!({ "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "type": "ClusterIP", "ports": [{ "port": 80, "protocol": "TCP", "targetPort": 80 }] }),
+            ),
+            (
+                "lacks",
+                json!({ "type": "ClusterIP", "ports": [{ "port": 80, "protocol": "TCP", "targetPort": 80 }] }),
+            ),
+        ] {
+            let value = json!({
+                "apiVersion": "v1", "kind": "Service", "spec": spec,
+                "metadata": { "name": name, "namespace": "default", "uid": "u" },
+            });
+            let put = Change::Put {
+                key: format!("objects/core/services/default/{name}").into(),
+                value: value.to_string().into(),
+                lease: None,
+            };
+            let commit = Commit {
+                guards: Vec::new(),
+                changes: vec![put],
+            };
+            store.keyspace.commit(commit).await.unwrap();
+        }
+        store.claim_services().await.unwrap();
+        store.claim_services().await.unwrap();
+        let key = format!("{ADDRESSES}10.96.0.7");
+        assert!(store.holder(&key, b"").await.unwrap().is_taken());
+        let lacks = store.get(kind, "default", "lacks").await.unwrap();
+        let claims = claims_of(&super::super::object(&lacks).unwrap());
+        assert_eq!(claims.len(), 1);
+        for key in claims {
+            assert!(store.holder(&key, b"").await.unwrap().is_taken());
+        }
+    }
+}
