@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use weft_api::assignment::{Assignment, Pod, PodId};
+use weft_api::assignment::{Assignment, Pod, PodId, Services};
 use weft_driver::Driver;
 
 pub use report::Reports;
@@ -74,7 +74,16 @@ impl<D: Driver> Agent<D> {
     }
 
     /// Runs what is assigned, until nobody assigns any more. What runs then runs on.
-    pub async fn run(self, mut assignments: watch::Receiver<Arc<Assignment>>) {
+    pub async fn run(
+        self,
+        assignments: watch::Receiver<Arc<Assignment>>,
+        routes: watch::Receiver<Arc<Services>>,
+    ) {
+        let driver = Arc::clone(&self.driver);
+        tokio::join!(self.run_pods(assignments), serve(&*driver, routes));
+    }
+
+    async fn run_pods(self, mut assignments: watch::Receiver<Arc<Assignment>>) {
         let mut inputs = BTreeMap::<String, Input>::new();
         let mut workers = JoinSet::new();
         let mut changes = self.driver.changes();
@@ -192,6 +201,21 @@ impl<D: Driver> Agent<D> {
         );
         workers.spawn(worker.run());
         Input { pod: sender, wake }
+    }
+}
+
+/// Leads traffic to services as it is told, until nobody tells any more.
+async fn serve<D: Driver>(driver: &D, mut routes: watch::Receiver<Arc<Services>>) {
+    let mut told = Vec::new();
+    while routes.changed().await.is_ok() {
+        let services = Arc::clone(&routes.borrow_and_update());
+        let unserved = driver.serve(&services).await;
+        if unserved != told {
+            for why in &unserved {
+                tracing::warn!(why, "not all of a service is served");
+            }
+            told = unserved;
+        }
     }
 }
 

@@ -25,6 +25,59 @@ pub struct Assignment {
     pub discarded: Vec<String>,
 }
 
+/// Where services lead, for one node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Services {
+    /// Their addresses are of this range, and nothing else is.
+    pub range: String,
+    /// What their names end with: `cluster.local`.
+    pub zone: String,
+    /// By their names without the zone: `web.default.svc`.
+    pub table: BTreeMap<String, Service>,
+}
+
+/// One service.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// None: it has names only.
+    pub address: Option<String>,
+    /// The name it is another name of.
+    pub alias: Option<String>,
+    #[allow(missing_docs)]
+    pub ports: Vec<ServicePort>,
+    /// Seconds in which a client that comes again is led to the same endpoint.
+    pub affinity_s: Option<u32>,
+    /// Only endpoints on the same node serve those within, and those from outside.
+    pub is_inner_local: bool,
+    #[allow(missing_docs)]
+    pub is_outer_local: bool,
+    /// Addresses of its name, if it has none of its own, with names below its own.
+    pub hosts: Vec<(String, Option<String>)>,
+}
+
+/// A port of a service.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ServicePort {
+    pub name: Option<String>,
+    pub udp: bool,
+    pub port: u16,
+    pub node_port: Option<u16>,
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Where a port of a service leads.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Endpoint {
+    pub address: String,
+    pub port: u16,
+    /// New connections may go there.
+    pub is_ready: bool,
+    /// It is on this node.
+    pub is_local: bool,
+}
+
 /// One pod.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pod {

@@ -5,7 +5,8 @@
 
 pub(crate) mod claims;
 mod definitions;
-mod mirror;
+mod endpoints;
+pub(crate) mod mirror;
 mod namespaces;
 mod owners;
 mod queue;
@@ -70,6 +71,7 @@ impl Controllers {
             never = owners::run(&self.store) => never,
             never = scheduler::run(&self.store) => never,
             never = claims::run(&self.store) => never,
+            never = endpoints::run(&self.store) => never,
             never = workloads::run(&self.store) => never,
         }
     }

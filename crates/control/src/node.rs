@@ -13,6 +13,7 @@ mod lower;
 mod refer;
 mod register;
 mod report;
+mod routes;
 mod status;
 
 use std::convert::Infallible;
@@ -20,10 +21,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use weft_api::assignment::Assignment;
+use weft_api::assignment::{Assignment, Services};
 use weft_api::observed;
 
 use crate::Store;
+use crate::store::SERVICE_RANGE;
 
 /// Who it is, as owner of fields.
 const NAME: &str = "weft-agent";
@@ -78,10 +80,15 @@ impl Node {
     }
 
     /// Keeps the node registered, and tells it what to run, for ever.
-    pub async fn run(&self, assigned: &watch::Sender<Arc<Assignment>>) -> Infallible {
+    pub async fn run(
+        &self,
+        assigned: &watch::Sender<Arc<Assignment>>,
+        services: &watch::Sender<Arc<Services>>,
+    ) -> Infallible {
         tokio::select! {
             never = register::run(&self.store, &self.about) => never,
             never = assign::run(&self.store, &self.about.name, assigned) => never,
+            never = routes::run(&self.store, &self.about.name, SERVICE_RANGE, services) => never,
         }
     }
 

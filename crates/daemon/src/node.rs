@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weft_agent::Agent;
-use weft_api::assignment::Assignment;
+use weft_api::assignment::{Assignment, Services};
 use weft_control::Store;
 use weft_control::node::{About, Node};
 use weft_drivers::Native;
@@ -69,7 +69,8 @@ pub(crate) async fn start(
     let reports = agent.reports();
     let (assign, assigned) = watch::channel(Arc::new(Assignment::default()));
     let mut tasks = JoinSet::new();
-    tasks.spawn(agent.run(assigned));
+    let (lead, leads) = watch::channel(Arc::new(Services::default()));
+    tasks.spawn(agent.run(assigned, leads));
     let telling = node.clone();
     tasks.spawn(async move {
         loop {
@@ -83,7 +84,7 @@ pub(crate) async fn start(
             }
         }
     });
-    tasks.spawn(async move { match node.run(&assign).await {} });
+    tasks.spawn(async move { match node.run(&assign, &lead).await {} });
     Ok(tasks)
 }
 

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use tokio::sync::watch;
-use weft_api::assignment::{Container, Pod, Propagation, Pull, RegistryCredentials};
+use weft_api::assignment::{Container, Pod, Propagation, Pull, RegistryCredentials, Services};
 
 /// Runs the containers of pods. Every call may be cut short, and made again.
 pub trait Driver: Send + Sync + 'static {
@@ -66,6 +66,9 @@ pub trait Driver: Send + Sync + 'static {
     /// # Errors
     /// A container has it, or it can't be removed.
     fn discard(&self, volume: &str) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Leads traffic to services as this says; what of them cannot be served is told, the rest is.
+    fn serve(&self, services: &Services) -> impl Future<Output = Vec<String>> + Send;
 
     /// What is there of a pod.
     fn pod(&self, uid: &str) -> PodSeen;

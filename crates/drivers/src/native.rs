@@ -4,6 +4,7 @@
 //! by `weft ps`, and a driver that starts again finds it, too.
 
 mod lower;
+mod route;
 mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
 use weft_api::ErrorCode;
-use weft_api::assignment::{Pod, Pull, RegistryCredentials};
+use weft_api::assignment::{Pod, Pull, RegistryCredentials, Services};
 use weft_driver::{Driver, Failure, ImageError, PodSeen, SandboxSeen, Source, Start};
 use weft_engine::container::{
     AttachOptions, ExecOptions, ListFilter, LogOptions, RemoveOptions, StopOptions,
@@ -345,6 +346,15 @@ impl Driver for Native {
     async fn discard(&self, volume: &str) -> Result<(), Failure> {
         let removed = self.engine.remove_volume(volume, false);
         unless_gone(removed).map_err(|error| failure(&error))
+    }
+
+    async fn serve(&self, services: &Services) -> Vec<String> {
+        let (services, mut told) = route::services(services, &self.network);
+        match self.engine.set_services(services).await {
+            Ok(unserved) => told.extend(unserved.iter().map(|one| chain(one))),
+            Err(error) => told.push(chain(&error)),
+        }
+        told
     }
 
     fn pod(&self, uid: &str) -> PodSeen {

@@ -35,6 +35,7 @@ mod prune;
 mod ready;
 mod remove;
 pub mod sandbox;
+mod services;
 pub mod session;
 pub mod spec;
 mod stats;
@@ -59,7 +60,10 @@ pub use stats::{Interface, Process, Stats};
 pub use volumes::VolumeView;
 pub use weft_image::Credentials;
 pub use weft_image::{RegistryConfig, RegistrySettings};
-pub use weft_network::{NetworkSpec, Subnet};
+pub use weft_network::{
+    NetworkSpec, Protocol, Reach, Service, ServiceEndpoint, ServiceHost, ServicePort, Services,
+    Subnet,
+};
 pub use weft_runtime::cgroup::{
     Memory as CgroupMemory, Stats as CgroupStats, Tasks as CgroupTasks,
 };

@@ -26,16 +26,16 @@ use crate::store::{self, Happenings, ListOptions};
 
 /// Which object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Id {
+pub(crate) struct Id {
     /// Its kind.
-    pub(super) plural: &'static str,
+    pub(crate) plural: &'static str,
     /// Empty for what is in none.
-    pub(super) namespace: String,
-    pub(super) name: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
 }
 
 impl Id {
-    pub(super) fn new(plural: &'static str, namespace: &str, name: &str) -> Id {
+    pub(crate) fn new(plural: &'static str, namespace: &str, name: &str) -> Id {
         Id {
             plural,
             namespace: namespace.to_owned(),
@@ -52,23 +52,23 @@ impl fmt::Display for Id {
 
 /// An object became another, came or went.
 #[derive(Debug)]
-pub(super) struct Changed {
-    pub(super) id: Id,
-    pub(super) old: Option<Arc<Object>>,
-    pub(super) new: Option<Arc<Object>>,
+pub(crate) struct Changed {
+    pub(crate) id: Id,
+    pub(crate) old: Option<Arc<Object>>,
+    pub(crate) new: Option<Arc<Object>>,
 }
 
 /// A reference to the controller that an object has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Controller<'a> {
-    pub(super) api_version: &'a str,
-    pub(super) kind: &'a str,
-    pub(super) name: &'a str,
-    pub(super) uid: &'a str,
+pub(crate) struct Controller<'a> {
+    pub(crate) api_version: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) uid: &'a str,
 }
 
 /// Who controls an object.
-pub(super) fn controller(object: &Object) -> Option<Controller<'_>> {
+pub(crate) fn controller(object: &Object) -> Option<Controller<'_>> {
     let list = object.at(&["metadata", "ownerReferences"])?.as_array()?;
     let found = list.iter().find(|one| one["controller"] == true)?;
     let text = |name: &str| found.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -82,7 +82,7 @@ pub(super) fn controller(object: &Object) -> Option<Controller<'_>> {
 
 /// The objects of some kinds. Bound by what the store holds.
 #[derive(Debug)]
-pub(super) struct Mirror {
+pub(crate) struct Mirror {
     happenings: Happenings,
     kinds: Vec<(&'static str, Arc<Kind>)>,
     known: Known,
@@ -99,7 +99,7 @@ struct Known {
 
 impl Mirror {
     /// Everything of these kinds, each a group and a plural, as it is now.
-    pub(super) async fn begin(
+    pub(crate) async fn begin(
         store: &Store,
         wanted: &[(&str, &'static str)],
     ) -> Result<Mirror, Failure> {
@@ -127,7 +127,7 @@ impl Mirror {
     }
 
     /// What has changed. Cancelled, it has lost nothing.
-    pub(super) async fn next(&mut self) -> Result<Vec<Changed>, Failure> {
+    pub(crate) async fn next(&mut self) -> Result<Vec<Changed>, Failure> {
         let happened = self.happenings.next().await?;
         let mut changed = Vec::with_capacity(happened.len());
         for one in happened {
@@ -147,29 +147,29 @@ impl Mirror {
     }
 
     /// All that happened up to here has been given by [`Mirror::next`].
-    pub(super) fn seen(&mut self) -> Revision {
+    pub(crate) fn seen(&mut self) -> Revision {
         self.happenings.progress()
     }
 
     /// The kind that is called so.
-    pub(super) fn kind(&self, plural: &str) -> Option<&Arc<Kind>> {
+    pub(crate) fn kind(&self, plural: &str) -> Option<&Arc<Kind>> {
         let found = self.kinds.iter().find(|(name, _)| *name == plural);
         found.map(|(_, kind)| kind)
     }
 
-    pub(super) fn get(&self, id: &Id) -> Option<&Arc<Object>> {
+    pub(crate) fn get(&self, id: &Id) -> Option<&Arc<Object>> {
         self.known.objects.get(id)
     }
 
     /// All objects of a kind.
-    pub(super) fn all(&self, plural: &'static str) -> impl Iterator<Item = (&Id, &Arc<Object>)> {
+    pub(crate) fn all(&self, plural: &'static str) -> impl Iterator<Item = (&Id, &Arc<Object>)> {
         let from = Id::new(plural, "", "");
         let found = self.known.objects.range(from..);
         found.take_while(move |(id, _)| id.plural == plural)
     }
 
     /// Those of a kind in a namespace.
-    pub(super) fn within<'a>(
+    pub(crate) fn within<'a>(
         &'a self,
         plural: &'static str,
         namespace: &'a str,
@@ -179,7 +179,7 @@ impl Mirror {
     }
 
     /// Those of a kind whose controller has this uid.
-    pub(super) fn controlled<'a>(
+    pub(crate) fn controlled<'a>(
         &'a self,
         plural: &'static str,
         uid: &str,
@@ -190,7 +190,7 @@ impl Mirror {
     }
 
     /// Those of a kind in a namespace that have no controller.
-    pub(super) fn free<'a>(
+    pub(crate) fn free<'a>(
         &'a self,
         plural: &'static str,
         namespace: &'a str,

@@ -34,6 +34,7 @@ pub(super) fn kind() -> Kind {
         ],
         columns: columns(),
         has_status: true,
+        is_carried_out: true,
         is_made_by_put: true,
         ..Kind::core("Service", "services", "service")
     }

@@ -76,6 +76,7 @@ mod server_restart;
 mod server_scheduling;
 mod server_secrets;
 mod server_services;
+mod server_services_traffic;
 mod server_standard;
 mod server_templates;
 mod server_tokens;
