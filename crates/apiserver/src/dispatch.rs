@@ -23,7 +23,7 @@ use crate::target::Target;
 use crate::upkeep::Task;
 use crate::{
     body, certificates, discovery, gate, grants, health, impersonation, index, issuer, metrics,
-    objects, openapi, reviews,
+    objects, openapi, pods, reviews,
 };
 
 /// Answers a request of a client that showed these certificates.
@@ -127,6 +127,16 @@ async fn try_dispatch(
     note.question(&question);
     note.allowed(&gate::may(gate, &subject, &question)?);
     *warning = target.kind.deprecation.as_ref().map(ToString::to_string);
+    let part = pods::Asked {
+        server,
+        head,
+        certificates,
+        target: &target,
+        query: &query,
+    };
+    if let Some(answer) = part.answer().await {
+        return answer;
+    }
     let body = match head.method {
         Method::GET | Method::HEAD => bytes::Bytes::new(),
         _ => body::read(body).await?,

@@ -27,6 +27,7 @@ use crate::gate::Gate;
 use crate::gather::Gather;
 use crate::limit::Limiter;
 use crate::metrics::{Metrics, Open};
+use crate::nodes::{Nodes, Sessions};
 use crate::pages::Pages;
 use crate::upkeep::Upkeep;
 
@@ -60,6 +61,10 @@ pub struct Server {
     pub strangers: Arc<Audit>,
     /// How often strangers have tried to exchange bootstrap tokens.
     pub exchanges: Arc<Limiter>,
+    /// What runs pods; nothing: nobody does.
+    pub nodes: Option<Arc<dyn Nodes>>,
+    /// How many talk with what runs.
+    pub sessions: Sessions,
     /// What was told of kinds.
     pub pages: Arc<Pages>,
     /// How it is doing.

@@ -3,6 +3,7 @@
 //!
 //! Never forks and never decides about containers. Its end, however it comes, ends none.
 
+mod here;
 mod instance;
 mod node;
 pub mod server;

@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use weft_apiserver::Server;
+use weft_apiserver::{Nodes, Server, Sessions};
 use weft_control::controllers::{Controllers, local_class};
 use weft_control::kinds::system_priority_classes;
 use weft_control::store::WriteOptions;
@@ -39,6 +39,7 @@ mod token_secrets;
 mod upkeep;
 
 pub use backup::About;
+use crate::here::Here;
 use door::Door;
 pub use restore::{Checked, Restored, check, check_backup, restore};
 use rules::Follower;
@@ -151,6 +152,10 @@ impl Control {
             Some(node) => crate::node::start(engine, &store, data_dir, node).await?,
             None => JoinSet::new(),
         };
+        let nodes = config.node.is_some().then(|| {
+            let here: Arc<dyn Nodes> = Arc::new(Here::new(engine.clone()));
+            here
+        });
         let server = Server {
             store: store.clone(),
             upkeep: Arc::new(Keeper::new(keyspace, store.clone(), sealer, data_dir)),
@@ -158,6 +163,8 @@ impl Control {
             audit: Arc::new(audit),
             strangers: Arc::new(strangers),
             exchanges: Arc::default(),
+            nodes,
+            sessions: Sessions::default(),
             pages: Arc::default(),
             metrics: Arc::default(),
             keyspace_file: data_dir.join(KEYSPACE).into(),

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::sync::watch;
 use weft_runtime::capabilities::Set;
 use weft_runtime::monitor::record::{self as wire, ExecSpec, Streams};
@@ -310,6 +312,34 @@ impl Engine {
         attach::resize(&socket, rows, cols)
             .await
             .map_err(|e| EngineError::internal(format!("resize exec {id}"), e))
+    }
+
+    /// Nobody is there any more for whom it was run: its processes are told, as when a terminal is
+    /// closed.
+    ///
+    /// # Errors
+    /// No such session, or the kernel refuses.
+    pub fn exec_hang_up(&self, id: &str) -> Result<()> {
+        /// SIGHUP.
+        const HANG_UP: i32 = 1;
+        let session = self.inner.execs.seen(id)?;
+        if !session.started || session.exit_code.is_some() {
+            return Ok(());
+        }
+        let handle = Pid::from_raw(session.pid)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        // The number may be another's by now: what is held is looked at, then told.
+        let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", session.pid));
+        let is_ours = groups.is_ok_and(|groups| groups.contains(&session.container_id));
+        let Some(handle) = handle.filter(|_| is_ours) else {
+            return Ok(());
+        };
+        weft_sys::process::signal_group(handle, HANG_UP)
+            .or_else(|error| match error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) {
+                true => Ok(()),
+                false => Err(error),
+            })
+            .map_err(|e| EngineError::internal(format!("end exec {id}"), e))
     }
 
     /// A client has left the session by the detach keys.
