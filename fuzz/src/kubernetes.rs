@@ -14,7 +14,7 @@ use crate::targets::Target;
 /// Their schemas are made once.
 static KINDS: LazyLock<Kinds> = LazyLock::new(Kinds::built_in);
 
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target {
         name: "kubernetes-formats",
         run: formats,
@@ -29,6 +29,11 @@ pub const TARGETS: [Target; 8] = [
         name: "kubernetes-heads",
         run: weft_apiserver::fuzz::head,
         seeds: head_seeds,
+    },
+    Target {
+        name: "kubernetes-spdy",
+        run: weft_apiserver::fuzz::spdy,
+        seeds: weft_apiserver::fuzz::spdy_seeds,
     },
     Target {
         name: "kubernetes-protobuf",

@@ -9,11 +9,7 @@ use weft_control::{Failure, Object};
 /// Where containers stand in a pod, what they are called there, and where it is told of them.
 const PLACES: [(&str, &str, &str); 3] = [
     ("containers", "containers", "containerStatuses"),
-    (
-        "initContainers",
-        "init containers",
-        "initContainerStatuses",
-    ),
+    ("initContainers", "init containers", "initContainerStatuses"),
     (
         "ephemeralContainers",
         "ephemeral containers",
@@ -195,20 +191,58 @@ mod tests {
         let running = json!({ "running": {} });
         let before = json!({ "terminated": { "containerID": "weft://old" } });
         for (status, previous, expected) in [
-            (json!({ "containerID": "weft://x", "state": running }), false, Ok("x")),
-            (json!({ "containerID": "weft://x", "state": running }), true, Err("previous terminated container \"a\" in pod \"p\" not found")),
-            (json!({ "containerID": "weft://x", "state": running, "lastState": before }), true, Ok("old")),
-            (json!({ "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": before }), false, Ok("old")),
-            (json!({ "state": { "terminated": { "containerID": "weft://y" } }, "lastState": before }), false, Ok("y")),
-            (json!({ "state": { "terminated": {} } }), false, Err("container \"a\" in pod \"p\" is terminated")),
-            (json!({ "state": { "waiting": { "reason": "ContainerCreating" } } }), false, Err("container \"a\" in pod \"p\" is waiting to start: ContainerCreating")),
-            (json!({}), false, Err("container \"a\" in pod \"p\" is waiting to start - no logs yet")),
+            (
+                json!({ "containerID": "weft://x", "state": running }),
+                false,
+                Ok("x"),
+            ),
+            (
+                json!({ "containerID": "weft://x", "state": running }),
+                true,
+                Err("previous terminated container \"a\" in pod \"p\" not found"),
+            ),
+            (
+                json!({ "containerID": "weft://x", "state": running, "lastState": before }),
+                true,
+                Ok("old"),
+            ),
+            (
+                json!({ "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": before }),
+                false,
+                Ok("old"),
+            ),
+            (
+                json!({ "state": { "terminated": { "containerID": "weft://y" } }, "lastState": before }),
+                false,
+                Ok("y"),
+            ),
+            (
+                json!({ "state": { "terminated": {} } }),
+                false,
+                Err("container \"a\" in pod \"p\" is terminated"),
+            ),
+            (
+                json!({ "state": { "waiting": { "reason": "ContainerCreating" } } }),
+                false,
+                Err("container \"a\" in pod \"p\" is waiting to start: ContainerCreating"),
+            ),
+            (
+                json!({}),
+                false,
+                Err("container \"a\" in pod \"p\" is waiting to start - no logs yet"),
+            ),
         ] {
             let mut status = status;
             status["name"] = "a".into();
-            let pod = pod(json!({ "spec": { "containers": [{ "name": "a" }] }, "status": { "containerStatuses": [status] } }));
+            let pod = pod(
+                json!({ "spec": { "containers": [{ "name": "a" }] }, "status": { "containerStatuses": [status] } }),
+            );
             let found = choose(&pod, "a").unwrap().logged(previous);
-            assert_eq!(found.map_err(|failure| failure.message), expected.map_err(str::to_owned), "{status}");
+            assert_eq!(
+                found.map_err(|failure| failure.message),
+                expected.map_err(str::to_owned),
+                "{status}"
+            );
         }
     }
 }

@@ -40,7 +40,8 @@ const PIECE: usize = 32 << 10;
 pub(crate) async fn answer(asked: &Asked<'_>, pod: &Object) -> Result<Answer, Failure> {
     let phase = pod.text(&["status", "phase"]).unwrap_or("Pending");
     if phase != "Running" {
-        let message = format!("unable to forward port because pod is not running. Current status={phase}");
+        let message =
+            format!("unable to forward port because pod is not running. Current status={phase}");
         return Err(Failure::bad_request(message));
     }
     let uid = pod.meta().text("uid").to_owned();
@@ -188,7 +189,10 @@ impl Client {
     }
 
     fn open(&mut self, stream: u32, headers: &Headers) -> Result<(), Refusal> {
-        let port: u16 = headers.text("port").parse().map_err(|_| Refusal::Protocol)?;
+        let port: u16 = headers
+            .text("port")
+            .parse()
+            .map_err(|_| Refusal::Protocol)?;
         // A client's numbers are odd (2.3.2).
         if stream.is_multiple_of(2) || port == 0 || self.streams.contains_key(&stream) {
             return Err(Refusal::Protocol);
@@ -218,7 +222,11 @@ impl Client {
 
     fn connect(&mut self, stream: u32, error: u32, port: u16) -> Stream {
         let (input, typed) = mpsc::channel(WAITING);
-        let (nodes, uid, out) = (Arc::clone(&self.nodes), Arc::clone(&self.uid), self.out.clone());
+        let (nodes, uid, out) = (
+            Arc::clone(&self.nodes),
+            Arc::clone(&self.uid),
+            self.out.clone(),
+        );
         let task = self.connections.spawn(async move {
             let why = match nodes.connect(&uid, port).await {
                 Ok(pipe) => {
@@ -226,7 +234,10 @@ impl Client {
                     String::new()
                 }
                 Err(failure) => {
-                    format!("error forwarding port {port} to pod {uid}: {}", failure.message)
+                    format!(
+                        "error forwarding port {port} to pod {uid}: {}",
+                        failure.message
+                    )
                 }
             };
             let _ = out.send(spdy::data(error, why.as_bytes(), true)).await;

@@ -8,6 +8,7 @@ use crate::bootstrap;
 use crate::gate::Question;
 use crate::impersonation::Wanted;
 use crate::query::Query;
+use crate::spdy::{self, Reader};
 
 /// Lines `name: value` of a request's head: who asks as whom, with which bootstrap token,
 /// and what they accept.
@@ -40,4 +41,31 @@ pub fn head(input: &[u8]) {
         matches!(right, Question::Object { resource, name, .. } if resource == "groups" && name == MASTERS)
     });
     assert_eq!(is_master, has_right, "{wanted:?}");
+}
+
+/// What a client of forwarded ports sends, in pieces of any size.
+///
+/// # Panics
+/// It would depend on the pieces what is understood.
+pub fn spdy(input: &[u8]) {
+    let understood = |size: usize| {
+        let (mut reader, mut found) = (Reader::default(), Vec::new());
+        for piece in input.chunks(size) {
+            reader.push(piece);
+            loop {
+                match reader.next() {
+                    Ok(Some(frame)) => found.push(frame),
+                    Ok(None) => break,
+                    Err(why) => return (found, Some(why)),
+                }
+            }
+        }
+        (found, None)
+    };
+    assert_eq!(understood(input.len().max(1)), understood(7));
+}
+
+/// A connection from its opening to its end.
+pub fn spdy_seeds() -> Vec<Vec<u8>> {
+    vec![spdy::conversation()]
 }

@@ -72,7 +72,11 @@ fn options(query: &Query, pod: &str) -> Result<Options, Failure> {
     }
     let from = query.text("stream");
     if !matches!(from, "" | "All" | "Stdout" | "Stderr") {
-        causes.push(Cause::unsupported("stream", from, &["All", "Stderr", "Stdout"]));
+        causes.push(Cause::unsupported(
+            "stream",
+            from,
+            &["All", "Stderr", "Stdout"],
+        ));
     }
     if !matches!(from, "" | "All") && tail.is_some() {
         let why = "`tailLines` and specific `stream` are mutually exclusive for now";
@@ -182,17 +186,32 @@ mod tests {
     #[test]
     fn options_that_cannot_be_meant_are_named() {
         for (text, message) in [
-            ("tailLines=-1", "PodLogOptions \"p\" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0"),
-            ("limitBytes=0", "PodLogOptions \"p\" is invalid: limitBytes: Invalid value: 0: must be greater than 0"),
+            (
+                "tailLines=-1",
+                "PodLogOptions \"p\" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0",
+            ),
+            (
+                "limitBytes=0",
+                "PodLogOptions \"p\" is invalid: limitBytes: Invalid value: 0: must be greater than 0",
+            ),
             ("tailLines=x", "tailLines: \"x\" is no whole number"),
             ("sinceTime=now", "sinceTime: \"now\" is no time of RFC 3339"),
-            ("sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z", "PodLogOptions \"p\" is invalid: sinceSeconds: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"),
+            (
+                "sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z",
+                "PodLogOptions \"p\" is invalid: sinceSeconds: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified",
+            ),
         ] {
             assert_eq!(options(&query(text), "p").unwrap_err().message, message);
         }
-        let found = options(&query("sinceTime=1970-01-01T00:00:01Z&tailLines=3&follow=true"), "p");
+        let found = options(
+            &query("sinceTime=1970-01-01T00:00:01Z&tailLines=3&follow=true"),
+            "p",
+        );
         let found = found.unwrap().wanted;
-        assert_eq!((found.since_ns, found.tail, found.follow), (Some(SECOND_NS), Some(3), true));
+        assert_eq!(
+            (found.since_ns, found.tail, found.follow),
+            (Some(SECOND_NS), Some(3), true)
+        );
     }
 
     #[tokio::test]

@@ -85,6 +85,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) target: &'a Target,
     pub(crate) query: &'a Query,
     pub(crate) shape: Shape,
+    pub(crate) runs_pods: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -106,6 +107,7 @@ impl<'a> Asked<'a> {
             target,
             query,
             shape: Shape::of(&target.kind, verb, &head.headers, query)?,
+            runs_pods: server.nodes.is_some(),
         })
     }
 }

@@ -80,9 +80,7 @@ impl Asked<'_> {
     ///
     /// # Errors
     /// It is so already.
-    pub(crate) async fn ending(
-        &self,
-    ) -> Result<impl Future<Output = ()> + Send + use<>, Failure> {
+    pub(crate) async fn ending(&self) -> Result<impl Future<Output = ()> + Send + use<>, Failure> {
         let gate = &self.server.gate;
         let ending = gate.ending(self.certificates, &self.head.headers).await?;
         Ok(async move {

@@ -50,16 +50,7 @@ pub(crate) async fn exec(asked: &Asked<'_>, pod: &Object) -> Result<Answer, Fail
     }
     let chosen = containers::choose(pod, asked.query.text("container"))?;
     let id = chosen.running()?.to_owned();
-    begin(
-        asked,
-        id,
-        Wish::Exec(Command {
-            args,
-            tty,
-            streams,
-        }),
-    )
-    .await
+    begin(asked, id, Wish::Exec(Command { args, tty, streams })).await
 }
 
 /// Joins the streams of a container of `pod`.
@@ -118,22 +109,26 @@ async fn begin(asked: &Asked<'_>, id: String, wish: Wish) -> Result<Answer, Fail
                     () = ending => {}
                 }
             }
-            Err(failure) => tell(outgoing, &answer::status(&failure)).await,
+            Err(failure) => {
+                tell(outgoing, &answer::status(&failure)).await;
+                incoming.drain().await;
+            }
         }
     })
 }
 
 /// Until the process has ended, or the client has gone.
-async fn carry(session: Session, incoming: Incoming, outgoing: Outgoing, is_v5: bool) {
+async fn carry(session: Session, mut incoming: Incoming, outgoing: Outgoing, is_v5: bool) {
     let Session { typed, said } = session;
     tokio::select! {
-        () = listen(incoming, typed, is_v5) => {}
+        () = listen(&mut incoming, typed, is_v5) => return,
         () = speak(outgoing, said) => {}
     }
+    incoming.drain().await;
 }
 
 /// Ends when the client goes, or talks nonsense.
-async fn listen(mut incoming: Incoming, typed: mpsc::Sender<Typed>, is_v5: bool) {
+async fn listen(incoming: &mut Incoming, typed: mpsc::Sender<Typed>, is_v5: bool) {
     while let Some(message) = incoming.next().await {
         let Some(channel) = message.first().copied() else {
             continue;
@@ -199,7 +194,10 @@ async fn speak(mut outgoing: Outgoing, mut said: mpsc::Receiver<Said>) {
 
 /// The last words.
 async fn tell(mut outgoing: Outgoing, status: &Value) {
-    if outgoing.send(on(ERROR, status.to_string().as_bytes())).await {
+    if outgoing
+        .send(on(ERROR, status.to_string().as_bytes()))
+        .await
+    {
         outgoing.close().await;
     }
 }
@@ -251,7 +249,9 @@ mod tests {
     fn at_least_one_stream_is_asked_for() {
         let of = |text: &str| {
             let query = Query::of(&format!("/?{text}").parse().unwrap());
-            streams(&query).map(|(_, tty)| tty).map_err(|failure| failure.message)
+            streams(&query)
+                .map(|(_, tty)| tty)
+                .map_err(|failure| failure.message)
         };
         assert_eq!(of("stdout=true&tty=1"), Ok(true));
         assert!(of("").unwrap_err().contains("at least 1 of"));

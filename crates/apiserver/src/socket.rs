@@ -17,7 +17,8 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 pub(crate) use tokio_tungstenite::tungstenite::{Bytes, Message};
 use weft_control::{Failure, Reason};
 
@@ -55,6 +56,15 @@ impl Incoming {
     }
 }
 
+impl Incoming {
+    /// Takes what still comes until the client has heard the good-bye: a connection that is closed
+    /// over bytes nobody has read loses those on the way to the other side.
+    pub(crate) async fn drain(mut self) {
+        let rest = async { while self.next().await.is_some() {} };
+        let _ = tokio::time::timeout(GOODBYE, rest).await;
+    }
+}
+
 impl Outgoing {
     /// Sends bytes; whether the client is still there.
     pub(crate) async fn send(&mut self, bytes: impl Into<Bytes>) -> bool {
@@ -66,9 +76,14 @@ impl Outgoing {
         self.0.send(Message::Ping(Bytes::new())).await.is_ok()
     }
 
-    /// Says good-bye.
+    /// Says good-bye: all is said.
     pub(crate) async fn close(mut self) {
-        let _ = tokio::time::timeout(GOODBYE, self.0.send(Message::Close(None))).await;
+        let normal = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
+        let said = self.0.send(Message::Close(Some(normal)));
+        let _ = tokio::time::timeout(GOODBYE, said).await;
     }
 }
 
@@ -93,8 +108,14 @@ impl Offer {
             let message = "only upgrades to websocket are known here: use kubectl 1.31 or newer";
             return Err(Failure::bad_request(message));
         }
-        if !says(&head.headers, HeaderName::from_static("sec-websocket-version"), "13") {
-            return Err(Failure::bad_request("only version 13 of websocket is known here"));
+        if !says(
+            &head.headers,
+            HeaderName::from_static("sec-websocket-version"),
+            "13",
+        ) {
+            return Err(Failure::bad_request(
+                "only version 13 of websocket is known here",
+            ));
         }
         let offered = words(&head.headers, SEC_WEBSOCKET_PROTOCOL);
         let protocol = offered

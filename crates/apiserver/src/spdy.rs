@@ -12,8 +12,8 @@ mod headers;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use headers::{Deflater, Inflater};
 pub(crate) use headers::Headers;
+use headers::{Deflater, Inflater};
 
 const VERSION: u16 = 3;
 /// Bytes of a frame's head.
@@ -151,7 +151,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// A stream is taken.
     pub(crate) fn reply(&mut self, stream: u32) -> Bytes {
-        let headers = self.deflater.none();
+        let headers = self.deflater.block(&[]);
         let mut body = stream.to_be_bytes().to_vec();
         body.extend_from_slice(headers);
         control(SYN_REPLY, &body)
@@ -166,12 +166,33 @@ pub(crate) fn data(stream: u32, bytes: &[u8], is_last: bool) -> Bytes {
 
 /// A stream is broken off.
 pub(crate) fn reset(stream: u32, why: Refusal) -> Bytes {
-    control(RST_STREAM, &[stream.to_be_bytes(), (why as u32).to_be_bytes()].concat())
+    control(
+        RST_STREAM,
+        &[stream.to_be_bytes(), (why as u32).to_be_bytes()].concat(),
+    )
 }
 
 /// The answer to a ping.
 pub(crate) fn ping(id: u32) -> Bytes {
     control(PING, &id.to_be_bytes())
+}
+
+/// What a client sends for one connection, for the fuzzer to damage.
+pub(crate) fn conversation() -> Vec<u8> {
+    let mut packer = Deflater::default();
+    let mut said = Vec::new();
+    for (stream, kind) in [(1_u32, "error"), (3, "data")] {
+        let pairs = [("streamtype", kind), ("port", "80"), ("requestid", "0")];
+        let mut body = [stream.to_be_bytes(), [0; 4]].concat();
+        body.extend_from_slice(&[0, 0]);
+        body.extend_from_slice(packer.block(&pairs));
+        said.extend_from_slice(&control(SYN_STREAM, &body));
+    }
+    said.extend_from_slice(&data(1, &[], true));
+    said.extend_from_slice(&data(3, b"hello", false));
+    said.extend_from_slice(&ping(1));
+    said.extend_from_slice(&reset(3, Refusal::Refused));
+    said
 }
 
 fn control(kind: u16, body: &[u8]) -> Bytes {
@@ -203,7 +224,12 @@ mod tests {
 
     #[test]
     fn frames_come_in_pieces_of_any_size() {
-        let bytes = [ping(7), data(3, b"hello", false), reset(5, Refusal::Refused), data(3, b"", true)];
+        let bytes = [
+            ping(7),
+            data(3, b"hello", false),
+            reset(5, Refusal::Refused),
+            data(3, b"", true),
+        ];
         let bytes = bytes.concat();
         for size in 1..bytes.len() {
             let (mut reader, mut found) = (Reader::default(), Vec::new());
@@ -216,8 +242,27 @@ mod tests {
                 bytes: Bytes::from_static(bytes),
                 is_last,
             };
-            let expected = [Frame::Ping { id: 7 }, of(b"hello", false), Frame::Reset { stream: 5 }, of(b"", true)];
+            let expected = [
+                Frame::Ping { id: 7 },
+                of(b"hello", false),
+                Frame::Reset { stream: 5 },
+                of(b"", true),
+            ];
             assert_eq!(found, expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_opened_by_two_streams() {
+        let mut reader = Reader::default();
+        reader.push(&conversation());
+        let found = all(&mut reader).unwrap();
+        assert_eq!(found.len(), 6);
+        for (frame, kind) in found.iter().zip(["error", "data"]) {
+            let Frame::Open { headers, .. } = frame else {
+                panic!("{frame:?}");
+            };
+            assert_eq!((headers.text("streamType"), headers.text("port")), (kind, "80"));
         }
     }
 

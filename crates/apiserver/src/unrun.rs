@@ -1,4 +1,5 @@
-//! Parts of pods, services and nodes that are nothing while no pod runs: logs, commands, ports.
+//! Parts of pods, services and nodes that are nothing while no pod runs, and those that are not
+//! there yet.
 //!
 //! Owns: which there are, the right each needs, and the one sentence that says why not. Never:
 //! keeps anything.
@@ -75,8 +76,11 @@ impl Unrun {
         let (kind, name) = (&target.kind, &target.name);
         asked.store.get(kind, &target.namespace, name).await?;
         let (what, singular) = (self.what, &kind.singular);
-        let message =
-            format!("cannot {what} {singular} {name:?}: pods are not run by this server yet");
+        let why = match asked.runs_pods {
+            true => "this server cannot do that yet",
+            false => "pods are not run by this server yet",
+        };
+        let message = format!("cannot {what} {singular} {name:?}: {why}");
         Err(Failure::bad_request(message).about("", &kind.plural, name))
     }
 }

@@ -59,7 +59,11 @@ impl Nodes for Here {
             tail: wanted.tail,
         };
         Box::pin(async move {
-            let mut log = self.engine.logs(container, options).await.map_err(failure)?;
+            let mut log = self
+                .engine
+                .logs(container, options)
+                .await
+                .map_err(failure)?;
             let (lines, log_here) = mpsc::channel(LINES_WAITING);
             let told = lines.clone();
             let telling = async move {
@@ -139,7 +143,9 @@ impl Nodes for Here {
             let netns = sandbox.address.map(|_| sandbox.netns.clone());
             let stream = connect_within(netns, port).await;
             let stream = stream.map_err(|error| {
-                Failure::internal(format!("connect to localhost:{port} inside the pod: {error}"))
+                Failure::internal(format!(
+                    "connect to localhost:{port} inside the pod: {error}"
+                ))
             })?;
             // What is typed at the other end is waited for.
             let _ = stream.set_nodelay(true);

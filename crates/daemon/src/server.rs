@@ -38,8 +38,8 @@ mod standard;
 mod token_secrets;
 mod upkeep;
 
-pub use backup::About;
 use crate::here::Here;
+pub use backup::About;
 use door::Door;
 pub use restore::{Checked, Restored, check, check_backup, restore};
 use rules::Follower;
@@ -152,10 +152,6 @@ impl Control {
             Some(node) => crate::node::start(engine, &store, data_dir, node).await?,
             None => JoinSet::new(),
         };
-        let nodes = config.node.is_some().then(|| {
-            let here: Arc<dyn Nodes> = Arc::new(Here::new(engine.clone()));
-            here
-        });
         let server = Server {
             store: store.clone(),
             upkeep: Arc::new(Keeper::new(keyspace, store.clone(), sealer, data_dir)),
@@ -163,7 +159,7 @@ impl Control {
             audit: Arc::new(audit),
             strangers: Arc::new(strangers),
             exchanges: Arc::default(),
-            nodes,
+            nodes: nodes(engine, config),
             sessions: Sessions::default(),
             pages: Arc::default(),
             metrics: Arc::default(),
@@ -213,6 +209,12 @@ impl Control {
             },
         }
     }
+}
+
+/// What runs pods: this machine, if it is to.
+fn nodes(engine: &weft_engine::Engine, config: &Config) -> Option<Arc<dyn Nodes>> {
+    config.node.as_ref()?;
+    Some(Arc::new(Here::new(engine.clone())))
 }
 
 /// The keyspace in `data_dir`.

@@ -326,8 +326,8 @@ impl Engine {
         if !session.started || session.exit_code.is_some() {
             return Ok(());
         }
-        let handle = Pid::from_raw(session.pid)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let handle =
+            Pid::from_raw(session.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         // The number may be another's by now: what is held is looked at, then told.
         let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", session.pid));
         let is_ours = groups.is_ok_and(|groups| groups.contains(&session.container_id));
@@ -335,10 +335,12 @@ impl Engine {
             return Ok(());
         };
         weft_sys::process::signal_group(handle, HANG_UP)
-            .or_else(|error| match error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) {
-                true => Ok(()),
-                false => Err(error),
-            })
+            .or_else(
+                |error| match error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) {
+                    true => Ok(()),
+                    false => Err(error),
+                },
+            )
             .map_err(|e| EngineError::internal(format!("end exec {id}"), e))
     }
 

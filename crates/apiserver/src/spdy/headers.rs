@@ -43,7 +43,10 @@ pub(crate) struct Headers(Vec<(String, String)>);
 impl Headers {
     /// Empty where there is none.
     pub(crate) fn text(&self, name: &str) -> &str {
-        let found = self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = self
+            .0
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map_or("", |(_, value)| value)
     }
 
@@ -85,7 +88,9 @@ impl Inflater {
         let mut length = 0;
         loop {
             let (took, gave) = (self.0.total_in(), self.0.total_out());
-            let done = self.0.decompress(packed, &mut block[length..], FlushDecompress::Sync);
+            let done = self
+                .0
+                .decompress(packed, &mut block[length..], FlushDecompress::Sync);
             packed = &packed[(self.0.total_in() - took) as usize..];
             length += (self.0.total_out() - gave) as usize;
             match done {
@@ -128,11 +133,15 @@ impl Default for Deflater {
 }
 
 impl Deflater {
-    /// A block without headers.
-    pub(super) fn none(&mut self) -> &[u8] {
+    /// A block of headers.
+    pub(super) fn block(&mut self, pairs: &[(&str, &str)]) -> &[u8] {
+        let mut block = (pairs.len() as u32).to_be_bytes().to_vec();
+        for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
+            block.extend_from_slice(&(text.len() as u32).to_be_bytes());
+            block.extend_from_slice(text.as_bytes());
+        }
         self.packed.clear();
-        let none = 0_u32.to_be_bytes();
-        let mut rest = &none[..];
+        let mut rest = &block[..];
         loop {
             let took = self.zlib.total_in();
             let _ = self
@@ -152,48 +161,57 @@ impl Deflater {
 mod tests {
     use super::*;
 
-    /// Packs as a client does.
-    fn pack(zlib: &mut Compress, pairs: &[(&str, &str)]) -> Vec<u8> {
-        let mut block = (pairs.len() as u32).to_be_bytes().to_vec();
-        for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
-            block.extend((text.len() as u32).to_be_bytes());
-            block.extend(text.as_bytes());
-        }
-        let mut packed = Vec::with_capacity(block.len() + 1024);
-        zlib.compress_vec(&block, &mut packed, FlushCompress::Sync).unwrap();
-        packed
-    }
-
-    fn client() -> Compress {
+    #[test]
+    fn the_dictionary_is_everybody_s() {
         let mut zlib = Compress::new(Compression::default(), true);
-        // What is known of it elsewhere: the checksum in everybody's first bytes.
+        // Its checksum is in the first bytes of every stream of headers.
         assert_eq!(zlib.set_dictionary(DICTIONARY).unwrap(), 0xe3c6_a7c2);
-        zlib
     }
 
     #[test]
     fn blocks_follow_one_another_in_one_stream() {
-        let (mut zlib, mut inflater) = (client(), Inflater::default());
+        let (mut packer, mut inflater) = (Deflater::default(), Inflater::default());
         for port in ["80", "81", "82"] {
-            let pairs = [("streamtype", "data"), ("port", port), ("version", "HTTP/1.1")];
-            let headers = inflater.headers(&pack(&mut zlib, &pairs)).unwrap();
-            assert_eq!((headers.text("port"), headers.text("streamType")), (port, "data"));
+            let pairs = [
+                ("streamtype", "data"),
+                ("port", port),
+                ("version", "HTTP/1.1"),
+            ];
+            let headers = inflater.headers(packer.block(&pairs)).unwrap();
+            assert_eq!(
+                (headers.text("port"), headers.text("streamType")),
+                (port, "data")
+            );
             assert_eq!(headers.text("none"), "");
         }
-        assert_eq!(inflater.headers(&pack(&mut zlib, &[])).unwrap(), Headers::default());
+        assert_eq!(
+            inflater.headers(packer.block(&[])).unwrap(),
+            Headers::default()
+        );
     }
 
     #[test]
     fn what_unpacks_to_much_is_refused() {
         let long = "x".repeat(1 << 20);
-        let packed = pack(&mut client(), &[("a", &long)]);
+        let mut packer = Deflater::default();
+        let packed = packer.block(&[("a", &long)]);
         assert!(packed.len() < 4096);
-        assert!(Inflater::default().headers(&packed).unwrap_err().contains("too large"));
+        assert!(
+            Inflater::default()
+                .headers(&packed)
+                .unwrap_err()
+                .contains("too large")
+        );
     }
 
     #[test]
     fn blocks_that_lie_about_their_size_are_refused() {
-        for block in [&b""[..], b"\0\0\0\x01", b"\0\0\0\x01\xff\xff\xff\xff", b"\xff\xff\xff\xff"] {
+        for block in [
+            &b""[..],
+            b"\0\0\0\x01",
+            b"\0\0\0\x01\xff\xff\xff\xff",
+            b"\xff\xff\xff\xff",
+        ] {
             assert!(Headers::parse(block).is_err(), "{block:?}");
         }
     }

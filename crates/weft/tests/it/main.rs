@@ -78,6 +78,7 @@ mod server_secrets;
 mod server_services;
 mod server_services_traffic;
 mod server_standard;
+mod server_streams;
 mod server_templates;
 mod server_tokens;
 mod server_updates;
