@@ -222,15 +222,22 @@ fn forward(weft: &Weft, pod: &str, port: u16) -> (Background, u16) {
 #[test]
 fn ports_are_forwarded_to_whoever_listens_inside() {
     let Some(weft) = cluster() else { return };
-    // Only inside: nobody else reaches this address.
-    let script =
-        "nc -ll -s 127.0.0.1 -p 7000 -e cat & nc -ll -p 7001 -e sh -c 'wc -c; echo over' & wait";
+    let script = "busybox nc -ll -p 7000 -e cat & busybox nc -ll -p 7001 -e sh -c 'wc -c; echo over' & \
+                  busybox telnetd -F -b 127.0.0.1:7003 -l /bin/sh & wait";
     start(&weft, "web", script, "");
-    let listens = "exec web -- netstat -ltn";
-    until(SOON, "both listen", || {
-        let said = kubectl(&weft, listens);
-        said.ok().contains(":7000") && said.ok().contains(":7001")
+    until(SOON, "all listen", || {
+        let said = kubectl(&weft, "exec web -- busybox netstat -ltn");
+        [":7000", ":7001", ":7003"]
+            .iter()
+            .all(|port| said.ok().contains(port))
     });
+    // One that listens where only the pod itself reaches it: it speaks first, by the code of telnet.
+    let (_inside, local) = forward(&weft, "web", 7003);
+    let mut first = [0];
+    let mut one = TcpStream::connect(("127.0.0.1", local)).unwrap();
+    one.read_exact(&mut first).unwrap();
+    assert_eq!(first, [0xff]);
+
     let (_echo, local) = forward(&weft, "web", 7000);
     let open = || TcpStream::connect(("127.0.0.1", local)).unwrap();
 
