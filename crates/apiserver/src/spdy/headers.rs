@@ -195,7 +195,7 @@ mod tests {
         let long = "x".repeat(1 << 20);
         let mut packer = Deflater::default();
         let packed = packer.block(&[("a", &long)]);
-        assert!(packed.len() < 4096);
+        assert!(packed.len() < 64 << 10);
         assert!(
             Inflater::default()
                 .headers(&packed)

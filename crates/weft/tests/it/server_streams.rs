@@ -203,6 +203,34 @@ fn what_nobody_listens_to_any_more_ends() {
     kubectl(&weft, "delete pods --all").ok();
 }
 
+#[test]
+fn the_process_of_a_container_is_joined() {
+    let Some(weft) = cluster() else { return };
+    let manifest = "apiVersion: v1\nkind: Pod\nmetadata: { name: shell }\nspec:\n  restartPolicy: Never\n  \
+                    terminationGracePeriodSeconds: 1\n  containers:\n  \
+                    - { name: main, image: busybox, imagePullPolicy: IfNotPresent, command: [sh], stdin: true, tty: true }\n  \
+                    - { name: deaf, image: busybox, imagePullPolicy: IfNotPresent, command: [sh, -c, 'while :; do echo tick; sleep 0.2; done'] }\n";
+    apply(&weft, manifest).ok();
+    kubectl(&weft, "wait --for=condition=Ready pod/shell --timeout=60s").ok();
+    let listening = ["attach", "shell", "-c", "deaf"];
+    let listening = weft.kubectl_in_background(&listening).unwrap();
+    listening.says("tick\ntick\n");
+    drop(listening);
+    kubectl(&weft, "attach -i shell -c deaf").fails_saying(&["without `stdin: true`"]);
+    let command = ["attach", "-it", "shell", "-c", "main"];
+    let command = weft.kubectl_command(&command).unwrap();
+    let mut terminal = Terminal::start(&command).unwrap();
+    terminal.types("echo is$((1+1))\n");
+    terminal.shows("is2");
+    terminal.types("exit 3\n");
+    terminal.ends();
+    until(SOON, "it has ended as it was told", || {
+        let path = "{.status.containerStatuses[?(@.name==\"main\")].state.terminated.exitCode}";
+        kubectl(&weft, &format!("get pod shell -o jsonpath={path}")).ok() == "3"
+    });
+    kubectl(&weft, "delete pods --all").ok();
+}
+
 /// A forwarded port: the client, and where it listens.
 #[track_caller]
 fn forward(weft: &Weft, pod: &str, port: u16) -> (Background, u16) {
