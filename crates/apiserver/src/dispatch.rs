@@ -127,13 +127,7 @@ async fn try_dispatch(
     note.question(&question);
     note.allowed(&gate::may(gate, &subject, &question)?);
     *warning = target.kind.deprecation.as_ref().map(ToString::to_string);
-    let part = pods::Asked {
-        server,
-        head,
-        certificates,
-        target: &target,
-        query: &query,
-    };
+    let part = pods::Asked::new(server, (certificates, head), &target, &query);
     if let Some(answer) = part.answer().await {
         return answer;
     }

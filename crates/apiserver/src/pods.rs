@@ -23,9 +23,26 @@ use crate::target::Target;
 pub(crate) struct Asked<'a> {
     pub(crate) server: &'a Server,
     pub(crate) head: &'a Parts,
-    pub(crate) certificates: &'a [CertificateDer<'static>],
-    pub(crate) target: &'a Target,
+    certificates: &'a [CertificateDer<'static>],
+    target: &'a Target,
     pub(crate) query: &'a Query,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(
+        server: &'a Server,
+        (certificates, head): (&'a [CertificateDer<'static>], &'a Parts),
+        target: &'a Target,
+        query: &'a Query,
+    ) -> Asked<'a> {
+        Asked {
+            server,
+            head,
+            certificates,
+            target,
+            query,
+        }
+    }
 }
 
 impl Asked<'_> {

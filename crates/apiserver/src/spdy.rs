@@ -262,7 +262,10 @@ mod tests {
             let Frame::Open { headers, .. } = frame else {
                 panic!("{frame:?}");
             };
-            assert_eq!((headers.text("streamType"), headers.text("port")), (kind, "80"));
+            assert_eq!(
+                (headers.text("streamType"), headers.text("port")),
+                (kind, "80")
+            );
         }
     }
 

@@ -112,9 +112,7 @@ impl Control {
         let controllers = Controllers::begin(&store)
             .await
             .context("read the definitions of kinds")?;
-        make_namespaces(&store).await?;
-        make_priority_classes(&store).await?;
-        make_storage_class(&store).await?;
+        make_what_is_always_there(&store).await?;
         let standard = Standard::new(&store, authority.root_pem())
             .context("there are no kinds of service accounts and config maps")?;
         standard
@@ -244,10 +242,16 @@ fn audit_of(path: &Path, limits: Limits) -> Result<Audit> {
     Audit::open(path, limits).with_context(|| format!("open the audit log {}", path.display()))
 }
 
-/// What has to be there before anybody writes.
-async fn make_namespaces(store: &Store) -> Result<()> {
+/// What has to be there before anybody writes: addresses of services, namespaces, classes.
+async fn make_what_is_always_there(store: &Store) -> Result<()> {
     let claimed = store.claim_services().await;
     claimed.context("give services their addresses")?;
+    make_namespaces(store).await?;
+    make_priority_classes(store).await?;
+    make_storage_class(store).await
+}
+
+async fn make_namespaces(store: &Store) -> Result<()> {
     let kinds = store.kinds();
     let kind = kinds.find("", "v1", "namespaces");
     let kind = kind.context("there is no kind of namespaces")?;

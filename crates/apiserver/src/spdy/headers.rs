@@ -198,7 +198,7 @@ mod tests {
         assert!(packed.len() < 64 << 10);
         assert!(
             Inflater::default()
-                .headers(&packed)
+                .headers(packed)
                 .unwrap_err()
                 .contains("too large")
         );

@@ -272,7 +272,7 @@ fn ports_are_forwarded_to_whoever_listens_inside() {
     // Several at once, each its own.
     let mut all: Vec<TcpStream> = (0..5).map(|_| open()).collect();
     for (number, one) in all.iter_mut().enumerate() {
-        write!(one, "number {number}\n").unwrap();
+        writeln!(one, "number {number}").unwrap();
     }
     for (number, one) in all.iter_mut().enumerate().rev() {
         let mut answer = vec![0; 9];
