@@ -125,17 +125,7 @@ impl Control {
         let rules = follower.begin().await.context("read roles and bindings")?;
         let audit = audit_of(&data_dir.join(AUDIT), Limits::default())?;
         let strangers = audit_of(&data_dir.join(STRANGERS), STRANGERS_KEPT)?;
-        let listener = TcpListener::bind(listen)
-            .await
-            .with_context(|| format!("listen at {listen}; --listen names another address"))?;
-        let address = listener.local_addr().context("read the own address")?;
-        let told = data_dir.join(ADDRESS);
-        replace(
-            &told,
-            format!("{address}\n").as_bytes(),
-            Durability::Process,
-        )
-        .with_context(|| format!("write {}", told.display()))?;
+        let (listener, address) = listen_at(listen, data_dir).await?;
         api_service::ensure(&store, address)
             .await
             .context("make the API's own service")?;
@@ -213,6 +203,19 @@ impl Control {
 fn nodes(engine: &weft_engine::Engine, config: &Config) -> Option<Arc<dyn Nodes>> {
     config.node.as_ref()?;
     Some(Arc::new(Here::new(engine.clone())))
+}
+
+/// Listens, and writes down where.
+async fn listen_at(listen: SocketAddr, data_dir: &Path) -> Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("listen at {listen}; --listen names another address"))?;
+    let address = listener.local_addr().context("read the own address")?;
+    let told = data_dir.join(ADDRESS);
+    let line = format!("{address}\n");
+    replace(&told, line.as_bytes(), Durability::Process)
+        .with_context(|| format!("write {}", told.display()))?;
+    Ok((listener, address))
 }
 
 /// The keyspace in `data_dir`.

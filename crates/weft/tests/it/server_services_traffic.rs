@@ -69,9 +69,16 @@ fn get(address: SocketAddr) -> Option<String> {
 
 /// Runs a command in the client.
 fn ask(weft: &Weft, command: &[&str]) -> weft_testkit::Ran {
-    let id = field(weft, "pod client", ".status.containerStatuses[0].containerID");
+    let id = field(
+        weft,
+        "pod client",
+        ".status.containerStatuses[0].containerID",
+    );
     let id = id.strip_prefix("weft://").unwrap().to_owned();
-    let words: Vec<&str> = ["exec", id.as_str()].into_iter().chain(command.iter().copied()).collect();
+    let words: Vec<&str> = ["exec", id.as_str()]
+        .into_iter()
+        .chain(command.iter().copied())
+        .collect();
     weft.weft(&words)
 }
 
@@ -96,7 +103,9 @@ fn a_service_leads_to_its_pods_as_long_as_they_are_ready() {
     kubectl(&weft, "rollout status deployment/web --timeout=60s").ok();
     kubectl(&weft, "wait --for=condition=Ready pod/client --timeout=60s").ok();
     let ready = || field(&weft, "endpoints web", ".subsets[*].addresses[*].ip");
-    until(SOON, "all three are endpoints", || ready().split_whitespace().count() == 3);
+    until(SOON, "all three are endpoints", || {
+        ready().split_whitespace().count() == 3
+    });
 
     // By name, from a pod: each of them answers.
     let all = pods(&weft);
@@ -107,7 +116,9 @@ fn a_service_leads_to_its_pods_as_long_as_they_are_ready() {
         seen.is_superset(&all)
     });
     // From the machine, by a port of its own.
-    let node_port: u16 = field(&weft, "service web", ".spec.ports[0].nodePort").parse().unwrap();
+    let node_port: u16 = field(&weft, "service web", ".spec.ports[0].nodePort")
+        .parse()
+        .unwrap();
     let host = field(&weft, "node one", ".status.addresses[0].address");
     let outside: SocketAddr = format!("{host}:{node_port}").parse().unwrap();
     until(SOON, "a pod answers by a port of the machine", || {
@@ -122,14 +133,24 @@ fn a_service_leads_to_its_pods_as_long_as_they_are_ready() {
 
     // One that is not ready any more is led to no more; a server that was killed changes nothing.
     let unready = all.iter().next().unwrap().clone();
-    let id = field(&weft, &format!("pod {unready}"), ".status.containerStatuses[0].containerID");
+    let id = field(
+        &weft,
+        &format!("pod {unready}"),
+        ".status.containerStatuses[0].containerID",
+    );
     let id = id.strip_prefix("weft://").unwrap().to_owned();
     weft.weft(&["exec", &id, "rm", "/www/ready"]).ok();
     until(SOON, "it is no endpoint any more", || {
-        field(&weft, "endpoints web", ".subsets[*].addresses[*].ip").split_whitespace().count() == 2
+        field(&weft, "endpoints web", ".subsets[*].addresses[*].ip")
+            .split_whitespace()
+            .count()
+            == 2
     });
     weft.kill_daemon();
-    assert!(get(outside).is_some_and(|name| name != unready), "traffic flows without a server");
+    assert!(
+        get(outside).is_some_and(|name| name != unready),
+        "traffic flows without a server"
+    );
     weft.start_daemon();
     for _ in 0..20 {
         assert!(get(outside).is_some_and(|name| name != unready));
@@ -145,6 +166,7 @@ fn a_service_leads_to_its_pods_as_long_as_they_are_ready() {
     kubectl(&weft, "delete pod --all").ok();
     until(SOON, "slices and endpoints are gone", || {
         let left = field(&weft, "endpointslices,endpoints", ".items[*].metadata.name");
-        left.split_whitespace().all(|name| name.starts_with("kubernetes"))
+        left.split_whitespace()
+            .all(|name| name.starts_with("kubernetes"))
     });
 }
