@@ -112,7 +112,7 @@ impl Control {
         let controllers = Controllers::begin(&store)
             .await
             .context("read the definitions of kinds")?;
-        make_what_is_always_there(&store).await?;
+        make_what_is_always_there(&store, config.node.is_some()).await?;
         let standard = Standard::new(&store, authority.root_pem())
             .context("there are no kinds of service accounts and config maps")?;
         standard
@@ -246,12 +246,16 @@ fn audit_of(path: &Path, limits: Limits) -> Result<Audit> {
 }
 
 /// What has to be there before anybody writes: addresses of services, namespaces, classes.
-async fn make_what_is_always_there(store: &Store) -> Result<()> {
+async fn make_what_is_always_there(store: &Store, runs_pods: bool) -> Result<()> {
     let claimed = store.claim_services().await;
     claimed.context("give services their addresses")?;
     make_namespaces(store).await?;
     make_priority_classes(store).await?;
-    make_storage_class(store).await
+    // Volumes of this class are made where pods run.
+    match runs_pods {
+        true => make_storage_class(store).await,
+        false => Ok(()),
+    }
 }
 
 async fn make_namespaces(store: &Store) -> Result<()> {

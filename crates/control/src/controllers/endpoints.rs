@@ -25,6 +25,9 @@ use crate::store::{DeleteOptions, WriteOptions};
 const NAME: &str = "endpointslice-controller.k8s.io";
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// The same of the older form.
+const ENDPOINTS_BY: &str = "endpoints.kubernetes.io/managed-by";
+const ENDPOINTS_NAME: &str = "endpoint-controller";
 /// Endpoints of a slice.
 const SLICE: usize = 100;
 /// Endpoints of the older form: upstream's bound.
@@ -350,7 +353,9 @@ fn endpoints(service: &Object, all: &[Endpoint]) -> Object {
     let subsets: Vec<Value> = subsets.collect();
     object.set_meta("name", Some(meta.name().into()));
     object.set_meta("namespace", Some(meta.namespace().into()));
-    object.set_meta("labels", Some(labels(service)));
+    let mut labels = labels(service);
+    labels[ENDPOINTS_BY] = ENDPOINTS_NAME.into();
+    object.set_meta("labels", Some(labels));
     if !subsets.is_empty() {
         object.0.insert("subsets".to_owned(), subsets.into());
     }
@@ -516,9 +521,13 @@ impl Endpoints {
 
     async fn remove_endpoints(&self, id: &Id) -> Result<(), Failure> {
         let place = Id::new(ENDPOINTS, &id.namespace, &id.name);
-        let (Some(kind), Some(_)) = (self.mirror.kind(ENDPOINTS), self.mirror.get(&place)) else {
+        let (Some(kind), Some(there)) = (self.mirror.kind(ENDPOINTS), self.mirror.get(&place)) else {
             return Ok(());
         };
+        // Those somebody else made are somebody else's.
+        if there.meta().label(ENDPOINTS_BY) != Some(ENDPOINTS_NAME) {
+            return Ok(());
+        }
         let options = DeleteOptions::default();
         let deleted = self.store.delete(kind, &id.namespace, &id.name, &options);
         deleted.await.map(drop)
