@@ -12,6 +12,7 @@
 mod decide;
 mod env;
 mod memory;
+mod meter;
 mod observe;
 mod probe;
 mod report;
@@ -29,6 +30,7 @@ use tokio::task::JoinSet;
 use weft_api::assignment::{Assignment, Pod, PodId, Services};
 use weft_driver::Driver;
 
+pub use meter::Meter;
 pub use report::Reports;
 use worker::Worker;
 
@@ -71,6 +73,11 @@ impl<D: Driver> Agent<D> {
     /// Where it says what it runs.
     pub fn reports(&self) -> Arc<Reports> {
         Arc::clone(&self.reports)
+    }
+
+    /// What says how much its pods use.
+    pub fn meter(&self) -> Meter<D> {
+        Meter::new(Arc::clone(&self.driver))
     }
 
     /// Runs what is assigned, until nobody assigns any more. What runs then runs on.

@@ -1,5 +1,7 @@
 //! What one node says of what it runs: all of it, each time.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::assignment::{PodId, Refusal};
@@ -92,4 +94,26 @@ pub struct Event {
     pub warning: bool,
     pub reason: String,
     pub message: String,
+}
+
+/// What one node and its pods use.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Unix nanoseconds: the end of the time it was measured over.
+    pub time_ns: i64,
+    /// How long that was.
+    pub window_ns: u64,
+    /// The machine.
+    pub node: Used,
+    /// Containers that run, by the uid of their pod.
+    pub pods: BTreeMap<String, Vec<(String, Used)>>,
+}
+
+/// What something uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Processor time per time, in billionths: one whole processor is a billion.
+    pub cpu_n: u64,
+    /// The field's working set.
+    pub memory_bytes: u64,
 }

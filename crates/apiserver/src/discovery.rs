@@ -32,6 +32,8 @@ const SINGLE: [&str; 7] = [
 const PART_VERBS: [&str; 3] = ["get", "patch", "update"];
 /// Verbs of what is only asked.
 const ASKED: [&str; 1] = ["create"];
+/// Verbs of what is measured.
+const MEASURED: [&str; 2] = ["get", "list"];
 /// Verbs of what is never changed.
 const FIXED: [&str; 6] = [
     "create",
@@ -201,6 +203,7 @@ fn verbs(kind: &Kind) -> &'static [&'static str] {
     match kind {
         kind if !has_collection(kind) => &SINGLE,
         kind if kind.is_question => &ASKED,
+        kind if kind.is_measured => &MEASURED,
         kind if kind.is_fixed => &FIXED,
         _ => &VERBS,
     }

@@ -23,7 +23,7 @@ use crate::target::Target;
 use crate::upkeep::Task;
 use crate::{
     body, certificates, discovery, gate, grants, health, impersonation, index, issuer, metrics,
-    objects, openapi, pods, reviews,
+    objects, openapi, pods, reviews, usage,
 };
 
 /// Answers a request of a client that showed these certificates.
@@ -152,6 +152,8 @@ async fn about_objects(
         certificates::renew(asked, asker, body).await
     } else if target.kind.is_question {
         reviews::answer(asked, body).await
+    } else if target.kind.is_measured {
+        usage::answer(asked).await
     } else {
         asked.answer(verb, body).await
     };

@@ -49,6 +49,7 @@ mod target;
 mod tokens;
 mod unrun;
 mod upkeep;
+mod usage;
 mod watching;
 mod writes;
 

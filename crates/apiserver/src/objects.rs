@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use weft_control::selector::{Fields, Labels};
 use weft_control::store::{self, ListOptions};
+use weft_control::usage::Meter;
 use weft_control::{Failure, Reason, Store};
 use weft_identity::subject::Subject;
 use weft_keyspace::Revision;
@@ -47,6 +48,10 @@ pub(crate) fn verb(
     if target.kind.is_question && (*method != Method::POST || !is_all) {
         return Err(no_method(target));
     }
+    let reads = matches!(*method, Method::GET | Method::HEAD) && !query.flag("watch");
+    if target.kind.is_measured && !reads {
+        return Err(no_method(target));
+    }
     if let Some(unrun) = Unrun::of(target) {
         return unrun.verb(method).ok_or_else(|| no_method(target));
     }
@@ -79,6 +84,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) store: &'a Store,
     pub(crate) gate: &'a Arc<dyn Gate>,
     metrics: &'a Arc<Metrics>,
+    pub(crate) meter: Option<&'a dyn Meter>,
     pub(crate) subject: Subject,
     pub(crate) certificates: &'a [CertificateDer<'static>],
     pub(crate) head: &'a Parts,
@@ -101,6 +107,7 @@ impl<'a> Asked<'a> {
             store: &server.store,
             gate: &server.gate,
             metrics: &server.metrics,
+            meter: server.meter.as_deref(),
             subject,
             certificates,
             head,

@@ -194,6 +194,12 @@ fn add_paths(kind: &Kind, schema: &str, paths: &mut Map<String, Value>) {
         paths.insert(all, json!({ "post": of("post", writes()) }));
         return;
     }
+    if kind.is_measured {
+        paths.insert(all.clone(), json!({ "get": of("list", json!([])) }));
+        let one = json!({ "get": of("get", json!([])) });
+        paths.insert(format!("{all}/{{name}}"), one);
+        return;
+    }
     paths.insert(
         all.clone(),
         json!({ "get": of("list", json!([])), "post": of("post", writes()) }),

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use weft_control::Store;
+use weft_control::usage::Meter;
 use weft_identity::audit::Audit;
 use weft_stdx::accept::{self, Next};
 
@@ -63,6 +64,8 @@ pub struct Server {
     pub exchanges: Arc<Limiter>,
     /// What runs pods; nothing: nobody does.
     pub nodes: Option<Arc<dyn Nodes>>,
+    /// What says how much of the machines is used; nothing: nobody does.
+    pub meter: Option<Arc<dyn Meter>>,
     /// How many talk with what runs.
     pub sessions: Sessions,
     /// What was told of kinds.

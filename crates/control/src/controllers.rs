@@ -3,6 +3,7 @@
 //! Each is woken without being told why; it looks at all that is its own and does what is left to
 //! be done. The first run, any later one and recovery are the same.
 
+mod autoscaler;
 pub(crate) mod claims;
 mod definitions;
 mod endpoints;
@@ -26,6 +27,7 @@ use crate::Store;
 use crate::failure::Failure;
 use crate::kind::Kind;
 use crate::store::ListOptions;
+use crate::usage::Meter;
 
 /// Pause after something failed.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
@@ -62,8 +64,8 @@ impl Controllers {
         })
     }
 
-    /// Runs all, for ever.
-    pub async fn run(&mut self) -> Infallible {
+    /// Runs all, for ever; `meter` says what pods use.
+    pub async fn run(&mut self, meter: Option<&dyn Meter>) -> Infallible {
         let namespaces = namespaces::run(&self.store);
         tokio::select! {
             never = self.definitions.run() => never,
@@ -73,6 +75,7 @@ impl Controllers {
             never = claims::run(&self.store) => never,
             never = endpoints::run(&self.store) => never,
             never = workloads::run(&self.store) => never,
+            never = autoscaler::run(&self.store, meter) => never,
         }
     }
 }

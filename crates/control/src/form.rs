@@ -37,7 +37,8 @@ impl Kind {
     /// Whether objects of it are kept, and not those of another kind shown as its.
     pub fn is_kept(&self) -> bool {
         let is_stored = |defined: &Defined| defined.stored_version() == self.version;
-        !self.is_question && self.form.is_none() && self.defined.as_ref().is_none_or(is_stored)
+        let is_made = self.is_question || self.is_measured;
+        !is_made && self.form.is_none() && self.defined.as_ref().is_none_or(is_stored)
     }
 
     /// The form of it, or itself, that objects call so.

@@ -87,6 +87,8 @@ pub struct Kind {
     pub is_ending: bool,
     /// Whether its objects are questions: made, answered, and kept nowhere.
     pub is_question: bool,
+    /// Whether its objects are measured when somebody asks: read, and kept nowhere.
+    pub is_measured: bool,
     /// Whether nobody outside changes its objects: they are made, read and deleted.
     pub is_fixed: bool,
     /// Further forms it is served in.
@@ -448,6 +450,7 @@ impl Kind {
             kept: &[],
             is_ending: false,
             is_question: false,
+            is_measured: false,
             is_fixed: false,
             forms: || &[],
             form: None,

@@ -39,6 +39,7 @@ mod stateful_set;
 mod storage_class;
 #[cfg(test)]
 mod testing;
+mod usage;
 
 use std::collections::BTreeSet;
 
@@ -95,6 +96,8 @@ pub(crate) fn all() -> Vec<Kind> {
         service_account::kind(),
         stateful_set::kind(),
         storage_class::kind(),
+        usage::nodes(),
+        usage::pods(),
     ];
     all.extend(review::kinds());
     all

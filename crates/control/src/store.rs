@@ -42,7 +42,7 @@ pub(crate) use defined::Versions;
 pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use list::{ListOptions, Listed};
 pub use patch::Patch;
-pub use record::{wire, wire_at};
+pub use record::{unkept, wire, wire_at};
 pub use scale::{ScaleChange, scale_kind, scale_schema};
 pub use sealed::Seal;
 pub use watch::{Change, ChangeKind, Changes};

@@ -14,6 +14,7 @@ use weft_agent::Agent;
 use weft_api::assignment::{Assignment, Services};
 use weft_control::Store;
 use weft_control::node::{About, Node};
+use weft_control::usage::{Measuring, Meter};
 use weft_drivers::Native;
 use weft_engine::{Engine, NetworkSpec};
 
@@ -39,7 +40,7 @@ pub(crate) async fn start(
     store: &Store,
     data_dir: &Path,
     config: &Config,
-) -> Result<JoinSet<()>> {
+) -> Result<(JoinSet<()>, Arc<dyn Meter>)> {
     let subnet = config.pod_subnet.parse();
     let subnet = subnet.with_context(|| {
         format!(
@@ -65,6 +66,10 @@ pub(crate) async fn start(
             directory: data_dir.join("pods"),
         },
     );
+    let meter = Arc::new(Measures {
+        node: config.name.clone(),
+        meter: agent.meter(),
+    });
     let node = Node::new(store, about);
     let reports = agent.reports();
     let (assign, assigned) = watch::channel(Arc::new(Assignment::default()));
@@ -85,7 +90,20 @@ pub(crate) async fn start(
         }
     });
     tasks.spawn(async move { match node.run(&assign, &lead).await {} });
-    Ok(tasks)
+    Ok((tasks, meter))
+}
+
+/// What the agent measures, for those who ask the control plane.
+#[derive(Debug)]
+struct Measures {
+    node: String,
+    meter: weft_agent::Meter<Native>,
+}
+
+impl Meter for Measures {
+    fn read(&self) -> Measuring<'_> {
+        Box::pin(async move { Ok(vec![(self.node.clone(), self.meter.read().await)]) })
+    }
 }
 
 fn about(engine: &Engine, data_dir: &Path, config: &Config) -> About {

@@ -17,6 +17,7 @@ use weft_apiserver::{Nodes, Server, Sessions};
 use weft_control::controllers::{Controllers, local_class};
 use weft_control::kinds::system_priority_classes;
 use weft_control::store::WriteOptions;
+use weft_control::usage::Meter;
 use weft_control::{Failure, Kind, Kinds, Object, Reason, Store};
 use weft_identity::audit::{Audit, Limits};
 use weft_identity::authority::{self, Authority, Grant};
@@ -92,6 +93,7 @@ pub(crate) struct Control {
     standard: Standard,
     token_secrets: TokenSecrets,
     controllers: Controllers,
+    meter: Option<Arc<dyn Meter>>,
     /// What runs on this machine.
     tasks: JoinSet<()>,
 }
@@ -136,9 +138,12 @@ impl Control {
         let mut tls =
             rotation::server_config(&trust, Arc::clone(&serving), unix_s).context("set up TLS")?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let tasks = match &config.node {
-            Some(node) => crate::node::start(engine, &store, data_dir, node).await?,
-            None => JoinSet::new(),
+        let (tasks, meter) = match &config.node {
+            Some(node) => {
+                let (tasks, meter) = crate::node::start(engine, &store, data_dir, node).await?;
+                (tasks, Some(meter))
+            }
+            None => (JoinSet::new(), None),
         };
         let server = Server {
             store: store.clone(),
@@ -148,6 +153,7 @@ impl Control {
             strangers: Arc::new(strangers),
             exchanges: Arc::default(),
             nodes: nodes(engine, config),
+            meter: meter.clone(),
             sessions: Sessions::default(),
             pages: Arc::default(),
             metrics: Arc::default(),
@@ -164,6 +170,7 @@ impl Control {
             standard,
             token_secrets,
             controllers,
+            meter,
             tasks,
         })
     }
@@ -175,12 +182,12 @@ impl Control {
         // Each has a task of its own: what one of them has to look through keeps nobody waiting.
         let mut kept = JoinSet::new();
         let (follower, standard, secrets) = (self.follower, self.standard, self.token_secrets);
-        let mut controllers = self.controllers;
+        let (mut controllers, meter) = (self.controllers, self.meter);
         let mut tasks = self.tasks;
         kept.spawn(async move { follower.follow().await });
         kept.spawn(async move { standard.follow().await });
         kept.spawn(async move { secrets.follow().await });
-        kept.spawn(async move { controllers.run().await });
+        kept.spawn(async move { controllers.run(meter.as_deref()).await });
         let renewing = renew(&self.authority, &self.serving, &self.names);
         tokio::select! {
             served = weft_apiserver::serve(self.server, self.listener, shutdown) => {

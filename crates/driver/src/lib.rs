@@ -76,6 +76,9 @@ pub trait Driver: Send + Sync + 'static {
     /// The uids of all pods of which something is there.
     fn pods(&self) -> Vec<String>;
 
+    /// What the containers of all pods use now; those that do not run are left out.
+    fn usage(&self) -> impl Future<Output = Vec<UsageSeen>> + Send;
+
     /// Tells that containers of pods have started or ended: their uids, since one last looked.
     fn changes(&self) -> watch::Receiver<()>;
 
@@ -139,6 +142,21 @@ pub enum Source {
     Memory(String),
     /// A volume of the machine, by its name.
     Volume(String),
+}
+
+/// What a container uses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UsageSeen {
+    /// Its pod's.
+    pub uid: String,
+    #[allow(missing_docs)]
+    pub container: String,
+    /// The driver's id of it: another run is another container.
+    pub id: String,
+    /// Processor time since it started.
+    pub cpu_ns: u64,
+    /// The field's working set.
+    pub memory_bytes: u64,
 }
 
 /// What is there of a pod.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use weft_api::ErrorCode;
 use weft_api::assignment::{Pod, Pull, RegistryCredentials, Services};
-use weft_driver::{Driver, Failure, ImageError, PodSeen, SandboxSeen, Source, Start};
+use weft_driver::{Driver, Failure, ImageError, PodSeen, SandboxSeen, Source, Start, UsageSeen};
 use weft_engine::container::{
     AttachOptions, ExecOptions, ListFilter, LogOptions, RemoveOptions, StopOptions,
 };
@@ -376,6 +376,28 @@ impl Driver for Native {
             uids.extend(sandbox.labels.get(UID).cloned());
         }
         uids.into_iter().collect()
+    }
+
+    async fn usage(&self) -> Vec<UsageSeen> {
+        let all: BTreeMap<String, String> = lock(&self.shared.pods)
+            .iter()
+            .flat_map(|(uid, ids)| ids.iter().map(|id| (id.clone(), uid.clone())))
+            .collect();
+        let used = self.engine.usage(all.keys().cloned().collect()).await;
+        let seen = |(id, used): (String, weft_engine::Usage)| {
+            let view = self.engine.inspect(&id).ok()?;
+            Some(UsageSeen {
+                uid: all.get(&id)?.clone(),
+                container: view.record.resolved.labels.get(CONTAINER)?.clone(),
+                id,
+                cpu_ns: used.cpu_ns,
+                memory_bytes: used.memory_bytes,
+            })
+        };
+        used.unwrap_or_default()
+            .into_iter()
+            .filter_map(seen)
+            .collect()
     }
 
     fn changes(&self) -> watch::Receiver<()> {

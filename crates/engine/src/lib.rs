@@ -56,7 +56,7 @@ pub use network::NetworkView;
 pub use prune::{PruneFilter, Pruned};
 pub use session::{Attached, AttachedReader, AttachedWriter, Output};
 pub use spec::Spec;
-pub use stats::{Interface, Process, Stats};
+pub use stats::{Interface, Process, Stats, Usage};
 pub use volumes::VolumeView;
 pub use weft_image::Credentials;
 pub use weft_image::{RegistryConfig, RegistrySettings};

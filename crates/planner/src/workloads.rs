@@ -3,6 +3,7 @@
 //!
 //! Never: a clock; what the time is, is said by who asks.
 
+pub mod autoscale;
 mod daemons;
 mod ordinals;
 mod replicas;

@@ -43,7 +43,7 @@ pub(super) fn page(kinds: &Kinds) -> Page {
         let own = schema_of(&own, &type_name);
         let own = own.extension(schema::EXTENSION, GVK, &json!([gvk(kind)]));
         found.insert(component(kind), own);
-        if !kind.is_question {
+        if !kind.is_question && !kind.is_measured {
             let name = format!("{}/{{name}}", all_path(kind));
             paths = paths.named(path::ITEM, &name, &item(kind));
         }

@@ -16,7 +16,7 @@ mod claim;
 mod daemon_set;
 mod deployment;
 mod hash;
-mod pods;
+pub(super) mod pods;
 mod replica_set;
 mod revisions;
 mod stateful_set;

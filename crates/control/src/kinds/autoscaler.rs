@@ -28,6 +28,7 @@ pub(super) fn kind() -> Kind {
         forms: first::forms,
         columns: columns(),
         has_status: true,
+        is_carried_out: true,
         counted: Some(&["desiredReplicas"]),
         ..Kind::of(
             "autoscaling",

@@ -107,6 +107,22 @@ pub(super) fn with(kind: &Kind, item: &Item, object: &Object) -> Result<Arc<Item
     }))
 }
 
+/// An object that is kept nowhere, as an item of a list.
+///
+/// # Errors
+/// It is no JSON.
+pub fn unkept(kind: &Kind, object: &Object) -> Result<Arc<Item>, Failure> {
+    Ok(Arc::new(Item {
+        key: Bytes::new(),
+        value: write(kind, object)?,
+        created: Revision(0),
+        modified: Revision(0),
+        version: 0,
+        lease: None,
+        memo: Memo::default(),
+    }))
+}
+
 /// What is made of an item once, and kept with it.
 #[derive(Debug, Default)]
 pub(super) struct Made {

@@ -82,6 +82,7 @@ mod server_streams;
 mod server_templates;
 mod server_tokens;
 mod server_updates;
+mod server_usage;
 mod server_verbs;
 mod server_versions;
 mod server_web;

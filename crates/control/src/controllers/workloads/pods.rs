@@ -17,13 +17,13 @@ pub(super) fn is_over(pod: &Object) -> bool {
 }
 
 /// Seconds since 1970 of a time as objects have it.
-pub(super) fn seconds(time: &str) -> Option<i64> {
+pub(in crate::controllers) fn seconds(time: &str) -> Option<i64> {
     let time = time.parse::<jiff::Timestamp>().ok()?;
     Some(time.as_second())
 }
 
 /// A condition of an object, if its status has it.
-pub(super) fn condition<'a>(object: &'a Object, name: &str) -> Option<&'a Value> {
+pub(in crate::controllers) fn condition<'a>(object: &'a Object, name: &str) -> Option<&'a Value> {
     let all = object.at(&["status", "conditions"])?.as_array()?;
     all.iter().find(|one| one["type"] == name)
 }
