@@ -5,7 +5,11 @@ use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
 
 /// The command.
-pub const VERB: Entry = verb!("top", Args, "Show the processes of a container");
+pub const VERB: Entry = verb!(
+    "top",
+    Args,
+    "Show the processes of a container, or what pods and nodes use: weft top pods"
+);
 
 /// Flags of `top`.
 #[derive(Debug, clap::Args)]

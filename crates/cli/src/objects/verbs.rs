@@ -19,6 +19,7 @@ pub mod resources;
 pub mod rollout;
 pub mod scale;
 pub mod token;
+pub mod top;
 pub mod upkeep;
 pub mod wait;
 
@@ -31,10 +32,17 @@ const CREATE_FILES: &[Entry] = &[create::FILES];
 const CREATE_KINDS: &[Entry] = &[create::KINDS];
 const WAIT: &[Entry] = &[wait::VERB];
 const DIFF: &[Entry] = &[diff::VERB];
+const TOP: &[Entry] = &[top::NOUN];
 
 /// Those of them that a test has to see, too.
 #[cfg(test)]
-pub const AMBIGUOUS: [Entry; 4] = [create::FILES, create::KINDS, wait::VERB, diff::VERB];
+pub const AMBIGUOUS: [Entry; 5] = [
+    create::FILES,
+    create::KINDS,
+    wait::VERB,
+    diff::VERB,
+    top::NOUN,
+];
 
 /// The verb on objects that a command line means although docker has one of that name.
 pub fn meant(args: &[OsString]) -> Option<&'static [Entry]> {
@@ -59,6 +67,10 @@ pub fn meant(args: &[OsString]) -> Option<&'static [Entry]> {
     };
     match verb {
         "wait" => rest.iter().any(|word| names(word, "--for")).then_some(WAIT),
+        "top" => rest
+            .first()
+            .is_some_and(|word| top::WORDS.contains(word))
+            .then_some(TOP),
         "diff" => rest.iter().any(|word| is_file(word)).then_some(DIFF),
         "create" => {
             let kind = rest.first()?;
@@ -155,6 +167,9 @@ mod tests {
             ("wait box", None),
             ("wait --for=delete cm/x", Some(WAIT)),
             ("wait cm/x --for condition=Ready", Some(WAIT)),
+            ("top box", None),
+            ("top pods -A", Some(TOP)),
+            ("top no", Some(TOP)),
             ("diff box", None),
             ("diff -f x", Some(DIFF)),
             ("diff -k x", Some(DIFF)),

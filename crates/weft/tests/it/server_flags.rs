@@ -8,7 +8,7 @@ use weft_testkit::peer;
 
 /// Verbs, and the words that ask our help for them, where it takes others: what docker has by that
 /// name is another's.
-const VERBS: [(&str, &str); 49] = [
+const VERBS: [(&str, &str); 51] = [
     ("annotate", ""),
     ("api-resources", ""),
     ("api-versions", ""),
@@ -56,6 +56,8 @@ const VERBS: [(&str, &str); 49] = [
     ("rollout status", ""),
     ("rollout undo", ""),
     ("scale", ""),
+    ("top node", ""),
+    ("top pod", ""),
     ("wait", "wait --for=delete"),
     ("wait", "wait --for delete"),
 ];

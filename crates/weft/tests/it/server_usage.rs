@@ -4,6 +4,7 @@
 use weft_testkit::Weft;
 use weft_testkit::wait::{SOON, until};
 
+use crate::server_cli::cli;
 use crate::server_kubectl::{apply, cluster, headings, kubectl, server};
 
 /// One that is busy all the time, as far as it is let.
@@ -85,7 +86,45 @@ fn what_pods_and_nodes_use_is_told() {
     assert!(window.ends_with('s'), "{window}");
     kubectl(&weft, "delete pods.metrics.k8s.io --all")
         .fails_saying(&["does not allow this method"]);
+    as_weft_tells_it(&weft);
     clear(&weft);
+}
+
+fn as_weft_tells_it(weft: &Weft) {
+    let table = |line: &str| {
+        let shown = cli(weft, line);
+        let mut lines = shown.ok().lines();
+        let words: Vec<&str> = lines.next().unwrap_or("").split_whitespace().collect();
+        (
+            words.join(" "),
+            lines.map(str::to_owned).collect::<Vec<_>>(),
+        )
+    };
+    let (heading, lines) = table("top pods --containers --sort-by cpu --sum -l app=busy");
+    assert_eq!(heading, "POD NAME CPU(cores) MEMORY(bytes)");
+    assert!(
+        lines[0].contains(" loop ") && lines[1].contains(" idle "),
+        "{lines:?}"
+    );
+    assert!(
+        lines[2].ends_with("________") && lines.len() == 4,
+        "{lines:?}"
+    );
+    let (heading, lines) = table("top po -A");
+    assert_eq!(heading, "NAMESPACE NAME CPU(cores) MEMORY(bytes)");
+    assert!(lines[0].starts_with("default "), "{lines:?}");
+    let (heading, lines) = table("top node one");
+    assert_eq!(heading, "NAME CPU(cores) CPU(%) MEMORY(bytes) MEMORY(%)");
+    assert!(
+        lines[0].starts_with("one ") && lines[0].ends_with('%'),
+        "{lines:?}"
+    );
+    cli(weft, "top pod none").fails_saying(&["\"default/none\" not found"]);
+    assert!(
+        cli(weft, "top pods -l app=none")
+            .stderr
+            .contains("No resources found")
+    );
 }
 
 #[test]
