@@ -51,7 +51,11 @@ pub struct Agent<D> {
     driver: Arc<D>,
     node: Arc<Node>,
     reports: Arc<Reports>,
+    led: Arc<Led>,
 }
+
+/// The addresses that services lead new connections to, as it was carried out last.
+type Led = watch::Sender<BTreeSet<IpAddr>>;
 
 /// What a worker listens to.
 struct Input {
@@ -67,6 +71,7 @@ impl<D: Driver> Agent<D> {
             driver,
             node: Arc::new(node),
             reports: Arc::default(),
+            led: Arc::new(watch::Sender::default()),
         }
     }
 
@@ -86,8 +91,8 @@ impl<D: Driver> Agent<D> {
         assignments: watch::Receiver<Arc<Assignment>>,
         routes: watch::Receiver<Arc<Services>>,
     ) {
-        let driver = Arc::clone(&self.driver);
-        tokio::join!(self.run_pods(assignments), serve(&*driver, routes));
+        let (driver, led) = (Arc::clone(&self.driver), Arc::clone(&self.led));
+        tokio::join!(self.run_pods(assignments), serve(&*driver, routes, &led));
     }
 
     async fn run_pods(self, mut assignments: watch::Receiver<Arc<Assignment>>) {
@@ -202,6 +207,7 @@ impl<D: Driver> Agent<D> {
             Arc::clone(&self.driver),
             Arc::clone(&self.node),
             Arc::clone(&self.reports),
+            self.led.subscribe(),
             id,
             receiver,
             Arc::clone(&wake),
@@ -212,11 +218,12 @@ impl<D: Driver> Agent<D> {
 }
 
 /// Leads traffic to services as it is told, until nobody tells any more.
-async fn serve<D: Driver>(driver: &D, mut routes: watch::Receiver<Arc<Services>>) {
+async fn serve<D: Driver>(driver: &D, mut routes: watch::Receiver<Arc<Services>>, led: &Led) {
     let mut told = Vec::new();
     while routes.changed().await.is_ok() {
         let services = Arc::clone(&routes.borrow_and_update());
         let unserved = driver.serve(&services).await;
+        led.send_replace(endpoints(&services));
         if unserved != told {
             for why in &unserved {
                 tracing::warn!(why, "not all of a service is served");
@@ -224,6 +231,15 @@ async fn serve<D: Driver>(driver: &D, mut routes: watch::Receiver<Arc<Services>>
             told = unserved;
         }
     }
+}
+
+/// Where new connections may go.
+fn endpoints(services: &Services) -> BTreeSet<IpAddr> {
+    let services = services.table.values();
+    let ports = services.flat_map(|service| &service.ports);
+    let all = ports.flat_map(|port| &port.endpoints);
+    let ready = all.filter(|endpoint| endpoint.is_ready);
+    ready.filter_map(|one| one.address.parse().ok()).collect()
 }
 
 /// Pause before a volume that could not be discarded is tried again.

@@ -7,7 +7,7 @@
 mod start;
 mod stop;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub(crate) struct Worker<D> {
     driver: Arc<D>,
     node: Arc<Node>,
     reports: Arc<Reports>,
+    /// Where services lead.
+    led: watch::Receiver<BTreeSet<IpAddr>>,
     id: PodId,
     wanted: watch::Receiver<Option<Arc<Pod>>>,
     wake: Arc<Notify>,
@@ -105,6 +107,7 @@ impl<D: Driver> Worker<D> {
         driver: Arc<D>,
         node: Arc<Node>,
         reports: Arc<Reports>,
+        led: watch::Receiver<BTreeSet<IpAddr>>,
         id: PodId,
         wanted: watch::Receiver<Option<Arc<Pod>>>,
         wake: Arc<Notify>,
@@ -119,6 +122,7 @@ impl<D: Driver> Worker<D> {
             driver,
             node,
             reports,
+            led,
             id,
             wanted,
             wake,

@@ -1,10 +1,12 @@
 //! Ending containers, and removing what is left of a pod.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::watch;
 use weft_api::assignment::{Action, Pod};
 use weft_api::observed::Pod as Observed;
 use weft_driver::{Driver, PodSeen};
@@ -12,6 +14,9 @@ use weft_driver::{Driver, PodSeen};
 use super::{Turn, Worker};
 use crate::decide::Stop;
 use crate::probe::{self, Target};
+
+/// How long services may lead to a pod that is to end.
+const LED_MAX: Duration = Duration::from_secs(2);
 
 impl<D: Driver> Worker<D> {
     /// Ends containers, all at once; when less time is given meanwhile, it is begun anew.
@@ -29,6 +34,13 @@ impl<D: Driver> Worker<D> {
         }
         self.say(pod, seen).await;
         let (driver, address) = (Arc::clone(&self.driver), self.address(pod, seen));
+        let is_hurried = these.iter().all(|one| one.grace_s == 0);
+        if self.memory.ending.is_some() && !pod.sandbox.host_network && !is_hurried {
+            let nobody_comes = until_nobody_comes(self.led.clone(), address);
+            if let Turn::Otherwise = self.unless_otherwise(nobody_comes).await {
+                return;
+            }
+        }
         let stops = these.iter().map(|one| {
             let hook = pod.init.iter().chain(&pod.containers);
             let hook = hook.filter(|wanted| wanted.name == one.name);
@@ -71,6 +83,16 @@ impl<D: Driver> Worker<D> {
             });
         }
         true
+    }
+}
+
+/// Whoever ends is led to no more before it hears of it: who connects meanwhile is served. The control
+/// plane has said so by now, or is away.
+async fn until_nobody_comes(mut led: watch::Receiver<BTreeSet<IpAddr>>, address: Option<IpAddr>) {
+    let Some(address) = address else { return };
+    let gone = led.wait_for(|led| !led.contains(&address));
+    if tokio::time::timeout(LED_MAX, gone).await.is_err() {
+        tracing::debug!(%address, "services still lead to a pod that ends");
     }
 }
 
