@@ -75,6 +75,8 @@ pub struct Kind {
     /// How many seconds it is given when it is deleted, unless the request says it; 0: it goes
     /// at once.
     pub grace_s: fn(&Object) -> i64,
+    /// How many seconds one is there after it was written; 0: until somebody deletes it.
+    pub lives_s: u64,
     /// Whether something in this server acts on it.
     pub is_carried_out: bool,
     /// Whether putting one makes it where there is none, as upstream (`AllowCreateOnUpdate`).
@@ -444,6 +446,7 @@ impl Kind {
             scale: None,
             is_sealed: false,
             grace_s: |_| 0,
+            lives_s: 0,
             is_carried_out: false,
             is_made_by_put: false,
             is_seen_first: false,

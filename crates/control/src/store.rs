@@ -10,6 +10,7 @@ mod claims;
 mod create;
 mod defined;
 mod delete;
+mod fleeting;
 mod list;
 mod managed;
 mod meta;
@@ -56,6 +57,7 @@ pub struct Store {
     keyspace: Arc<dyn Keyspace>,
     kinds: Arc<tokio_watch::Sender<Arc<Kinds>>>,
     vault: sealed::Vault,
+    fleeting: fleeting::Fleeting,
 }
 
 impl Store {
@@ -65,6 +67,7 @@ impl Store {
             keyspace,
             kinds: Arc::new(tokio_watch::Sender::new(Arc::new(kinds))),
             vault: sealed::Vault::default(),
+            fleeting: fleeting::Fleeting::default(),
         }
     }
 

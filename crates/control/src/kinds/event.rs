@@ -37,6 +37,8 @@ pub(super) fn kind() -> Kind {
         forms: group::forms,
         columns: columns(),
         is_carried_out: true,
+        // Upstream's `--event-ttl`.
+        lives_s: 3600,
         is_made_by_put: true,
         ..Kind::core("Event", "events", "event")
     }

@@ -76,13 +76,21 @@ impl Store {
         let key = place::key(kind, namespace, object.meta().name());
         let claims = self.claims(kind, key.as_bytes(), Some(object)).await?;
         guards.extend(claims.guards);
+        let lease = match options.is_dry_run {
+            true => None,
+            false => self.fleeting.lease(&*self.keyspace, kind).await?,
+        };
         let change = Change::Put {
             key: key.into(),
             value,
-            lease: None,
+            lease,
         };
-        self.make(kind, change, claims.changes, guards, options)
-            .await
+        let made = self.make(kind, change, claims.changes, guards, options);
+        let made = made.await;
+        if let Err(CommitError::NoLease(over)) = &made {
+            self.fleeting.forget(*over).await;
+        }
+        made
     }
 
     /// The object goes; what is answered is its last version.
