@@ -374,8 +374,19 @@ pub struct Resources {
     pub cpu_limit_m: Option<u64>,
     pub memory_request_bytes: Option<u64>,
     pub memory_limit_bytes: Option<u64>,
-    /// How soon the kernel kills it when memory is short.
-    pub oom_score_adj: i32,
+    /// Of its pod.
+    pub quality: Quality,
+}
+
+/// What a pod is promised, and so how soon the kernel kills it when memory is short
+/// (`status.qosClass`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Quality {
+    Guaranteed,
+    Burstable,
+    #[default]
+    BestEffort,
 }
 
 /// `securityContext`, the pod's and the container's together.

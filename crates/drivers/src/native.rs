@@ -21,7 +21,7 @@ use weft_engine::container::{
 };
 use weft_engine::{Credentials, Engine, EngineError, NetworkSpec, Output};
 
-use lower::{ATTEMPT, CONTAINER, HASH, UID};
+use lower::{ATTEMPT, CONTAINER, HASH, Machine, UID};
 
 /// Of what a probe's command says, this much is kept.
 const OUTPUT_MAX: usize = 10 << 10;
@@ -47,6 +47,7 @@ struct Shared {
     /// Bounded by the pods there are.
     changed: Mutex<BTreeSet<String>>,
     told: watch::Sender<()>,
+    machine: Machine,
 }
 
 impl Native {
@@ -68,6 +69,7 @@ impl Native {
                 }
             }
         }
+        let machine = Machine::of(&engine);
         let native = Native {
             engine,
             network: name,
@@ -75,6 +77,7 @@ impl Native {
                 pods: Mutex::default(),
                 changed: Mutex::default(),
                 told: watch::channel(()).0,
+                machine,
             }),
         };
         let events = native.engine.events(None).1;
@@ -156,8 +159,8 @@ impl Native {
             Ok(named) if named.id == image.id => &start.container.image,
             _ => start.image_id,
         };
-        let controllers = self.engine.controllers();
-        let spec = lower::container(start, &sandbox, name, &image.config.user, controllers)?;
+        let machine = &self.shared.machine;
+        let spec = lower::container(start, &sandbox, name, &image.config.user, machine)?;
         self.make_volumes(start)?;
         let name = lower::container_name(start);
         // One of this name is left of a start that was cut short.

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use weft_api::assignment::{self as asked, PodId, Propagation, RegistryCredentials};
+use weft_api::assignment::{self as asked, PodId, Propagation, Quality, RegistryCredentials};
 use weft_driver::{Source, Start};
-use weft_engine::EngineError;
 use weft_engine::sandbox::{SandboxSpec, SandboxView};
 use weft_engine::spec::{
     Dns, MountSource, MountSpec, NetworkAttach, NetworkMode, PortSpec, Protocol, Resources,
     Seccomp, Security, Sharing, Spec,
 };
+use weft_engine::{Engine, EngineError};
 
 /// Labels, as the field has them.
 pub(super) const UID: &str = "io.kubernetes.pod.uid";
@@ -134,7 +134,7 @@ pub(super) fn container(
     sandbox: &SandboxView,
     image: &str,
     image_user: &str,
-    controllers: &[String],
+    machine: &Machine,
 ) -> Result<Spec, EngineError> {
     let (pod, wanted) = (start.pod, start.container);
     let mut labels = labels(&pod.id);
@@ -171,7 +171,7 @@ pub(super) fn container(
         network: NetworkMode::Sandbox(sandbox.id.clone()),
         mounts,
         security: security(pod, &wanted.security),
-        resources: resources(&wanted.resources, controllers),
+        resources: resources(&wanted.resources, machine),
         ..Spec::default()
     })
 }
@@ -288,11 +288,52 @@ fn security(pod: &asked::Pod, wanted: &asked::Security) -> Security {
     }
 }
 
-fn resources(wanted: &asked::Resources, controllers: &[String]) -> Resources {
-    let has = |name: &str| controllers.iter().any(|c| c == name);
+/// What the machine can do.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Machine {
+    /// Of cgroup v2.
+    pub controllers: Vec<String>,
+    pub memory_bytes: u64,
+    /// It may tell the kernel to spare somebody (CAP_SYS_RESOURCE).
+    pub spares: bool,
+}
+
+impl Machine {
+    pub fn of(engine: &Engine) -> Machine {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let bits = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+        let bits = bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+        Machine {
+            controllers: engine.controllers().to_vec(),
+            memory_bytes: engine.info().memory_bytes,
+            spares: bits.is_some_and(|bits| bits & (1 << SYS_RESOURCE) != 0),
+        }
+    }
+}
+
+/// CAP_SYS_RESOURCE (capabilities(7)).
+const SYS_RESOURCE: u32 = 24;
+
+/// How soon the kernel kills it when memory is short: upstream's rule.
+fn score(wanted: &asked::Resources, machine: &Machine) -> i32 {
+    match wanted.quality {
+        Quality::Guaranteed => -997,
+        Quality::BestEffort => 1000,
+        Quality::Burstable => {
+            let asked = u128::from(wanted.memory_request_bytes.unwrap_or(0)) * 1000;
+            let share = asked / u128::from(machine.memory_bytes.max(1));
+            let share = i32::try_from(share).unwrap_or(1000);
+            (1000 - share).clamp(3, 999)
+        }
+    }
+}
+
+fn resources(wanted: &asked::Resources, machine: &Machine) -> Resources {
+    let has = |name: &str| machine.controllers.iter().any(|c| c == name);
     let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     // A share of what is there, not a limit: where it cannot be set, nobody is promised anything.
-    let shares = wanted.cpu_request_m.filter(|_| has("cpu"));
+    let shares = has("cpu").then(|| wanted.cpu_request_m.unwrap_or(0));
+    let score = score(wanted, machine);
     Resources {
         memory_bytes: wanted.memory_limit_bytes.map(signed),
         nano_cpus: wanted
@@ -300,7 +341,7 @@ fn resources(wanted: &asked::Resources, controllers: &[String]) -> Resources {
             .map(|m| signed(m.saturating_mul(1_000_000))),
         cpu_shares: shares.map(|m| (m.saturating_mul(1024) / 1000).clamp(2, 262_144)),
         // Who is to be spared needs a right that not every machine gives.
-        oom_score_adj: (wanted.oom_score_adj > 0).then_some(wanted.oom_score_adj),
+        oom_score_adj: (score > 0 || machine.spares).then_some(score),
         ..Resources::default()
     }
 }
@@ -340,6 +381,38 @@ pub(super) fn credentials<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_asks_for_nothing_yields_and_who_is_promised_all_is_spared() {
+        let machine = Machine {
+            controllers: vec!["cpu".to_owned()],
+            memory_bytes: 1000,
+            spares: true,
+        };
+        let of = |quality, asked| {
+            let wanted = asked::Resources {
+                quality,
+                memory_request_bytes: asked,
+                cpu_request_m: asked,
+                ..asked::Resources::default()
+            };
+            let lowered = resources(&wanted, &machine);
+            (lowered.oom_score_adj, lowered.cpu_shares)
+        };
+        assert_eq!(of(Quality::BestEffort, None), (Some(1000), Some(2)));
+        assert_eq!(of(Quality::Burstable, Some(250)), (Some(750), Some(256)));
+        assert_eq!(of(Quality::Burstable, Some(0)), (Some(999), Some(2)));
+        assert_eq!(of(Quality::Burstable, Some(5000)), (Some(3), Some(5120)));
+        assert_eq!(of(Quality::Guaranteed, Some(500)).0, Some(-997));
+        let plain = resources(
+            &asked::Resources {
+                quality: Quality::Guaranteed,
+                ..asked::Resources::default()
+            },
+            &Machine::default(),
+        );
+        assert_eq!((plain.oom_score_adj, plain.cpu_shares), (None, None));
+    }
 
     #[test]
     fn credentials_are_those_of_the_longest_path() {

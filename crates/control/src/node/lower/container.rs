@@ -6,7 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use k8s_openapi::api::core::v1 as k8s;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use weft_api::assignment::{
-    Action, Container, Mount, Probe, Probes, Propagation, Pull, Refusal, Resources, Security,
+    Action, Container, Mount, Probe, Probes, Propagation, Pull, Quality, Refusal, Resources,
+    Security,
 };
 
 use super::{Source, env, pod_security};
@@ -137,10 +138,10 @@ fn resources(source: Source<'_>, one: &k8s::Container) -> Resources {
         cpu_limit_m: amount(limits, "cpu").and_then(thousandths).filter(nonzero),
         memory_request_bytes: memory,
         memory_limit_bytes: amount(limits, "memory").and_then(whole).filter(nonzero),
-        oom_score_adj: match class {
-            Some("Guaranteed") => -997,
-            Some("Burstable") => 500,
-            _ => 1000,
+        quality: match class {
+            Some("Guaranteed") => Quality::Guaranteed,
+            Some("Burstable") => Quality::Burstable,
+            _ => Quality::BestEffort,
         },
     }
 }
