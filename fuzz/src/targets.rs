@@ -20,7 +20,7 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-const HERE: [Target; 18] = [
+const HERE: [Target; 19] = [
     Target {
         name: "reference",
         run: reference,
@@ -73,8 +73,13 @@ const HERE: [Target; 18] = [
     },
     Target {
         name: "go-templates",
-        run: weft_cli::fuzz::go_template,
-        seeds: weft_cli::fuzz::go_template_seeds,
+        run: weft_template::fuzz::objects,
+        seeds: weft_template::fuzz::object_seeds,
+    },
+    Target {
+        name: "file-templates",
+        run: weft_template::fuzz::files,
+        seeds: weft_template::fuzz::file_seeds,
     },
     Target {
         name: "jsonpath",

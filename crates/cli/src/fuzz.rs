@@ -6,7 +6,6 @@ use weft_client::cluster::Access;
 use weft_client::cluster::kubeconfig::{File, Overrides};
 
 use crate::objects::kustomize;
-use crate::render::template::{Dialect, Template as GoTemplate};
 use weft_stdx::jsonpath::Template;
 use weft_stdx::yaml;
 
@@ -89,41 +88,6 @@ pub fn yaml_seeds() -> Vec<Vec<u8>> {
         "'e\" #f",
         "2024-01-01 1:30 yes",
         "\t\u{85}",
-    ]
-    .map(|seed| seed.as_bytes().to_vec())
-    .to_vec()
-}
-
-/// Reads a Go template and uses it on an object, within little work.
-pub fn go_template(input: &[u8]) {
-    let text = String::from_utf8_lossy(input);
-    let object = serde_json::json!({
-        "Labels": "a=b,c=d", "n": 5, "f": 2.5, "z": null, "t": "a<b\u{e9}",
-        "l": [1, 2, { "c": "d" }], "m": { "k": "v", "i": [] },
-        "many": vec![7; 2000],
-    });
-    for dialect in [
-        Dialect::Docker,
-        Dialect::Kubectl { is_strict: false },
-        Dialect::Kubectl { is_strict: true },
-    ] {
-        if let Ok(template) = GoTemplate::parse(&text, dialect) {
-            let _ = template.render_within(&object, 1 << 20);
-        }
-    }
-}
-
-/// Well-formed templates.
-pub fn go_template_seeds() -> Vec<Vec<u8>> {
-    [
-        "{{range $k, $v := .m}}{{$k}}={{$v}}{{else}}none{{end}}{{with .z}}a{{else with .t}}{{.}}{{end}}",
-        "{{range .many}}{{range $.many}}{{range $.many}}{{end}}{{end}}{{end}}",
-        "{{define \"r\"}}{{template \"r\" .}}{{end}}{{template \"r\" .}}{{block \"x\" .l}}{{.}}{{end}}",
-        "{{$x := \"a\"}}{{range .many}}{{$x = printf \"%s%s\" $x $x}}{{if eq . 8}}{{break}}{{end}}{{continue}}{{end}}",
-        "{{printf \"%5d|%-8.3f|%q|%#v|%T|%x|%*d|%[1]v|%+d|%e|%U|%c\" .n .f .t .l .m 255 4 1}}",
-        "{{- /* c */ -}} {{index .l 2 \"c\" | print 1 | html | js | urlquery}}{{slice .t 1 2}}{{(index .l 2).c}}",
-        "{{and .z (index .z 1)}}{{or 0 .n}}{{not 1}}{{lt 1 2}}{{ge \"a\" `b`}}{{len .l}}{{exists .m \"k\"}}{{0x1F}}{{'a'}}",
-        "{{json .}}{{join .l \",\"}}{{split .t \"<\"}}{{upper .t}}{{.Label \"c\"}}{{base64decode \"aGk=\"}}",
     ]
     .map(|seed| seed.as_bytes().to_vec())
     .to_vec()

@@ -1,4 +1,4 @@
-//! Go's functions, docker's and kubectl's. Owns what each takes and what it complains of.
+//! Go's functions, docker's and kubectl's; those of files are in `files`. Owns what each takes and what it complains of.
 //!
 //! A complaint begins with `!`: whoever called says of which function it is.
 
@@ -13,7 +13,7 @@ use super::{Dialect, Fault, print};
 
 type Args<'a> = Vec<Val<'a>>;
 
-fn wrong<T>(why: impl std::fmt::Display) -> Result<T, String> {
+pub fn wrong<T>(why: impl std::fmt::Display) -> Result<T, String> {
     Err(format!("!{why}"))
 }
 
@@ -41,7 +41,11 @@ pub fn call<'a>(
     let texts = args.iter().filter_map(|arg| arg.as_deref()?.as_str());
     run.charge(texts.map(|text| text.len() as u64).sum(), at)?;
     let room = run.room();
-    let value = value(name, args, dot, run.dialect, room).map_err(|why| Fault { at, why })?;
+    let made = match super::files::FUNCTIONS.contains(&name) && run.dialect == Dialect::File {
+        true => super::files::call(run, name, &args, at)?,
+        false => value(name, args, dot, run.dialect, room).map_err(|why| Fault { at, why })?,
+    };
+    let value = made;
     // What was made, not what is looked at.
     if let Some(Cow::Owned(made)) = &value {
         run.charge(weight(made), at)?;
@@ -49,17 +53,21 @@ pub fn call<'a>(
     Ok(value)
 }
 
+/// What a value takes beside its text.
+const VALUE: u64 = 32;
+
 /// What it costs to make it, or to make it once more.
 pub fn weight(value: &Value) -> u64 {
-    match value {
-        Value::String(text) => text.len() as u64,
-        Value::Array(items) => items.iter().map(weight).sum::<u64>() + 1,
-        Value::Object(members) => members
-            .iter()
-            .map(|(key, value)| key.len() as u64 + weight(value))
-            .sum(),
-        _ => 1,
-    }
+    VALUE
+        + match value {
+            Value::String(text) => text.len() as u64,
+            Value::Array(items) => items.iter().map(weight).sum::<u64>() + 1,
+            Value::Object(members) => members
+                .iter()
+                .map(|(key, value)| key.len() as u64 + weight(value))
+                .sum(),
+            _ => 1,
+        }
 }
 
 fn value<'a>(
@@ -190,7 +198,7 @@ fn dockers(name: &str, args: &[Val<'_>], dot: &Val<'_>) -> Result<Value, String>
     })
 }
 
-fn text<'v>(value: &'v Val<'_>) -> Result<&'v str, String> {
+pub fn text<'v>(value: &'v Val<'_>) -> Result<&'v str, String> {
     match value.as_deref() {
         Some(Value::String(text)) => Ok(text),
         _ => wrong("its argument must be a string"),
@@ -275,7 +283,7 @@ fn compared(name: &str, args: &[Val<'_>]) -> Result<bool, String> {
 }
 
 /// A number that Go would hold as an integer.
-fn whole(number: &serde_json::Number) -> Option<i128> {
+pub fn whole(number: &serde_json::Number) -> Option<i128> {
     let signed = number.as_i64().map(i128::from);
     signed.or(number.as_u64().map(i128::from))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::lex::{Piece, Token, What, split};
-use super::{Command, Dialect, Expr, Fault, Node, Operand, Pipe};
+use super::{Command, Delimiters, Dialect, Expr, Fault, Node, Operand, Pipe, References, files};
 
 /// Go's functions.
 const COMMON: &[&str] = &[
@@ -16,26 +16,33 @@ const DOCKERS: &[&str] = &["join", "json", "lower", "split", "upper"];
 const KUBECTLS: &[&str] = &["base64decode", "exists"];
 /// Deepest nesting of blocks and parentheses.
 const DEPTH_MAX: usize = 32;
+/// Variables that are known at once: each use looks through them.
+const VARIABLES_MAX: usize = 256;
 
 /// What a source defines: itself under no name, and templates under theirs.
 pub type Defined = BTreeMap<String, Vec<Node>>;
 
 /// Parses a template.
-pub fn parse(source: &str, dialect: Dialect) -> Result<Defined, Fault> {
+pub fn parse(
+    source: &str,
+    dialect: Dialect,
+    within: Delimiters<'_>,
+) -> Result<(Defined, References), Fault> {
     let mut parser = Parser {
-        pieces: split(source)?.into_iter(),
+        pieces: split(source, within)?.into_iter(),
         dialect,
         defined: Defined::new(),
         variables: vec!["$".to_owned()],
         ranges: 0,
         end: source.len(),
+        references: References::default(),
     };
     let (nodes, end) = parser.block(0)?;
     if let Some((word, _, at)) = end {
         return fault(at, format!("unexpected {word:?}"));
     }
     parser.defined.insert(String::new(), nodes);
-    Ok(parser.defined)
+    Ok((parser.defined, parser.references))
 }
 
 fn fault<T>(at: usize, why: impl Into<String>) -> Result<T, Fault> {
@@ -55,6 +62,7 @@ struct Parser {
     variables: Vec<String>,
     ranges: usize,
     end: usize,
+    references: References,
 }
 
 impl Parser {
@@ -217,6 +225,9 @@ impl Parser {
             return unexpected(token);
         }
         if symbol == ":=" {
+            if self.variables.len() + names.len() > VARIABLES_MAX {
+                return fault(at, format!("more than {VARIABLES_MAX} variables"));
+            }
             self.variables.extend(names.iter().cloned());
         } else {
             for name in &names {
@@ -239,7 +250,7 @@ impl Parser {
     }
 
     /// Commands joined by `|`: each gets the one before as its last argument.
-    fn commands(&self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Vec<Command>, Fault> {
+    fn commands(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Vec<Command>, Fault> {
         let mut commands = Vec::new();
         loop {
             let at = cursor.at();
@@ -264,7 +275,12 @@ impl Parser {
                 Some(Operand::Literal(_) | Operand::Nil) if !commands.is_empty() => {
                     return fault(at, "after \"|\" comes a function");
                 }
-                Some(_) => commands.push(Command { words }),
+                Some(_) => {
+                    if self.dialect == Dialect::File {
+                        files::refer(&words, &mut self.references)?;
+                    }
+                    commands.push(Command { words });
+                }
             }
             match cursor.peek().map(|token| &token.what) {
                 Some(What::Symbol("|")) => cursor.next += 1,
@@ -273,7 +289,7 @@ impl Parser {
         }
     }
 
-    fn operand(&self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Expr, Fault> {
+    fn operand(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Expr, Fault> {
         let at = cursor.at();
         let Some(token) = cursor.peek() else {
             return fault(at, "an expression is missing");
@@ -292,9 +308,14 @@ impl Parser {
                 let own = match self.dialect {
                     Dialect::Docker => DOCKERS,
                     Dialect::Kubectl { .. } => KUBECTLS,
+                    Dialect::File => files::FUNCTIONS,
                 };
                 if !COMMON.contains(&word.as_str()) && !own.contains(&word.as_str()) {
-                    return fault(at, format!("function {word:?} not defined"));
+                    let why = match self.dialect {
+                        Dialect::File => files::absent(word),
+                        _ => "",
+                    };
+                    return fault(at, format!("function {word:?} not defined{why}"));
                 }
                 Operand::Function(word.clone())
             }

@@ -1,8 +1,8 @@
-//! From text to tokens: what stands between `{{` and `}}`, and what does not.
+//! From text to tokens: what stands between delimiters (`{{` and `}}`), and what does not.
 
 use serde_json::Value;
 
-use super::Fault;
+use super::{Delimiters, Fault};
 
 /// A piece of the source.
 pub enum Piece {
@@ -45,16 +45,16 @@ fn fault<T>(at: usize, why: impl Into<String>) -> Result<T, Fault> {
 }
 
 /// Splits a template.
-pub fn split(source: &str) -> Result<Vec<Piece>, Fault> {
+pub fn split(source: &str, within: Delimiters<'_>) -> Result<Vec<Piece>, Fault> {
     let mut pieces = Vec::new();
     let (mut at, mut is_trimmed) = (0, false);
-    while let Some(found) = source[at..].find("{{") {
+    while let Some(found) = source[at..].find(within.left) {
         let start = at + found;
         let mut text = &source[at..start];
         if is_trimmed {
             text = text.trim_start_matches(SPACE);
         }
-        at = start + 2;
+        at = start + within.left.len();
         let rest = &source[at..];
         if rest.starts_with('-') && rest[1..].starts_with(SPACE) {
             text = text.trim_end_matches(SPACE);
@@ -70,12 +70,12 @@ pub fn split(source: &str) -> Result<Vec<Piece>, Fault> {
                 return fault(start, "a comment is not closed");
             };
             let end = begin + length + 2;
-            let Some((end, trims)) = closing(source, end) else {
+            let Some((end, trims)) = closing(source, end, within.right) else {
                 return fault(end, "a comment ends before the action does");
             };
             (at, is_trimmed) = (end, trims);
         } else {
-            let (tokens, end, trims) = action(source, start, at)?;
+            let (tokens, end, trims) = action(source, start, at, within)?;
             pieces.push(Piece::Action(tokens, start));
             (at, is_trimmed) = (end, trims);
         }
@@ -91,29 +91,38 @@ pub fn split(source: &str) -> Result<Vec<Piece>, Fault> {
 }
 
 /// The end of an action, if it ends at `at`, and whether what follows is trimmed.
-fn closing(source: &str, at: usize) -> Option<(usize, bool)> {
+fn closing(source: &str, at: usize, right: &str) -> Option<(usize, bool)> {
     let rest = &source[at..];
     let bare = rest.trim_start_matches(SPACE);
     let end = source.len() - bare.len();
-    if bare.starts_with("}}") {
-        return Some((end + 2, false));
+    if bare.starts_with(right) {
+        return Some((end + right.len(), false));
     }
-    (bare.len() < rest.len() && bare.starts_with("-}}")).then_some((end + 3, true))
+    let trims = bare.len() < rest.len() && bare.starts_with('-') && bare[1..].starts_with(right);
+    trims.then_some((end + 1 + right.len(), true))
 }
 
 /// The tokens of the action that begins at `start`, where it ends, and whether that trims.
-fn action(source: &str, start: usize, from: usize) -> Result<(Vec<Token>, usize, bool), Fault> {
+fn action(
+    source: &str,
+    start: usize,
+    from: usize,
+    within: Delimiters<'_>,
+) -> Result<(Vec<Token>, usize, bool), Fault> {
     let mut tokens = Vec::new();
     let mut at = from;
     loop {
-        if let Some((end, trims)) = closing(source, at) {
+        if let Some((end, trims)) = closing(source, at, within.right) {
             return Ok((tokens, end, trims));
         }
         let rest = source[at..].trim_start_matches(SPACE);
         let is_apart = rest.len() < source.len() - at || at == from;
         at = source.len() - rest.len();
         let Some(first) = rest.chars().next() else {
-            return fault(start, "\"{{\" without \"}}\"");
+            return fault(
+                start,
+                format!("{:?} without {:?}", within.left, within.right),
+            );
         };
         let (what, length) = token(rest, first).map_err(|why| Fault { at, why })?;
         tokens.push(Token { at, is_apart, what });

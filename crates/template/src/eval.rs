@@ -7,12 +7,18 @@ use serde_json::Value;
 
 use super::functions::{self, truth};
 use super::print;
-use super::{Command, Dialect, Expr, Fault, Node, Operand, Pipe};
+use super::{Bounds, Command, Data, Dialect, Expr, Fault, Node, Operand, Pipe, files};
 
 /// What looking at one node costs; a byte that is made costs 1.
 const NODE: u64 = 16;
 /// Templates that call one another, or themselves.
 const CALLS_MAX: usize = 64;
+/// Blocks and parentheses within one another, those of templates that call one another among them: what
+/// a thread has of stack.
+const DEPTH_MAX: usize = 160;
+
+/// Names that a complaint shows.
+const SHOWN: usize = 40;
 
 /// A value; nothing where there is none, which Go tells from one that is nil.
 pub type Val<'a> = Option<Cow<'a, Value>>;
@@ -21,12 +27,17 @@ pub type Val<'a> = Option<Cow<'a, Value>>;
 pub struct Run<'a> {
     pub dialect: Dialect,
     pub defined: &'a BTreeMap<String, Vec<Node>>,
+    /// What a file may show.
+    pub data: Option<&'a Data>,
+    pub patterns: files::Patterns,
     /// Innermost last; `$` first.
     scope: Vec<(&'a str, Val<'a>)>,
     out: String,
     /// What may still be done.
     work: u64,
+    out_max: usize,
     calls: usize,
+    depth: usize,
 }
 
 enum Flow {
@@ -47,21 +58,30 @@ pub fn render<'a>(
     defined: &'a BTreeMap<String, Vec<Node>>,
     dialect: Dialect,
     value: &'a Value,
-    work: u64,
+    data: Option<&'a Data>,
+    bounds: &mut Bounds,
 ) -> Result<String, Fault> {
     let dot = Some(Cow::Borrowed(value));
     let mut run = Run {
         dialect,
         defined,
+        data,
+        patterns: files::Patterns::default(),
         scope: vec![("$", dot.clone())],
         out: String::new(),
-        work,
+        work: bounds.work,
+        out_max: bounds.out_bytes,
         calls: 0,
+        depth: 0,
     };
-    if let Some(nodes) = defined.get("") {
-        run.block(nodes, &dot)?;
-    }
-    Ok(run.out)
+    let done = match defined.get("") {
+        Some(nodes) => run.block(nodes, &dot).map(drop),
+        None => Ok(()),
+    };
+    // A template that fails has done its work, too.
+    bounds.work = run.work;
+    bounds.out_bytes = bounds.out_bytes.saturating_sub(run.out.len());
+    done.map(|()| run.out)
 }
 
 impl<'a> Run<'a> {
@@ -95,13 +115,36 @@ impl<'a> Run<'a> {
     }
 
     fn block(&mut self, nodes: &'a [Node], dot: &Val<'a>) -> Result<Flow, Fault> {
+        self.deeper(0)?;
         for node in nodes {
             match self.node(node, dot)? {
                 Flow::Next => {}
-                flow => return Ok(flow),
+                flow => {
+                    self.depth -= 1;
+                    return Ok(flow);
+                }
             }
         }
+        self.depth -= 1;
         Ok(Flow::Next)
+    }
+
+    /// Who fails need not come up again: nothing follows.
+    fn deeper(&mut self, at: usize) -> Result<(), Fault> {
+        self.depth += 1;
+        match self.depth > DEPTH_MAX {
+            true => fault(at, format!("all in all nested deeper than {DEPTH_MAX}")),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes note of text that was made.
+    fn made(&mut self, bytes: usize, at: usize) -> Result<(), Fault> {
+        self.charge(bytes as u64, at)?;
+        match self.out.len() > self.out_max {
+            true => fault(at, "it makes more text than a template may"),
+            false => Ok(()),
+        }
     }
 
     /// A block whose variables end with it.
@@ -116,8 +159,8 @@ impl<'a> Run<'a> {
         let known = self.scope.len();
         let flow = match node {
             Node::Text(text) => {
-                self.charge(text.len() as u64, 0)?;
                 self.out.push_str(text);
+                self.made(text.len(), 0)?;
                 Flow::Next
             }
             Node::Break => Flow::Break,
@@ -127,10 +170,13 @@ impl<'a> Run<'a> {
                 if pipe.names.is_empty() {
                     let before = self.out.len();
                     match &value {
+                        None if self.dialect == Dialect::File => {
+                            return fault(pipe.at, files::NOTHING);
+                        }
                         None => self.out.push_str("<no value>"),
                         Some(value) => print::plain(&mut self.out, value),
                     }
-                    self.charge((self.out.len() - before) as u64, pipe.at)?;
+                    self.made(self.out.len() - before, pipe.at)?;
                 }
                 return Ok(Flow::Next);
             }
@@ -240,12 +286,14 @@ impl<'a> Run<'a> {
     }
 
     fn commands(&mut self, commands: &'a [Command], dot: &Val<'a>) -> Result<Val<'a>, Fault> {
+        self.deeper(commands.first().map_or(0, Command::at))?;
         let mut before: Option<Val<'a>> = None;
         for command in commands {
             let value = self.command(command, before, dot)?;
             // A nil is none once it is the value of a pipe.
             before = Some(value.filter(|value| !value.is_null()));
         }
+        self.depth -= 1;
         Ok(before.flatten())
     }
 
@@ -371,12 +419,20 @@ impl<'a> Run<'a> {
             Dialect::Kubectl { is_strict: true } => {
                 fault(at, format!("map has no entry for key {field:?}"))
             }
-            Dialect::Docker => {
-                let known: Vec<&str> = members.keys().map(String::as_str).collect();
-                let known = known.join(", ");
+            Dialect::Docker | Dialect::File => {
+                let known = known(members);
                 fault(at, format!("no field {field:?} in {{{known}}}"))
             }
         }
+    }
+}
+
+/// The names of fields, as many as a person reads.
+fn known(members: &serde_json::Map<String, Value>) -> String {
+    let shown: Vec<&str> = members.keys().take(SHOWN).map(String::as_str).collect();
+    match members.len() > SHOWN {
+        true => format!("{}, …", shown.join(", ")),
+        false => shown.join(", "),
     }
 }
 
