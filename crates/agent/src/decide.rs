@@ -12,7 +12,10 @@
 use weft_api::assignment::{Container, Pod, Refusal, Restart};
 use weft_driver::{ContainerSeen, PodSeen, RunState};
 
-use crate::memory::{Memory, SECOND};
+use crate::memory::{Change, Memory, SECOND};
+
+/// What the end of a run counts as that was asked for, and went well: SIGTERM's. With 0 a pod might be over.
+const ASKED: i32 = 143;
 
 /// What is done next.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +26,8 @@ pub(crate) enum Step<'a> {
     Start(Vec<(&'a Container, u32)>),
     /// End these, with the time they get; and why, if it is told.
     Stop(Vec<Stop<'a>>),
+    /// Send it what its changed files ask for.
+    Signal { id: &'a str, name: &'a str },
     /// Give back what its containers shared.
     StopSandbox,
     /// Remove all of it.
@@ -91,11 +96,20 @@ impl<'a> Facts<'a, '_> {
                     ..
                 } => Last::Ended {
                     attempt: one.attempt,
-                    code: *code,
+                    code: match self.is_asked(one) && *code == 0 {
+                        true => ASKED,
+                        false => *code,
+                    },
                     at_ns: *finished_at_ns,
                 },
             },
         }
+    }
+
+    /// Whether it was asked to end because a file has changed.
+    fn is_asked(&self, one: &ContainerSeen) -> bool {
+        let memory = self.memory.containers.get(&one.name);
+        memory.is_some_and(|memory| memory.is_asked(one.attempt))
     }
 
     /// Whether it has ended since what the pod's containers share was made last.
@@ -294,6 +308,11 @@ fn run_again<'a>(
                 let grace_s = grace_s.unwrap_or(facts.pod.grace_s);
                 return Turn::Step(Step::Stop(vec![stop(seen, grace_s, Some(why))]));
             }
+            if let Some(change) = memory.and_then(|memory| memory.change_of(seen.attempt))
+                && let Some(step) = change_due(facts, one, seen, change, wake)
+            {
+                return Turn::Step(step);
+            }
             if seen.hash != one.hash {
                 let why = format!(
                     "Container {} definition changed, will be restarted",
@@ -322,6 +341,36 @@ fn run_again<'a>(
         return Turn::Wait;
     }
     Turn::Start(next)
+}
+
+/// What a file that has changed asks for, once its time has come.
+fn change_due<'a>(
+    facts: Facts<'a, '_>,
+    one: &'a Container,
+    seen: &'a ContainerSeen,
+    change: &Change,
+    wake: &mut Wake,
+) -> Option<Step<'a>> {
+    if facts.now_ns < change.at_ns {
+        wake.at(change.at_ns);
+        return None;
+    }
+    if !change.restart {
+        let (id, name) = (&*seen.id, &*one.name);
+        return Some(Step::Signal { id, name });
+    }
+    let why = match &*change.template {
+        "" => format!(
+            "A template changed, container {} will be restarted",
+            one.name
+        ),
+        name => format!(
+            "Template {name} changed, container {} will be restarted",
+            one.name
+        ),
+    };
+    let grace_s = facts.pod.grace_s;
+    Some(Step::Stop(vec![stop(seen, grace_s, Some(why))]))
 }
 
 fn stop<'a>(seen: &'a ContainerSeen, grace_s: u64, why: Option<String>) -> Stop<'a> {

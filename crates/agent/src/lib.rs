@@ -16,6 +16,7 @@ mod meter;
 mod observe;
 mod probe;
 mod report;
+mod templates;
 mod volumes;
 mod worker;
 
@@ -92,10 +93,18 @@ impl<D: Driver> Agent<D> {
         routes: watch::Receiver<Arc<Services>>,
     ) {
         let (driver, led) = (Arc::clone(&self.driver), Arc::clone(&self.led));
-        tokio::join!(self.run_pods(assignments), serve(&*driver, routes, &led));
+        let services = routes.clone();
+        tokio::join!(
+            self.run_pods(assignments, services),
+            serve(&*driver, routes, &led)
+        );
     }
 
-    async fn run_pods(self, mut assignments: watch::Receiver<Arc<Assignment>>) {
+    async fn run_pods(
+        self,
+        mut assignments: watch::Receiver<Arc<Assignment>>,
+        services: watch::Receiver<Arc<Services>>,
+    ) {
         let mut inputs = BTreeMap::<String, Input>::new();
         let mut workers = JoinSet::new();
         let mut changes = self.driver.changes();
@@ -114,7 +123,7 @@ impl<D: Driver> Agent<D> {
                         // Nobody knows yet what is wanted: what runs, runs.
                         continue;
                     }
-                    self.assign(&assigned, &mut inputs, &mut workers);
+                    self.assign(&assigned, &services, &mut inputs, &mut workers);
                     for volume in &assigned.discarded {
                         if discarding.insert(volume.clone()) {
                             let driver = Arc::clone(&self.driver);
@@ -156,6 +165,7 @@ impl<D: Driver> Agent<D> {
     fn assign(
         &self,
         assigned: &Assignment,
+        services: &watch::Receiver<Arc<Services>>,
         inputs: &mut BTreeMap<String, Input>,
         workers: &mut JoinSet<String>,
     ) {
@@ -174,7 +184,7 @@ impl<D: Driver> Agent<D> {
                 Some(input) => drop(input.pod.send_replace(Some(Arc::new(pod.clone())))),
                 None => {
                     let first = Some(Arc::new(pod.clone()));
-                    let input = self.employ(pod.id.clone(), first, workers);
+                    let input = self.employ(pod.id.clone(), first, services, workers);
                     inputs.insert(uid.clone(), input);
                 }
             }
@@ -189,7 +199,7 @@ impl<D: Driver> Agent<D> {
                     uid: uid.clone(),
                     ..PodId::default()
                 };
-                let input = self.employ(id, None, workers);
+                let input = self.employ(id, None, services, workers);
                 inputs.insert(uid, input);
             }
         }
@@ -200,7 +210,13 @@ impl<D: Driver> Agent<D> {
         }
     }
 
-    fn employ(&self, id: PodId, pod: Option<Arc<Pod>>, workers: &mut JoinSet<String>) -> Input {
+    fn employ(
+        &self,
+        id: PodId,
+        pod: Option<Arc<Pod>>,
+        services: &watch::Receiver<Arc<Services>>,
+        workers: &mut JoinSet<String>,
+    ) -> Input {
         let (sender, receiver) = watch::channel(pod);
         let wake = Arc::new(Notify::new());
         let worker = Worker::new(
@@ -210,6 +226,7 @@ impl<D: Driver> Agent<D> {
             self.led.subscribe(),
             id,
             receiver,
+            services.clone(),
             Arc::clone(&wake),
         );
         workers.spawn(worker.run());

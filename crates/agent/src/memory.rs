@@ -1,7 +1,7 @@
 //! What a worker remembers of its pod that nobody else knows. All of it may be lost: then back-offs
 //! begin anew, probes ask again, and what failed is tried again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weft_api::assignment::Refusal;
 use weft_api::observed::Ended;
@@ -29,6 +29,8 @@ pub(crate) struct Memory {
     /// How often in a row that was so.
     pub stuck_times: u32,
     pub containers: BTreeMap<String, Container>,
+    /// By volume: what is wrong with a template of it.
+    pub broken: BTreeMap<String, String>,
 }
 
 /// Of a container, by its name.
@@ -48,6 +50,55 @@ pub(crate) struct Container {
     pub health: Health,
     /// It was told that it waits for its next start.
     pub told_backoff: u32,
+    /// A file of its has changed.
+    pub change: Option<Change>,
+}
+
+/// What is to be done to a run because a file of a template has changed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Change {
+    /// The run.
+    pub attempt: u32,
+    /// Unix nanoseconds: not before.
+    pub at_ns: i64,
+    /// It is started again; else it gets the signals.
+    pub restart: bool,
+    pub signals: BTreeSet<String>,
+    /// It has been asked to end: that it has ended is no failure, and not its end.
+    pub begun: bool,
+    /// The template.
+    pub template: String,
+}
+
+impl Change {
+    /// As it is kept on disk, without its template, which is only told.
+    pub fn kept(&self) -> String {
+        let state = if self.begun { "begun" } else { "waits" };
+        let signals = self.signals.iter().map(String::as_str);
+        let what: Vec<&str> = self
+            .restart
+            .then_some("restart")
+            .into_iter()
+            .chain(signals)
+            .collect();
+        format!("1 {} {state} {}", self.attempt, what.join(","))
+    }
+
+    /// Reads what was kept; nothing, if it is something else. What waited waits no more.
+    pub fn read(text: &str) -> Option<Change> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let ["1", attempt, state, what] = words[..] else {
+            return None;
+        };
+        let mut signals: BTreeSet<String> = what.split(',').map(str::to_owned).collect();
+        Some(Change {
+            attempt: attempt.parse().ok()?,
+            restart: signals.remove("restart"),
+            signals,
+            begun: state == "begun",
+            ..Change::default()
+        })
+    }
 }
 
 /// What probes say of one run.
@@ -62,8 +113,23 @@ pub(crate) struct Health {
 }
 
 impl Container {
-    /// Seconds to wait before attempt `next`: none the first time.
+    /// What is to be done to this run.
+    pub fn change_of(&self, attempt: u32) -> Option<&Change> {
+        self.change
+            .as_ref()
+            .filter(|change| change.attempt == attempt)
+    }
+
+    /// Whether this run was asked to end, to be started again.
+    pub fn is_asked(&self, attempt: u32) -> bool {
+        self.change_of(attempt).is_some_and(|change| change.begun)
+    }
+
+    /// Seconds to wait before attempt `next`: none the first time, nor after one that was asked to end.
     pub fn backoff_s(&self, next: u32) -> u64 {
+        if next > 0 && self.is_asked(next - 1) {
+            return 0;
+        }
         doubled(next.saturating_sub(self.forgiven))
     }
 
@@ -97,5 +163,46 @@ mod tests {
         one.forgive(7, FORGIVEN_NS);
         assert_eq!(one.backoff_s(8), 0);
         assert_eq!(one.backoff_s(9), 10);
+    }
+
+    #[test]
+    fn changes_are_kept_and_read_again() {
+        let change = |restart, signals: &[&str], begun| Change {
+            attempt: 7,
+            restart,
+            signals: signals.iter().map(|name| (*name).to_owned()).collect(),
+            begun,
+            ..Change::default()
+        };
+        for (change, kept) in [
+            (change(true, &[], true), "1 7 begun restart"),
+            (
+                change(false, &["SIGHUP", "SIGUSR1"], false),
+                "1 7 waits SIGHUP,SIGUSR1",
+            ),
+            (change(true, &["SIGHUP"], false), "1 7 waits restart,SIGHUP"),
+        ] {
+            assert_eq!(change.kept(), kept);
+            assert_eq!(Change::read(kept), Some(change));
+        }
+        for damaged in [
+            "",
+            "1",
+            "2 7 begun restart",
+            "1 x begun restart",
+            "1 7 begun restart more",
+        ] {
+            assert_eq!(Change::read(damaged), None, "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn who_was_asked_to_end_does_not_wait() {
+        let mut one = Container::default();
+        one.change = Change::read("1 4 waits restart");
+        assert_eq!(one.backoff_s(5), 80);
+        one.change = Change::read("1 4 begun restart");
+        assert_eq!(one.backoff_s(5), 0);
+        assert_eq!(one.backoff_s(6), 160);
     }
 }

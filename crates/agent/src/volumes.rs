@@ -6,6 +6,7 @@
 //!                                   ..data ─► ..1    a link that is replaced in one go,
 //!                                   file ─► ..data/file  and links of which each is a file
 //!   <directory>/<uid>/messages/<container>-<attempt>   what it says of its end
+//!   <directory>/<uid>/changes/<container>              what is to be done because a file changed
 //! ```
 //! Never: follows what a container has put there.
 
@@ -17,12 +18,13 @@ use std::path::{Component, Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use weft_api::assignment::{Container, File, FileValue, HostPath, Pod, Volume};
+use weft_api::assignment::{Change, Container, File, FileValue, HostPath, Pod, Services, Volume};
 use weft_driver::{Mounted, Source};
-use weft_stdx::file::read_bounded;
+use weft_stdx::file::{Durability, read_bounded, replace};
 use weft_sys::path::Root;
 
 use crate::env::{self, Facts};
+use crate::templates;
 
 /// The link to the files as they are now.
 const NOW: &str = "..data";
@@ -122,11 +124,18 @@ impl Files {
         )
     }
 
-    /// Brings the volumes to what they are to be; those that are so stay untouched.
+    /// Brings the volumes to what they are to be; those that are so stay untouched. Those with templates
+    /// are made once there are services to ask for, and only [`Files::write`] writes them.
     ///
     /// # Errors
     /// A volume cannot be had, or the disk refuses.
-    pub fn prepare(&self, pod: &Pod, facts: &Facts<'_>) -> Result<(), VolumeError> {
+    pub fn prepare(
+        &self,
+        pod: &Pod,
+        facts: &Facts<'_>,
+        services: Option<&Services>,
+    ) -> Result<Prepared, VolumeError> {
+        let mut prepared = Prepared::default();
         for (name, volume) in &pod.volumes {
             let path = self.volume(name);
             match volume {
@@ -135,9 +144,21 @@ impl Files {
                     make_empty(&path, pod.fs_group)
                         .map_err(failed(format!("make volume {name}")))?;
                 }
+                Volume::Files { files } if templates::of(files).next().is_some() => {
+                    let Some(services) = services else { continue };
+                    match templates::render(pod, name, files, facts, services) {
+                        Ok(texts) => {
+                            let wanted = contents(files, facts, &texts)
+                                .map_err(failed(format!("write volume {name}")))?;
+                            prepared.note(name, &path, files, &wanted);
+                            prepared.writes.push((name.clone(), wanted));
+                        }
+                        Err(why) => drop(prepared.broken.insert(name.clone(), why)),
+                    }
+                }
                 Volume::Files { files } => {
                     let write = || {
-                        let wanted = contents(files, facts)?;
+                        let wanted = contents(files, facts, &BTreeMap::new())?;
                         write_files(&path, &wanted, pod.fs_group)
                     };
                     write().map_err(failed(format!("write volume {name}")))?;
@@ -152,7 +173,50 @@ impl Files {
                 }
             }
         }
+        Ok(prepared)
+    }
+
+    /// Writes what was made of templates.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn write(&self, pod: &Pod, writes: &[(String, Contents)]) -> Result<(), VolumeError> {
+        for (name, wanted) in writes {
+            write_files(&self.volume(name), wanted, pod.fs_group)
+                .map_err(failed(format!("write volume {name}")))?;
+        }
         Ok(())
+    }
+
+    /// Whether the files of a volume were ever written.
+    pub fn has(&self, volume: &str) -> bool {
+        self.volume(volume).join(NOW).exists()
+    }
+
+    /// Keeps in mind what is to be done to a container, or that nothing is.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn keep_change(&self, container: &str, change: Option<&str>) -> io::Result<()> {
+        let path = self.directory.join("changes").join(container);
+        match change {
+            None => remove_any(&path),
+            Some(change) => {
+                fs::create_dir_all(path.parent().unwrap_or(&path))?;
+                replace(&path, change.as_bytes(), Durability::Process)
+            }
+        }
+    }
+
+    /// What an earlier agent kept in mind.
+    pub fn changes(&self) -> BTreeMap<String, String> {
+        let directory = self.directory.join("changes");
+        let names = names_in(&directory).into_iter();
+        let kept = names.filter_map(|name| {
+            let bytes = read_bounded(&directory.join(&name), MESSAGE_MAX).ok()?;
+            Some((name, String::from_utf8(bytes).ok()?))
+        });
+        kept.collect()
     }
 
     /// The mounts of a container.
@@ -265,9 +329,62 @@ fn relative(path: &str) -> io::Result<()> {
     }
 }
 
-type Contents = BTreeMap<String, (Vec<u8>, u32)>;
+/// Bytes and permission bits, by path.
+pub(crate) type Contents = BTreeMap<String, (Vec<u8>, u32)>;
 
-fn contents(files: &BTreeMap<String, File>, facts: &Facts<'_>) -> io::Result<Contents> {
+/// What templates have made of volumes.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    /// To be written.
+    pub writes: Vec<(String, Contents)>,
+    /// Files that will be others than they were.
+    pub changed: Vec<Changed>,
+    /// By volume: what is wrong with a template of it. Nothing of it is written.
+    pub broken: BTreeMap<String, String>,
+}
+
+/// A file that will be another.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Changed {
+    pub volume: String,
+    pub path: String,
+    /// The template, as people are told of it.
+    pub template: String,
+    pub change: Change,
+    pub splay_ms: u64,
+}
+
+impl Prepared {
+    /// Takes note of files that change. What is written for the first time is no change.
+    fn note(&mut self, name: &str, volume: &Path, files: &BTreeMap<String, File>, all: &Contents) {
+        let now = volume.join(NOW);
+        if !now.exists() {
+            return;
+        }
+        for (path, template) in templates::of(files) {
+            let Some((wanted, _)) = all.get(path) else {
+                continue;
+            };
+            let is = read_bounded(&now.join(path), wanted.len() as u64);
+            if is.is_ok_and(|is| is == *wanted) {
+                continue;
+            }
+            self.changed.push(Changed {
+                volume: name.to_owned(),
+                path: path.to_owned(),
+                template: templates::name(template),
+                change: template.change.clone(),
+                splay_ms: template.splay_ms,
+            });
+        }
+    }
+}
+
+fn contents(
+    files: &BTreeMap<String, File>,
+    facts: &Facts<'_>,
+    texts: &BTreeMap<String, String>,
+) -> io::Result<Contents> {
     let mut all = Contents::new();
     for (path, file) in files {
         relative(path)?;
@@ -280,6 +397,7 @@ fn contents(files: &BTreeMap<String, File>, facts: &Facts<'_>) -> io::Result<Con
             FileValue::Text(text) => text.clone().into_bytes(),
             FileValue::Binary(text) => STANDARD.decode(text).map_err(io::Error::other)?,
             FileValue::Node(fact) => facts.of(*fact).into_bytes(),
+            FileValue::Template(_) => texts.get(path).cloned().unwrap_or_default().into_bytes(),
         };
         all.insert(path.clone(), (bytes, file.mode));
     }

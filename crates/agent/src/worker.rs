@@ -4,6 +4,7 @@
 //! What takes long (a pull, an end with its grace) is broken off when the pod is wanted otherwise
 //! meanwhile; a start is not, it is short.
 
+mod change;
 mod start;
 mod stop;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use weft_api::assignment::{Container, Pod, PodId, Probes, Refusal, Restart};
+use weft_api::assignment::{Container, Pod, PodId, Probes, Refusal, Restart, Services};
 use weft_api::observed::{Ended, Event, Pod as Observed, State};
 use weft_driver::{Driver, PodSeen, RunState};
 use weft_stdx::clock::unix_ns;
@@ -26,6 +27,7 @@ use crate::memory::{self, Health, Memory, SECOND};
 use crate::observe::{self, Observer};
 use crate::probe::{self, Findings, Target};
 use crate::report::Reports;
+use crate::templates;
 use crate::volumes::Files;
 
 /// How often what could not be made is tried again at most, in seconds.
@@ -42,6 +44,9 @@ pub(crate) struct Worker<D> {
     led: watch::Receiver<BTreeSet<IpAddr>>,
     id: PodId,
     wanted: watch::Receiver<Option<Arc<Pod>>>,
+    services: watch::Receiver<Arc<Services>>,
+    /// Its files may say something else when these change.
+    asks_for_services: bool,
     wake: Arc<Notify>,
     files: Files,
     memory: Memory,
@@ -110,12 +115,17 @@ impl<D: Driver> Worker<D> {
         led: watch::Receiver<BTreeSet<IpAddr>>,
         id: PodId,
         wanted: watch::Receiver<Option<Arc<Pod>>>,
+        services: watch::Receiver<Arc<Services>>,
         wake: Arc<Notify>,
     ) -> Self {
         let files = Files::new(&node.directory, &id.uid);
+        let mut containers = stillborn(&files.attempts(), &driver.pod(&id.uid));
+        for (name, kept) in files.changes() {
+            containers.entry(name).or_default().change = memory::Change::read(&kept);
+        }
         let memory = Memory {
             started_at_ns: unix_ns(),
-            containers: stillborn(&files.attempts(), &driver.pod(&id.uid)),
+            containers,
             ..Memory::default()
         };
         Self {
@@ -125,6 +135,8 @@ impl<D: Driver> Worker<D> {
             led,
             id,
             wanted,
+            services,
+            asks_for_services: false,
             wake,
             files,
             memory,
@@ -182,12 +194,16 @@ impl<D: Driver> Worker<D> {
 
     /// When what a pod refers to has changed, its files do, and what waited for it is tried at once.
     fn follow(&mut self, pod: &Arc<Pod>, seen: &PodSeen) {
-        if self
-            .prepared
-            .as_ref()
-            .is_some_and(|before| Arc::ptr_eq(before, pod))
-        {
+        let before = self.prepared.as_ref();
+        let is_same = before.is_some_and(|before| Arc::ptr_eq(before, pod));
+        let is_led_elsewhere =
+            self.asks_for_services && self.services.has_changed().is_ok_and(|is| is);
+        if is_same && !is_led_elsewhere {
             return;
+        }
+        self.asks_for_services = templates::asks_for_services(pod);
+        if self.asks_for_services {
+            self.services.mark_unchanged();
         }
         for memory in self.memory.containers.values_mut() {
             let waiting = memory.waiting.as_ref();
@@ -411,6 +427,7 @@ impl<D: Driver> Worker<D> {
                 }
             }
             Step::Stop(these) => self.stop(pod, seen, &these).await,
+            Step::Signal { id, name } => self.signal(id, name).await,
             Step::StopSandbox => {
                 let stopped = self.driver.stop_sandbox(&self.id.uid).await;
                 self.or_stuck("FailedKillPod", stopped.map_err(|error| error.message));
@@ -433,6 +450,13 @@ impl<D: Driver> Worker<D> {
         tokio::select! {
             () = time => {}
             () = self.wake.notified() => {}
+            changed = self.services.changed(), if self.asks_for_services && self.memory.ending.is_none() => {
+                // Seen by who looks what has changed.
+                match changed {
+                    Ok(()) => self.services.mark_changed(),
+                    Err(_) => std::future::pending::<()>().await,
+                }
+            }
             changed = self.wanted.changed() => {
                 if changed.is_err() {
                     // The agent ends: what runs runs on.
@@ -495,8 +519,17 @@ impl<D: Driver> Worker<D> {
             host_ip: self.node.address,
             node: &self.node.name,
         };
-        let prepared = self.files.prepare(pod, &facts);
-        self.or_stuck("FailedMount", prepared.map_err(|error| error.to_string()))
+        let is_ready = seen.sandbox.as_ref().is_some_and(|sandbox| sandbox.ready);
+        let services = Arc::clone(&self.services.borrow());
+        // Nobody knows of services until they have a range.
+        let knows = is_ready && !(self.asks_for_services && services.range.is_empty());
+        let prepared = self.files.prepare(pod, &facts, knows.then_some(&*services));
+        let written = prepared.and_then(|prepared| {
+            self.note_changes(pod, seen, &prepared.changed);
+            self.note_broken(pod, seen, prepared.broken);
+            self.files.write(pod, &prepared.writes)
+        });
+        self.or_stuck("FailedMount", written.map_err(|error| error.to_string()))
     }
 
     /// That it waits for its next start is told once for each.

@@ -76,6 +76,9 @@ pub struct Endpoint {
     pub is_ready: bool,
     /// It is on this node.
     pub is_local: bool,
+    /// The node it is on, if that is known.
+    #[serde(default)]
+    pub node: Option<String>,
 }
 
 /// One pod.
@@ -111,6 +114,9 @@ pub struct Pod {
     pub credentials: Vec<RegistryCredentials>,
     /// Whose it is, for variables and files that show it.
     pub service_account: String,
+    /// What its templates may show beside it.
+    #[serde(default)]
+    pub shown: Shown,
 }
 
 /// Who a pod is.
@@ -363,6 +369,47 @@ pub enum FileValue {
     /// base64.
     Binary(String),
     Node(NodeFact),
+    Template(Box<Template>),
+}
+
+/// A file that is made on the node (docs/templates.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// The config map it is in, and under which key.
+    pub map: String,
+    #[allow(missing_docs)]
+    pub key: String,
+    /// Go's `text/template`.
+    pub text: String,
+    /// What actions stand between.
+    pub left: String,
+    #[allow(missing_docs)]
+    pub right: String,
+    /// What is done to containers that see it when it changes.
+    pub change: Change,
+    /// A share of this is waited before, which chance chooses.
+    pub splay_ms: u64,
+}
+
+/// What is done to a container when a file of its changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Change {
+    Nothing,
+    Signal(String),
+    Restart,
+}
+
+/// What templates name, as far as they name it; none where something is no text.
+pub type Texts = BTreeMap<String, BTreeMap<String, Option<String>>>;
+
+/// What templates of a pod may show beside the pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Shown {
+    pub config_maps: Texts,
+    pub secrets: Texts,
+    pub node_labels: BTreeMap<String, String>,
 }
 
 /// What a container needs and may have.

@@ -24,6 +24,7 @@ pub mod protobuf;
 pub use weft_stdx::{names, quantity, selector};
 pub mod schema;
 pub mod store;
+mod templates;
 pub mod usage;
 
 pub use failure::{About, Cause, Failure, Reason};

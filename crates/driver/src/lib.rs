@@ -43,6 +43,12 @@ pub trait Driver: Send + Sync + 'static {
     /// It does not end.
     fn stop(&self, id: &str, grace_s: u64) -> impl Future<Output = Result<(), Failure>> + Send;
 
+    /// Sends a signal, by its name, to a container's first process.
+    ///
+    /// # Errors
+    /// It does not run, or cannot be signalled.
+    fn signal(&self, id: &str, signal: &str) -> impl Future<Output = Result<(), Failure>> + Send;
+
     /// Removes a container that has ended, with its log; one that is not there is no error.
     ///
     /// # Errors

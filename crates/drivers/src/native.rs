@@ -324,6 +324,11 @@ impl Driver for Native {
         unless_gone(stopped).map_err(|error| failure(&error))
     }
 
+    async fn signal(&self, id: &str, signal: &str) -> Result<(), Failure> {
+        let sent = self.engine.kill(id, signal).await;
+        sent.map_err(|error| failure(&error))
+    }
+
     async fn remove(&self, id: &str) -> Result<(), Failure> {
         let uid = self.engine.inspect(id).ok();
         let uid = uid.and_then(|view| view.record.resolved.labels.get(UID).cloned());

@@ -84,6 +84,7 @@ fn next(pod: &Pod, seen: &PodSeen, memory: &Memory, now_s: i64, unwanted: bool) 
                 .map(|one| format!("{}/{}", one.id, one.grace_s));
             format!("stop {}", these.collect::<Vec<_>>().join(" "))
         }
+        Step::Signal { id, .. } => format!("signal {id}"),
         Step::StopSandbox => "stop sandbox".to_owned(),
         Step::Remove => "remove".to_owned(),
         Step::Fail(why) => format!("fail {}", why.reason),
@@ -319,6 +320,7 @@ proptest! {
                     }
                 }
                 Step::Fail(why) => memory.failed = Some(why),
+                Step::Signal { .. } => prop_assert!(false, "nothing has changed"),
                 Step::StopSandbox => world.seen.sandbox.as_mut().unwrap().ready = false,
                 Step::Remove => {
                     prop_assert!(world.running().is_empty());
@@ -350,5 +352,53 @@ proptest! {
             }
         }
         prop_assert!(false, "an unwanted pod does not end");
+    }
+}
+
+/// A pod whose container has been asked for something by a file that changed.
+fn changed(
+    restart: Restart,
+    change: &str,
+    at_s: i64,
+    ended: Option<i32>,
+) -> (Pod, PodSeen, Memory) {
+    let mut memory = Memory::default();
+    let one = memory::Container {
+        change: memory::Change::read(change).map(|change| memory::Change {
+            at_ns: at_s * SECOND,
+            ..change
+        }),
+        ..memory::Container::default()
+    };
+    memory.containers.insert("a".to_owned(), one);
+    (pod(&[], &["a"], restart), seen(&[("a", 3, ended)]), memory)
+}
+
+#[test]
+fn a_changed_file_restarts_or_signals_once_its_time_has_come() {
+    let at = |now_s: i64, restart, change: &str, ended| {
+        let (pod, seen, memory) = changed(restart, change, 50, ended);
+        next(&pod, &seen, &memory, now_s, false)
+    };
+    let (always, on_failure) = (Restart::Always, Restart::OnFailure);
+    for (now_s, policy, change, ended, expected) in [
+        (49, always, "1 3 waits restart", None, "wait until 50"),
+        (50, always, "1 3 waits restart", None, "stop a-3/30"),
+        (50, always, "1 3 waits SIGHUP", None, "signal a-3"),
+        // Of another run.
+        (50, always, "1 2 waits restart", None, "wait"),
+        // It is started at once, however often, and even where it would have ended for good.
+        (31, always, "1 3 begun restart", Some(0), "start a-4"),
+        (31, on_failure, "1 3 begun restart", Some(0), "start a-4"),
+        (31, on_failure, "1 3 begun restart", Some(137), "start a-4"),
+        // One that ended by itself before it was asked.
+        (31, on_failure, "1 3 waits restart", Some(0), "stop sandbox"),
+        (31, always, "1 3 waits restart", Some(1), "wait until 70"),
+    ] {
+        assert_eq!(
+            at(now_s, policy, change, ended),
+            expected,
+            "{now_s} {change}"
+        );
     }
 }

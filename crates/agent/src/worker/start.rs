@@ -25,6 +25,10 @@ impl<D: Driver> Worker<D> {
         if !self.prepare(pod, seen) {
             return Turn::Otherwise;
         }
+        if let Some(why) = self.unmade(pod, one) {
+            self.hold(one, why);
+            return Turn::Done(());
+        }
         if let Some(why) = &one.refused {
             self.hold(one, why.clone());
             return Turn::Done(());
@@ -43,6 +47,7 @@ impl<D: Driver> Worker<D> {
                 memory.waiting = None;
                 memory.stillborn = None;
                 memory.pulls_failed = 0;
+                self.forget_change(&one.name);
                 let message = format!("Created container: {}", one.name);
                 self.tell(Some(&one.name), false, "Created", &message);
                 let message = format!("Started container {}", one.name);

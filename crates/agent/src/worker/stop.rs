@@ -32,6 +32,7 @@ impl<D: Driver> Worker<D> {
                 .health
                 .ready = false;
         }
+        self.begin_changes(seen, these);
         self.say(pod, seen).await;
         let (driver, address) = (Arc::clone(&self.driver), self.address(pod, seen));
         let is_hurried = these.iter().all(|one| one.grace_s == 0);

@@ -10,6 +10,7 @@ use super::{count, document};
 use crate::failure::Cause;
 use crate::kind::{Column, Kind, texts};
 use crate::object::Object;
+use crate::templates;
 
 pub(super) fn kind() -> Kind {
     Kind {
@@ -46,6 +47,83 @@ fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     if size > MOST_BYTES {
         mistakes.too_long(&Spot::of(object, ""), MOST_BYTES);
     }
+    let meta = Spot::of(object, "metadata");
+    for (name, why) in templates::marks(object).err().into_iter().flatten() {
+        mistakes.invalid(&meta.at("annotations").key(&name), &why);
+    }
     data::changed(&mut mistakes, object, old, &["data", "binaryData"]);
     mistakes.into_causes()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::testing::refuses;
+
+    #[test]
+    fn annotations_of_templates_mean_something() {
+        let base = json!({ "metadata": { "name": "m" } });
+        let with = |notes: serde_json::Value| json!({ "metadata": { "annotations": notes } });
+        let on = |name: &str, value: &str| {
+            let name = format!("nanocloud.io/template{name}");
+            with(json!({ "nanocloud.io/template": "true", name: value }))
+        };
+        let at = "metadata.annotations[nanocloud.io/template";
+        let bad = |name: &str, rest: &str| format!("{at}{name}]: Invalid value: {rest}");
+        let not_both = bad("", "\"yes\": must be \"true\" or \"false\"");
+        let mode = bad(
+            "-change-mode",
+            "\"reload\": must be \"noop\", \"signal\" or",
+        );
+        let signal = bad("-change-signal", "\"SIGNO\": must be the name of a signal");
+        let alone = bad(
+            "-splay",
+            "\"1s\": means nothing without nanocloud.io/template:",
+        );
+        refuses(
+            &kind(),
+            &base,
+            &[
+                (on("-change-mode", "noop"), &[]),
+                (on("-splay", "1m30s"), &[]),
+                (on("-left-delimiter", "[["), &[]),
+                (with(json!({ "nanocloud.io/template": "false" })), &[]),
+                (with(json!({ "nanocloud.io/templates": "x" })), &[]),
+                (
+                    with(json!({ "nanocloud.io/template": "yes" })),
+                    &[&not_both],
+                ),
+                (on("-change-mode", "reload"), &[&mode]),
+                (
+                    on("-change-signal", "SIGNO"),
+                    &[
+                        &signal,
+                        &bad("-change-signal", "\"SIGNO\": means nothing without"),
+                    ],
+                ),
+                (
+                    on("-splay", "soon"),
+                    &[&bad("-splay", "\"soon\": must be a duration")],
+                ),
+                (
+                    on("-left-delimiter", "a"),
+                    &[&bad("-left-delimiter", "\"a\": must be 2")],
+                ),
+                (
+                    on("-left-delimiter", "}}"),
+                    &[&bad("-right-delimiter", "\"\": must differ")],
+                ),
+                (
+                    on("-splai", "1s"),
+                    &[&bad("-splai", "\"1s\": is not known")],
+                ),
+                (
+                    with(json!({ "nanocloud.io/template-splay": "1s" })),
+                    &[&alone],
+                ),
+            ],
+        );
+    }
 }

@@ -31,6 +31,8 @@ struct Assigner<'a> {
     store: &'a Store,
     node: &'a str,
     pods: BTreeMap<Id, Mine>,
+    /// The node's.
+    labels: BTreeMap<String, String>,
     /// Volumes whose data is to be discarded here.
     discarded: BTreeSet<String>,
 }
@@ -56,10 +58,16 @@ async fn try_run(
         store,
         node,
         pods: BTreeMap::new(),
+        labels: BTreeMap::new(),
         discarded: BTreeSet::new(),
     };
     let seen = store.revision().await?;
     let kinds = store.kinds();
+    if let Some(nodes) = kinds.find("", "v1", "nodes") {
+        for item in &store.list(nodes, "", &ListOptions::default()).await?.items {
+            assigner.set_node(&object(item)?).await?;
+        }
+    }
     if let Some(pods) = kinds.find("", "v1", "pods") {
         for item in &store.list(pods, "", &ListOptions::default()).await?.items {
             assigner.set(object(item)?).await?;
@@ -121,6 +129,10 @@ impl Assigner<'_> {
                 }
                 self.set(object).await
             }
+            "nodes" => {
+                let node = object(&happened.item)?;
+                self.set_node(&node).await
+            }
             "persistentvolumes" => {
                 let volume = object(&happened.item)?;
                 Ok(self.set_volume(&volume, happened.what == EventKind::Deleted))
@@ -136,14 +148,32 @@ impl Assigner<'_> {
                     .filter(|(id, mine)| id.0 == namespace && mine.wanted.has(plural, &name))
                     .map(|(_, mine)| mine.object.clone())
                     .collect();
-                let mut is_new = false;
-                for pod in touched {
-                    is_new |= self.set(pod).await?;
-                }
-                Ok(is_new)
+                self.set_all(touched).await
             }
             _ => Ok(false),
         }
+    }
+
+    async fn set_all(&mut self, pods: Vec<Object>) -> Result<bool, Failure> {
+        let mut is_new = false;
+        for pod in pods {
+            is_new |= self.set(pod).await?;
+        }
+        Ok(is_new)
+    }
+
+    /// Its labels may be shown by templates.
+    async fn set_node(&mut self, node: &Object) -> Result<bool, Failure> {
+        let labels = node.meta().map("labels");
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let labels: BTreeMap<String, String> = labels.collect();
+        if node.meta().name() != self.node || labels == self.labels {
+            return Ok(false);
+        }
+        self.labels = labels;
+        let touched = self.pods.values().filter(|mine| mine.wanted.templates);
+        let touched = touched.map(|mine| mine.object.clone()).collect();
+        self.set_all(touched).await
     }
 
     /// A volume of this node that nobody has any more, and that is to go with its data.
@@ -170,8 +200,11 @@ impl Assigner<'_> {
         let read: Result<k8s::Pod, _> = serde_json::from_value(Value::Object(object.0.clone()));
         let (wanted, lowered) = match read {
             Ok(pod) => {
-                let wanted = pod.spec.as_ref().map(References::of).unwrap_or_default();
-                let found = refer::fetch(self.store, &id.0, &wanted).await?;
+                let mut wanted = pod.spec.as_ref().map(References::of).unwrap_or_default();
+                let mut found = refer::fetch(self.store, &id.0, &mut wanted).await?;
+                if wanted.templates {
+                    found.node_labels.clone_from(&self.labels);
+                }
                 let lowered = lower::pod(&object, &pod, &found);
                 (wanted, lowered)
             }

@@ -4,6 +4,7 @@
 
 mod container;
 mod env;
+mod template;
 mod volume;
 
 use std::collections::BTreeMap;
@@ -70,6 +71,7 @@ pub(super) fn pod(object: &Object, pod: &k8s::Pod, found: &Found) -> Pod {
         volumes: volume::all(source),
         credentials: credentials(source),
         service_account: spec.service_account_name.clone().unwrap_or_default(),
+        shown: template::shown(found),
     }
 }
 

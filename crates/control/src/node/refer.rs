@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::Value;
+use weft_template::{Delimiters, Dialect, Template};
 
 use crate::failure::{Failure, Reason};
 use crate::object::Object;
 use crate::store::{ListOptions, Store, object};
+use crate::templates;
 
 /// Names of what is referred to, in the pod's namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub(super) struct References {
     pub claims: BTreeSet<String>,
     /// Services of the namespace are among its variables.
     pub services: bool,
+    /// Files of its are made of templates.
+    pub templates: bool,
 }
 
 impl References {
@@ -85,16 +89,30 @@ pub(super) struct Found {
     /// Those the claims are bound to.
     pub volumes: BTreeMap<String, Object>,
     pub services: Vec<Object>,
+    /// What its templates name.
+    pub named: weft_template::References,
+    /// Of the node, if there are templates.
+    pub node_labels: BTreeMap<String, String>,
 }
 
-/// Fetches it; what is not there is left out.
+/// Fetches it; what is not there is left out. What templates in it name is referred to, too.
 pub(super) async fn fetch(
     store: &Store,
     namespace: &str,
-    wanted: &References,
+    wanted: &mut References,
 ) -> Result<Found, Failure> {
+    let mut config_maps = each(store, namespace, "configmaps", &wanted.config_maps).await?;
+    let named = named(&config_maps, wanted);
+    let others = named.keys.iter().map(|(map, _)| map);
+    let others = others.filter(|map| !wanted.config_maps.contains(*map));
+    let others: BTreeSet<String> = others.cloned().collect();
+    config_maps.extend(each(store, namespace, "configmaps", &others).await?);
+    wanted.config_maps.extend(others);
+    let secrets = named.secrets.iter().map(|(secret, _)| secret.clone());
+    wanted.secrets.extend(secrets);
     let mut found = Found {
-        config_maps: each(store, namespace, "configmaps", &wanted.config_maps).await?,
+        config_maps,
+        named,
         secrets: each(store, namespace, "secrets", &wanted.secrets).await?,
         claims: each(store, namespace, "persistentvolumeclaims", &wanted.claims).await?,
         ..Found::default()
@@ -115,6 +133,40 @@ pub(super) async fn fetch(
         }
     }
     Ok(found)
+}
+
+/// What the templates among config maps name. One that is none names nothing: its node says why.
+fn named(
+    config_maps: &BTreeMap<String, Object>,
+    wanted: &mut References,
+) -> weft_template::References {
+    let mut named = weft_template::References::default();
+    for (name, map) in config_maps {
+        let Ok(Some(marks)) = templates::marks(map) else {
+            continue;
+        };
+        wanted.templates = true;
+        for held in held_by_map(map).into_values() {
+            let Held::Text(text) = held else { continue };
+            let within = Delimiters {
+                left: &marks.left,
+                right: &marks.right,
+            };
+            let Ok(template) = Template::parse_within(text, Dialect::File, within) else {
+                continue;
+            };
+            let found = template.references();
+            let keys = found.keys.iter().cloned();
+            named
+                .keys
+                .extend(keys.map(|(map, key)| match map.is_empty() {
+                    true => (name.clone(), key),
+                    false => (map, key),
+                }));
+            named.secrets.extend(found.secrets.iter().cloned());
+        }
+    }
+    named
 }
 
 async fn each(

@@ -153,6 +153,7 @@ fn endpoint(one: &Value, port: u16, node: &str) -> Option<Endpoint> {
         // Who does not say is ready.
         is_ready: one["conditions"]["ready"] != false,
         is_local: one["nodeName"].as_str().is_none_or(|on| on == node),
+        node: one["nodeName"].as_str().map(str::to_owned),
     })
 }
 

@@ -80,6 +80,7 @@ mod server_services_traffic;
 mod server_standard;
 mod server_streams;
 mod server_templates;
+mod server_templates_rendered;
 mod server_tokens;
 mod server_updates;
 mod server_usage;

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1 as k8s;
 use weft_api::assignment::{Env, EnvValue, NodeFact, Refusal};
 
 use super::super::refer::{Held, held_by_map, held_by_secret};
-use super::{Source, config_error, lines};
+use super::{Source, config_error, lines, template};
 use crate::object::Object;
 use crate::quantity::Quantity;
 
@@ -88,7 +88,7 @@ fn of_service(service: &Object) -> Vec<Env> {
     env
 }
 
-fn text(held: &Held<'_>) -> Option<String> {
+pub(super) fn text(held: &Held<'_>) -> Option<String> {
     match held {
         Held::Text(text) => Some((*text).to_owned()),
         Held::Base64(text) => String::from_utf8(STANDARD.decode(text).ok()?).ok(),
@@ -99,8 +99,9 @@ fn text(held: &Held<'_>) -> Option<String> {
 fn whole(source: Source<'_>, from: &k8s::EnvFromSource) -> Result<Vec<Env>, String> {
     let (kind, name, optional, found) = match (&from.config_map_ref, &from.secret_ref) {
         (Some(of), _) => {
-            let found = source.found.config_maps.get(&of.name).map(held_by_map);
-            ("configmap", &of.name, of.optional, found)
+            let map = source.found.config_maps.get(&of.name);
+            map.map_or(Ok(()), template::no_variable)?;
+            ("configmap", &of.name, of.optional, map.map(held_by_map))
         }
         (None, Some(of)) => {
             let found = source.found.secrets.get(&of.name).map(held_by_secret);
@@ -131,7 +132,9 @@ fn value_from(
     from: &k8s::EnvVarSource,
 ) -> Result<Option<EnvValue>, String> {
     if let Some(of) = &from.config_map_key_ref {
-        let found = source.found.config_maps.get(&of.name).map(held_by_map);
+        let map = source.found.config_maps.get(&of.name);
+        map.map_or(Ok(()), template::no_variable)?;
+        let found = map.map(held_by_map);
         return key(
             "configmap",
             "ConfigMap",

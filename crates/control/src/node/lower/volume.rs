@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1 as k8s;
 use weft_api::assignment::{EnvValue, File, FileValue, HostPath, Refusal, Volume};
 
 use super::super::refer::{Held, held_by_map, held_by_secret};
-use super::{Source, env};
+use super::{Source, env, template};
 use crate::controllers::claims::LOCAL;
 use crate::quantity::Quantity;
 
@@ -143,8 +143,13 @@ fn config_map(
     items: Option<&Vec<k8s::KeyToPath>>,
     is_optional: bool,
 ) -> Result<Parts, String> {
-    let found = source.found.config_maps.get(name).map(held_by_map);
-    held("configmap", name, found, items, is_optional)
+    let map = source.found.config_maps.get(name);
+    let value = |key: &str, held: &Held<'_>| match map {
+        Some(map) => template::value(map, key, held),
+        None => Ok(plain(held)),
+    };
+    let found = map.map(held_by_map);
+    held("configmap", name, found, value, items, is_optional)
 }
 
 fn of_secret(
@@ -154,13 +159,22 @@ fn of_secret(
     is_optional: bool,
 ) -> Result<Parts, String> {
     let found = source.found.secrets.get(name).map(held_by_secret);
-    held("secret", name, found, items, is_optional)
+    let value = |_: &str, held: &Held<'_>| Ok(plain(held));
+    held("secret", name, found, value, items, is_optional)
+}
+
+fn plain(held: &Held<'_>) -> FileValue {
+    match held {
+        Held::Text(text) => FileValue::Text((*text).to_owned()),
+        Held::Base64(text) => FileValue::Binary((*text).to_owned()),
+    }
 }
 
 fn held(
     kind: &str,
     name: &str,
     found: Option<BTreeMap<&str, Held<'_>>>,
+    value: impl Fn(&str, &Held<'_>) -> Result<FileValue, String>,
     items: Option<&Vec<k8s::KeyToPath>>,
     is_optional: bool,
 ) -> Result<Parts, String> {
@@ -170,20 +184,16 @@ fn held(
             false => Err(format!("{kind} {name:?} not found")),
         };
     };
-    let value = |held: &Held<'_>| match held {
-        Held::Text(text) => FileValue::Text((*text).to_owned()),
-        Held::Base64(text) => FileValue::Binary((*text).to_owned()),
-    };
     let Some(items) = items else {
         let all = found.iter();
-        return Ok(all
-            .map(|(key, held)| ((*key).to_owned(), value(held), None))
-            .collect());
+        return all
+            .map(|(key, held)| Ok(((*key).to_owned(), value(key, held)?, None)))
+            .collect();
     };
     let mut parts = Parts::new();
     for item in items {
         match found.get(&*item.key) {
-            Some(held) => parts.push((item.path.clone(), value(held), item.mode)),
+            Some(held) => parts.push((item.path.clone(), value(&item.key, held)?, item.mode)),
             None if is_optional => {}
             None => {
                 let key = &item.key;
