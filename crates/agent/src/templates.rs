@@ -192,3 +192,133 @@ fn service(full: &str, service: &Service) -> Option<Value> {
         "Endpoints": endpoints.collect::<Vec<Value>>(),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use weft_api::assignment::{Change, Endpoint, PodId, ServicePort, Shown};
+
+    use super::*;
+
+    fn files(texts: &[(&str, &str)]) -> BTreeMap<String, File> {
+        let file = |text: &str| File {
+            value: FileValue::Template(Box::new(Template {
+                map: "m".to_owned(),
+                key: "k".to_owned(),
+                text: text.to_owned(),
+                left: "{{".to_owned(),
+                right: "}}".to_owned(),
+                change: Change::Restart,
+                splay_ms: 0,
+            })),
+            mode: 0o644,
+        };
+        let all = texts.iter();
+        all.map(|(path, text)| ((*path).to_owned(), file(text)))
+            .collect()
+    }
+
+    fn services() -> Services {
+        let endpoint = |address: &str, is_ready| Endpoint {
+            address: address.to_owned(),
+            port: 8080,
+            is_ready,
+            node: Some("n".to_owned()),
+            ..Endpoint::default()
+        };
+        let web = Service {
+            address: Some("10.43.0.7".to_owned()),
+            ports: vec![ServicePort {
+                port: 80,
+                endpoints: vec![
+                    endpoint("10.42.0.9", true),
+                    endpoint("10.42.0.8", true),
+                    endpoint("10.42.0.7", false),
+                ],
+                ..ServicePort::default()
+            }],
+            ..Service::default()
+        };
+        let other = Service {
+            alias: Some("example.com".to_owned()),
+            ..Service::default()
+        };
+        let table = [("web.here.svc", web), ("other.there.svc", other)];
+        Services {
+            range: "10.43.0.0/16".to_owned(),
+            table: table.map(|(name, one)| (name.to_owned(), one)).into(),
+            ..Services::default()
+        }
+    }
+
+    fn made(text: &str) -> String {
+        let secret = [
+            ("p".to_owned(), Some("s".to_owned())),
+            ("b".to_owned(), None),
+        ];
+        let pod = Pod {
+            id: PodId {
+                namespace: "here".to_owned(),
+                name: "p".to_owned(),
+                uid: "u".to_owned(),
+            },
+            shown: Shown {
+                secrets: [("db".to_owned(), secret.into())].into(),
+                ..Shown::default()
+            },
+            ..Pod::default()
+        };
+        let facts = Facts {
+            pod_ip: Some("10.42.0.5".parse().expect("it is one")),
+            host_ip: "192.168.0.1".parse().expect("it is one"),
+            node: "n",
+        };
+        let made = render(&pod, "v", &files(&[("f", text)]), &facts, &services());
+        made.map_or_else(|why| why, |made| made["f"].clone())
+    }
+
+    #[test]
+    fn what_the_node_knows_is_seen() {
+        for (text, expected) in [
+            (
+                "{{.pod.ip}} {{.pod.uid}} {{.node.ip}} {{.node.name}}",
+                "10.42.0.5 u 192.168.0.1 n",
+            ),
+            (
+                "{{range service \"web\"}}{{.Address}}:{{.Port}}@{{.Node}} {{end}}",
+                "10.42.0.8:8080@n 10.42.0.9:8080@n ",
+            ),
+            (
+                "{{range service \"other.there\"}}{{.Address}}{{end}}",
+                "example.com",
+            ),
+            ("{{.services.web.Address}} {{len services}}", "10.43.0.7 1"),
+            // Who does not ask for them is not made anew when they change.
+            ("{{len (. | toJSON | parseJSON)}}", "4"),
+            (
+                "{{secret \"db\" \"p\"}}{{range $k, $v := secret \"db\"}}{{$k}}{{end}}",
+                "sbp",
+            ),
+            (
+                "a\n{{secret \"db\" \"b\"}}",
+                "template m/k, line 2, column 3: function secret: secret \"db\" has no text under \"b\"",
+            ),
+        ] {
+            assert_eq!(made(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_templates_of_a_volume_share_their_bounds() {
+        let pod = Pod::default();
+        let facts = Facts {
+            pod_ip: None,
+            host_ip: "192.168.0.1".parse().expect("it is one"),
+            node: "n",
+        };
+        let half = "x".repeat(600 << 10);
+        let both = files(&[("a", &half), ("b", &half)]);
+        let made = render(&pod, "v", &both, &facts, &Services::default());
+        let why = made.expect_err("they make too much");
+        assert!(why.contains("more text than a template may"), "{why}");
+    }
+}

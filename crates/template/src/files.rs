@@ -174,6 +174,7 @@ pub fn call<'a>(
                 run.charge(PATTERN_COST, at)?;
                 let built = regex::RegexBuilder::new(pattern)
                     .size_limit(PATTERN_BYTES)
+                    .dfa_size_limit(4 * PATTERN_BYTES)
                     .nest_limit(32)
                     .build();
                 let built = built.map_err(|_| {
