@@ -112,16 +112,17 @@ fn a_template_is_rendered_for_its_pod_and_goes_with_it() {
     assert_eq!(file(&weft, "web", "/conf/db"), "u:P v none");
 
     // As a variable it would never be rendered anew: refused.
+    apply(&weft, &map("env", "", "  a: b\n")).ok();
     let env = pod(
         "env",
         STAYS,
-        "    envFrom: [{ configMapRef: { name: web } }]\n",
+        "    envFrom: [{ configMapRef: { name: env } }]\n",
     );
     apply(&weft, &env).ok();
     is_described(
         &weft,
         "env",
-        "configmap \"web\" holds templates, which are rendered into files only",
+        "configmap \"env\" holds templates, which are rendered into files only",
     );
 
     // What means nothing is refused when it is written.
@@ -205,7 +206,7 @@ fn a_list_of_endpoints_follows_the_service() {
     let data = "  list: '{{range service \"back\"}}{{.Address}}:{{.Port}} {{else}}nobody{{end}}'\n  \
                 all: '{{.services.back.Address}} {{range services}}{{.Name}} {{end}}'\n";
     apply(&weft, &map("front", &note("change-mode", "noop"), data)).ok();
-    apply(&weft, &map("back", "", "  x: y\n")).ok();
+    apply(&weft, &map("back", "", "  x: z\n")).ok();
     apply(&weft, &pod("front", STAYS, "")).ok();
     is_ready(&weft, "front");
     assert_eq!(file(&weft, "front", "/conf/list"), "nobody");
@@ -267,4 +268,60 @@ fn what_is_wrong_with_a_template_is_described() {
     apply(&weft, &map("torn", "", "  a: mended\n")).ok();
     is_ready(&weft, "torn");
     kubectl(&weft, "delete pod --all").ok();
+}
+
+#[test]
+fn what_restarts_for_a_file_has_not_failed_nor_come_to_its_end() {
+    let Some(mut weft) = cluster() else { return };
+    let data = |word: &str| format!("  a: '{word} {{{{.pod.name}}}}'\n");
+    for name in ["batch", "once"] {
+        apply(&weft, &map(name, "", &data("one"))).ok();
+    }
+    // Its splay is longer than the test.
+    let late = |word: &str| map("late", "", &data(word)).replace("splay: 0s", "splay: 9000h");
+    apply(&weft, &late("one")).ok();
+    let ends_well = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+    apply(
+        &weft,
+        &pod("batch", ends_well, "  restartPolicy: OnFailure\n"),
+    )
+    .ok();
+    apply(&weft, &pod("once", ends_well, "  restartPolicy: Never\n")).ok();
+    let part = pod("late", ends_well, "")
+        .replace("mountPath: /conf }", "mountPath: /conf/part, subPath: a }");
+    apply(&weft, &part).ok();
+    for name in ["batch", "once", "late"] {
+        is_ready(&weft, name);
+    }
+    assert_eq!(file(&weft, "late", "/conf/part"), "one late");
+    for name in ["batch", "once"] {
+        apply(&weft, &map(name, "", &data("two"))).ok();
+    }
+    apply(&weft, &late("two")).ok();
+    until(SOON, "it was restarted", || restarts(&weft, "batch") == "1");
+    is_ready(&weft, "batch");
+    reads(&weft, "batch", "/conf/a", "two batch");
+    assert_eq!(field(&weft, "pod batch", ".status.phase"), "Running");
+    is_described(
+        &weft,
+        "once",
+        "container main is not restarted: restartPolicy is Never",
+    );
+    assert_eq!(file(&weft, "once", "/conf/a"), "two once");
+    is_described(
+        &weft,
+        "late",
+        "Template late/a changed, container main will be restarted",
+    );
+    // A part of a volume stays as it was; what is to be done is not forgotten with the daemon.
+    assert_eq!(file(&weft, "late", "/conf/part"), "one late");
+    assert_eq!(restarts(&weft, "late"), "0");
+    weft.kill_daemon();
+    weft.start_daemon();
+    until(SOON, "it was restarted", || restarts(&weft, "late") == "1");
+    is_ready(&weft, "late");
+    reads(&weft, "late", "/conf/part", "two late");
+    assert_eq!(restarts(&weft, "batch"), "1");
+    kubectl(&weft, "delete pod --all").ok();
+    assert!(weft.weft(&["ps", "-aq"]).ok().is_empty());
 }
