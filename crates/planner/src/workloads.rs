@@ -4,7 +4,9 @@
 //! Never: a clock; what the time is, is said by who asks.
 
 pub mod autoscale;
+pub mod cron;
 mod daemons;
+pub mod jobs;
 mod ordinals;
 mod replicas;
 mod rollout;
