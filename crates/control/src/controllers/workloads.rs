@@ -16,6 +16,7 @@ mod claim;
 mod daemon_set;
 mod deployment;
 mod hash;
+mod job;
 pub(super) mod pods;
 mod replica_set;
 mod revisions;
@@ -47,7 +48,7 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 const DEPTH: usize = 2;
 
 /// What is followed: group, plural.
-const FOLLOWED: [(&str, &str); 9] = [
+const FOLLOWED: [(&str, &str); 10] = [
     ("", "nodes"),
     ("", "persistentvolumeclaims"),
     ("", "pods"),
@@ -57,11 +58,13 @@ const FOLLOWED: [(&str, &str); 9] = [
     ("apps", "deployments"),
     ("apps", "replicasets"),
     ("apps", "statefulsets"),
+    ("batch", "jobs"),
 ];
 /// What is worked on: plural, kind, API version, plural of what it controls.
-const WORKED: [(&str, &str, &str, &str); 5] = [
+const WORKED: [(&str, &str, &str, &str); 6] = [
     ("daemonsets", "DaemonSet", "apps/v1", "pods"),
     ("deployments", "Deployment", "apps/v1", "replicasets"),
+    ("jobs", "Job", "batch/v1", "pods"),
     (
         "replicationcontrollers",
         "ReplicationController",
@@ -159,6 +162,8 @@ impl Workloads {
 
     /// All there is, as if all of it had just come.
     fn begin(&mut self) {
+        let orphans = job::orphans::all(&self.mirror);
+        orphans.into_iter().for_each(|id| self.queue.mark(id));
         for (plural, ..) in WORKED {
             let all = self.mirror.all(plural);
             let all: Vec<_> = all
@@ -201,6 +206,8 @@ impl Workloads {
                 .collect();
             all.into_iter().for_each(|id| self.queue.mark(id));
         }
+        let orphans = job::orphans::of(&self.mirror, changed);
+        orphans.into_iter().for_each(|id| self.queue.mark(id));
         for object in [&changed.old, &changed.new].into_iter().flatten() {
             self.mark_controller(id, object, DEPTH);
         }
@@ -280,6 +287,14 @@ impl Workloads {
             }
             "daemonsets" => {
                 let work = daemon_set::look(&self.mirror, id, selector);
+                work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
+            }
+            "jobs" => {
+                let work = job::look(&self.mirror, id, selector);
+                work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
+            }
+            "pods" => {
+                let work = job::orphans::look(&self.mirror, id);
                 work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
             }
             "statefulsets" => {

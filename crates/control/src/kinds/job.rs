@@ -37,6 +37,7 @@ pub(super) fn kind() -> Kind {
         absent: &[("status.successful", "0")],
         columns: columns(),
         has_status: true,
+        is_carried_out: true,
         counted: Some(&[]),
         generation: Generation::Content,
         ..Kind::of("batch", "v1", "Job", "jobs", "job")

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::mirror::{Id, Mirror};
 use super::acts::{Hand, reference};
+use super::job::finalizers;
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
 use crate::object::Object;
@@ -21,6 +22,8 @@ pub(super) struct Claim {
     pub(super) owner: Arc<Object>,
     /// Of what it controls.
     pub(super) controlled: Arc<Kind>,
+    /// What holds what is controlled, and nothing that is let go.
+    pub(super) finalizer: Option<&'static str>,
     selector: Option<Arc<Labels>>,
     own: Vec<Arc<Object>>,
     /// Those without a controller that the selector means.
@@ -46,6 +49,7 @@ impl Claim {
             kind: Arc::clone(mirror.kind(id.plural)?),
             owner: Arc::clone(owner),
             controlled: Arc::clone(mirror.kind(controlled)?),
+            finalizer: None,
             selector: selector.cloned(),
             own: own.cloned().collect(),
             free: mirror
@@ -114,7 +118,7 @@ impl Claim {
     async fn adopt(&self, hand: &Hand, one: &Object) -> Result<Option<Arc<Object>>, Failure> {
         let mut owners = owners(one);
         owners.push(reference(&self.kind, &self.owner));
-        let patch = json!({ "metadata": { "ownerReferences": owners } });
+        let patch = self.patch(one, owners.into(), true);
         match hand.patch(&self.controlled, one, patch).await {
             Ok(adopted) => Ok(Some(Arc::new(adopted))),
             // One that is gone is nobody's, and one that cannot be written keeps nobody from theirs.
@@ -128,6 +132,14 @@ impl Claim {
         }
     }
 
+    fn patch(&self, one: &Object, owners: Value, is_held: bool) -> Value {
+        let mut patch = json!({ "metadata": { "ownerReferences": owners } });
+        if let Some(name) = self.finalizer {
+            patch["metadata"]["finalizers"] = finalizers(one, name, is_held);
+        }
+        patch
+    }
+
     async fn release(&self, hand: &Hand, one: &Object) -> Result<(), Failure> {
         let uid = self.owner.meta().text("uid");
         let mut owners = owners(one);
@@ -137,7 +149,7 @@ impl Claim {
         } else {
             owners.into()
         };
-        let patch = json!({ "metadata": { "ownerReferences": owners } });
+        let patch = self.patch(one, owners, false);
         match hand.patch(&self.controlled, one, patch).await {
             // It is heard of again.
             Err(failure) if matches!(failure.reason, Reason::NotFound | Reason::Conflict) => Ok(()),
