@@ -2,6 +2,7 @@
 
 mod daemon_set;
 mod deployment;
+mod job;
 mod replica_set;
 mod stateful_set;
 
@@ -69,7 +70,7 @@ impl World {
 
     pub(super) fn kind(&self, plural: &str) -> Arc<Kind> {
         let kinds = self.store.kinds();
-        let found = ["", "apps"]
+        let found = ["", "apps", "batch"]
             .iter()
             .find_map(|group| kinds.at(group, plural));
         Arc::clone(found.unwrap())
