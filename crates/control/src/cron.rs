@@ -3,7 +3,12 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+/// What has not come for so many days never comes, as upstream: the 30th of February.
+const DAYS_MAX: usize = 5 * 366;
 
 /// When something is due.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,10 +84,33 @@ impl Schedule {
     }
 }
 
+impl Schedule {
+    /// The first time after `after_s`, by the clocks of `zone`; both are seconds since 1970. What
+    /// comes after so and so long is counted from `since_s`. A time that clocks leave out is left
+    /// out, one that they have twice comes twice.
+    pub fn next(&self, after_s: i64, zone: &TimeZone, since_s: i64) -> Option<i64> {
+        match self {
+            Schedule::At(minutes) => minutes.next(after_s, zone),
+            Schedule::Every(span) => {
+                let step = i64::try_from(span.as_secs()).ok()?.max(1);
+                let steps = after_s.checked_sub(since_s)?.div_euclid(step);
+                since_s.checked_add(steps.checked_add(1)?.checked_mul(step)?)
+            }
+        }
+    }
+}
+
+fn has(bits: u64, at: i8) -> bool {
+    u32::try_from(at).is_ok_and(|at| bits >> at & 1 == 1)
+}
+
 impl Minutes {
     /// Whether `time`'s minute is one of them.
     pub fn contains(&self, time: DateTime) -> bool {
-        let has = |bits: u64, at: i8| u32::try_from(at).is_ok_and(|at| bits >> at & 1 == 1);
+        self.has_day(time) && has(self.hour, time.hour()) && has(self.minute, time.minute())
+    }
+
+    fn has_day(&self, time: DateTime) -> bool {
         let day = has(self.day, time.day());
         let weekday = has(self.weekday, time.weekday().to_sunday_zero_offset());
         // Days of both kinds: either will do.
@@ -90,10 +118,31 @@ impl Minutes {
             (false, false) => day || weekday,
             _ => day && weekday,
         };
-        is_day
-            && has(self.minute, time.minute())
-            && has(self.hour, time.hour())
-            && has(self.month, time.month())
+        is_day && has(self.month, time.month())
+    }
+
+    fn next(&self, after_s: i64, zone: &TimeZone) -> Option<i64> {
+        let civil = |at: i64| Some(zone.to_datetime(Timestamp::from_second(at).ok()?));
+        let second = i64::from(civil(after_s)?.second());
+        let mut at = after_s - second + 60;
+        let mut days = 0;
+        loop {
+            let time = civil(at)?;
+            at = if !self.has_day(time) {
+                days += 1;
+                if days > DAYS_MAX {
+                    return None;
+                }
+                let day = time.date().tomorrow().ok()?;
+                day.to_zoned(zone.clone()).ok()?.timestamp().as_second()
+            } else if !has(self.hour, time.hour()) {
+                at + 60 * (60 - i64::from(time.minute()))
+            } else if !has(self.minute, time.minute()) {
+                at + 60
+            } else {
+                return Some(at);
+            };
+        }
     }
 }
 
@@ -256,6 +305,123 @@ mod tests {
             let every = Schedule::Every(Duration::from_secs(seconds));
             assert_eq!(Schedule::parse(text).unwrap(), every, "{text}");
         }
+    }
+
+    #[test]
+    fn the_next_time_is_by_the_clocks_of_a_place() {
+        for (schedule, zone, after, expected) in [
+            (
+                "* * * * *",
+                "UTC",
+                "2026-11-22T11:25:31Z",
+                "2026-11-22T11:26:00Z",
+            ),
+            (
+                "* * * * *",
+                "UTC",
+                "2026-11-22T11:25:00Z",
+                "2026-11-22T11:26:00Z",
+            ),
+            (
+                "59 23 31 12 *",
+                "UTC",
+                "2026-12-31T23:59:00Z",
+                "2027-12-31T23:59:00Z",
+            ),
+            (
+                "0 0 29 2 *",
+                "UTC",
+                "2025-01-01T00:00:00Z",
+                "2028-02-29T00:00:00Z",
+            ),
+            (
+                "0 9 * * *",
+                "Europe/Berlin",
+                "2026-07-01T07:00:00Z",
+                "2026-07-02T07:00:00Z",
+            ),
+            (
+                "0 9 * * *",
+                "Europe/Berlin",
+                "2026-12-01T07:00:00Z",
+                "2026-12-01T08:00:00Z",
+            ),
+            (
+                "30 0 * * *",
+                "Asia/Kolkata",
+                "2026-12-01T00:00:00Z",
+                "2026-12-01T19:00:00Z",
+            ),
+            // Clocks go from 2 to 3 on the 29th of March.
+            (
+                "30 2 * * *",
+                "Europe/Berlin",
+                "2026-03-28T02:00:00Z",
+                "2026-03-30T00:30:00Z",
+            ),
+            (
+                "0 3 * * *",
+                "Europe/Berlin",
+                "2026-03-28T12:00:00Z",
+                "2026-03-29T01:00:00Z",
+            ),
+            // And from 3 to 2 on the 25th of October.
+            (
+                "30 2 * * *",
+                "Europe/Berlin",
+                "2026-10-24T12:00:00Z",
+                "2026-10-25T00:30:00Z",
+            ),
+            (
+                "30 2 * * *",
+                "Europe/Berlin",
+                "2026-10-25T00:30:00Z",
+                "2026-10-25T01:30:00Z",
+            ),
+            (
+                "30 2 * * *",
+                "Europe/Berlin",
+                "2026-10-25T01:30:00Z",
+                "2026-10-26T01:30:00Z",
+            ),
+            // Half an hour is left out, and comes twice.
+            (
+                "15 2 * * *",
+                "Australia/Lord_Howe",
+                "2026-10-03T00:00:00Z",
+                "2026-10-04T15:15:00Z",
+            ),
+            (
+                "45 1 * * *",
+                "Australia/Lord_Howe",
+                "2026-04-04T14:45:00Z",
+                "2026-04-04T15:15:00Z",
+            ),
+            // There is no midnight here on the 5th of September 2027.
+            (
+                "0 0 * * *",
+                "America/Santiago",
+                "2027-09-04T12:00:00Z",
+                "2027-09-06T03:00:00Z",
+            ),
+            (
+                "@every 90s",
+                "UTC",
+                "2026-01-01T00:00:00Z",
+                "2026-01-01T00:01:00Z",
+            ),
+        ] {
+            let second = |text: &str| text.parse::<Timestamp>().unwrap().as_second();
+            let zone = TimeZone::get(zone).unwrap();
+            let since = second("2025-12-31T23:59:30Z");
+            let next = Schedule::parse(schedule)
+                .unwrap()
+                .next(second(after), &zone, since);
+            let next = Timestamp::from_second(next.unwrap()).unwrap();
+            assert_eq!(next.to_string(), expected, "{schedule} {after}");
+        }
+        let never = Schedule::parse("0 0 30 2 *").unwrap();
+        assert_eq!(never.next(0, &TimeZone::UTC, 0), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 mod acts;
 mod claim;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod hash;
@@ -48,7 +49,7 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 const DEPTH: usize = 2;
 
 /// What is followed: group, plural.
-const FOLLOWED: [(&str, &str); 10] = [
+const FOLLOWED: [(&str, &str); 11] = [
     ("", "nodes"),
     ("", "persistentvolumeclaims"),
     ("", "pods"),
@@ -58,10 +59,12 @@ const FOLLOWED: [(&str, &str); 10] = [
     ("apps", "deployments"),
     ("apps", "replicasets"),
     ("apps", "statefulsets"),
+    ("batch", "cronjobs"),
     ("batch", "jobs"),
 ];
 /// What is worked on: plural, kind, API version, plural of what it controls.
-const WORKED: [(&str, &str, &str, &str); 6] = [
+const WORKED: [(&str, &str, &str, &str); 7] = [
+    ("cronjobs", "CronJob", "batch/v1", "jobs"),
     ("daemonsets", "DaemonSet", "apps/v1", "pods"),
     ("deployments", "Deployment", "apps/v1", "replicasets"),
     ("jobs", "Job", "batch/v1", "pods"),
@@ -87,6 +90,8 @@ struct Workloads {
     /// How far deployments have got, and since when: by our own clock, which nobody sets. A server
     /// that begins anew counts anew.
     marks: HashMap<Id, (String, Instant)>,
+    /// What was said of objects that is not said again.
+    said: HashMap<Id, String>,
     jobs: JoinSet<Outcome>,
     /// Whose they are.
     keys: HashMap<tokio::task::Id, Id>,
@@ -107,6 +112,7 @@ async fn try_run(store: &Store) -> Result<Infallible, Failure> {
         queue: Queue::default(),
         selectors: HashMap::new(),
         marks: HashMap::new(),
+        said: HashMap::new(),
         jobs: JoinSet::new(),
         keys: HashMap::new(),
     };
@@ -193,6 +199,7 @@ impl Workloads {
                 None => {
                     self.queue.forget(id);
                     self.marks.remove(id);
+                    self.said.remove(id);
                 }
                 Some(new) if generation(new) != was => self.queue.renew(id.clone()),
                 Some(_) => self.queue.mark(id.clone()),
@@ -232,7 +239,8 @@ impl Workloads {
             return;
         };
         if found.meta().text("uid") == owner.uid {
-            if depth > 1 {
+            // What becomes of a job's pods, its own owner hears of from the job.
+            if depth > 1 && *plural != "jobs" {
                 self.mark_controller(&owner_id, &found, depth - 1);
             }
             self.queue.mark(owner_id);
@@ -278,9 +286,13 @@ impl Workloads {
     /// Whether there is anything to work on.
     fn start(&mut self, id: &Id) -> bool {
         let stalled = self.stalled(id);
+        let cron_job = self.cron_job(id);
         let (store, selector) = (self.store.clone(), self.selectors.get(id));
         let jobs = &mut self.jobs;
         let handle = match id.plural {
+            "cronjobs" => {
+                cron_job.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
+            }
             "deployments" => {
                 let work = deployment::look(&self.mirror, id, selector, stalled);
                 work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
@@ -311,6 +323,23 @@ impl Workloads {
             self.keys.insert(handle.id(), id.clone());
         }
         is_some
+    }
+
+    fn cron_job(&mut self, id: &Id) -> Option<cron_job::Work> {
+        let is_one = id.plural == "cronjobs";
+        let mut work = is_one.then(|| cron_job::look(&self.mirror, id)).flatten()?;
+        if !self.is_news(id, work.complaint()) {
+            work.is_known();
+        }
+        Some(work)
+    }
+
+    /// Whether something else was said of it last.
+    fn is_news(&mut self, id: &Id, text: String) -> bool {
+        match text.is_empty() {
+            true => self.said.remove(id).is_some(),
+            false => self.said.insert(id.clone(), text.clone()) != Some(text),
+        }
     }
 
     /// How long a deployment has not got on.

@@ -33,6 +33,7 @@ pub(super) fn kind() -> Kind {
         validate,
         columns: columns(),
         has_status: true,
+        is_carried_out: true,
         counted: Some(&[]),
         generation: Generation::Content,
         ..Kind::of("batch", "v1", "CronJob", "cronjobs", "cronjob")

@@ -1,5 +1,6 @@
 //! Workload controllers beside a store in memory; the test is every node's agent.
 
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod job;
