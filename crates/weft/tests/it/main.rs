@@ -58,6 +58,7 @@ mod server_flags;
 mod server_forms;
 mod server_hostile;
 mod server_input;
+mod server_jobs;
 mod server_kinds;
 mod server_kubectl;
 mod server_line;
