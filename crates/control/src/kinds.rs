@@ -52,7 +52,7 @@ use crate::object::Object;
 
 pub use nanocloud::bootstrap_token_record;
 pub use priority_class::system_priority_classes;
-pub use review::token_request;
+pub use review::{binding, eviction, token_request};
 
 /// All of them.
 pub(crate) fn all() -> Vec<Kind> {

@@ -4,6 +4,7 @@
 //! Never: a clock; what the time is, is said by who asks.
 
 pub mod autoscale;
+mod budgets;
 pub mod cron;
 mod daemons;
 pub mod jobs;
@@ -11,6 +12,7 @@ mod ordinals;
 mod replicas;
 mod rollout;
 
+pub use budgets::{Keep, Standing, standing};
 pub use daemons::{Daemon, Do, End, Fit, Spot, daemons, fit};
 pub use ordinals::{Act, Line, Member, act};
 pub use replicas::{Counts, Phase, Replica, counts, victims};

@@ -12,6 +12,7 @@
 //! there are to be, which is the planner's.
 
 mod acts;
+mod budget;
 mod claim;
 mod cron_job;
 mod daemon_set;
@@ -40,6 +41,7 @@ use crate::Store;
 use crate::failure::{Failure, Reason};
 use crate::object::Object;
 use crate::selector::Labels;
+use crate::store;
 
 /// Most that are worked on at once.
 const AT_ONCE: usize = 32;
@@ -49,7 +51,7 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 const DEPTH: usize = 2;
 
 /// What is followed: group, plural.
-const FOLLOWED: [(&str, &str); 11] = [
+const FOLLOWED: [(&str, &str); 12] = [
     ("", "nodes"),
     ("", "persistentvolumeclaims"),
     ("", "pods"),
@@ -61,13 +63,21 @@ const FOLLOWED: [(&str, &str); 11] = [
     ("apps", "statefulsets"),
     ("batch", "cronjobs"),
     ("batch", "jobs"),
+    ("policy", "poddisruptionbudgets"),
 ];
 /// What is worked on: plural, kind, API version, plural of what it controls.
-const WORKED: [(&str, &str, &str, &str); 7] = [
+const WORKED: [(&str, &str, &str, &str); 8] = [
     ("cronjobs", "CronJob", "batch/v1", "jobs"),
     ("daemonsets", "DaemonSet", "apps/v1", "pods"),
     ("deployments", "Deployment", "apps/v1", "replicasets"),
     ("jobs", "Job", "batch/v1", "pods"),
+    // It counts pods, and controls none.
+    (
+        "poddisruptionbudgets",
+        "PodDisruptionBudget",
+        "policy/v1",
+        "",
+    ),
     (
         "replicationcontrollers",
         "ReplicationController",
@@ -127,6 +137,9 @@ async fn try_run(store: &Store) -> Result<Infallible, Failure> {
 /// The selector of what is worked on; nothing: it selects nothing.
 fn selector(plural: &str, object: &Object) -> Option<Labels> {
     let said = object.at(&["spec", "selector"])?;
+    if plural == "poddisruptionbudgets" {
+        return store::budget_selector(object);
+    }
     let labels = match plural {
         "replicationcontrollers" => Labels::of(&json!({ "matchLabels": said })),
         _ => Labels::of(said),
@@ -213,6 +226,8 @@ impl Workloads {
                 .collect();
             all.into_iter().for_each(|id| self.queue.mark(id));
         }
+        let budgets = budget::concerned(&self.mirror, changed, &self.selectors);
+        budgets.into_iter().for_each(|id| self.queue.mark(id));
         let orphans = job::orphans::of(&self.mirror, changed);
         orphans.into_iter().for_each(|id| self.queue.mark(id));
         for object in [&changed.old, &changed.new].into_iter().flatten() {
@@ -286,38 +301,40 @@ impl Workloads {
     /// Whether there is anything to work on.
     fn start(&mut self, id: &Id) -> bool {
         let stalled = self.stalled(id);
-        let cron_job = self.cron_job(id);
+        let (cron_job, budget) = (self.cron_job(id), self.budget(id));
         let (store, selector) = (self.store.clone(), self.selectors.get(id));
         let jobs = &mut self.jobs;
-        let handle = match id.plural {
-            "cronjobs" => {
-                cron_job.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
-            }
-            "deployments" => {
-                let work = deployment::look(&self.mirror, id, selector, stalled);
-                work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
-            }
-            "daemonsets" => {
-                let work = daemon_set::look(&self.mirror, id, selector);
-                work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
-            }
-            "jobs" => {
-                let work = job::look(&self.mirror, id, selector);
-                work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
-            }
-            "pods" => {
-                let work = job::orphans::look(&self.mirror, id);
-                work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
-            }
-            "statefulsets" => {
-                let work = stateful_set::look(&self.mirror, id, selector);
-                work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
-            }
-            _ => {
-                let work = replica_set::look(&self.mirror, id, selector);
-                work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
-            }
-        };
+        let handle =
+            match id.plural {
+                "cronjobs" => cron_job
+                    .map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store)))),
+                "deployments" => {
+                    let work = deployment::look(&self.mirror, id, selector, stalled);
+                    work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
+                }
+                "daemonsets" => {
+                    let work = daemon_set::look(&self.mirror, id, selector);
+                    work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
+                }
+                "jobs" => {
+                    let work = job::look(&self.mirror, id, selector);
+                    work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
+                }
+                "pods" => {
+                    let work = job::orphans::look(&self.mirror, id);
+                    work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
+                }
+                "poddisruptionbudgets" => budget
+                    .map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store)))),
+                "statefulsets" => {
+                    let work = stateful_set::look(&self.mirror, id, selector);
+                    work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
+                }
+                _ => {
+                    let work = replica_set::look(&self.mirror, id, selector);
+                    work.map(|work| jobs.spawn(follow(store.clone(), id.clone(), work.run(store))))
+                }
+            };
         let is_some = handle.is_some();
         if let Some(handle) = handle {
             self.keys.insert(handle.id(), id.clone());
@@ -328,6 +345,15 @@ impl Workloads {
     fn cron_job(&mut self, id: &Id) -> Option<cron_job::Work> {
         let is_one = id.plural == "cronjobs";
         let mut work = is_one.then(|| cron_job::look(&self.mirror, id)).flatten()?;
+        if !self.is_news(id, work.complaint()) {
+            work.is_known();
+        }
+        Some(work)
+    }
+
+    fn budget(&mut self, id: &Id) -> Option<budget::Work> {
+        let is_one = id.plural == "poddisruptionbudgets";
+        let mut work = is_one.then(|| budget::look(&self.mirror, id)).flatten()?;
         if !self.is_news(id, work.complaint()) {
             work.is_known();
         }

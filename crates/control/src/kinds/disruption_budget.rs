@@ -17,6 +17,7 @@ pub(super) fn kind() -> Kind {
         validate,
         columns: columns(),
         has_status: true,
+        is_carried_out: true,
         is_seen_first: true,
         counted: Some(&[
             "currentHealthy",

@@ -6,6 +6,8 @@ use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, Toke
 use k8s_openapi::api::authorization::v1::{
     LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
 };
+use k8s_openapi::api::core::v1::Binding;
+use k8s_openapi::api::policy::v1::Eviction;
 
 use super::document;
 use crate::kind::{Document, Kind};
@@ -78,6 +80,28 @@ pub fn token_request() -> Kind {
         WHO,
         ["TokenRequest", "tokenrequests", "tokenrequest"],
         document::<TokenRequest>(),
+    )
+}
+
+/// What is sent to `pods/NAME/eviction`, in this version.
+pub fn eviction(version: &str) -> Kind {
+    let eviction = review(
+        "policy",
+        ["Eviction", "evictions", "eviction"],
+        document::<Eviction>(),
+    );
+    Kind {
+        version: version.to_owned().into(),
+        ..eviction
+    }
+}
+
+/// What is sent to `pods/NAME/binding`.
+pub fn binding() -> Kind {
+    review(
+        "",
+        ["Binding", "bindings", "binding"],
+        document::<Binding>(),
     )
 }
 

@@ -1,5 +1,6 @@
 //! Workload controllers beside a store in memory; the test is every node's agent.
 
+mod budget;
 mod cron_job;
 mod daemon_set;
 mod deployment;
@@ -71,7 +72,7 @@ impl World {
 
     pub(super) fn kind(&self, plural: &str) -> Arc<Kind> {
         let kinds = self.store.kinds();
-        let found = ["", "apps", "batch"]
+        let found = ["", "apps", "batch", "policy"]
             .iter()
             .find_map(|group| kinds.at(group, plural));
         Arc::clone(found.unwrap())
