@@ -67,7 +67,10 @@ pub(crate) fn failure(failure: &Failure, encoding: Encoding) -> Answer {
     let code = StatusCode::from_u16(failure.reason.code());
     let code = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = whole(code, encoding.media(), encoding.text(&status(failure)));
-    if failure.reason == Reason::TooManyRequests {
+    // Who evicts is to say so, and to decide; most clients ask again by themselves if they may.
+    let mut causes = failure.about.causes.iter();
+    let is_budget = causes.any(|cause| cause.reason == "DisruptionBudget");
+    if failure.reason == Reason::TooManyRequests && !is_budget {
         let second = HeaderValue::from_static("1");
         answer.headers_mut().insert(RETRY_AFTER, second);
     }

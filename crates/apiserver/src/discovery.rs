@@ -239,7 +239,7 @@ fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
                 "singularName": "",
                 "namespaced": kind.is_namespaced,
                 "kind": part.kind,
-                "verbs": PART_VERBS,
+                "verbs": part.verbs,
             });
             if part.group != kind.group || part.version != kind.version {
                 entry["group"] = part.group.into();
@@ -339,7 +339,7 @@ fn resource(kind: &Kind) -> Value {
                 "responseKind": {
                     "group": part.group, "version": part.version, "kind": part.kind,
                 },
-                "verbs": PART_VERBS,
+                "verbs": part.verbs,
             })
         })
         .collect();
@@ -374,22 +374,38 @@ struct Part<'a> {
     group: &'a str,
     version: &'a str,
     kind: &'a str,
+    verbs: &'static [&'static str],
 }
 
 fn subresources(kind: &Kind) -> impl Iterator<Item = Part<'_>> {
+    let is_pod = kind.group.is_empty() && kind.plural == "pods";
+    let placing = |(name, group, version, kind)| Part {
+        name,
+        group,
+        version,
+        kind,
+        verbs: &ASKED,
+    };
+    let placed = [
+        ("binding", "", "v1", "Binding"),
+        ("eviction", "policy", "v1", "Eviction"),
+    ];
+    let placed = placed.into_iter().filter(move |_| is_pod).map(placing);
     let status = kind.has_status.then(|| Part {
+        verbs: &PART_VERBS,
         name: "status",
         group: &kind.group,
         version: &kind.version,
         kind: &kind.kind,
     });
     let scale = kind.scale.as_ref().map(|_| Part {
+        verbs: &PART_VERBS,
         name: "scale",
         group: "autoscaling",
         version: "v1",
         kind: "Scale",
     });
-    status.into_iter().chain(scale)
+    placed.chain(status).chain(scale)
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ mod objects;
 mod openapi;
 mod pages;
 mod params;
+mod placing;
 mod pods;
 mod query;
 mod reviews;

@@ -24,6 +24,7 @@ use crate::discovery::has_collection;
 use crate::gate::Gate;
 use crate::metrics::{Metrics, Open};
 use crate::params;
+use crate::placing::Placing;
 use crate::query::Query;
 use crate::serve::Server;
 use crate::shape::Shape;
@@ -51,6 +52,9 @@ pub(crate) fn verb(
     let reads = matches!(*method, Method::GET | Method::HEAD) && !query.flag("watch");
     if target.kind.is_measured && !reads {
         return Err(no_method(target));
+    }
+    if Placing::of(target).is_some() {
+        return Placing::verb(method).ok_or_else(|| no_method(target));
     }
     if let Some(unrun) = Unrun::of(target) {
         return unrun.verb(method).ok_or_else(|| no_method(target));
@@ -137,6 +141,9 @@ impl Asked<'_> {
                 "create" => devices::certificate(self, body).await,
                 _ => Err(no_method(target)),
             };
+        }
+        if let Some(placing) = Placing::of(target) {
+            return placing.answer(self, body).await;
         }
         if let Some(unrun) = Unrun::of(target) {
             return unrun.refuse(self).await;

@@ -12,12 +12,10 @@ use crate::objects::Asked;
 use crate::target::Target;
 
 /// Plural, part, and what somebody wants to do with the object. They are all in the core's group.
-const PARTS: [(&str, &str, &str); 11] = [
+const PARTS: [(&str, &str, &str); 9] = [
     ("nodes", "proxy", "reach"),
     ("pods", "attach", "attach to"),
-    ("pods", "binding", "bind"),
     ("pods", "ephemeralcontainers", "debug"),
-    ("pods", "eviction", "evict"),
     ("pods", "exec", "run a command in"),
     ("pods", "log", "read the log of"),
     ("pods", "portforward", "forward ports to"),
@@ -61,7 +59,6 @@ impl Unrun {
             }
             ("pods", "proxy") => by_method.map(|_| "create"),
             ("pods", "log") => by_method.filter(|verb| *verb == "get"),
-            ("pods", "binding" | "eviction") => by_method.filter(|verb| *verb == "create"),
             ("pods", _) => by_method.filter(|verb| matches!(*verb, "get" | "update" | "patch")),
             _ => by_method,
         }

@@ -274,6 +274,7 @@ impl Asked<'_> {
             subresource: match &*self.target.subresource {
                 "status" => "status",
                 "scale" => "scale",
+                "binding" => "binding",
                 _ => "",
             },
             manager: self.manager(),
@@ -317,8 +318,19 @@ impl Asked<'_> {
         name.take(MANAGER_MAX).collect()
     }
 
-    /// What the query and the body say; the body counts more.
     fn delete_options(&self, body: &[u8]) -> Result<DeleteOptions, Failure> {
+        let said = match body.is_empty() {
+            true => None,
+            false => {
+                let head = &self.head.headers;
+                Some(body::document(head, DeleteOptions::schema(), body)?.value)
+            }
+        };
+        self.deletion(said)
+    }
+
+    /// What the query and the body say; the body counts more.
+    pub(crate) fn deletion(&self, said: Option<Value>) -> Result<DeleteOptions, Failure> {
         let query = self.query;
         let mut options = DeleteOptions {
             is_unread: query.flag(UNREAD),
@@ -334,12 +346,10 @@ impl Asked<'_> {
             dry_run: query.all("dryRun").collect(),
         };
         deletion.tell(&mut options)?;
-        if body.is_empty() {
+        let Some(said) = said else {
             return sound_together(options);
-        }
-        let head = &self.head.headers;
-        let value = body::document(head, DeleteOptions::schema(), body)?.value;
-        let Value::Object(mut said) = value else {
+        };
+        let Value::Object(mut said) = said else {
             return Err(Failure::bad_request("the body is no object"));
         };
         let findings = schema::check(DeleteOptions::schema(), &mut said);
