@@ -5,10 +5,12 @@
 pub mod apply;
 pub mod auth;
 pub mod certificate;
+pub mod cordon;
 pub mod create;
 pub mod delete;
 pub mod describe;
 pub mod diff;
+pub mod drain;
 pub mod edit;
 pub mod explain;
 pub mod get;
