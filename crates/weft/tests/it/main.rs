@@ -53,6 +53,7 @@ mod server_definitions;
 mod server_delete;
 mod server_describe;
 mod server_door;
+mod server_drain;
 mod server_empty;
 mod server_flags;
 mod server_forms;

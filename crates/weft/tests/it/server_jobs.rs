@@ -38,7 +38,10 @@ fn forget(weft: &Weft) {
 #[test]
 fn a_job_runs_to_its_end_and_goes_when_its_time_is_over() {
     let Some(weft) = cluster() else { return };
-    let applied = apply(&weft, &job("pi", "echo 3.14", "completions: 3, parallelism: 2,"));
+    let applied = apply(
+        &weft,
+        &job("pi", "echo 3.14", "completions: 3, parallelism: 2,"),
+    );
     assert_eq!(applied.ok(), "job.batch/pi created");
     assert_eq!(applied.stderr, "");
     kubectl(&weft, "wait --for=condition=complete job/pi --timeout=60s").ok();
@@ -87,7 +90,11 @@ fn a_job_that_fails_says_why() {
         "Container main for pod default/{name} failed with exit code 42 matching FailJob rule at index 0"
     );
     assert_eq!(why, expected);
-    apply(&weft, &job("slow", "exec sleep 1000", "activeDeadlineSeconds: 1,")).ok();
+    apply(
+        &weft,
+        &job("slow", "exec sleep 1000", "activeDeadlineSeconds: 1,"),
+    )
+    .ok();
     kubectl(&weft, "wait --for=condition=failed job/slow --timeout=60s").ok();
     let reason = ".status.conditions[?(@.type==\"Failed\")].reason";
     assert_eq!(field(&weft, "job slow", reason), "DeadlineExceeded");
@@ -125,7 +132,11 @@ fn who_is_killed_in_the_middle_counts_each_pod_once() {
         weft.kill_daemon();
         weft.start_daemon();
     }
-    kubectl(&weft, "wait --for=condition=complete job/many --timeout=60s").ok();
+    kubectl(
+        &weft,
+        "wait --for=condition=complete job/many --timeout=60s",
+    )
+    .ok();
     assert_eq!(field(&weft, "job many", ".status.succeeded"), "6");
     assert_eq!(field(&weft, "job many", ".status.failed"), "");
     let pods = kubectl(&weft, "get pods -l job-name=many -o name");
@@ -161,10 +172,17 @@ fn a_cron_job_makes_jobs_at_its_times_and_by_hand() {
             && kubectl(&weft, "get jobs -o name").ok().lines().count() == 2
     });
     let last = field(&weft, "cronjob tick", ".status.lastScheduleTime");
-    assert!(last.ends_with("-01-01T00:00:00Z") && !last.starts_with("2020"), "{last}");
+    assert!(
+        last.ends_with("-01-01T00:00:00Z") && !last.starts_with("2020"),
+        "{last}"
+    );
     until(SOON, "it is told", || {
         let shown = kubectl(&weft, "describe cronjob tick");
-        let parts = ["SuccessfulCreate", "Created job tick-", "Saw completed job: tick-"];
+        let parts = [
+            "SuccessfulCreate",
+            "Created job tick-",
+            "Saw completed job: tick-",
+        ];
         parts.into_iter().all(|part| shown.ok().contains(part))
     });
     weft.kill_daemon();

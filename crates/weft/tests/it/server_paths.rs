@@ -130,8 +130,8 @@ fn what_pods_do_is_refused_in_one_sentence_while_none_run() {
             "cannot debug",
         ),
         ("PATCH", format!("{pods}/y/resize"), 400, "cannot resize"),
-        ("POST", format!("{pods}/y/eviction"), 400, "cannot evict"),
-        ("POST", format!("{pods}/y/binding"), 400, "cannot bind"),
+        ("POST", format!("{pods}/y/eviction"), 415, "unknown format"),
+        ("POST", format!("{pods}/y/binding"), 415, "unknown format"),
         (
             "GET",
             format!("{services}/s/proxy/"),
