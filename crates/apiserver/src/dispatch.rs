@@ -1,6 +1,7 @@
 //! One request, from its head to an answer. The only place that asks the gate.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::request::Parts;
@@ -22,14 +23,23 @@ use crate::serve::Server;
 use crate::target::Target;
 use crate::upkeep::Task;
 use crate::{
-    body, certificates, discovery, gate, grants, health, impersonation, index, issuer, metrics,
-    objects, openapi, pods, reviews, usage,
+    body, certificates, deployments, discovery, gate, grants, health, impersonation, index, issuer,
+    metrics, objects, openapi, pods, reviews, usage,
 };
 
-/// Answers a request of a client that showed these certificates.
+/// How a client came in.
+#[derive(Clone, Debug)]
+pub(crate) enum Came {
+    /// By TLS, with these certificates.
+    Tls(Arc<[CertificateDer<'static>]>),
+    /// Without, and counts as this one: for deployments alone.
+    Plain(Arc<Subject>),
+}
+
+/// Answers a request of a client that came in so.
 pub(crate) async fn dispatch(
     server: &Server,
-    certificates: &[CertificateDer<'static>],
+    came: &Came,
     source: IpAddr,
     request: Request<Incoming>,
 ) -> Answer {
@@ -37,9 +47,14 @@ pub(crate) async fn dispatch(
     let began = Instant::now();
     let mut note = Note::default();
     let request = (&head, &mut body);
-    let by = (certificates, source);
     let mut warning = None;
-    let done = try_dispatch(server, by, request, &mut note, &mut warning).await;
+    let done = match came {
+        Came::Tls(certificates) => {
+            let by = (&**certificates, source);
+            try_dispatch(server, by, request, &mut note, &mut warning).await
+        }
+        Came::Plain(subject) => deployments::plain(server, subject, request, &mut note).await,
+    };
     body::discard(&mut body).await;
     let failed = done.as_ref().err().cloned();
     let mut answer = done.unwrap_or_else(|failure| {
@@ -100,6 +115,9 @@ async fn try_dispatch(
     let subject = impersonation::subject(gate, asker.clone(), &head.headers)?;
     note.asks_as(&subject);
     let Some(target) = target else {
+        if let Some(asked) = deployments::Asked::of(head)? {
+            return asked.answer(server, (head, body), &subject, note).await;
+        }
         let question = Question::Path {
             verb: head.method.as_str().to_ascii_lowercase(),
             path: path.to_owned(),
@@ -182,6 +200,9 @@ async fn open(server: &Server, head: &Parts) -> Option<Answer> {
     let path = head.uri.path();
     if matches!(path, "/version" | "/version/") {
         return Some(version());
+    }
+    if let Some(answer) = deployments::ping(head) {
+        return Some(answer);
     }
     health::answer(server, path, &Query::of(&head.uri)).await
 }

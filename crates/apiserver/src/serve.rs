@@ -14,6 +14,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -21,9 +22,10 @@ use tokio_rustls::TlsAcceptor;
 use weft_control::Store;
 use weft_control::usage::Meter;
 use weft_identity::audit::Audit;
+use weft_identity::subject::Subject;
 use weft_stdx::accept::{self, Next};
 
-use crate::dispatch::dispatch;
+use crate::dispatch::{Came, dispatch};
 use crate::gate::Gate;
 use crate::gather::Gather;
 use crate::limit::Limiter;
@@ -87,6 +89,28 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    accepting(server, listener, None, shutdown).await
+}
+
+/// Serves `/deployments` on `listener` without TLS: whoever reaches it counts as `subject`.
+///
+/// # Errors
+/// See [`serve`].
+pub async fn serve_deployments(
+    server: Server,
+    listener: TcpListener,
+    subject: Subject,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    accepting(server, listener, Some(Arc::new(subject)), shutdown).await
+}
+
+async fn accepting(
+    server: Server,
+    listener: TcpListener,
+    plain: Option<Arc<Subject>>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -99,9 +123,18 @@ pub async fn serve(
                 Ok((stream, from)) => {
                     // At the bound it is closed at once: a client sees that and waits.
                     let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-                    let (server, stopped) = (server.clone(), stopped.clone());
+                    let (server, stopped, plain) = (server.clone(), stopped.clone(), plain.clone());
                     connections.spawn(async move {
-                        connection(server, stream, from, stopped).await;
+                        let _open = Open::connection(&server.metrics);
+                        // A watch's events are small and waited for.
+                        let _ = stream.set_nodelay(true);
+                        match plain {
+                            Some(subject) => {
+                                let way = (Came::Plain(subject), false);
+                                talk(server, stream, from, way, stopped).await;
+                            }
+                            None => connection(server, stream, from, stopped).await,
+                        }
                         drop(permit);
                     });
                 }
@@ -128,11 +161,8 @@ async fn connection(
     server: Server,
     stream: TcpStream,
     from: SocketAddr,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) {
-    let _open = Open::connection(&server.metrics);
-    // A watch's events are small and waited for.
-    let _ = stream.set_nodelay(true);
     let acceptor = TlsAcceptor::from(Arc::clone(&server.tls));
     let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
@@ -149,14 +179,30 @@ async fn connection(
         .map(|one| one.clone().into_owned())
         .collect();
     let is_h2 = session.alpn_protocol() == Some(b"h2");
+    talk(
+        server,
+        stream,
+        from,
+        (Came::Tls(certificates), is_h2),
+        stopped,
+    )
+    .await;
+}
+
+/// Answers what comes on a connection until it ends.
+async fn talk(
+    server: Server,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    from: SocketAddr,
+    (came, is_h2): (Came, bool),
+    mut stopped: watch::Receiver<bool>,
+) {
     let (began, mut has_begun) = watch::channel(false);
     let answer = service_fn(move |request| {
         began.send_if_modified(|begun| !std::mem::replace(begun, true));
-        let (server, certificates) = (server.clone(), Arc::clone(&certificates));
+        let (server, came) = (server.clone(), came.clone());
         async move {
-            Ok::<_, std::convert::Infallible>(
-                dispatch(&server, &certificates, from.ip(), request).await,
-            )
+            Ok::<_, std::convert::Infallible>(dispatch(&server, &came, from.ip(), request).await)
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());

@@ -76,6 +76,8 @@ pub struct Flags {
     pub host: Option<String>,
     /// `--listen`
     pub listen: Option<String>,
+    /// `--deployments-listen`
+    pub deployments_listen: Option<String>,
     /// `--secrets-key`
     pub secrets_key: Option<PathBuf>,
     /// `--node-name`
@@ -101,6 +103,8 @@ pub struct Settings {
     pub detach_keys: Setting<String>,
     /// Where a server serves the Kubernetes API.
     pub listen: Setting<SocketAddr>,
+    /// Where a server serves `/deployments` without TLS, if it does.
+    pub deployments_listen: Setting<Option<SocketAddr>>,
     /// The file with the key that a server seals secrets with.
     pub secrets_key: Setting<PathBuf>,
     /// What this machine is called in the cluster.
@@ -158,6 +162,8 @@ impl Settings {
             path(file.listen.map(PathBuf::from)),
             || PathBuf::from(DEFAULT_LISTEN),
         );
+        let deployments_listen =
+            deployments_listen(flags, env, path(file.deployments_listen.map(PathBuf::from)))?;
         let secrets_key = layer(
             ("--secrets-key", flags.secrets_key.clone()),
             ("WEFT_SECRETS_KEY", env),
@@ -179,9 +185,10 @@ impl Settings {
             },
             detach_keys: text(detach_keys),
             listen: Setting {
-                value: socket_address(&listen.value, &listen.origin)?,
+                value: socket_address("listen", &listen.value, &listen.origin)?,
                 origin: listen.origin,
             },
+            deployments_listen,
             secrets_key,
             node_name,
             pod_subnet,
@@ -211,6 +218,29 @@ impl Settings {
     pub fn is_own_engine(&self) -> bool {
         self.host.origin == Origin::Default
     }
+}
+
+/// Where `/deployments` is served without TLS; nowhere, unless somebody says.
+fn deployments_listen(
+    flags: &Flags,
+    env: Environment<'_>,
+    of_file: Option<(PathBuf, PathBuf)>,
+) -> Result<Setting<Option<SocketAddr>>, CliError> {
+    let flag = flags.deployments_listen.clone().map(PathBuf::from);
+    let said = layer(
+        ("--deployments-listen", flag),
+        ("WEFT_DEPLOYMENTS_LISTEN", env),
+        of_file,
+        PathBuf::new,
+    );
+    let value = match said.origin {
+        Origin::Default => None,
+        ref origin => Some(socket_address("deployments_listen", &said.value, origin)?),
+    };
+    Ok(Setting {
+        value,
+        origin: said.origin,
+    })
 }
 
 /// What this machine is as a node.
@@ -340,11 +370,11 @@ fn socket_path(host: &Path, origin: &Origin) -> Result<PathBuf, CliError> {
     }
 }
 
-fn socket_address(listen: &Path, origin: &Origin) -> Result<SocketAddr, CliError> {
+fn socket_address(key: &str, listen: &Path, origin: &Origin) -> Result<SocketAddr, CliError> {
     let text = listen.to_string_lossy();
     text.parse().map_err(|_| {
         CliError::usage(format!(
-            "listen {text:?} ({origin}): it is no ADDRESS:PORT, like {DEFAULT_LISTEN}"
+            "{key} {text:?} ({origin}): it is no ADDRESS:PORT, like {DEFAULT_LISTEN}"
         ))
     })
 }

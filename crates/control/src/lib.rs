@@ -13,6 +13,7 @@ pub mod controllers;
 pub mod cron;
 mod custom;
 pub mod decode;
+pub mod deployments;
 pub mod failure;
 mod fields;
 mod form;

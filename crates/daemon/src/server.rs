@@ -30,6 +30,7 @@ use weft_stdx::file::{Durability, replace};
 mod api_service;
 mod backup;
 mod defaults;
+mod deployments;
 mod door;
 mod restore;
 mod roles;
@@ -75,6 +76,8 @@ const KEYSPACE: &str = "server/keyspace.redb";
 pub struct Config {
     /// Where to serve the Kubernetes API.
     pub listen: SocketAddr,
+    /// Where to serve `/deployments` without TLS, to whoever reaches it; nothing: nowhere.
+    pub deployments: Option<SocketAddr>,
     /// The file with the key that secrets are sealed with.
     pub secrets_key: PathBuf,
     /// Pods run on this machine; nothing: they do not.
@@ -86,6 +89,7 @@ pub struct Config {
 pub(crate) struct Control {
     server: Server,
     listener: TcpListener,
+    plain: Option<TcpListener>,
     authority: Arc<Authority>,
     serving: Arc<Serving>,
     names: Vec<String>,
@@ -128,6 +132,7 @@ impl Control {
         let audit = audit_of(&data_dir.join(AUDIT), Limits::default())?;
         let strangers = audit_of(&data_dir.join(STRANGERS), STRANGERS_KEPT)?;
         let (listener, address) = listen_at(listen, data_dir).await?;
+        let plain = deployments::listen(config.deployments, &store).await?;
         api_service::ensure(&store, address)
             .await
             .context("make the API's own service")?;
@@ -163,6 +168,7 @@ impl Control {
         Ok(Control {
             server,
             listener,
+            plain,
             authority,
             serving,
             names,
@@ -189,11 +195,13 @@ impl Control {
         kept.spawn(async move { secrets.follow().await });
         kept.spawn(async move { controllers.run(meter.as_deref()).await });
         let renewing = renew(&self.authority, &self.serving, &self.names);
+        let plain = deployments::serve(self.server.clone(), self.plain);
         tokio::select! {
             served = weft_apiserver::serve(self.server, self.listener, shutdown) => {
                 served.context("serve the Kubernetes API")
             }
             renewed = renewing => renewed,
+            broke = plain => broke,
             Some(ended) = tasks.join_next() => {
                 ended.context("run pods on this machine")?;
                 anyhow::bail!("what runs pods on this machine has ended")

@@ -70,6 +70,12 @@ impl Weft {
     /// Starts a server that runs pods, with `busybox:latest` loaded.
     #[track_caller]
     pub fn cluster(binary: &str) -> Option<Weft> {
+        Weft::cluster_with(binary, &[])
+    }
+
+    /// The same with more flags.
+    #[track_caller]
+    pub fn cluster_with(binary: &str, more: &[&str]) -> Option<Weft> {
         let (listen, subnet) = (crate::server::own_address(), crate::server::own_subnet());
         let flags = [
             "--listen",
@@ -79,6 +85,7 @@ impl Weft {
             "--node-name",
             "one",
         ];
+        let flags = [&flags, more].concat();
         let weft = Weft::build(binary, "server", &flags, None)?;
         weft.weft_with_input(&["load"], image::busybox()).ok();
         Some(weft)

@@ -26,6 +26,10 @@ struct ServerArgs {
     /// Where the Kubernetes API is served [default: 127.0.0.1:6443]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+    /// Where /deployments is served, as Knit did: without TLS and without asking who comes. Whoever
+    /// reaches this address may run anything in the namespace default: give one of a private network
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    deployments_listen: Option<String>,
     /// File with the key that secrets are sealed with [default: server/secrets.key in the data
     /// directory, made at the first start]
     #[arg(long, value_name = "FILE")]
@@ -71,6 +75,7 @@ pub fn server(args: Vec<OsString>) -> ExitCode {
     start("weft server", args, |args: ServerArgs| {
         let server = Server {
             listen: args.listen,
+            deployments_listen: args.deployments_listen,
             secrets_key: args.secrets_key,
             node_name: args.node_name,
             pod_subnet: args.pod_subnet,
@@ -106,6 +111,7 @@ fn start<T: Parser>(
 #[derive(Default)]
 struct Server {
     listen: Option<String>,
+    deployments_listen: Option<String>,
     secrets_key: Option<PathBuf>,
     node_name: Option<String>,
     pod_subnet: Option<String>,
@@ -121,6 +127,7 @@ fn run(args: Args, server: Option<Server>) -> anyhow::Result<()> {
         run_dir: args.run_dir,
         host: None,
         listen: server.listen,
+        deployments_listen: server.deployments_listen,
         secrets_key: server.secrets_key,
         node_name: server.node_name,
         pod_subnet: server.pod_subnet,
@@ -150,6 +157,7 @@ fn run(args: Args, server: Option<Server>) -> anyhow::Result<()> {
             .then(|| {
                 anyhow::Ok(weft_daemon::server::Config {
                     listen: settings.listen.value,
+                    deployments: settings.deployments_listen.value,
                     secrets_key: std::path::absolute(&settings.secrets_key.value)?,
                     node: (!settings.disable_agent.value).then(|| weft_daemon::NodeConfig {
                         name: settings.node_name.value.clone(),

@@ -77,6 +77,11 @@ impl ConfigArgs {
         );
         let listen = &settings.listen;
         row("listen", listen.value.to_string(), &listen.origin);
+        let plain = &settings.deployments_listen;
+        let value = plain
+            .value
+            .map_or_else(String::new, |value| value.to_string());
+        row("deployments_listen", value, &plain.origin);
         let file = settings.config.value.clone().map(Origin::File);
         let file = file.unwrap_or(Origin::Default);
         for (host, registry) in &settings.registries {

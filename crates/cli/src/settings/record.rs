@@ -30,6 +30,8 @@ pub(super) struct File {
     pub host: Option<String>,
     pub detach_keys: Option<String>,
     pub listen: Option<String>,
+    /// Where a server serves `/deployments` without TLS.
+    pub deployments_listen: Option<String>,
     pub secrets_key: Option<PathBuf>,
     pub node_name: Option<String>,
     pub pod_subnet: Option<String>,

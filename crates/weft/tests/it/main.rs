@@ -51,6 +51,7 @@ mod server_definition_shapes;
 mod server_definition_versions;
 mod server_definitions;
 mod server_delete;
+mod server_deployments;
 mod server_describe;
 mod server_door;
 mod server_drain;
