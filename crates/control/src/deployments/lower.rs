@@ -16,6 +16,9 @@ use crate::object::Object;
 /// Where Docker's own registry is called so in its clients' files.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
+/// Seconds it gets to end: as many as Docker gives. Knit gave none.
+const GRACE_S: u64 = 10;
+
 /// An object that is to be there, and its place among [`KINDS`].
 #[derive(Clone, Debug)]
 pub(super) struct Part {
@@ -172,7 +175,7 @@ impl Wanted {
         if !self.ports.is_empty() {
             container["ports"] = self.ports.iter().map(port).collect();
         }
-        let mut spec = json!({});
+        let mut spec = json!({ "terminationGracePeriodSeconds": GRACE_S });
         if !self.templates.is_empty() {
             let mounts = self.templates.iter().enumerate().map(|(index, one)| {
                 json!({ "name": "templates", "mountPath": one.destination, "subPath": key(index) })

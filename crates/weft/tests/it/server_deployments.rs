@@ -178,7 +178,7 @@ fn what_knit_ignored_works_and_mistakes_are_told() {
     // Once, although nothing says where.
     assert_eq!(kubectl(&weft, "get pods -o name").ok().lines().count(), 1);
     let shown = weft
-        .kubectl(&["exec", "deploy/web", "--", "printenv", "GREETING"], "")
+        .kubectl(&["exec", "deploy/web", "--", "sh", "-c", "echo $GREETING"], "")
         .unwrap();
     assert_eq!(shown.ok(), "hello $(HOME)");
     let found = weft
