@@ -104,6 +104,8 @@ pub const ENTRIES: &[Entry] = &[
     verbs::edit::VERB,
     verbs::patch::VERB,
     verbs::delete::VERB,
+    verbs::deploy::VERB,
+    verbs::undeploy::VERB,
     verbs::mark::LABEL,
     verbs::mark::ANNOTATE,
     verbs::scale::VERB,

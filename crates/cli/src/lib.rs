@@ -6,6 +6,7 @@
 //! the runtime's own command line, apart).
 
 mod commands;
+mod deploy;
 mod error;
 mod flags;
 #[doc(hidden)]

@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod cordon;
 pub mod create;
 pub mod delete;
+pub mod deploy;
 pub mod describe;
 pub mod diff;
 pub mod drain;
@@ -22,6 +23,7 @@ pub mod rollout;
 pub mod scale;
 pub mod token;
 pub mod top;
+pub mod undeploy;
 pub mod upkeep;
 pub mod wait;
 
