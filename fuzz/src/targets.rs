@@ -102,6 +102,11 @@ const HERE: [Target; 19] = [
         seeds: weft_cli::fuzz::kustomization_seeds,
     },
     Target {
+        name: "compose-files",
+        run: weft_cli::fuzz::compose_file,
+        seeds: weft_cli::fuzz::compose_seeds,
+    },
+    Target {
         name: "keyspace-records",
         run: weft_keyspace::fuzz::records,
         seeds: weft_keyspace::fuzz::record_seeds,

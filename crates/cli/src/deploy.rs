@@ -80,7 +80,10 @@ mod tests {
         let compose = json!({ "services": {} });
         for (documents, format) in [
             (vec![knit.clone()], Ok(Format::Knit)),
-            (vec![pod.clone(), Value::Null, pod.clone()], Ok(Format::Manifests)),
+            (
+                vec![pod.clone(), Value::Null, pod.clone()],
+                Ok(Format::Manifests),
+            ),
             (vec![compose.clone()], Ok(Format::Compose)),
             (vec![compose, pod], Err(())),
             (vec![knit.clone(), knit], Err(())),

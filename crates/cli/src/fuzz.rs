@@ -5,7 +5,9 @@ use std::path::Path;
 use weft_client::cluster::Access;
 use weft_client::cluster::kubeconfig::{File, Overrides};
 
+use crate::deploy::compose;
 use crate::objects::kustomize;
+use crate::objects::manifest::{Dialect as Yaml, values};
 use weft_stdx::jsonpath::Template;
 use weft_stdx::yaml;
 
@@ -112,6 +114,44 @@ pub fn kustomization_seeds() -> Vec<Vec<u8>> {
         "kind: Pod\nspec: {containers: [{name: c, ports: [{containerPort: 1, name: x}]}, {name: d}]}",
         "metadata: {finalizers: [g], $patch: replace}\nspec: {containers: [{name: c, $patch: delete}]}",
         "[{op: add, path: /spec/containers/-, value: {}}, {op: copy, from: /spec, path: /spec/a}]",
+    ]
+    .map(|seed| seed.as_bytes().to_vec())
+    .to_vec()
+}
+
+/// Reads a compose file; the files it names say the same as it does.
+pub fn compose_file(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let Ok(documents) = values("compose.yaml", &text, Yaml::Kustomize) else {
+        return;
+    };
+    let around = compose::Around {
+        dir: Path::new("/srv/fuzz"),
+        name: None,
+        profiles: &["a".to_owned()],
+        env_files: &[],
+        env: &|name| (name == "A").then(|| "${A}".to_owned()),
+        read: &|_| Ok(input.to_vec()),
+        is_file: &|path| path.ends_with(".env"),
+    };
+    for document in documents {
+        if let Ok(lowered) = compose::lower(document, &around) {
+            for object in &lowered.objects {
+                assert!(object["kind"].is_string(), "{object}");
+            }
+        }
+    }
+}
+
+/// Well-formed ones.
+pub fn compose_seeds() -> Vec<Vec<u8>> {
+    [
+        "services: {a: {image: 'x:${A:-${B-c}}', command: \"sh -c 'a \\\" b'\", ports: ['127.0.0.1:1-2:3-4/udp', 80], env_file: [a, {path: b, required: false}]}}",
+        "services: {a: {image: i, volumes: [v:/v:ro, ./x:/x, /y], tmpfs: ['/t:size=1m'], configs: [c], secrets: [{source: s, target: t, mode: 0440}]}}\nvolumes: {v: }\nconfigs: {c: {content: x}}\nsecrets: {s: {file: y}}",
+        "services: {a: {image: i, profiles: [a], healthcheck: {test: [CMD, x], interval: 1m30s, start_period: 5s}, depends_on: {b: {condition: service_completed_successfully}}}, b: {image: i, restart: 'on-failure:3'}}",
+        "services: {a: {image: i, deploy: {mode: global, replicas: 2, placement: {constraints: [node.labels.a==b, node.hostname != c]}, resources: {limits: {cpus: '0.5', memory: 1g}}, update_config: {parallelism: 0, order: start-first}}}}",
+        "services: {a: &x {image: i, networks: {n: {aliases: [b]}}, extra_hosts: ['a:[::1]'], dns: 1.1.1.1, user: '1:2', security_opt: [no-new-privileges]}, b: {<<: *x, scale: 2}}\nnetworks: {n: {internal: true}}",
+        "A=1\nexport B='x'\nC=\"a\\n${B}\" # c\nD",
     ]
     .map(|seed| seed.as_bytes().to_vec())
     .to_vec()

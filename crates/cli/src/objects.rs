@@ -11,7 +11,7 @@ mod editor;
 mod form;
 pub mod kustomize;
 mod local;
-mod manifest;
+pub mod manifest;
 pub mod order;
 mod patience;
 mod plugin;

@@ -162,14 +162,13 @@ impl Settings {
             path(file.listen.map(PathBuf::from)),
             || PathBuf::from(DEFAULT_LISTEN),
         );
-        let deployments_listen =
-            deployments_listen(flags, env, path(file.deployments_listen.map(PathBuf::from)))?;
         let secrets_key = layer(
             ("--secrets-key", flags.secrets_key.clone()),
             ("WEFT_SECRETS_KEY", env),
             path(file.secrets_key),
             || data_dir.value.join(DEFAULT_SECRETS_KEY),
         );
+        let plain = file.deployments_listen.map(PathBuf::from);
         let of_file = (file.node_name, file.pod_subnet, file.disable_agent);
         let (node_name, pod_subnet, disable_agent) = of_node(flags, env, &path, of_file)?;
         Ok(Settings {
@@ -188,7 +187,7 @@ impl Settings {
                 value: socket_address("listen", &listen.value, &listen.origin)?,
                 origin: listen.origin,
             },
-            deployments_listen,
+            deployments_listen: deployments_listen(flags, env, path(plain))?,
             secrets_key,
             node_name,
             pod_subnet,

@@ -92,13 +92,19 @@ fn whole(
     // Obsolete, and of no meaning.
     let _ = top.text("version");
     if top.take("include").is_some() {
-        top.wrong("include", "it is not read; `docker compose config` prints one whole file");
+        top.wrong(
+            "include",
+            "it is not read; `docker compose config` prints one whole file",
+        );
     }
     top.no("models", "there are none here");
     let directory = around.dir.file_name().unwrap_or_default().to_string_lossy();
     let name = around.name.or(said.as_deref()).unwrap_or(&directory);
     let Some(name) = dns_label(name) else {
-        top.wrong("name", "the deployment needs one: letters, digits and -; --name gives it");
+        top.wrong(
+            "name",
+            "the deployment needs one: letters, digits and -; --name gives it",
+        );
         return None;
     };
     let mut files = Files::read(&name, &mut top, around, &look);

@@ -178,7 +178,10 @@ fn what_knit_ignored_works_and_mistakes_are_told() {
     // Once, although nothing says where.
     assert_eq!(kubectl(&weft, "get pods -o name").ok().lines().count(), 1);
     let shown = weft
-        .kubectl(&["exec", "deploy/web", "--", "sh", "-c", "echo $GREETING"], "")
+        .kubectl(
+            &["exec", "deploy/web", "--", "sh", "-c", "echo $GREETING"],
+            "",
+        )
         .unwrap();
     assert_eq!(shown.ok(), "hello $(HOME)");
     let found = weft
@@ -237,4 +240,185 @@ fn what_knit_ignored_works_and_mistakes_are_told() {
         ask(address, "GET", "/deployments").0 == 403
     });
     kubectl(&weft, "delete deployment web").ok();
+}
+
+const COMPOSE: &str = "\
+name: shop
+services:
+  web:
+    image: busybox
+    command: sh -c 'cp /site.txt /run/secrets/word /data; exec httpd -f -p 80 -h /data'
+    ports: ['127.0.0.1:42732:80']
+    volumes: ['data:/data']
+    configs: [{ source: site, target: /site.txt }]
+    secrets: [word]
+    depends_on: { once: { condition: service_completed_successfully } }
+    healthcheck: { test: wget -q -O - http://127.0.0.1/site.txt, interval: 1s, retries: 30 }
+    stop_grace_period: 1s
+  once:
+    image: busybox
+    command: sh -c 'echo ${GREETING:-hello}'
+  asks:
+    image: busybox
+    command: sh -c 'until wget -q -O /tmp/x http://web/site.txt; do sleep 1; done; cat /tmp/x; exec sleep 1000'
+    stop_grace_period: 1s
+volumes: { data: }
+configs: { site: { file: site.txt } }
+secrets: { word: { environment: WORD } }
+";
+
+/// `weft <words>` in a directory of its own.
+fn deploys(weft: &Weft, words: &[&str]) -> weft_testkit::Ran {
+    let mut command = crate::server_cli::command(weft, words);
+    command.current_dir(weft.scratch()).env("WORD", "s3cret");
+    weft_testkit::command::run(command, b"", SOON)
+}
+
+#[test]
+fn a_compose_file_runs_and_goes() {
+    let Some(weft) = crate::server_kubectl::cluster() else {
+        return;
+    };
+    let file = weft.scratch().join("compose.yaml");
+    std::fs::write(&file, COMPOSE).unwrap();
+    std::fs::write(weft.scratch().join("site.txt"), "from a file").unwrap();
+    let tried = deploys(&weft, &["deploy", ".", "--dry-run=server"]);
+    assert!(
+        tried
+            .ok()
+            .contains("deployment.apps/web created (server dry run)"),
+        "{}",
+        tried.stdout
+    );
+    let ran = deploys(&weft, &["deploy", ".", "--wait"]);
+    assert!(
+        ran.ok().contains("job.batch/once created"),
+        "{}",
+        ran.stdout
+    );
+    for told in [
+        "services.web.depends_on: all services start at once",
+        "begins empty",
+    ] {
+        assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    }
+    let page = |path: &str| curl(&[&format!("http://127.0.0.1:42732/{path}")]).1;
+    until(SOON, "the pages are there", || {
+        page("site.txt") == "from a file"
+    });
+    assert_eq!(page("word"), "s3cret");
+    until(SOON, "the others found it by its name", || {
+        kubectl(&weft, "logs deploy/asks")
+            .stdout
+            .contains("from a file")
+    });
+    kubectl(
+        &weft,
+        "wait --for=condition=Complete job/once --timeout=60s",
+    )
+    .ok();
+
+    // The same again changes nothing; what is not in it any more goes, but for data.
+    let again = deploys(&weft, &["deploy", "compose.yaml"]);
+    assert!(
+        again.ok().contains("deployment.apps/web unchanged"),
+        "{}",
+        again.stdout
+    );
+    let at = COMPOSE.find("  asks:").unwrap();
+    let until_volumes = COMPOSE.find("volumes: { data").unwrap();
+    let fewer = [&COMPOSE[..at], &COMPOSE[until_volumes..]]
+        .concat()
+        .replace("hello", "again");
+    std::fs::write(&file, fewer).unwrap();
+    let ran = deploys(&weft, &["deploy", "compose.yaml", "--wait"]);
+    assert!(
+        ran.ok().contains("deployment.apps/asks pruned"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("job.batch/once configured"),
+        "{}",
+        ran.stdout
+    );
+
+    // Another deployment does not take over what this one has.
+    let other = deploys(&weft, &["deploy", ".", "--name", "other"]);
+    other.fails_saying(&["is of the deployment \"shop\""]);
+
+    let gone = deploys(&weft, &["undeploy", "shop", "--wait"]);
+    assert!(
+        gone.ok().contains("deployment.apps \"web\" deleted"),
+        "{}",
+        gone.stdout
+    );
+    assert!(
+        gone.stderr
+            .contains("persistentvolumeclaim/shop-data is kept"),
+        "{}",
+        gone.stderr
+    );
+    until(SOON, "no pod is left", || {
+        kubectl(&weft, "get pods -o name").ok().is_empty()
+    });
+    deploys(&weft, &["undeploy", "shop", "--volumes", "--wait"]).ok();
+    deploys(&weft, &["undeploy", "shop"]).fails_saying(&["there is no deployment \"shop\""]);
+
+    std::fs::write(
+        &file,
+        "services: { a: { image: i, colour: red, build: . } }",
+    )
+    .unwrap();
+    deploys(&weft, &["deploy", "."]).fails_saying(&["services.a.colour: unknown key"]);
+}
+
+#[test]
+fn manifests_and_knits_json_are_deployed_too() {
+    let Some(weft) = crate::server_kubectl::server() else {
+        return;
+    };
+    let write = |name: &str, text: &str| std::fs::write(weft.scratch().join(name), text).unwrap();
+    let map = |name: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\ndata: {{ a: b }}\n"
+        )
+    };
+    write("conf.yaml", &[map("one"), map("two")].concat());
+    let ran = deploys(&weft, &["deploy", "conf.yaml"]);
+    assert_eq!(ran.ok(), "configmap/one created\nconfigmap/two created");
+    write("conf.yaml", &map("one"));
+    let ran = deploys(&weft, &["deploy", "conf.yaml"]);
+    assert_eq!(ran.ok(), "configmap/one unchanged\nconfigmap/two pruned");
+    let gone = deploys(&weft, &["undeploy", "conf"]);
+    assert_eq!(gone.ok(), "configmap \"one\" deleted");
+
+    write(
+        "knit.json",
+        r#"{"name": "knit", "image": "busybox", "env": {"A": "b"}}"#,
+    );
+    let ran = deploys(&weft, &["deploy", "knit.json"]);
+    assert_eq!(ran.ok(), "deployment \"knit\" deployed");
+    let record = deploys(&weft, &["deploy", "knit.json", "-o", "json"]);
+    let record: Value = serde_json::from_str(record.ok()).unwrap();
+    assert_eq!(record["Name"], "knit");
+    let gone = deploys(&weft, &["undeploy", "knit"]);
+    assert!(
+        gone.ok().contains("deployment.apps \"knit\" deleted"),
+        "{}",
+        gone.stdout
+    );
+    until(SOON, "what it owns is gone, too", || {
+        kubectl(&weft, "get services -l nanocloud.io/deployment -o name")
+            .ok()
+            .is_empty()
+    });
+
+    write("wrong.yaml", "a: b\n");
+    deploys(&weft, &["deploy", "wrong.yaml"]).fails_saying(&["it is none of what can be deployed"]);
+    write(
+        "wrong.json",
+        r#"{"name": "a", "image": "i", "volumes": []}"#,
+    );
+    deploys(&weft, &["deploy", "wrong.json"]).fails_saying(&["volumes: Forbidden: unknown field"]);
 }

@@ -194,7 +194,9 @@ fn words_of(spot: &Spot<'_>) -> Vec<String> {
 
 fn commands(service: &mut Map<'_>, pod: &mut Pod) {
     for (key, to) in [("entrypoint", "command"), ("command", "args")] {
-        let Some(spot) = service.take(key) else { continue };
+        let Some(spot) = service.take(key) else {
+            continue;
+        };
         let words = words_of(&spot);
         match words.is_empty() {
             true => spot.note("empty: the image's own is used"),
@@ -208,7 +210,9 @@ fn environment(service: &mut Map<'_>, whole: &Whole<'_>, pod: &mut Pod) {
     for spot in env_files(service) {
         let (path, is_required) = match &spot.value {
             Value::Object(_) => {
-                let Some(mut map) = spot.clone().map() else { continue };
+                let Some(mut map) = spot.clone().map() else {
+                    continue;
+                };
                 let path = map.text("path").unwrap_or_default();
                 let required = map.take("required").and_then(|spot| spot.bool());
                 map.no("format", "files of variables have one format");
@@ -222,7 +226,11 @@ fn environment(service: &mut Map<'_>, whole: &Whole<'_>, pod: &mut Pod) {
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
                 for (name, value) in dotenv::read(&path, &text, whole.look, spot.sink) {
-                    all.extend(value.or_else(|| (whole.look)(&name)).map(|value| (name, value)));
+                    all.extend(
+                        value
+                            .or_else(|| (whole.look)(&name))
+                            .map(|value| (name, value)),
+                    );
                 }
             }
             Err(_) if !is_required => {}
@@ -283,7 +291,9 @@ fn security(service: &mut Map<'_>, pod: &mut Pod) {
         match text.split_once([':', '=']).unwrap_or((&text, "true")) {
             ("no-new-privileges", "true") => context["allowPrivilegeEscalation"] = false.into(),
             ("no-new-privileges", "false") => {}
-            ("seccomp", "unconfined") => context["seccompProfile"] = json!({ "type": "Unconfined" }),
+            ("seccomp", "unconfined") => {
+                context["seccompProfile"] = json!({ "type": "Unconfined" })
+            }
             _ => option.wrong("it is none that is honoured: no-new-privileges, seccomp=unconfined"),
         }
     }
@@ -300,7 +310,8 @@ fn security(service: &mut Map<'_>, pod: &mut Pod) {
         pod.spec["securityContext"]["supplementalGroups"] = groups.into();
     }
     let settings = service.pairs("sysctls").into_iter();
-    let settings = settings.map(|(name, value)| json!({ "name": name, "value": value.unwrap_or_default() }));
+    let settings =
+        settings.map(|(name, value)| json!({ "name": name, "value": value.unwrap_or_default() }));
     let settings: Vec<Value> = settings.collect();
     if !settings.is_empty() {
         pod.spec["securityContext"]["sysctls"] = settings.into();
@@ -323,8 +334,14 @@ fn healthcheck(service: &mut Map<'_>, pod: &mut Pod) {
             }
         },
     };
-    let (interval, timeout) = (seconds("interval", 30).max(1), seconds("timeout", 30).max(1));
-    let (start, often) = (seconds("start_period", 0), seconds("start_interval", 5).max(1));
+    let (interval, timeout) = (
+        seconds("interval", 30).max(1),
+        seconds("timeout", 30).max(1),
+    );
+    let (start, often) = (
+        seconds("start_period", 0),
+        seconds("start_interval", 5).max(1),
+    );
     let retries = check.integer("retries").unwrap_or(3).max(1);
     let Some(test) = test else {
         if !is_disabled {

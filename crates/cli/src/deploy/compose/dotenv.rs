@@ -21,72 +21,88 @@ pub(super) fn read(
     let mut number = 0;
     while !rest.is_empty() {
         number += 1;
-        let line = rest.lines().next().unwrap_or_default();
-        let after = rest.split_once('\n').map_or("", |(_, after)| after);
-        let trimmed = line.trim_start();
-        let trimmed = trimmed.strip_prefix("export ").unwrap_or(trimmed).trim_start();
-        if trimmed.is_empty() || trimmed.starts_with('#') {
-            rest = after;
-            continue;
-        }
-        let Some((name, value)) = trimmed.split_once('=') else {
-            let name = trimmed.trim();
-            match is_name(name) {
-                true => all.push((name.to_owned(), None)),
-                false => sink.borrow_mut().wrong(place, &format!("line {number} is no NAME=VALUE")),
-            }
-            rest = after;
-            continue;
-        };
-        let name = name.trim();
-        if !is_name(name) {
-            let why = format!("line {number} is no NAME=VALUE");
-            sink.borrow_mut().wrong(place, &why);
-            rest = after;
-            continue;
-        }
-        let value = value.trim_start();
-        let (value, left) = match value.chars().next() {
-            // What is quoted may have several lines.
-            Some(quote @ ('"' | '\'')) => {
-                let from = rest.len() - (line.len() - offset(line, value));
-                let _ = from;
-                let begin = offset(rest, value) + 1;
-                match quoted(&rest[begin..], quote) {
-                    Some((value, length)) => {
-                        let passed = &rest[..begin + length];
-                        number += passed.matches('\n').count();
-                        let left = &rest[begin + length..];
-                        (value, left.split_once('\n').map_or("", |(_, left)| left))
-                    }
-                    None => {
-                        let why = format!("line {number}: a quote has no end");
-                        sink.borrow_mut().wrong(place, &why);
-                        return all;
-                    }
-                }
-            }
-            _ => {
-                let end = value.find(" #").unwrap_or(value.len());
-                (value[..end].trim_end().to_owned(), after)
+        let line = match next(rest) {
+            Ok(line) => line,
+            Err(why) => {
+                let why = format!("line {number}: {why}");
+                sink.borrow_mut().wrong(place, &why);
+                let after = rest.split_once('\n').map_or("", |(_, after)| after);
+                rest = after;
+                continue;
             }
         };
-        let is_literal = trimmed.split_once('=').is_some_and(|(_, v)| v.trim_start().starts_with('\''));
-        let value = match is_literal {
-            true => value,
-            false => {
-                let look = |name: &str| known.get(name).cloned().or_else(|| env(name));
-                match interpolate::all(Value::String(value), &look, sink) {
+        number += rest[..rest.len() - line.after.len()]
+            .trim_end()
+            .matches('\n')
+            .count();
+        rest = line.after;
+        let Some(name) = line.name else { continue };
+        let value = line.value.map(|(value, is_literal)| {
+            let look = |name: &str| known.get(name).cloned().or_else(|| env(name));
+            match is_literal {
+                true => value,
+                false => match interpolate::all(Value::String(value), &look, sink) {
                     Value::String(text) => text,
                     _ => String::new(),
-                }
+                },
             }
-        };
-        known.insert(name.to_owned(), value.clone());
-        all.push((name.to_owned(), Some(value)));
-        rest = left;
+        });
+        if let Some(value) = &value {
+            known.insert(name.clone(), value.clone());
+        }
+        all.push((name, value));
     }
     all
+}
+
+/// What a line says; one with a quoted value may be several.
+#[derive(Default)]
+struct Line<'a> {
+    name: Option<String>,
+    /// And whether nothing is filled into it.
+    value: Option<(String, bool)>,
+    after: &'a str,
+}
+
+fn next(rest: &str) -> Result<Line<'_>, &'static str> {
+    let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+    let line = line.trim_start();
+    let line = line.strip_prefix("export ").unwrap_or(line).trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(Line {
+            after,
+            ..Line::default()
+        });
+    }
+    let (name, value) = match line.split_once('=') {
+        Some((name, value)) => (name.trim(), Some(value.trim_start())),
+        None => (line, None),
+    };
+    if !is_name(name) {
+        return Err("it is no NAME=VALUE");
+    }
+    let named = Line {
+        name: Some(name.to_owned()),
+        value: None,
+        after,
+    };
+    let Some(value) = value else { return Ok(named) };
+    let Some(quote @ ('"' | '\'')) = value.chars().next() else {
+        let end = value.find(" #").unwrap_or(value.len());
+        let value = value[..end].trim_end().to_owned();
+        return Ok(Line {
+            value: Some((value, false)),
+            ..named
+        });
+    };
+    let begin = offset(rest, value) + 1;
+    let (value, length) = quoted(&rest[begin..], quote).ok_or("a quote has no end")?;
+    let left = &rest[begin + length..];
+    Ok(Line {
+        value: Some((value, quote == '\'')),
+        after: left.split_once('\n').map_or("", |(_, after)| after),
+        ..named
+    })
 }
 
 /// Where `part`, which is a part of `whole`, begins in it.

@@ -46,7 +46,12 @@ pub(super) enum Small {
 type Look<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Files {
-    pub(super) fn read(name: &str, top: &mut Map<'_>, around: &Around<'_>, look: Look<'_>) -> Files {
+    pub(super) fn read(
+        name: &str,
+        top: &mut Map<'_>,
+        around: &Around<'_>,
+        look: Look<'_>,
+    ) -> Files {
         let mut files = Files {
             volumes: BTreeMap::new(),
             configs: BTreeMap::new(),
@@ -59,7 +64,9 @@ impl Files {
         }
         for (word, small) in [("configs", Small::Config), ("secrets", Small::Secret)] {
             for (key, spot) in each(top, word) {
-                let Some(map) = spot.clone().map() else { continue };
+                let Some(map) = spot.clone().map() else {
+                    continue;
+                };
                 if let Some(held) = held(name, &key, map, small, (around, look)) {
                     files.of(small).insert(key, held);
                 }
@@ -69,7 +76,8 @@ impl Files {
             let mut seen = BTreeSet::new();
             for (key, held) in all {
                 if held.made.is_some() && !seen.insert(&held.object) {
-                    let why = "another one has the same name but for letters that names cannot have";
+                    let why =
+                        "another one has the same name but for letters that names cannot have";
                     top.sink.borrow_mut().wrong(key, why);
                 }
             }
@@ -127,7 +135,10 @@ fn external(map: &mut Map<'_>, key: &str) -> Option<String> {
 fn object_name(deployment: &str, key: &str, spot: &Map<'_>) -> Option<String> {
     let name = dns_label(key).map(|key| format!("{deployment}-{key}"));
     if name.is_none() {
-        spot.wrong("", "nothing of its name can be an object's: letters, digits and -");
+        spot.wrong(
+            "",
+            "nothing of its name can be an object's: letters, digits and -",
+        );
     }
     name
 }
@@ -138,7 +149,10 @@ fn volume(deployment: &str, key: &str, spot: Spot<'_>) -> Option<Held> {
         _ => spot.map()?,
     };
     if map.text("driver").is_some_and(|driver| driver != "local") {
-        map.wrong("driver", "only local volumes are made; a claim somebody made is used with external: true");
+        map.wrong(
+            "driver",
+            "only local volumes are made; a claim somebody made is used with external: true",
+        );
     }
     let options = map.map("driver_opts");
     let mut size = SIZE.to_owned();
@@ -248,18 +262,25 @@ fn content(
         (Some(file), None, None) => {
             let path = around.dir.join(&file);
             let read = (around.read)(&path);
-            read.map_err(|why| map.wrong("file", &format!("read {}: {why}", path.display()))).ok()
+            read.map_err(|why| map.wrong("file", &format!("read {}: {why}", path.display())))
+                .ok()
         }
         (None, Some(variable), None) => {
             let value = look(&variable);
             if value.is_none() {
-                map.wrong("environment", &format!("the variable {variable} is not set"));
+                map.wrong(
+                    "environment",
+                    &format!("the variable {variable} is not set"),
+                );
             }
             value.map(String::into_bytes)
         }
         (None, None, Some(text)) => Some(text.into_bytes()),
         _ => {
-            map.wrong("", "it needs one of file, environment, external and, for a config, content");
+            map.wrong(
+                "",
+                "it needs one of file, environment, external and, for a config, content",
+            );
             None
         }
     }
@@ -279,7 +300,10 @@ pub(super) fn networks(top: &mut Map<'_>) -> BTreeSet<String> {
             let _ = map.take(key);
         }
         let _ = map.bool("enable_ipv4");
-        map.without("driver_opts", "pods have one network, which is not set up by this");
+        map.without(
+            "driver_opts",
+            "pods have one network, which is not set up by this",
+        );
         map.without("ipam", "pods have addresses of their node's");
         map.without("enable_ipv6", "pods have IPv4 addresses");
         map.without("internal", "it does not keep pods from the outside yet");

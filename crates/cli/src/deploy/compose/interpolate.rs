@@ -10,6 +10,8 @@ use super::read::Sink;
 
 /// Defaults in defaults, at most.
 const DEPTH_MAX: usize = 16;
+/// Most bytes of a text that is filled in: variables may be made of themselves.
+const BYTES_MAX: usize = 1 << 20;
 
 type Look<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -59,6 +61,12 @@ impl Filling<'_> {
         let mut rest = text;
         while let Some(at) = rest.find('$') {
             out.push_str(&rest[..at]);
+            if out.len() > BYTES_MAX {
+                self.wrong(&format!(
+                    "it has more than {BYTES_MAX} bytes when it is filled in"
+                ));
+                return String::new();
+            }
             let after = &rest[at + 1..];
             if let Some(after) = after.strip_prefix('$') {
                 out.push('$');
@@ -112,11 +120,15 @@ impl Filling<'_> {
         let (kind, word) = (letters.next(), letters.as_str());
         match (kind, set) {
             (Some('-' | '?'), Some(value)) => value,
-            (Some('-') | Some('+'), None) if kind == Some('+') => String::new(),
+            (Some('+'), None) => String::new(),
             (Some('-'), None) | (Some('+'), Some(_)) => self.text(word, depth + 1),
             (Some('?'), None) => {
                 let why = self.text(word, depth + 1);
-                let why = if why.is_empty() { "it has to be set" } else { &why };
+                let why = if why.is_empty() {
+                    "it has to be set"
+                } else {
+                    &why
+                };
                 self.wrong(&format!("the variable {name}: {why}"));
                 String::new()
             }

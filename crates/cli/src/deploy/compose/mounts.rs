@@ -37,7 +37,13 @@ pub(super) fn read(service: &mut Map<'_>, whole: &Whole<'_>, files: &mut Files, 
         match spot.text().and_then(|text| words::bytes(&text)) {
             Some(bytes) => {
                 let memory = json!({ "medium": "Memory", "sizeLimit": bytes.to_string() });
-                pod.mount(&spot, json!({ "emptyDir": memory }), "/dev/shm", false, None);
+                pod.mount(
+                    &spot,
+                    json!({ "emptyDir": memory }),
+                    "/dev/shm",
+                    false,
+                    None,
+                );
             }
             None => spot.wrong("it is no size: 64m"),
         }
@@ -102,7 +108,9 @@ fn named(
     pod: &mut Pod,
 ) {
     let Some(claim) = files.claim(source) else {
-        return spot.wrong(&format!("the volume {source:?} is not among the volumes at the top"));
+        return spot.wrong(&format!(
+            "the volume {source:?} is not among the volumes at the top"
+        ));
     };
     pod.has_claims = true;
     spot.note("the volume begins empty: what the image has there is not copied into it");
@@ -173,7 +181,10 @@ fn long(spot: Spot<'_>, whole: &Whole<'_>, files: &mut Files, pod: &mut Pod) {
             if let Some(mut options) = map.map("bind") {
                 let _ = options.take("create_host_path");
                 let _ = options.take("selinux");
-                options.without("propagation", "mounts made later on the machine are not seen");
+                options.without(
+                    "propagation",
+                    "mounts made later on the machine are not seen",
+                );
                 options.without("recursive", "it is left out");
                 options.end();
             }
@@ -192,7 +203,13 @@ fn long(spot: Spot<'_>, whole: &Whole<'_>, files: &mut Files, pod: &mut Pod) {
                 options.without("mode", "it is left out");
                 options.end();
             }
-            pod.mount(&at, json!({ "emptyDir": volume }), &target, is_read_only, None);
+            pod.mount(
+                &at,
+                json!({ "emptyDir": volume }),
+                &target,
+                is_read_only,
+                None,
+            );
         }
         ("bind", None) => map.wrong("source", "it is missing"),
         (other, _) => map.wrong("type", &format!("{other}: it is volume, bind or tmpfs")),
@@ -220,10 +237,18 @@ fn small_file(spot: Spot<'_>, small: Small, files: &mut Files, pod: &mut Pod) {
         _ => (spot.text().unwrap_or_default(), None, None),
     };
     let Some((object, sum)) = files.small(small, &source) else {
-        let which = if small == Small::Config { "configs" } else { "secrets" };
+        let which = if small == Small::Config {
+            "configs"
+        } else {
+            "secrets"
+        };
         return at.wrong(&format!("{source:?} is not among the {which} at the top"));
     };
-    let directory = if small == Small::Config { "/" } else { "/run/secrets/" };
+    let directory = if small == Small::Config {
+        "/"
+    } else {
+        "/run/secrets/"
+    };
     let target = target.take().unwrap_or_else(|| source.clone());
     let target = match target.starts_with('/') {
         true => target,

@@ -56,7 +56,11 @@ fn long(spot: Spot<'_>) -> Vec<Port> {
     let mut text = String::new();
     if let Some(address) = host_ip {
         let is_v6 = address.contains(':');
-        text.push_str(&if is_v6 { format!("[{address}]:") } else { format!("{address}:") });
+        text.push_str(&if is_v6 {
+            format!("[{address}]:")
+        } else {
+            format!("{address}:")
+        });
         if published.is_none() {
             text.push(':');
         }
@@ -69,7 +73,9 @@ fn long(spot: Spot<'_>) -> Vec<Port> {
         return Vec::new();
     };
     text.push_str(&format!("{target}/{protocol}"));
-    let ports = short(&text).map_err(|why| map.wrong("", why)).unwrap_or_default();
+    let ports = short(&text)
+        .map_err(|why| map.wrong("", why))
+        .unwrap_or_default();
     map.end();
     ports
 }
@@ -94,7 +100,10 @@ pub(super) fn short(text: &str) -> Result<Vec<Port>, &'static str> {
             Some((address, published)) => {
                 let address = address.trim_matches(['[', ']']);
                 let address = address.parse::<IpAddr>();
-                (Some(address.map_err(|_| "it begins with no address")?), published)
+                (
+                    Some(address.map_err(|_| "it begins with no address")?),
+                    published,
+                )
             }
         },
     };
@@ -103,7 +112,10 @@ pub(super) fn short(text: &str) -> Result<Vec<Port>, &'static str> {
         "" => None,
         text => Some(range(text)?),
     };
-    if published.as_ref().is_some_and(|published| published.len() != targets.len()) {
+    if published
+        .as_ref()
+        .is_some_and(|published| published.len() != targets.len())
+    {
         return Err("its ranges have not the same length");
     }
     let ports = targets.into_iter().enumerate().map(|(at, target)| Port {
@@ -136,7 +148,9 @@ mod tests {
             let ports = short(text)?.into_iter();
             let ports = ports.map(|port| {
                 let ip = port.host_ip.map_or(String::new(), |ip| format!("{ip} "));
-                let published = port.published.map_or(String::new(), |port| format!("{port}>"));
+                let published = port
+                    .published
+                    .map_or(String::new(), |port| format!("{port}>"));
                 format!("{ip}{published}{}{}", port.target, port.protocol)
             });
             Ok::<_, &str>(ports.collect::<Vec<_>>().join(","))
@@ -151,7 +165,17 @@ mod tests {
         ] {
             assert_eq!(shown(text).as_deref(), Ok(expected), "{text}");
         }
-        for wrong in ["", "0", "x:80", "80-70", "1-2:3", "80/http", "x:1:2", "65536", "1-65535:1-65535"] {
+        for wrong in [
+            "",
+            "0",
+            "x:80",
+            "80-70",
+            "1-2:3",
+            "80/http",
+            "x:1:2",
+            "65536",
+            "1-65535:1-65535",
+        ] {
             assert!(short(wrong).is_err(), "{wrong}");
         }
     }

@@ -148,7 +148,11 @@ impl<'a> Spot<'a> {
                         Value::Null => None,
                         value => {
                             let path = below(&self.path, key);
-                            let spot = Spot { path, value: value.clone(), sink: self.sink };
+                            let spot = Spot {
+                                path,
+                                value: value.clone(),
+                                sink: self.sink,
+                            };
                             match spot.text() {
                                 None => continue,
                                 text => text,
@@ -217,7 +221,10 @@ impl<'a> Map<'a> {
     pub(super) fn each(self) -> Vec<(String, Spot<'a>)> {
         let path = self.path;
         let sink = self.sink;
-        let left = self.map.into_iter().filter(|(key, _)| !key.starts_with("x-"));
+        let left = self
+            .map
+            .into_iter()
+            .filter(|(key, _)| !key.starts_with("x-"));
         left.map(|(key, value)| {
             let path = below(&path, &key);
             (key, Spot { path, value, sink })

@@ -7,16 +7,17 @@
 //!            └─ names ─► a Service without an address of its own: any port is reached, as with docker
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::Around;
 use super::container::{self, Pod};
 use super::files::Files;
 use super::mounts;
-use super::read::Map;
+use super::read::{Map, Sink, Spot};
 use super::workload;
-use super::Around;
 use crate::deploy::dns_label;
 
 /// The service of a compose file that something runs.
@@ -34,13 +35,25 @@ pub(super) struct Whole<'a> {
 
 /// Keys without which it would be something else.
 const NO: [(&str, &str); 15] = [
-    ("extends", "it is not read; `docker compose config` prints it whole"),
+    (
+        "extends",
+        "it is not read; `docker compose config` prints it whole",
+    ),
     ("cgroup", "cgroups are the machine's"),
     ("cgroup_parent", "cgroups are the machine's"),
     ("credential_spec", "it is Windows'"),
-    ("device_cgroup_rules", "devices are not given to pods by rules"),
-    ("devices", "devices are not given to pods by path; mount the directory, and set privileged, if you have to"),
-    ("external_links", "containers outside are not linked to: use their address"),
+    (
+        "device_cgroup_rules",
+        "devices are not given to pods by rules",
+    ),
+    (
+        "devices",
+        "devices are not given to pods by path; mount the directory, and set privileged, if you have to",
+    ),
+    (
+        "external_links",
+        "containers outside are not linked to: use their address",
+    ),
     ("gpus", "devices are not given to pods by name"),
     ("isolation", "it is Windows'"),
     ("models", "there are none here"),
@@ -53,7 +66,10 @@ const NO: [(&str, &str); 15] = [
 
 /// Keys that are left out where they say something.
 const WITHOUT: [(&str, &str); 24] = [
-    ("attach", "logs are asked for with `weft logs` and kubectl logs"),
+    (
+        "attach",
+        "logs are asked for with `weft logs` and kubectl logs",
+    ),
     ("blkio_config", "disks are not shared out"),
     ("cpu_count", "it is Windows'"),
     ("cpu_percent", "it is Windows'"),
@@ -61,12 +77,21 @@ const WITHOUT: [(&str, &str); 24] = [
     ("cpu_quota", "it is left out: cpus limits"),
     ("cpu_rt_period", "it is left out: cpus limits"),
     ("cpu_rt_runtime", "it is left out: cpus limits"),
-    ("cpu_shares", "it is left out: deploy.resources.reservations.cpus shares out"),
+    (
+        "cpu_shares",
+        "it is left out: deploy.resources.reservations.cpus shares out",
+    ),
     ("cpuset", "processors are not chosen"),
     ("develop", "nothing is watched or built"),
-    ("init", "the first process of a container has to wait for its children itself"),
+    (
+        "init",
+        "the first process of a container has to wait for its children itself",
+    ),
     ("label_file", "it is not read"),
-    ("logging", "logs are kept by the machine, and asked for with kubectl logs"),
+    (
+        "logging",
+        "logs are kept by the machine, and asked for with kubectl logs",
+    ),
     ("mac_address", "it is chosen by the machine"),
     ("mem_swappiness", "it is left out"),
     ("memswap_limit", "it is left out"),
@@ -87,7 +112,9 @@ pub(super) fn lower(whole: &Whole<'_>, services: Map<'_>, files: &mut Files) -> 
         let Some(mut map) = spot.map() else { continue };
         let profiles = map.texts("profiles");
         let is_meant = profiles.is_empty()
-            || profiles.iter().any(|one| whole.around.profiles.contains(one));
+            || profiles
+                .iter()
+                .any(|one| whole.around.profiles.contains(one));
         match (is_meant, dns_label(&key)) {
             (false, _) => {
                 let names = profiles.join(", ");
@@ -100,7 +127,10 @@ pub(super) fn lower(whole: &Whole<'_>, services: Map<'_>, files: &mut Files) -> 
     let mut seen = BTreeSet::new();
     for (key, name, map) in &all {
         if !seen.insert(name.clone()) {
-            map.wrong("", "another service has the same name but for letters that names cannot have");
+            map.wrong(
+                "",
+                "another service has the same name but for letters that names cannot have",
+            );
         } else if name != key {
             map.note("", &format!("its name in the cluster is {name}"));
         }
@@ -115,6 +145,7 @@ pub(super) fn lower(whole: &Whole<'_>, services: Map<'_>, files: &mut Files) -> 
         let ends = to_end.contains(&key);
         objects.extend(service(whole, &name, map, ends, files));
     }
+    called_once(&objects, "services", sink);
     if objects.is_empty() && sink.borrow().mistakes.is_empty() {
         sink.borrow_mut().wrong("services", "none is meant");
     }
@@ -136,7 +167,9 @@ fn depends(map: &mut Map<'_>, keys: &BTreeSet<String>, to_end: &mut BTreeSet<Str
                     None | Some("service_started" | "service_healthy") => {}
                     Some("service_completed_successfully") => drop(to_end.insert(name.clone())),
                     Some(other) => {
-                        let why = format!("{other}: it is service_started, service_healthy or service_completed_successfully");
+                        let why = format!(
+                            "{other}: it is service_started, service_healthy or service_completed_successfully"
+                        );
                         one.wrong("condition", &why);
                     }
                 }
@@ -150,7 +183,9 @@ fn depends(map: &mut Map<'_>, keys: &BTreeSet<String>, to_end: &mut BTreeSet<Str
     }
     for (name, is_required) in names {
         if is_required && !keys.contains(&name) {
-            at.wrong(&format!("there is no service {name:?}, or its profile is not wanted"));
+            at.wrong(&format!(
+                "there is no service {name:?}, or its profile is not wanted"
+            ));
         }
     }
     at.note("all services start at once: what needs another has to try again, or to end and be started again");
@@ -168,7 +203,8 @@ fn service(
     mounts::read(&mut map, whole, files, &mut pod);
     if let Some(signal) = map.text("stop_signal") {
         if !matches!(signal.as_str(), "SIGTERM" | "TERM" | "15") {
-            let why = format!("{signal}: what is ended gets the image's signal: set STOPSIGNAL there");
+            let why =
+                format!("{signal}: what is ended gets the image's signal: set STOPSIGNAL there");
             map.wrong("stop_signal", &why);
         }
     }
@@ -180,7 +216,9 @@ fn service(
     for (key, what) in WITHOUT {
         map.without(key, what);
     }
-    let _ = map.take("use_api_socket").map(|spot| spot.wrong("there is no socket to be given"));
+    let _ = map
+        .take("use_api_socket")
+        .map(|spot| spot.wrong("there is no socket to be given"));
     let selector = json!({ DEPLOYMENT: whole.name, SERVICE: name });
     let made = workload::lower(name, &mut map, ends, &selector, &mut pod);
     map.end();
@@ -208,7 +246,10 @@ fn service(
 fn names(whole: &Whole<'_>, name: &str, map: &mut Map<'_>) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = [name.to_owned()].into();
     if weft_stdx::names::dns_1035(name).is_err() {
-        map.wrong("", "its name has to begin with a letter: others find it by a service of that name");
+        map.wrong(
+            "",
+            "its name has to begin with a letter: others find it by a service of that name",
+        );
     }
     let mut wanted: Vec<(String, String)> = Vec::new();
     if let Some(called) = map.text("container_name") {
@@ -216,46 +257,74 @@ fn names(whole: &Whole<'_>, name: &str, map: &mut Map<'_>) -> BTreeSet<String> {
     }
     for link in map.texts("links") {
         if let Some((_, alias)) = link.split_once(':') {
-            let why = format!("{link}: name {alias} as an alias of the other service's network instead");
+            let why =
+                format!("{link}: name {alias} as an alias of the other service's network instead");
             map.wrong("links", &why);
         }
     }
     if let Some(spot) = map.take("networks") {
-        let networks: BTreeMap<String, Option<Map<'_>>> = match &spot.value {
-            Value::Object(_) => {
-                let each = spot.clone().map().map(Map::each).unwrap_or_default().into_iter();
-                each.map(|(key, spot)| {
-                    let map = if spot.value.is_null() { None } else { spot.map() };
-                    (key, map)
-                })
-                .collect()
-            }
-            _ => spot.texts().into_iter().map(|key| (key, None)).collect(),
-        };
-        for (key, network) in networks {
-            if !whole.networks.contains(&key) {
-                spot.wrong(&format!("the network {key:?} is not among the networks at the top"));
-            }
-            let Some(mut network) = network else { continue };
-            for alias in network.texts("aliases") {
-                wanted.push((format!("networks.{key}.aliases"), alias));
-            }
-            for key in ["ipv4_address", "ipv6_address", "link_local_ips", "mac_address"] {
-                network.no(key, "pods have addresses that nobody chooses");
-            }
-            for key in ["priority", "gw_priority", "interface_name", "driver_opts"] {
-                network.without(key, "pods have one network");
-            }
-            network.end();
-        }
+        networks(whole, spot, &mut wanted);
     }
     for (key, called) in wanted {
         match weft_stdx::names::dns_1035(&called) {
             Ok(()) => drop(names.insert(called)),
-            Err(why) => map.note(&key, &format!("{called:?} is no name in the cluster ({why}), and is left out")),
+            Err(why) => {
+                let what = format!("{called:?} is no name in the cluster ({why}), and is left out");
+                map.note(&key, &what);
+            }
         }
     }
     names
+}
+
+/// The networks a service is on: what it is called there is gathered.
+fn networks(whole: &Whole<'_>, spot: Spot<'_>, wanted: &mut Vec<(String, String)>) {
+    let networks: Vec<(String, Option<Map<'_>>)> = match &spot.value {
+        Value::Object(_) => {
+            let each = spot.clone().map().map(Map::each).unwrap_or_default();
+            let each = each.into_iter().map(|(key, spot)| match spot.value {
+                Value::Null => (key, None),
+                _ => (key, spot.map()),
+            });
+            each.collect()
+        }
+        _ => spot.texts().into_iter().map(|key| (key, None)).collect(),
+    };
+    for (key, network) in networks {
+        if !whole.networks.contains(&key) {
+            spot.wrong(&format!(
+                "the network {key:?} is not among the networks at the top"
+            ));
+        }
+        let Some(mut network) = network else { continue };
+        for alias in network.texts("aliases") {
+            wanted.push((format!("networks.{key}.aliases"), alias));
+        }
+        for key in [
+            "ipv4_address",
+            "ipv6_address",
+            "link_local_ips",
+            "mac_address",
+        ] {
+            network.no(key, "pods have addresses that nobody chooses");
+        }
+        for key in ["priority", "gw_priority", "interface_name", "driver_opts"] {
+            network.without(key, "pods have one network");
+        }
+        network.end();
+    }
+}
+
+/// A name leads to one service here.
+fn called_once(objects: &[Value], services: &str, sink: &RefCell<Sink>) {
+    let mut seen = BTreeSet::new();
+    for object in objects.iter().filter(|object| object["kind"] == "Service") {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        if !seen.insert(name) {
+            let why = format!("two of them are called {name:?}, as an alias perhaps");
+            sink.borrow_mut().wrong(services, &why);
+        }
+    }
 }
 
 /// The ports of its service: what it publishes and what it exposes.

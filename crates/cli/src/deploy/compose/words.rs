@@ -89,10 +89,21 @@ mod tests {
 
     #[test]
     fn times_and_processors() {
-        for (text, expected) in [("1m30s", Some(90)), ("1500ms", Some(2)), ("0s", Some(0)), ("x", None)] {
+        for (text, expected) in [
+            ("1m30s", Some(90)),
+            ("1500ms", Some(2)),
+            ("0s", Some(0)),
+            ("x", None),
+        ] {
             assert_eq!(seconds(text), expected, "{text}");
         }
-        for (text, expected) in [("0.5", Some("500m")), ("2", Some("2000m")), ("0", None), ("-1", None), ("x", None)] {
+        for (text, expected) in [
+            ("0.5", Some("500m")),
+            ("2", Some("2000m")),
+            ("0", None),
+            ("-1", None),
+            ("x", None),
+        ] {
             assert_eq!(processors(text).as_deref(), expected, "{text}");
         }
         assert_eq!(literal("$(A)"), "$$(A)");

@@ -19,7 +19,16 @@ enum Restart {
 /// Tries of what is started again when it fails, unless somebody says.
 const TRIES: i64 = 6;
 
-/// Reads `deploy` and what says the same beside it.
+/// What is said of all pods together.
+struct Said {
+    restart: Restart,
+    replicas: i64,
+    mode: String,
+    annotations: Value,
+    strategy: Option<Value>,
+}
+
+/// Reads `deploy` and what says the same beside it; `ends`: others wait for it to have ended well.
 pub(super) fn lower(
     name: &str,
     service: &mut Map<'_>,
@@ -27,58 +36,35 @@ pub(super) fn lower(
     selector: &Value,
     pod: &mut Pod,
 ) -> Value {
-    let mut restart = restart(service);
-    let mut replicas = service.integer("scale");
-    let beside = beside(service);
-    let mut deploy = service.map("deploy");
-    let mut mode = "replicated".to_owned();
-    let mut annotations = json!({});
-    let mut strategy = None;
-    if let Some(deploy) = &mut deploy {
-        mode = deploy.text("mode").unwrap_or(mode);
-        replicas = deploy.integer("replicas").or(replicas);
-        annotations = files::annotations(deploy.pairs("labels"));
-        restart = restart_policy(deploy).or(restart);
-        placement(deploy, pod);
-        strategy = update(deploy);
-        // Names lead to the pods themselves either way.
-        let _ = deploy.text("endpoint_mode");
-        deploy.without("rollback_config", "`weft rollout undo` goes back when it is told to");
+    let said = said(service, ends, pod);
+    let has_host_ports = pod.ports.iter().any(|port| port.published.is_some());
+    if has_host_ports && said.replicas > 1 {
+        service.note(
+            "ports",
+            "each of its pods has to be on a machine of its own: a port of a machine is there once",
+        );
     }
-    resources(deploy.as_mut(), beside, pod);
-    if let Some(deploy) = deploy {
-        deploy.end();
-    }
-    let restart = match (mode.as_str(), restart) {
-        ("replicated-job", None) => Restart::Never,
-        (_, None) if ends => Restart::Never,
-        (_, restart) => restart.unwrap_or(Restart::Always),
-    };
+    let is_alone = has_host_ports || pod.has_claims;
     let mut labels = selector.clone();
     labels["app"] = name.into();
     labels["app.kubernetes.io/managed-by"] = "weft".into();
-    let has_host_ports = pod.ports.iter().any(|port| port.published.is_some());
-    let replicas = replicas.unwrap_or(1).max(0);
-    if has_host_ports && replicas > 1 {
-        service.note("ports", "each of its pods has to be on a machine of its own: a port of a machine is there once");
-    }
     if pod.sum != 0 {
         let sum = format!("{:016x}", pod.sum);
-        pod.annotations.insert("nanocloud.io/files-sum".to_owned(), sum.into());
+        pod.annotations
+            .insert("nanocloud.io/files-sum".to_owned(), sum.into());
     }
-    let has_claims = pod.has_claims;
-    let mut template = json!({
+    let template = json!({
         "metadata": { "labels": labels, "annotations": std::mem::take(&mut pod.annotations) },
         "spec": pod.finish(),
     });
-    let metadata = json!({ "name": name, "labels": { "app": name }, "annotations": annotations });
-    let is_alone = has_host_ports || has_claims;
-    match (mode.as_str(), restart) {
+    let metadata =
+        json!({ "name": name, "labels": { "app": name }, "annotations": said.annotations });
+    match (said.mode.as_str(), said.restart) {
         ("replicated", Restart::Always) => json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
             "spec": {
-                "replicas": replicas, "selector": { "matchLabels": selector },
-                "strategy": strategy.filter(|_| !is_alone).unwrap_or_else(|| usual(is_alone)),
+                "replicas": said.replicas, "selector": { "matchLabels": selector },
+                "strategy": said.strategy.filter(|_| !is_alone).unwrap_or_else(|| usual(is_alone)),
                 "template": template,
             },
         }),
@@ -87,25 +73,13 @@ pub(super) fn lower(
             "spec": { "selector": { "matchLabels": selector }, "template": template },
         }),
         ("replicated" | "replicated-job", restart) => {
-            let (policy, tries) = match restart {
-                Restart::OnFailure(tries) => ("OnFailure", tries),
-                _ => ("Never", 0),
-            };
-            if let Some(container) = template["spec"]["containers"][0].as_object_mut() {
-                // A job that is started again is counted as a failure.
-                container.remove("livenessProbe");
-            }
-            template["spec"]["restartPolicy"] = policy.into();
-            json!({
-                "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata,
-                "spec": {
-                    "completions": replicas, "parallelism": replicas, "backoffLimit": tries,
-                    "template": template,
-                },
-            })
+            job(metadata, template, said.replicas, restart)
         }
         ("global", _) => {
-            service.wrong("restart", "what runs on every machine is started again whenever it ends");
+            service.wrong(
+                "restart",
+                "what runs on every machine is started again whenever it ends",
+            );
             Value::Null
         }
         (other, _) => {
@@ -114,6 +88,66 @@ pub(super) fn lower(
             Value::Null
         }
     }
+}
+
+fn said(service: &mut Map<'_>, ends: bool, pod: &mut Pod) -> Said {
+    let mut restart = restart(service);
+    let mut replicas = service.integer("scale");
+    let beside = beside(service);
+    let mut said = Said {
+        restart: Restart::Always,
+        replicas: 1,
+        mode: "replicated".to_owned(),
+        annotations: json!({}),
+        strategy: None,
+    };
+    let mut deploy = service.map("deploy");
+    if let Some(deploy) = &mut deploy {
+        said.mode = deploy.text("mode").unwrap_or(said.mode);
+        replicas = deploy.integer("replicas").or(replicas);
+        said.annotations = files::annotations(deploy.pairs("labels"));
+        restart = restart_policy(deploy).or(restart);
+        placement(deploy, pod);
+        said.strategy = update(deploy);
+        // Names lead to the pods themselves either way.
+        let _ = deploy.text("endpoint_mode");
+        deploy.without(
+            "rollback_config",
+            "`weft rollout undo` goes back when it is told to",
+        );
+    }
+    resources(deploy.as_mut(), beside, pod);
+    if let Some(deploy) = deploy {
+        deploy.end();
+    }
+    said.replicas = replicas.unwrap_or(1).max(0);
+    said.restart = match (said.mode.as_str(), restart) {
+        ("replicated-job", None) => Restart::Never,
+        // What it needs may not be there yet.
+        (_, None) if ends => Restart::OnFailure(TRIES),
+        (_, restart) => restart.unwrap_or(Restart::Always),
+    };
+    said
+}
+
+/// What ends.
+fn job(metadata: Value, mut template: Value, replicas: i64, restart: Restart) -> Value {
+    let (policy, tries) = match restart {
+        Restart::OnFailure(tries) => ("OnFailure", tries),
+        _ => ("Never", 0),
+    };
+    if let Some(container) = template["spec"]["containers"][0].as_object_mut() {
+        // A job that is started again is counted as a failure.
+        container.remove("livenessProbe");
+    }
+    template["spec"]["restartPolicy"] = policy.into();
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata,
+        "spec": {
+            "completions": replicas, "parallelism": replicas, "backoffLimit": tries,
+            "template": template,
+        },
+    })
 }
 
 fn usual(is_alone: bool) -> Value {
@@ -168,7 +202,10 @@ fn restart_policy(deploy: &mut Map<'_>) -> Option<Restart> {
         }
     };
     if found == Restart::Always && tries.is_some() {
-        policy.note("max_attempts", "it is started again for as long as it is there");
+        policy.note(
+            "max_attempts",
+            "it is started again for as long as it is there",
+        );
     }
     policy.end();
     Some(found)
@@ -179,7 +216,10 @@ fn placement(deploy: &mut Map<'_>, pod: &mut Pod) {
         return;
     };
     placement.without("preferences", "pods are spread over machines by themselves");
-    placement.without("max_replicas_per_node", "pods are spread over machines, and not counted");
+    placement.without(
+        "max_replicas_per_node",
+        "pods are spread over machines, and not counted",
+    );
     let mut others: Vec<Value> = Vec::new();
     for spot in placement.list("constraints") {
         let Some(text) = spot.text() else { continue };
@@ -218,7 +258,9 @@ fn label(key: &str) -> Option<&str> {
         "node.platform.os" => Some("kubernetes.io/os"),
         "node.platform.arch" => Some("kubernetes.io/arch"),
         key => {
-            let label = key.strip_prefix("node.labels.").or(key.strip_prefix("engine.labels."));
+            let label = key
+                .strip_prefix("node.labels.")
+                .or(key.strip_prefix("engine.labels."));
             label.filter(|label| weft_stdx::names::label_key(label).is_ok())
         }
     }
@@ -227,14 +269,19 @@ fn label(key: &str) -> Option<&str> {
 fn update(deploy: &mut Map<'_>) -> Option<Value> {
     let mut update = deploy.map("update_config")?;
     for key in ["delay", "monitor", "failure_action", "max_failure_ratio"] {
-        update.without(key, "an update goes on as pods become ready, and stops where they do not");
+        update.without(
+            key,
+            "an update goes on as pods become ready, and stops where they do not",
+        );
     }
     let parallel: Value = match update.integer("parallelism") {
         None => 1.into(),
         Some(0) => "100%".into(),
         Some(count) => count.max(1).into(),
     };
-    let order = update.text("order").unwrap_or_else(|| "stop-first".to_owned());
+    let order = update
+        .text("order")
+        .unwrap_or_else(|| "stop-first".to_owned());
     let rolling = match order.as_str() {
         "stop-first" => json!({ "maxSurge": 0, "maxUnavailable": parallel }),
         "start-first" => json!({ "maxSurge": parallel, "maxUnavailable": 0 }),

@@ -89,7 +89,15 @@ impl Args {
         let request = request.json(&deployment.objects[0].object);
         let record: Value = api.send(&request).await?.json()?;
         if self.wait && self.change.dry_run == DryRun::None {
-            let path = ["apis", "apps", "v1", "namespaces", &api.namespace, "deployments", name];
+            let path = [
+                "apis",
+                "apps",
+                "v1",
+                "namespaces",
+                &api.namespace,
+                "deployments",
+                name,
+            ];
             let made = api.ask(&Request::get(format!("get {name}"), &path)).await?;
             wait::until_ready(api, &made.json()?, self.timeout).await?;
         }
@@ -116,7 +124,9 @@ impl Args {
             let target = manifest.target(api).await?;
             let Some(name) = &target.name else {
                 let place = &manifest.place;
-                return Err(CliError::new(format!("deploy {place:?}: metadata.name is missing")));
+                return Err(CliError::new(format!(
+                    "deploy {place:?}: metadata.name is missing"
+                )));
             };
             let before = match self.change.dry_run {
                 DryRun::Client => None,
@@ -129,7 +139,9 @@ impl Args {
                     "{} {name:?} is of the deployment {owner:?}",
                     target.kind.label()
                 ))
-                .hint("deploy into another namespace with -n, or `weft undeploy` the other first"));
+                .hint(
+                    "deploy into another namespace with -n, or `weft undeploy` the other first",
+                ));
             }
             all.push((manifest, target, before));
         }
@@ -161,7 +173,8 @@ impl Args {
         before: Option<&Value>,
     ) -> Result<Value, CliError> {
         if self.change.dry_run == DryRun::Client {
-            self.change.tell(api.printer, &manifest.object, "deployed")?;
+            self.change
+                .tell(api.printer, &manifest.object, "deployed")?;
             return Ok(manifest.object.clone());
         }
         let with = |request| self.validation.on(self.change.on(request));

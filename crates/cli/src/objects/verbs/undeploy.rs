@@ -62,14 +62,19 @@ impl Args {
             return Err(CliError::new(format!(
                 "there is no deployment {name:?} in namespace {namespace:?}"
             ))
-            .hint(format!("`weft get all -A -l {LABEL}` shows what is deployed")));
+            .hint(format!(
+                "`weft get all -A -l {LABEL}` shows what is deployed"
+            )));
         }
         // What runs goes before what it runs on.
         found.sort_by_key(|(target, _)| target.kind.group.is_empty());
         let mut gone: Vec<(&Target, &Value)> = Vec::new();
         for (target, object) in &found {
             if is_data(target) && !self.volumes {
-                let told = format!("{} is kept: it may hold data; --volumes deletes it", target.label());
+                let told = format!(
+                    "{} is kept: it may hold data; --volumes deletes it",
+                    target.label()
+                );
                 api.printer.talk(&told);
                 continue;
             }
@@ -97,6 +102,7 @@ impl Args {
             DryRun::Server => "deleted (server dry run)",
         };
         let name = target.name.as_deref().unwrap_or_default();
-        api.printer.line(&format!("{} \"{name}\" {word}", target.kind.label()))
+        api.printer
+            .line(&format!("{} \"{name}\" {word}", target.kind.label()))
     }
 }

@@ -83,7 +83,10 @@ impl Source {
     }
 
     fn knit(&self, place: &str, documents: Vec<Value>) -> Result<Deployment, CliError> {
-        let mut object = documents.into_iter().find(|one| !one.is_null()).unwrap_or_default();
+        let mut object = documents
+            .into_iter()
+            .find(|one| !one.is_null())
+            .unwrap_or_default();
         if let Some(name) = &self.name {
             object["name"] = name.as_str().into();
         }
@@ -107,7 +110,12 @@ impl Source {
                 .ok_or_else(|| nameless(path))?,
         };
         let mut objects = Vec::new();
-        manifest::objects(&path.to_string_lossy(), text, Dialect::Kubectl, &mut objects)?;
+        manifest::objects(
+            &path.to_string_lossy(),
+            text,
+            Dialect::Kubectl,
+            &mut objects,
+        )?;
         Ok(Deployment {
             name,
             format: Format::Manifests,
@@ -120,7 +128,10 @@ impl Source {
         let place = path.to_string_lossy().into_owned();
         // As compose reads them: `yes` is a text, and 0440 is octal.
         let documents = values(&place, text, Dialect::Kustomize)?;
-        let document = documents.into_iter().find(|one| !one.is_null()).unwrap_or_default();
+        let document = documents
+            .into_iter()
+            .find(|one| !one.is_null())
+            .unwrap_or_default();
         let dir = match path.parent().filter(|_| path != Path::new("-")) {
             Some(parent) if parent != Path::new("") => parent.to_owned(),
             _ => PathBuf::from("."),
@@ -167,6 +178,5 @@ fn label(name: &str) -> Result<String, CliError> {
 }
 
 fn nameless(path: &Path) -> CliError {
-    CliError::usage(format!("deploy {}: what is it called?", path.display()))
-        .hint("--name says it")
+    CliError::usage(format!("deploy {}: what is it called?", path.display())).hint("--name says it")
 }
