@@ -59,6 +59,11 @@ pub struct Validation {
 }
 
 impl Validation {
+    /// Whether what is not known is refused.
+    pub fn is_strict(&self) -> bool {
+        matches!(&*self.validate, "strict" | "true")
+    }
+
     /// `request` with it.
     pub fn on(&self, request: Request) -> Request {
         request.query(
@@ -73,6 +78,11 @@ impl Validation {
 }
 
 impl Change {
+    /// Whether somebody else is named as who changes it.
+    pub fn is_of_another(&self) -> bool {
+        self.field_manager != MANAGER
+    }
+
     /// How the object is shown.
     pub fn form(&self) -> Result<Form, CliError> {
         Form::of(self.output.as_deref(), &self.templates)

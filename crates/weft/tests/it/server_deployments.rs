@@ -188,7 +188,7 @@ fn what_knit_ignored_works_and_mistakes_are_told() {
         .kubectl(&["exec", "deploy/web", "--", "nslookup", "web"], "")
         .unwrap();
     assert!(
-        found.ok().contains("web.default.svc.cluster.local"),
+        found.stdout.contains("web.default.svc.cluster.local"),
         "{}",
         found.stdout
     );
@@ -290,7 +290,7 @@ fn a_compose_file_runs_and_goes() {
         "{}",
         tried.stdout
     );
-    let ran = deploys(&weft, &["deploy", ".", "--wait"]);
+    let ran = deploys(&weft, &["deploy", "."]);
     assert!(
         ran.ok().contains("job.batch/once created"),
         "{}",
@@ -314,7 +314,7 @@ fn a_compose_file_runs_and_goes() {
     });
     kubectl(
         &weft,
-        "wait --for=condition=Complete job/once --timeout=60s",
+        "wait --for=condition=Available deployment/web deployment/asks --timeout=60s",
     )
     .ok();
 
@@ -331,7 +331,7 @@ fn a_compose_file_runs_and_goes() {
         .concat()
         .replace("hello", "again");
     std::fs::write(&file, fewer).unwrap();
-    let ran = deploys(&weft, &["deploy", "compose.yaml", "--wait"]);
+    let ran = deploys(&weft, &["deploy", "compose.yaml"]);
     assert!(
         ran.ok().contains("deployment.apps/asks pruned"),
         "{}",

@@ -78,6 +78,18 @@ impl Args {
     /// The server knows what Knit's JSON means.
     async fn post(&self, api: &Api, deployment: &Deployment) -> Outcome {
         let name = &deployment.name;
+        // The server applies it in its own way.
+        for (is_said, flag) in [
+            (self.force_conflicts, "--force-conflicts"),
+            (self.change.is_of_another(), "--field-manager"),
+            (!self.validation.is_strict(), "--validate"),
+        ] {
+            if is_said {
+                let message =
+                    format!("{flag} is about manifests and compose files, and this is Knit's JSON");
+                return Err(CliError::usage(message));
+            }
+        }
         if self.change.dry_run == DryRun::Client {
             return self.told(api, name, &deployment.objects[0].object, "sent");
         }
@@ -145,6 +157,7 @@ impl Args {
             }
             all.push((manifest, target, before));
         }
+        let count = all.len();
         for (manifest, target, before) in all {
             match self.apply(api, &manifest, &target, before.as_ref()).await {
                 Ok(object) => made.push((target, object)),
@@ -152,7 +165,7 @@ impl Args {
             }
         }
         // What could not be applied must not be taken for what nobody wants any more.
-        if tally.code() == 0 && self.change.dry_run != DryRun::Client {
+        if made.len() == count && self.change.dry_run != DryRun::Client {
             self.prune(api, &deployment.name, &made, &mut tally).await?;
         }
         if self.wait && self.change.dry_run == DryRun::None {
