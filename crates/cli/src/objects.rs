@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod order;
 mod patience;
 mod plugin;
+mod pods;
 mod qr;
 mod raw;
 mod refusal;

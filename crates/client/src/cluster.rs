@@ -9,10 +9,12 @@ pub mod discovery;
 mod error;
 pub mod kubeconfig;
 pub mod plugin;
+mod socket;
 mod tls;
 mod transport;
 
 pub use acting::Acting;
 pub use error::{ApiError, Refusal};
 pub use kubeconfig::Access;
+pub use socket::{Socket, SocketReader, SocketWriter};
 pub use transport::{Answer, Cluster, Events};

@@ -93,6 +93,12 @@ impl Request {
         if set { self.query(key, "1") } else { self }
     }
 
+    /// Adds `key=true` when set: how Kubernetes spells booleans.
+    #[must_use]
+    pub fn query_true(self, key: &str, set: bool) -> Request {
+        if set { self.query(key, "true") } else { self }
+    }
+
     /// Adds docker's `filters` parameter unless it is empty.
     #[must_use]
     pub fn filters(self, filters: &Filters) -> Request {

@@ -39,6 +39,14 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// These files.
+    pub fn files(filename: Vec<PathBuf>) -> Sources {
+        Sources {
+            filename,
+            ..Sources::default()
+        }
+    }
+
     /// Whether none is named.
     pub fn is_empty(&self) -> bool {
         self.filename.is_empty() && self.kustomize.is_none()

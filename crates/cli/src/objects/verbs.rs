@@ -1,8 +1,10 @@
 //! The verbs, one file each, and which words mean them rather than a command about containers.
 //!
-//! `create`, `wait` and `diff` are both: `docs/design/0007-cli-verbs.md` has the rule.
+//! `create`, `wait` and `diff` are both, and `logs`, `exec`, `attach` and `cp` (`pod_words`):
+//! `docs/design/0007-cli-verbs.md` has the rule.
 
 pub mod apply;
+pub mod attach;
 pub mod auth;
 pub mod certificate;
 pub mod cordon;
@@ -13,11 +15,14 @@ pub mod describe;
 pub mod diff;
 pub mod drain;
 pub mod edit;
+pub mod exec;
 pub mod explain;
 pub mod get;
 pub mod kustomize;
+pub mod logs;
 pub mod mark;
 pub mod patch;
+mod pod_words;
 pub mod resources;
 pub mod rollout;
 pub mod scale;
@@ -37,15 +42,21 @@ const CREATE_KINDS: &[Entry] = &[create::KINDS];
 const WAIT: &[Entry] = &[wait::VERB];
 const DIFF: &[Entry] = &[diff::VERB];
 const TOP: &[Entry] = &[top::NOUN];
+const LOGS: &[Entry] = &[logs::VERB];
+const EXEC: &[Entry] = &[exec::VERB];
+const ATTACH: &[Entry] = &[attach::VERB];
 
 /// Those of them that a test has to see, too.
 #[cfg(test)]
-pub const AMBIGUOUS: [Entry; 5] = [
+pub const AMBIGUOUS: [Entry; 8] = [
     create::FILES,
     create::KINDS,
     wait::VERB,
     diff::VERB,
     top::NOUN,
+    logs::VERB,
+    exec::VERB,
+    attach::VERB,
 ];
 
 /// The verb on objects that a command line means although docker has one of that name.
@@ -76,6 +87,9 @@ pub fn meant(args: &[OsString]) -> Option<&'static [Entry]> {
             .is_some_and(|word| top::WORDS.contains(word))
             .then_some(TOP),
         "diff" => rest.iter().any(|word| is_file(word)).then_some(DIFF),
+        "logs" => pod_words::logs(&rest).then_some(LOGS),
+        "exec" => pod_words::exec(&rest).then_some(EXEC),
+        "attach" => pod_words::attach(&rest).then_some(ATTACH),
         "create" => {
             let kind = rest.first()?;
             if create::GENERATORS.iter().any(|entry| entry.is_called(kind)) {
@@ -180,6 +194,11 @@ mod tests {
             ("create --kustomize=x", Some(CREATE_FILES)),
             ("create -n shop -k .", Some(CREATE_FILES)),
             ("run busybox diff -f x", None),
+            ("logs pod/web", Some(LOGS)),
+            ("--run-dir /x logs box", None),
+            ("exec -it pod/web -c app -- ls /x", Some(EXEC)),
+            ("exec box ls -- /x", None),
+            ("attach deploy/web", Some(ATTACH)),
         ] {
             let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
             let about = |all: &[Entry]| all[0].about;

@@ -92,7 +92,7 @@ async fn copy_in(mut writer: DuplexWriter, streams: Streams) -> Result<Ended, Cl
 
 /// Reads stdin in a thread of its own: it may be anything, and blocks. The thread ends with the
 /// process.
-fn read_stdin() -> mpsc::Receiver<Vec<u8>> {
+pub fn read_stdin() -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel(STDIN_PIECES_MAX);
     std::thread::spawn(move || {
         let mut buffer = vec![0; PIECE_BYTES];

@@ -44,6 +44,14 @@ pub enum ApiError {
         #[source]
         source: hyper::Error,
     },
+    /// A socket broke.
+    #[error("{what}: the connection was lost: {why}")]
+    Lost {
+        /// What it was for.
+        what: String,
+        /// The transport's complaint.
+        why: String,
+    },
     /// It took longer than `--request-timeout`.
     #[error("{what}: no answer within {seconds} s")]
     Late {
@@ -162,7 +170,7 @@ impl ApiError {
     /// does not want us is not asked again.
     pub fn is_passing(&self) -> bool {
         match self {
-            ApiError::Connect { .. } | ApiError::Late { .. } => true,
+            ApiError::Connect { .. } | ApiError::Late { .. } | ApiError::Lost { .. } => true,
             ApiError::Tls { source, .. } => !is_of_tls(source),
             ApiError::Broken { source, .. }
             | ApiError::Stream(ClientError::Broken { source, .. }) => !is_of_tls(source),

@@ -134,10 +134,7 @@ impl Cluster {
     /// # Errors
     /// See [`ApiError`].
     pub async fn send(&self, request: &Request) -> Result<Answer, ApiError> {
-        if let Some(explain) = &self.explain {
-            explain(request);
-            return Err(ApiError::NotSent);
-        }
+        self.explained(request)?;
         self.ask(request).await
     }
 
@@ -200,10 +197,7 @@ impl Cluster {
     /// # Errors
     /// See [`ApiError`].
     pub async fn bytes(&self, request: &Request) -> Result<Bytestream, ApiError> {
-        if let Some(explain) = &self.explain {
-            explain(request);
-            return Err(ApiError::NotSent);
-        }
+        self.explained(request)?;
         let (response, _) = self.exchange(request).await?;
         let status = response.status();
         if !status.is_success() {
@@ -253,7 +247,10 @@ impl Cluster {
         }
     }
 
-    fn message(&self, request: &Request) -> Result<http::Request<Full<Bytes>>, ApiError> {
+    pub(super) fn message(
+        &self,
+        request: &Request,
+    ) -> Result<http::Request<Full<Bytes>>, ApiError> {
         let path = format!("{}{}", self.access.prefix, request.target);
         let host = self.access.server.trim_start_matches("https://");
         let host = host.split('/').next().unwrap_or_default();
@@ -287,7 +284,18 @@ impl Cluster {
         })
     }
 
-    async fn open(&self) -> Result<SendRequest<Full<Bytes>>, ApiError> {
+    /// Hands `request` to who explains, if anybody does; then it is not to be sent.
+    pub(super) fn explained(&self, request: &Request) -> Result<(), ApiError> {
+        match &self.explain {
+            None => Ok(()),
+            Some(explain) => {
+                explain(request);
+                Err(ApiError::NotSent)
+            }
+        }
+    }
+
+    pub(super) async fn open(&self) -> Result<SendRequest<Full<Bytes>>, ApiError> {
         let server = || self.access.server.clone();
         let stream = self.shake_hands().await?;
         let opened = http1::handshake(TokioIo::new(stream)).await;
@@ -297,7 +305,7 @@ impl Cluster {
         })?;
         // Ends with the connection; its errors reach whoever waits for an answer on it.
         tokio::spawn(async move {
-            let _ = connection.await;
+            let _ = connection.with_upgrades().await;
         });
         Ok(sender)
     }

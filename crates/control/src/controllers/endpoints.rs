@@ -521,7 +521,8 @@ impl Endpoints {
 
     async fn remove_endpoints(&self, id: &Id) -> Result<(), Failure> {
         let place = Id::new(ENDPOINTS, &id.namespace, &id.name);
-        let (Some(kind), Some(there)) = (self.mirror.kind(ENDPOINTS), self.mirror.get(&place)) else {
+        let (Some(kind), Some(there)) = (self.mirror.kind(ENDPOINTS), self.mirror.get(&place))
+        else {
             return Ok(());
         };
         // Those somebody else made are somebody else's.

@@ -50,6 +50,11 @@ pub(super) fn template(template: &Value) -> String {
     page.finish()
 }
 
+/// A selector in words, as a query has it.
+pub(in crate::objects) fn selector(selector: &Value) -> String {
+    value::selector(selector)
+}
+
 /// Lines whose cells tabs end, in columns.
 pub(super) fn columns(lines: impl Iterator<Item = String>) -> String {
     let mut page = Page::default();
