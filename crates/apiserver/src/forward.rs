@@ -17,13 +17,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
+use weft_api::spdy::{self, Frame, Headers, Reader, Refusal, Writer};
 use weft_control::{Failure, Object};
 
 use crate::answer::Answer;
 use crate::nodes::{Nodes, Pipe};
 use crate::pods::Asked;
 use crate::socket::{Incoming, Offer, Outgoing, PING};
-use crate::spdy::{self, Frame, Headers, Reader, Refusal, Writer};
 
 const PROTOCOL: &str = "SPDY/3.1+portforward.k8s.io";
 /// Connections at once of one client.

@@ -1,6 +1,7 @@
 //! Parsers of this crate for the fuzzer, with what must hold of what they take.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use weft_api::spdy::{self, Reader};
 use weft_identity::subject::{Kind, MASTERS, NODES};
 
 use crate::accept::Accept;
@@ -8,7 +9,6 @@ use crate::bootstrap;
 use crate::gate::Question;
 use crate::impersonation::Wanted;
 use crate::query::Query;
-use crate::spdy::{self, Reader};
 
 /// Lines `name: value` of a request's head: who asks as whom, with which bootstrap token,
 /// and what they accept.

@@ -45,7 +45,6 @@ mod serve;
 mod sessions;
 mod shape;
 mod socket;
-mod spdy;
 mod table;
 mod target;
 mod tokens;

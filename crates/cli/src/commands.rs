@@ -113,6 +113,7 @@ pub const ENTRIES: &[Entry] = &[
     verbs::cordon::CORDON,
     verbs::cordon::UNCORDON,
     verbs::drain::VERB,
+    verbs::port_forward::VERB,
     verbs::explain::VERB,
     verbs::kustomize::VERB,
     verbs::resources::RESOURCES,

@@ -5,7 +5,7 @@
 //!   PATH here ─▶ archive ─▶ engine ─▶ unpacked in CONTAINER   (`upload`)
 //! ```
 
-mod archive;
+pub mod archive;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -128,6 +128,7 @@ impl Args {
             name: stat.name,
             called,
             whole,
+            becomes: false,
         };
         archive::unpack(bytes, archived, target, self.archive).await
     }

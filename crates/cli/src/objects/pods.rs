@@ -4,6 +4,7 @@
 //! Never: talks to a container (`session`, `forward`).
 
 pub mod channels;
+pub mod forward;
 mod order;
 pub mod session;
 

@@ -8,6 +8,7 @@ pub mod attach;
 pub mod auth;
 pub mod certificate;
 pub mod cordon;
+pub mod copy;
 pub mod create;
 pub mod delete;
 pub mod deploy;
@@ -23,6 +24,7 @@ pub mod logs;
 pub mod mark;
 pub mod patch;
 mod pod_words;
+pub mod port_forward;
 pub mod resources;
 pub mod rollout;
 pub mod scale;
@@ -45,6 +47,7 @@ const TOP: &[Entry] = &[top::NOUN];
 const LOGS: &[Entry] = &[logs::VERB];
 const EXEC: &[Entry] = &[exec::VERB];
 const ATTACH: &[Entry] = &[attach::VERB];
+const COPY: &[Entry] = &[copy::VERB];
 
 /// Those of them that a test has to see, too.
 #[cfg(test)]
@@ -57,6 +60,7 @@ pub const AMBIGUOUS: [Entry; 8] = [
     logs::VERB,
     exec::VERB,
     attach::VERB,
+    copy::VERB,
 ];
 
 /// The verb on objects that a command line means although docker has one of that name.
@@ -90,6 +94,7 @@ pub fn meant(args: &[OsString]) -> Option<&'static [Entry]> {
         "logs" => pod_words::logs(&rest).then_some(LOGS),
         "exec" => pod_words::exec(&rest).then_some(EXEC),
         "attach" => pod_words::attach(&rest).then_some(ATTACH),
+        "cp" => pod_words::copy(&rest).then_some(COPY),
         "create" => {
             let kind = rest.first()?;
             if create::GENERATORS.iter().any(|entry| entry.is_called(kind)) {
@@ -199,6 +204,8 @@ mod tests {
             ("exec -it pod/web -c app -- ls /x", Some(EXEC)),
             ("exec box ls -- /x", None),
             ("attach deploy/web", Some(ATTACH)),
+            ("cp pod/web:/x .", Some(COPY)),
+            ("cp box:/x .", None),
         ] {
             let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
             let about = |all: &[Entry]| all[0].about;

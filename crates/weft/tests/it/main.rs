@@ -70,6 +70,7 @@ mod server_nanocloud;
 mod server_params;
 mod server_paths;
 mod server_plugin;
+mod server_pod_cli;
 mod server_pods;
 mod server_prune;
 mod server_reads;

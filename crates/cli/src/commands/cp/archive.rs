@@ -167,6 +167,8 @@ pub struct Archived {
     pub called: Option<String>,
     /// Its contents are copied, not itself.
     pub whole: bool,
+    /// If it is a directory, it becomes the one that is there, rather than one in it.
+    pub becomes: bool,
 }
 
 /// Unpacks `archived` to `target`.
@@ -177,6 +179,28 @@ pub async fn unpack(
     keep_owners: bool,
 ) -> Result<(), CliError> {
     let (sender, receiver) = mpsc::channel(PIECES_MAX);
+    let sending = async {
+        while let Some(piece) = bytes.next().await? {
+            if sender.send(piece).await.is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        Ok::<(), CliError>(())
+    };
+    let unpacking = unpack_pieces(receiver, archived, target, keep_owners);
+    let (sent, unpacked) = tokio::join!(sending, unpacking);
+    sent?;
+    unpacked
+}
+
+/// The same of pieces that come; how many come at once is their sender's choice.
+pub async fn unpack_pieces(
+    receiver: mpsc::Receiver<Bytes>,
+    archived: Archived,
+    target: &Path,
+    keep_owners: bool,
+) -> Result<(), CliError> {
     let target = target.to_owned();
     let unpacking = tokio::task::spawn_blocking(move || {
         let place = Unpacked {
@@ -189,17 +213,7 @@ pub async fn unpack(
             piece: Bytes::new(),
         })
     });
-    let sending = async {
-        while let Some(piece) = bytes.next().await? {
-            if sender.send(piece).await.is_err() {
-                break;
-            }
-        }
-        drop(sender);
-        Ok::<(), CliError>(())
-    };
-    let (sent, unpacked) = tokio::join!(sending, unpacking);
-    sent?;
+    let unpacked = unpacking.await;
     unpacked.map_err(|error| CliError::because("unpack the archive", &error))?
 }
 
@@ -261,13 +275,16 @@ impl Unpacked {
         };
         // The root of a container has no name of its own: its contents are copied.
         let contents = first == staging.0;
+        // Not what a link of the archive's leads to.
+        let is_directory = std::fs::symlink_metadata(&first).is_ok_and(|meta| meta.is_dir());
+        let becomes = self.archived.becomes && is_directory;
         let done = match last {
             Some(last) if contents => {
                 let fresh = parent.join(last);
                 std::fs::create_dir(&fresh).and_then(|()| move_into(&first, &fresh))
             }
             Some(last) => merge(&first, &parent.join(last)),
-            None if contents => move_into(&first, &parent),
+            None if contents || becomes => move_into(&first, &parent),
             None => {
                 let called = self.archived.called.as_deref().map(OsStr::new);
                 let name = called.or(first.file_name()).unwrap_or_default();

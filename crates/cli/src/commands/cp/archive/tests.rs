@@ -17,6 +17,7 @@ fn unpack_to(archive: &[u8], name: &str, whole: bool, target: &Path) -> Result<(
             name: name.to_owned(),
             called: None,
             whole,
+            becomes: false,
         },
         target: target.to_owned(),
         keep_owners: false,

@@ -38,11 +38,11 @@ chcharset=utf-8charset=iso-8859-1,utf-,*,enq=0.";
 
 /// Names in small letters, and what they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Headers(Vec<(String, String)>);
+pub struct Headers(Vec<(String, String)>);
 
 impl Headers {
     /// Empty where there is none.
-    pub(crate) fn text(&self, name: &str) -> &str {
+    pub fn text(&self, name: &str) -> &str {
         let found = self
             .0
             .iter()

@@ -1,10 +1,10 @@
-//! SPDY/3.1 as kubectl speaks it for forwarded ports: frames in, frames out.
+//! SPDY/3.1 as it is spoken for forwarded ports, of both sides: frames in, frames out.
 //!
 //! ```text
 //!   control: [1|version 3][type][flags][length] …      data: [0|stream][flags][length] bytes
 //!   names and values of streams go through one zlib stream per direction, with a dictionary
 //! ```
-//! Of the draft (draft-mbelshe-httpbis-spdy-00, 2.6) what its one client uses. It knows no windows, so
+//! Of the draft (draft-mbelshe-httpbis-spdy-00, 2.6) what forwarding uses. It knows no windows, so
 //! there are none here.
 //! Never: does anything with a stream.
 
@@ -12,7 +12,7 @@ mod headers;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-pub(crate) use headers::Headers;
+pub use headers::Headers;
 use headers::{Deflater, Inflater};
 
 const VERSION: u16 = 3;
@@ -32,33 +32,49 @@ const HEADERS: u16 = 8;
 
 /// Why a stream is refused (`PROTOCOL_ERROR`, `REFUSED_STREAM`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
+    /// It makes no sense.
     Protocol = 1,
+    /// There are too many.
     Refused = 3,
 }
 
-/// What a client says.
+/// What the other side says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Frame {
+pub enum Frame {
     /// A new stream.
-    Open { stream: u32, headers: Headers },
+    Open {
+        /// Its number.
+        stream: u32,
+        /// What it is for.
+        headers: Headers,
+    },
     /// Bytes of a stream, and whether they are its last.
     Data {
+        /// Its number.
         stream: u32,
+        /// They themselves.
         bytes: Bytes,
+        /// No more come.
         is_last: bool,
     },
-    /// A stream is broken off.
-    Reset { stream: u32 },
+    /// A stream is broken off, or was not taken.
+    Reset {
+        /// Its number.
+        stream: u32,
+    },
     /// To be sent back.
-    Ping { id: u32 },
+    Ping {
+        /// Its number.
+        id: u32,
+    },
     /// Nothing new comes.
     GoAway,
 }
 
 /// Bytes into frames.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub struct Reader {
     /// At most a frame that is not whole yet, and what came with its last piece.
     buffer: BytesMut,
     inflater: Inflater,
@@ -66,7 +82,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// What has come.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -74,7 +90,8 @@ impl Reader {
     ///
     /// # Errors
     /// It is none of this protocol, or too large: nothing after it makes sense.
-    pub(crate) fn next(&mut self) -> Result<Option<Frame>, &'static str> {
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Option<Frame>, &'static str> {
         loop {
             let Some(head) = self.buffer.first_chunk::<HEAD>() else {
                 return Ok(None);
@@ -142,15 +159,24 @@ impl Reader {
     }
 }
 
-/// Frames into bytes. Its replies must be sent in the order they are made.
+/// Frames into bytes. Those with headers must be sent in the order they are made.
 #[derive(Debug, Default)]
-pub(crate) struct Writer {
+pub struct Writer {
     deflater: Deflater,
 }
 
 impl Writer {
+    /// A stream is opened, for what `pairs` say (names in small letters).
+    pub fn open(&mut self, stream: u32, pairs: &[(&str, &str)]) -> Bytes {
+        // Of no other stream, with no priority and no slot.
+        let mut body = [stream.to_be_bytes(), [0; 4]].concat();
+        body.extend_from_slice(&[0, 0]);
+        body.extend_from_slice(self.deflater.block(pairs));
+        control(SYN_STREAM, &body)
+    }
+
     /// A stream is taken.
-    pub(crate) fn reply(&mut self, stream: u32) -> Bytes {
+    pub fn reply(&mut self, stream: u32) -> Bytes {
         let headers = self.deflater.block(&[]);
         let mut body = stream.to_be_bytes().to_vec();
         body.extend_from_slice(headers);
@@ -159,13 +185,13 @@ impl Writer {
 }
 
 /// Bytes of a stream; its last, if so.
-pub(crate) fn data(stream: u32, bytes: &[u8], is_last: bool) -> Bytes {
+pub fn data(stream: u32, bytes: &[u8], is_last: bool) -> Bytes {
     let flags = if is_last { FIN } else { 0 };
     frame(stream.to_be_bytes(), flags, bytes)
 }
 
 /// A stream is broken off.
-pub(crate) fn reset(stream: u32, why: Refusal) -> Bytes {
+pub fn reset(stream: u32, why: Refusal) -> Bytes {
     control(
         RST_STREAM,
         &[stream.to_be_bytes(), (why as u32).to_be_bytes()].concat(),
@@ -173,20 +199,17 @@ pub(crate) fn reset(stream: u32, why: Refusal) -> Bytes {
 }
 
 /// The answer to a ping.
-pub(crate) fn ping(id: u32) -> Bytes {
+pub fn ping(id: u32) -> Bytes {
     control(PING, &id.to_be_bytes())
 }
 
 /// What a client sends for one connection, for the fuzzer to damage.
-pub(crate) fn conversation() -> Vec<u8> {
-    let mut packer = Deflater::default();
+pub fn conversation() -> Vec<u8> {
+    let mut writer = Writer::default();
     let mut said = Vec::new();
-    for (stream, kind) in [(1_u32, "error"), (3, "data")] {
+    for (stream, kind) in [(1, "error"), (3, "data")] {
         let pairs = [("streamtype", kind), ("port", "80"), ("requestid", "0")];
-        let mut body = [stream.to_be_bytes(), [0; 4]].concat();
-        body.extend_from_slice(&[0, 0]);
-        body.extend_from_slice(packer.block(&pairs));
-        said.extend_from_slice(&control(SYN_STREAM, &body));
+        said.extend_from_slice(&writer.open(stream, &pairs));
     }
     said.extend_from_slice(&data(1, &[], true));
     said.extend_from_slice(&data(3, b"hello", false));
