@@ -2,7 +2,11 @@
 //!
 //! A driver does what it is told and says what is there; when a container is started, probed, started
 //! again or stopped, the agent decides. What it has made it knows again after it has died, and after
-//! a reboot. Never: nodes, workloads, the API.
+//! a reboot. Every driver passes one suite, [`conformance`]; [`fake`] is one for tests of the agent.
+//! Never: nodes, workloads, the API.
+
+pub mod conformance;
+pub mod fake;
 
 use std::path::PathBuf;
 

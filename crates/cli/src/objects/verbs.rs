@@ -51,7 +51,7 @@ const COPY: &[Entry] = &[copy::VERB];
 
 /// Those of them that a test has to see, too.
 #[cfg(test)]
-pub const AMBIGUOUS: [Entry; 8] = [
+pub const AMBIGUOUS: [Entry; 9] = [
     create::FILES,
     create::KINDS,
     wait::VERB,
