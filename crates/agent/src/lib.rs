@@ -11,6 +11,7 @@
 
 mod decide;
 mod env;
+pub mod ledger;
 mod memory;
 mod meter;
 mod observe;
@@ -31,6 +32,7 @@ use tokio::task::JoinSet;
 use weft_api::assignment::{Assignment, Pod, PodId, Services};
 use weft_driver::Driver;
 
+use ledger::{Ledger, Order};
 pub use meter::Meter;
 pub use report::Reports;
 use worker::Worker;
@@ -44,6 +46,8 @@ pub struct Node {
     pub address: IpAddr,
     /// Where the files of pods are.
     pub directory: PathBuf,
+    /// What tells the time, in Unix nanoseconds.
+    pub clock: fn() -> i64,
 }
 
 /// Runs what one node is assigned.
@@ -53,6 +57,7 @@ pub struct Agent<D> {
     node: Arc<Node>,
     reports: Arc<Reports>,
     led: Arc<Led>,
+    ledger: Option<Ledger>,
 }
 
 /// The addresses that services lead new connections to, as it was carried out last.
@@ -73,7 +78,15 @@ impl<D: Driver> Agent<D> {
             node: Arc::new(node),
             reports: Arc::default(),
             led: Arc::new(watch::Sender::default()),
+            ledger: None,
         }
+    }
+
+    /// Writes down what it is told, and begins with what was written down before.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Ledger) -> Agent<D> {
+        self.ledger = Some(ledger);
+        self
     }
 
     /// Where it says what it runs.
@@ -88,21 +101,25 @@ impl<D: Driver> Agent<D> {
 
     /// Runs what is assigned, until nobody assigns any more. What runs then runs on.
     pub async fn run(
-        self,
+        mut self,
         assignments: watch::Receiver<Arc<Assignment>>,
         routes: watch::Receiver<Arc<Services>>,
     ) {
         let (driver, led) = (Arc::clone(&self.driver), Arc::clone(&self.led));
-        let services = routes.clone();
+        let (give, orders) = watch::channel(Order::Unknown);
+        let (lead, leads) = watch::channel(Arc::new(Services::default()));
+        let keeping = ledger::keep(self.ledger.take(), assignments, routes, give, lead);
+        let services = leads.clone();
         tokio::join!(
-            self.run_pods(assignments, services),
-            serve(&*driver, routes, &led)
+            keeping,
+            self.run_pods(orders, services),
+            serve(&*driver, leads, &led)
         );
     }
 
     async fn run_pods(
         self,
-        mut assignments: watch::Receiver<Arc<Assignment>>,
+        mut orders: watch::Receiver<Order>,
         services: watch::Receiver<Arc<Services>>,
     ) {
         let mut inputs = BTreeMap::<String, Input>::new();
@@ -110,20 +127,15 @@ impl<D: Driver> Agent<D> {
         let mut changes = self.driver.changes();
         let mut discards = JoinSet::new();
         let mut discarding = BTreeSet::new();
-        // What an earlier agent ran, and nobody wants any more, is ended, too.
-        assignments.mark_changed();
         loop {
             tokio::select! {
-                changed = assignments.changed() => {
+                changed = orders.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    let assigned = Arc::clone(&assignments.borrow_and_update());
-                    if assigned.generation == 0 {
-                        // Nobody knows yet what is wanted: what runs, runs.
-                        continue;
-                    }
-                    self.assign(&assigned, &services, &mut inputs, &mut workers);
+                    let order = orders.borrow_and_update().clone();
+                    self.assign(&order, &services, &mut inputs, &mut workers);
+                    let Order::Told(assigned) = order else { continue };
                     for volume in &assigned.discarded {
                         if discarding.insert(volume.clone()) {
                             let driver = Arc::clone(&self.driver);
@@ -141,9 +153,13 @@ impl<D: Driver> Agent<D> {
                 }
                 Some(Ok((volume, is_done))) = discards.join_next() => {
                     discarding.remove(&volume);
+                    let is_wanted = match &*orders.borrow() {
+                        Order::Told(assigned) => assigned.discarded.contains(&volume),
+                        _ => false,
+                    };
                     if is_done {
                         self.reports.discarded(&volume);
-                    } else if assignments.borrow().discarded.contains(&volume) {
+                    } else if is_wanted {
                         discarding.insert(volume.clone());
                         discards.spawn(discard(Arc::clone(&self.driver), volume));
                     }
@@ -164,13 +180,18 @@ impl<D: Driver> Agent<D> {
 
     fn assign(
         &self,
-        assigned: &Assignment,
+        order: &Order,
         services: &watch::Receiver<Arc<Services>>,
         inputs: &mut BTreeMap<String, Input>,
         workers: &mut JoinSet<String>,
     ) {
+        let (pods, is_all) = match order {
+            Order::Unknown => return,
+            Order::Remembered(pods) => (&**pods, false),
+            Order::Told(assigned) => (&assigned.pods, true),
+        };
         let mut wanted = BTreeSet::new();
-        for pod in &assigned.pods {
+        for pod in pods {
             let uid = &pod.id.uid;
             // It becomes a directory.
             if !weft_stdx::name::is_plain(uid) {
@@ -189,6 +210,18 @@ impl<D: Driver> Agent<D> {
                 }
             }
         }
+        if is_all {
+            self.end_others(&wanted, inputs, workers);
+        }
+    }
+
+    /// What runs and is not wanted is ended: an earlier agent's pods, too.
+    fn end_others(
+        &self,
+        wanted: &BTreeSet<String>,
+        inputs: &mut BTreeMap<String, Input>,
+        workers: &mut JoinSet<String>,
+    ) {
         let left = volumes::uids(&self.node.directory);
         for uid in self.driver.pods().into_iter().chain(left) {
             if !weft_stdx::name::is_plain(&uid) {

@@ -18,7 +18,6 @@ use tokio::task::AbortHandle;
 use weft_api::assignment::{Container, Pod, PodId, Probes, Refusal, Restart, Services};
 use weft_api::observed::{Ended, Event, Pod as Observed, State};
 use weft_driver::{Driver, PodSeen, RunState};
-use weft_stdx::clock::unix_ns;
 
 use crate::Node;
 use crate::decide::{Facts, Last, Step, comes_back, decide};
@@ -76,6 +75,7 @@ impl Drop for Probed {
 /// Starts that came to nothing, as an earlier agent left them: of attempts there is a file, and no
 /// container.
 fn stillborn(
+    now: i64,
     attempts: &BTreeMap<String, u32>,
     seen: &PodSeen,
 ) -> BTreeMap<String, memory::Container> {
@@ -83,7 +83,6 @@ fn stillborn(
     for (name, attempt) in attempts {
         let runs = seen.containers.iter().filter(|one| one.name == *name);
         if runs.map(|one| one.attempt).max() < Some(*attempt) {
-            let now = unix_ns();
             let ended = Ended {
                 code: 128,
                 reason: "StartError".to_owned(),
@@ -119,12 +118,12 @@ impl<D: Driver> Worker<D> {
         wake: Arc<Notify>,
     ) -> Self {
         let files = Files::new(&node.directory, &id.uid);
-        let mut containers = stillborn(&files.attempts(), &driver.pod(&id.uid));
+        let mut containers = stillborn((node.clock)(), &files.attempts(), &driver.pod(&id.uid));
         for (name, kept) in files.changes() {
             containers.entry(name).or_default().change = memory::Change::read(&kept);
         }
         let memory = Memory {
-            started_at_ns: unix_ns(),
+            started_at_ns: (node.clock)(),
             containers,
             ..Memory::default()
         };
@@ -169,7 +168,7 @@ impl<D: Driver> Worker<D> {
                     .ending
                     .is_none_or(|(before, _)| grace_s < before)
             {
-                self.memory.ending = Some((grace_s, unix_ns()));
+                self.memory.ending = Some((grace_s, (self.node.clock)()));
             }
             let seen = self.driver.pod(&self.id.uid);
             if grace_s.is_none() {
@@ -182,7 +181,7 @@ impl<D: Driver> Worker<D> {
                     pod: &pod,
                     seen: &seen,
                     memory: &self.memory,
-                    now_ns: unix_ns(),
+                    now_ns: (self.node.clock)(),
                 };
                 decide(facts, grace_s.is_some())
             };
@@ -272,7 +271,7 @@ impl<D: Driver> Worker<D> {
         if self.memory.ending.is_some() || self.memory.failed.is_some() {
             return;
         }
-        let now_ns = unix_ns();
+        let now_ns = (self.node.clock)();
         let mut waiting = Vec::new();
         for one in pod.init.iter().chain(&pod.containers) {
             let facts = Facts {
@@ -344,7 +343,7 @@ impl<D: Driver> Worker<D> {
         let by = Observer {
             driver: self.driver.name(),
             host_ip: self.node.address,
-            now_ns: unix_ns(),
+            now_ns: (self.node.clock)(),
         };
         let mut now = observe::pod(pod, seen, &self.memory, by);
         self.add_messages(pod, &mut now).await;
@@ -441,7 +440,7 @@ impl<D: Driver> Worker<D> {
         let time = async {
             match until {
                 Some(at) => {
-                    let left = u64::try_from(at - unix_ns()).unwrap_or(0);
+                    let left = u64::try_from(at - (self.node.clock)()).unwrap_or(0);
                     tokio::time::sleep(Duration::from_nanos(left)).await;
                 }
                 None => std::future::pending().await,
@@ -491,7 +490,7 @@ impl<D: Driver> Worker<D> {
         let times = self.memory.stuck_times + 1;
         self.memory.stuck_times = times;
         let wait_s = (1u64 << times.min(10)).min(STUCK_MAX_S);
-        let until = unix_ns() + i64::try_from(wait_s).unwrap_or(1) * SECOND;
+        let until = (self.node.clock)() + i64::try_from(wait_s).unwrap_or(1) * SECOND;
         self.tell(None, true, reason, &message);
         let why = Refusal {
             reason: reason.to_owned(),

@@ -13,20 +13,23 @@ pub const VERSION: u32 = 1;
 
 /// All that one node is to run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Assignment {
     /// [`VERSION`].
     pub version: u32,
+    /// Who counts the generations: another one counts anew.
+    pub epoch: String,
     /// Grows with every change.
     pub generation: u64,
     /// Its pods, those that are to end among them.
     pub pods: Vec<Pod>,
     /// Volumes of claims that are to go, with their data.
-    #[serde(default)]
     pub discarded: Vec<String>,
 }
 
 /// Where services lead, for one node.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Services {
     /// Their addresses are of this range, and nothing else is.
     pub range: String,
@@ -38,6 +41,7 @@ pub struct Services {
 
 /// One service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Service {
     /// None: it has names only.
     pub address: Option<String>,
@@ -57,6 +61,7 @@ pub struct Service {
 
 /// A port of a service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)]
 pub struct ServicePort {
     pub name: Option<String>,
@@ -68,6 +73,7 @@ pub struct ServicePort {
 
 /// Where a port of a service leads.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)]
 pub struct Endpoint {
     pub address: String,
@@ -83,6 +89,7 @@ pub struct Endpoint {
 
 /// One pod.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Pod {
     /// Who it is.
     pub id: PodId,
@@ -121,6 +128,7 @@ pub struct Pod {
 
 /// Who a pod is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)]
 pub struct PodId {
     pub namespace: String,
@@ -130,6 +138,7 @@ pub struct PodId {
 
 /// Why a pod or a container cannot be as it is asked to be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Refusal {
     /// One word, like `CreateContainerConfigError`.
     pub reason: String,
@@ -149,6 +158,7 @@ pub enum Restart {
 
 /// What the containers of a pod share.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sandbox {
     /// Empty: the pod's name.
     pub hostname: String,
@@ -174,6 +184,7 @@ pub struct Sandbox {
 
 /// resolv.conf.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)]
 pub struct Dns {
     /// The cluster's name server comes first.
@@ -197,6 +208,7 @@ pub struct HostPort {
 
 /// One container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Container {
     #[allow(missing_docs)]
     pub name: String,
@@ -282,6 +294,7 @@ pub enum NodeFact {
 
 /// Where a volume is seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)]
 pub struct Mount {
     pub volume: String,
@@ -414,6 +427,7 @@ pub struct Shown {
 
 /// What a container needs and may have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)]
 pub struct Resources {
     /// Thousandths of a core.
@@ -438,6 +452,7 @@ pub enum Quality {
 
 /// `securityContext`, the pod's and the container's together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)]
 pub struct Security {
     pub privileged: bool,
@@ -466,6 +481,7 @@ pub struct RegistryCredentials {
 
 /// How to find out how well a container is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)]
 pub struct Probes {
     pub startup: Option<Probe>,

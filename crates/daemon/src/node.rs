@@ -64,6 +64,7 @@ pub(crate) async fn start(
             name: config.name.clone(),
             address,
             directory: data_dir.join("pods"),
+            clock: weft_stdx::clock::unix_ns,
         },
     );
     let meter = Arc::new(Measures {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use weft_api::assignment::{Action, Container, Pod, Refusal};
 use weft_api::observed::Ended;
 use weft_driver::{Driver, ImageError, PodSeen, Start};
-use weft_stdx::clock::unix_ns;
 
 use super::{Turn, Worker};
 use crate::decide::Stop;
@@ -126,7 +125,7 @@ impl<D: Driver> Worker<D> {
         attempt: u32,
         (reason, failure): (&'static str, weft_driver::Failure),
     ) {
-        let now = unix_ns();
+        let now = (self.node.clock)();
         let memory = self.memory.containers.entry(one.name.clone()).or_default();
         let ended = Ended {
             code: 128,
@@ -150,7 +149,7 @@ impl<D: Driver> Worker<D> {
         let memory = self.memory.containers.entry(one.name.clone()).or_default();
         let is_new = memory.waiting.as_ref() != Some(&why);
         memory.waiting = Some(why.clone());
-        memory.not_before_ns = unix_ns() + 10 * SECOND;
+        memory.not_before_ns = (self.node.clock)() + 10 * SECOND;
         if is_new {
             let message = format!("Error: {}", why.message);
             self.tell(Some(&one.name), true, "Failed", &message);
@@ -193,7 +192,7 @@ impl<D: Driver> Worker<D> {
             ImageError::Pull(_) => ("ErrImagePull", "ImagePullBackOff"),
         };
         let wait_s = doubled(memory.pulls_failed + 1);
-        memory.not_before_ns = unix_ns() + i64::try_from(wait_s).unwrap_or(0) * SECOND;
+        memory.not_before_ns = (self.node.clock)() + i64::try_from(wait_s).unwrap_or(0) * SECOND;
         let message = error.to_string();
         let is_first = memory.pulls_failed == 1;
         memory.waiting = Some(match is_first {

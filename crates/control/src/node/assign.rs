@@ -107,6 +107,10 @@ impl Assigner<'_> {
             }
             *now = Arc::new(Assignment {
                 version: VERSION,
+                epoch: match now.generation {
+                    0 => weft_stdx::id::random_hex(8),
+                    _ => now.epoch.clone(),
+                },
                 generation: now.generation + 1,
                 pods,
                 discarded,

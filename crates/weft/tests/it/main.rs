@@ -13,6 +13,7 @@ mod damage;
 mod debian;
 mod docker_api;
 mod docker_cli;
+mod driver_native;
 mod ends;
 mod events;
 mod exec;
