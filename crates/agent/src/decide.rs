@@ -68,7 +68,9 @@ pub(crate) struct Facts<'a, 'm> {
 impl<'a> Facts<'a, '_> {
     /// The newest run of the container `name`.
     pub fn last(&self, name: &str) -> Last<'a> {
-        let of_name = self.seen.containers.iter().filter(|one| one.name == name);
+        // One that did not start is left of a start that was cut short: it is made again.
+        let of_name = self.seen.containers.iter();
+        let of_name = of_name.filter(|one| one.name == name && one.state != RunState::Made);
         let newest = of_name.max_by_key(|one| (one.attempt, one.created_at_ns));
         let stillborn = self.memory.containers.get(name);
         let stillborn = stillborn.and_then(|one| one.stillborn.as_ref());
@@ -84,12 +86,7 @@ impl<'a> Facts<'a, '_> {
         match newest {
             None => Last::Never,
             Some(one) => match &one.state {
-                RunState::Running { .. } => Last::Runs(one),
-                RunState::Made => Last::Ended {
-                    attempt: one.attempt,
-                    code: 128,
-                    at_ns: one.created_at_ns,
-                },
+                RunState::Running { .. } | RunState::Made => Last::Runs(one),
                 RunState::Ended {
                     code,
                     finished_at_ns,

@@ -98,6 +98,12 @@ impl Ledger {
         }
     }
 
+    /// Whether anything is written down of pods.
+    pub fn has_pods(&self) -> bool {
+        let names = names(&self.directory).unwrap_or_default();
+        names.iter().any(|name| name.starts_with(POD))
+    }
+
     /// All that can be read of it.
     pub(crate) fn read(&mut self) -> Remembered {
         let mut remembered = Remembered::default();

@@ -12,6 +12,7 @@
 mod decide;
 mod env;
 pub mod ledger;
+mod marks;
 mod memory;
 mod meter;
 mod observe;

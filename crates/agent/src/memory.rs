@@ -28,6 +28,8 @@ pub(crate) struct Memory {
     pub stuck: Option<(Refusal, i64)>,
     /// How often in a row that was so.
     pub stuck_times: u32,
+    /// How often in a row containers did not end.
+    pub stops_failed: u32,
     pub containers: BTreeMap<String, Container>,
     /// By volume: what is wrong with a template of it.
     pub broken: BTreeMap<String, String>,

@@ -49,7 +49,7 @@ pub(crate) fn pod(pod: &Pod, seen: &PodSeen, memory: &Memory, by: Observer<'_>) 
 
 fn container(facts: Facts<'_, '_>, wanted: &Wanted, is_init: bool, by: Observer<'_>) -> Container {
     let mut runs: Vec<&ContainerSeen> = facts.seen.containers.iter().collect();
-    runs.retain(|one| one.name == wanted.name);
+    runs.retain(|one| one.name == wanted.name && one.state != RunState::Made);
     runs.sort_by_key(|one| one.attempt);
     let newest = runs.last().copied();
     let before = runs.iter().rev().nth(1).copied();

@@ -83,20 +83,6 @@ impl Files {
         Ok(path)
     }
 
-    /// The last attempt of each container, by the files they were given.
-    pub fn attempts(&self) -> BTreeMap<String, u32> {
-        let mut attempts = BTreeMap::new();
-        for name in names_in(&self.directory.join("messages")) {
-            if let Some((container, attempt)) = name.rsplit_once('-')
-                && let Ok(attempt) = attempt.parse::<u32>()
-            {
-                let last = attempts.entry(container.to_owned()).or_insert(attempt);
-                *last = attempt.max(*last);
-            }
-        }
-        attempts
-    }
-
     /// Forgets what a container said of its ends before `attempt`.
     pub fn clear_messages(&self, container: &str, attempt: u32) {
         for name in names_in(&self.directory.join("messages")) {

@@ -22,6 +22,7 @@ use weft_driver::{Driver, PodSeen, RunState};
 use crate::Node;
 use crate::decide::{Facts, Last, Step, comes_back, decide};
 use crate::env;
+use crate::marks::Marks;
 use crate::memory::{self, Health, Memory, SECOND};
 use crate::observe::{self, Observer};
 use crate::probe::{self, Findings, Target};
@@ -48,6 +49,7 @@ pub(crate) struct Worker<D> {
     asks_for_services: bool,
     wake: Arc<Notify>,
     files: Files,
+    marks: Marks,
     memory: Memory,
     probed: BTreeMap<String, Probed>,
     /// As it was wanted last.
@@ -72,29 +74,30 @@ impl Drop for Probed {
     }
 }
 
-/// Starts that came to nothing, as an earlier agent left them: of attempts there is a file, and no
-/// container.
-fn stillborn(
-    now: i64,
-    attempts: &BTreeMap<String, u32>,
-    seen: &PodSeen,
-) -> BTreeMap<String, memory::Container> {
+/// Starts that came to nothing, as an earlier agent left them.
+fn stillborn(marks: &Marks, seen: &PodSeen) -> BTreeMap<String, memory::Container> {
     let mut all = BTreeMap::new();
-    for (name, attempt) in attempts {
-        let runs = seen.containers.iter().filter(|one| one.name == *name);
-        if runs.map(|one| one.attempt).max() < Some(*attempt) {
+    for (name, one) in marks.all_stillborn() {
+        let runs = seen.containers.iter().filter(|run| run.name == name);
+        if runs.map(|run| run.attempt).max() < Some(one.attempt) {
             let ended = Ended {
                 code: 128,
                 reason: "StartError".to_owned(),
-                started_at_ns: now,
-                finished_at_ns: now,
+                message: one.message.clone(),
+                started_at_ns: one.at_ns,
+                finished_at_ns: one.at_ns,
                 ..Ended::default()
             };
+            let why = Refusal {
+                reason: "RunContainerError".to_owned(),
+                message: one.message,
+            };
             let one = memory::Container {
-                stillborn: Some((*attempt, ended)),
+                stillborn: Some((one.attempt, ended)),
+                waiting: Some(why),
                 ..memory::Container::default()
             };
-            all.insert(name.clone(), one);
+            all.insert(name, one);
         }
     }
     all
@@ -118,12 +121,19 @@ impl<D: Driver> Worker<D> {
         wake: Arc<Notify>,
     ) -> Self {
         let files = Files::new(&node.directory, &id.uid);
-        let mut containers = stillborn((node.clock)(), &files.attempts(), &driver.pod(&id.uid));
+        let marks = Marks::new(&node.directory, &id.uid);
+        let now_ns = (node.clock)();
+        let is_wanted = wanted.borrow().is_some();
+        let mut containers = stillborn(&marks, &driver.pod(&id.uid));
         for (name, kept) in files.changes() {
             containers.entry(name).or_default().change = memory::Change::read(&kept);
         }
         let memory = Memory {
-            started_at_ns: (node.clock)(),
+            started_at_ns: match is_wanted {
+                true => marks.began(now_ns),
+                false => now_ns,
+            },
+            failed: marks.failed(),
             containers,
             ..Memory::default()
         };
@@ -138,6 +148,7 @@ impl<D: Driver> Worker<D> {
             asks_for_services: false,
             wake,
             files,
+            marks,
             memory,
             probed: BTreeMap::new(),
             last: None,
@@ -415,6 +426,7 @@ impl<D: Driver> Worker<D> {
             Step::Wait(until) => self.wait(until).await,
             Step::Fail(why) => {
                 self.tell(None, true, &why.reason, &why.message);
+                self.marks.fail(&why);
                 self.memory.failed = Some(why);
             }
             Step::Sandbox => self.make_sandbox(pod).await,
@@ -483,8 +495,12 @@ impl<D: Driver> Worker<D> {
 
     fn or_stuck(&mut self, reason: &str, done: Result<(), String>) -> bool {
         let Err(message) = done else {
-            self.memory.stuck = None;
-            self.memory.stuck_times = 0;
+            let stuck = self.memory.stuck.as_ref();
+            // What is done again before what failed says nothing of that.
+            if stuck.is_none_or(|(why, _)| why.reason == reason) {
+                self.memory.stuck = None;
+                self.memory.stuck_times = 0;
+            }
             return true;
         };
         let times = self.memory.stuck_times + 1;

@@ -81,8 +81,29 @@ async fn serve(config: Config, open_files: Option<u64>, ready: Option<OwnedFd>) 
         registries: config.registries,
     })
     .await?;
-    let control = match &config.server {
-        Some(server) => Some(server::Control::open(&config.data_dir, server, &engine).await?),
+    let node = match config
+        .server
+        .as_ref()
+        .and_then(|server| server.node.as_ref())
+    {
+        Some(node) => Some(node::start(&engine, &config.data_dir, node).await?),
+        None => None,
+    };
+    let cluster = match config.server {
+        Some(server) => {
+            let opened = server::Control::open(&config.data_dir, &server, &engine).await;
+            let remembers = node.as_ref().is_some_and(|node| node.remembers);
+            // Whoever runs nothing is of no use without a control plane, and is better told at once.
+            if !remembers && let Err(error) = opened {
+                return Err(error);
+            }
+            Some(Cluster {
+                data_dir: config.data_dir,
+                config: server,
+                opened,
+                node,
+            })
+        }
         None => None,
     };
     let path = config.run_dir.join("engine.sock");
@@ -92,18 +113,46 @@ async fn serve(config: Config, open_files: Option<u64>, ready: Option<OwnedFd>) 
         let _ = rustix::io::write(&ready, b"1");
     }
     tracing::info!(socket = %path.display(), "serving");
-    let ended = serve_faces(engine.clone(), listener, control).await;
+    let ended = serve_faces(engine.clone(), listener, cluster).await;
     engine.close().await;
     // The next daemon makes its own; a client must not find one nobody listens on.
     let _ = std::fs::remove_file(&path);
     ended
 }
 
+/// What makes an engine a server.
+struct Cluster {
+    data_dir: PathBuf,
+    config: server::Config,
+    opened: Result<server::Control>,
+    node: Option<node::Running>,
+}
+
+impl Cluster {
+    async fn serve<F: Future<Output = ()>>(
+        self,
+        engine: &Engine,
+        stopping: impl Fn() -> F,
+    ) -> Result<()> {
+        let control = match self.opened {
+            Ok(control) => Some(control),
+            Err(why) => {
+                let (data_dir, config) = (&self.data_dir, &self.config);
+                server::come_back(data_dir, config, engine, why, stopping()).await
+            }
+        };
+        match control {
+            Some(control) => control.serve(self.node, stopping()).await,
+            None => Ok(()),
+        }
+    }
+}
+
 /// Serves what there is until a signal comes, or one of them breaks.
 async fn serve_faces(
     engine: Engine,
     listener: tokio::net::UnixListener,
-    control: Option<server::Control>,
+    cluster: Option<Cluster>,
 ) -> Result<()> {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let stopping = || {
@@ -112,13 +161,13 @@ async fn serve_faces(
     };
     // One that ends takes the other along.
     let docker = async {
-        let ended = weft_dockerapi::serve(engine, listener, stopping()).await;
+        let ended = weft_dockerapi::serve(engine.clone(), listener, stopping()).await;
         let _ = stop.send(true);
         ended.context("serve the Docker API")
     };
     let kubernetes = async {
-        let ended = match control {
-            Some(control) => control.serve(stopping()).await,
+        let ended = match cluster {
+            Some(cluster) => cluster.serve(&engine, stopping).await,
             None => {
                 stopping().await;
                 Ok(())

@@ -10,16 +10,20 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use weft_agent::Agent;
+use weft_agent::ledger::{Ledger, Seal};
+use weft_agent::{Agent, Reports};
 use weft_api::assignment::{Assignment, Services};
 use weft_control::Store;
 use weft_control::node::{About, Node};
 use weft_control::usage::{Measuring, Meter};
 use weft_drivers::Native;
 use weft_engine::{Engine, NetworkSpec};
+use weft_identity::sealed::{Keys, Place};
 
 /// The network of pods, as the engine calls it.
 const NETWORK: &str = "pods";
+/// Where the agent keeps its ledger, and the key to it.
+const DIRECTORY: &str = "agent";
 /// As many pods as a node takes: there are not many more addresses in a subnet of 512.
 const PODS_MAX: u32 = 500;
 /// Pause before what could not be said is said again.
@@ -34,13 +38,21 @@ pub struct Config {
     pub pod_subnet: String,
 }
 
-/// Runs pods on this machine until the set is dropped; they run on then.
-pub(crate) async fn start(
-    engine: &Engine,
-    store: &Store,
-    data_dir: &Path,
-    config: &Config,
-) -> Result<(JoinSet<()>, Arc<dyn Meter>)> {
+/// What runs pods on this machine. It needs no control plane for what it was told before.
+#[derive(Debug)]
+pub(crate) struct Running {
+    about: About,
+    reports: Arc<Reports>,
+    assign: watch::Sender<Arc<Assignment>>,
+    lead: watch::Sender<Arc<Services>>,
+    tasks: JoinSet<()>,
+    meter: Arc<dyn Meter>,
+    /// There are pods that it was told of before.
+    pub remembers: bool,
+}
+
+/// Runs pods on this machine, those of the ledger at once. When the answer is dropped they run on.
+pub(crate) async fn start(engine: &Engine, data_dir: &Path, config: &Config) -> Result<Running> {
     let subnet = config.pod_subnet.parse();
     let subnet = subnet.with_context(|| {
         format!(
@@ -58,7 +70,7 @@ pub(crate) async fn start(
         .context("make the network of pods; --pod-subnet names other addresses")?;
     let about = about(engine, data_dir, config);
     let address = about.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let agent = Agent::new(
+    let mut agent = Agent::new(
         Arc::new(native),
         weft_agent::Node {
             name: config.name.clone(),
@@ -71,27 +83,64 @@ pub(crate) async fn start(
         node: config.name.clone(),
         meter: agent.meter(),
     });
-    let node = Node::new(store, about);
+    let mut remembers = false;
+    let (directory, name) = (data_dir.join(DIRECTORY), config.name.clone());
+    match tokio::task::spawn_blocking(move || ledger(&directory, &name)).await? {
+        Ok(ledger) => {
+            remembers = ledger.has_pods();
+            agent = agent.with_ledger(ledger);
+        }
+        Err(error) => tracing::error!(
+            error = format!("{error:#}"),
+            "there is no ledger: after a restart pods wait for the control plane"
+        ),
+    }
     let reports = agent.reports();
     let (assign, assigned) = watch::channel(Arc::new(Assignment::default()));
-    let mut tasks = JoinSet::new();
     let (lead, leads) = watch::channel(Arc::new(Services::default()));
+    let mut tasks = JoinSet::new();
     tasks.spawn(agent.run(assigned, leads));
-    let telling = node.clone();
-    tasks.spawn(async move {
-        loop {
-            let (pods, events, discarded) = reports.take().await;
-            telling.take(pods, events).await;
-            for volume in discarded {
-                while let Err(error) = telling.discarded(&volume).await {
-                    tracing::warn!(%error, volume, "could not say that a volume is gone");
-                    tokio::time::sleep(AGAIN).await;
+    Ok(Running {
+        about,
+        reports,
+        assign,
+        lead,
+        tasks,
+        meter,
+        remembers,
+    })
+}
+
+impl Running {
+    /// Takes orders from a control plane, and tells it what becomes of them; ends when that breaks.
+    pub(crate) async fn serve(mut self, store: &Store) -> Result<()> {
+        let node = Node::new(store, self.about);
+        let (telling, reports) = (node.clone(), self.reports);
+        self.tasks.spawn(async move {
+            loop {
+                let (pods, events, discarded) = reports.take().await;
+                telling.take(pods, events).await;
+                for volume in discarded {
+                    while let Err(error) = telling.discarded(&volume).await {
+                        tracing::warn!(%error, volume, "could not say that a volume is gone");
+                        tokio::time::sleep(AGAIN).await;
+                    }
                 }
             }
+        });
+        let (assign, lead) = (self.assign, self.lead);
+        self.tasks
+            .spawn(async move { match node.run(&assign, &lead).await {} });
+        if let Some(ended) = self.tasks.join_next().await {
+            ended.context("run pods on this machine")?;
         }
-    });
-    tasks.spawn(async move { match node.run(&assign, &lead).await {} });
-    Ok((tasks, meter))
+        anyhow::bail!("what runs pods on this machine has ended")
+    }
+
+    /// What says how much of the machine is used.
+    pub(crate) fn meter(&self) -> Arc<dyn Meter> {
+        Arc::clone(&self.meter)
+    }
 }
 
 /// What the agent measures, for those who ask the control plane.
@@ -104,6 +153,41 @@ struct Measures {
 impl Meter for Measures {
     fn read(&self) -> Measuring<'_> {
         Box::pin(async move { Ok(vec![(self.node.clone(), self.meter.read().await)]) })
+    }
+}
+
+/// The ledger of this machine's agent, with the key that it is sealed with.
+fn ledger(directory: &Path, node: &str) -> Result<Ledger> {
+    std::fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
+    let keys = Keys::open_or_create(&directory.join("node.key"));
+    let keys = keys.context("open the key that the ledger is sealed with")?;
+    Ok(Ledger::new(
+        directory.join("ledger"),
+        node,
+        Box::new(Sealer(keys)),
+    ))
+}
+
+/// Seals with the node's own key.
+struct Sealer(Keys);
+
+fn place(name: &str) -> Place<'_> {
+    Place {
+        namespace: "ledger",
+        name,
+    }
+}
+
+impl Seal for Sealer {
+    fn seal(&self, name: &str, text: &[u8]) -> Vec<u8> {
+        self.0.seal(place(name), text)
+    }
+
+    fn open(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, String> {
+        let opened = self.0.unseal(place(name), sealed);
+        opened
+            .map(|text| text.to_vec())
+            .map_err(|why| why.to_string())
     }
 }
 

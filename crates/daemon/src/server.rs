@@ -28,6 +28,7 @@ use weft_stdx::clock::unix_s;
 use weft_stdx::file::{Durability, replace};
 
 mod api_service;
+mod away;
 mod backup;
 mod defaults;
 mod deployments;
@@ -41,6 +42,8 @@ mod token_secrets;
 mod upkeep;
 
 use crate::here::Here;
+use crate::node::Running;
+pub(crate) use away::come_back;
 pub use backup::About;
 use door::Door;
 pub use restore::{Checked, Restored, check, check_backup, restore};
@@ -97,9 +100,6 @@ pub(crate) struct Control {
     standard: Standard,
     token_secrets: TokenSecrets,
     controllers: Controllers,
-    meter: Option<Arc<dyn Meter>>,
-    /// What runs on this machine.
-    tasks: JoinSet<()>,
 }
 
 impl Control {
@@ -143,13 +143,6 @@ impl Control {
         let mut tls =
             rotation::server_config(&trust, Arc::clone(&serving), unix_s).context("set up TLS")?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let (tasks, meter) = match &config.node {
-            Some(node) => {
-                let (tasks, meter) = crate::node::start(engine, &store, data_dir, node).await?;
-                (tasks, Some(meter))
-            }
-            None => (JoinSet::new(), None),
-        };
         let server = Server {
             store: store.clone(),
             upkeep: Arc::new(Keeper::new(keyspace, store.clone(), sealer, data_dir)),
@@ -158,7 +151,7 @@ impl Control {
             strangers: Arc::new(strangers),
             exchanges: Arc::default(),
             nodes: nodes(engine, config),
-            meter: meter.clone(),
+            meter: None,
             sessions: Sessions::default(),
             pages: Arc::default(),
             metrics: Arc::default(),
@@ -176,36 +169,47 @@ impl Control {
             standard,
             token_secrets,
             controllers,
-            meter,
-            tasks,
         })
     }
 
-    /// Serves until `shutdown` completes.
-    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+    /// Serves until `shutdown` completes; what runs pods on this machine, if anything does, is told
+    /// what to run.
+    pub(crate) async fn serve(
+        self,
+        node: Option<Running>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<()> {
         let address = self.listener.local_addr().context("read the own address")?;
         tracing::info!(%address, "serving the Kubernetes API");
         // Each has a task of its own: what one of them has to look through keeps nobody waiting.
         let mut kept = JoinSet::new();
         let (follower, standard, secrets) = (self.follower, self.standard, self.token_secrets);
-        let (mut controllers, meter) = (self.controllers, self.meter);
-        let mut tasks = self.tasks;
+        let mut controllers = self.controllers;
+        let meter = node.as_ref().map(Running::meter);
+        let server = Server {
+            meter: meter.clone(),
+            ..self.server
+        };
         kept.spawn(async move { follower.follow().await });
         kept.spawn(async move { standard.follow().await });
         kept.spawn(async move { secrets.follow().await });
         kept.spawn(async move { controllers.run(meter.as_deref()).await });
+        let store = server.store.clone();
+        let running = async {
+            match node {
+                Some(node) => node.serve(&store).await,
+                None => std::future::pending().await,
+            }
+        };
         let renewing = renew(&self.authority, &self.serving, &self.names);
-        let plain = deployments::serve(self.server.clone(), self.plain);
+        let plain = deployments::serve(server.clone(), self.plain);
         tokio::select! {
-            served = weft_apiserver::serve(self.server, self.listener, shutdown) => {
+            served = weft_apiserver::serve(server, self.listener, shutdown) => {
                 served.context("serve the Kubernetes API")
             }
             renewed = renewing => renewed,
             broke = plain => broke,
-            Some(ended) = tasks.join_next() => {
-                ended.context("run pods on this machine")?;
-                anyhow::bail!("what runs pods on this machine has ended")
-            }
+            ended = running => ended,
             Some(ended) = kept.join_next() => match ended {
                 Ok(never) => match never {},
                 Err(error) => Err(error).context("keep what is stored in order"),

@@ -178,6 +178,13 @@ impl World {
         calls.filter(|call| call.what.starts_with(prefix)).count()
     }
 
+    /// How often the container `name` of a pod that is there has run.
+    pub fn runs(&self, uid: &str, name: &str) -> usize {
+        let inner = self.lock();
+        let ran = inner.pods.get(uid).into_iter().flat_map(|home| &home.ran);
+        ran.filter(|(one, _)| one == name).count()
+    }
+
     /// What nobody may do, and somebody did: two of one name at once, one attempt twice.
     pub fn wrongs(&self) -> Vec<String> {
         self.lock().wrongs.clone()

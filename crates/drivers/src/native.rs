@@ -25,6 +25,8 @@ use lower::{ATTEMPT, CONTAINER, HASH, Machine, UID};
 
 /// Of what a probe's command says, this much is kept.
 const OUTPUT_MAX: usize = 10 << 10;
+/// What is killed ends with it.
+const KILLED: i32 = 137;
 
 /// Runs pods on an engine.
 #[derive(Clone)]
@@ -225,6 +227,7 @@ impl Native {
             ..ExecOptions::default()
         };
         let exec = self.engine.exec_create(id, options).await?;
+        let began = tokio::time::Instant::now();
         let attach = AttachOptions {
             stdin: false,
             stdout: true,
@@ -249,6 +252,15 @@ impl Native {
             }
         }
         self.engine.exec_forget(&exec);
+        if code == KILLED && began.elapsed() >= Duration::from_secs(timeout_s) {
+            return Err(EngineError::new(
+                ErrorCode::Unavailable,
+                format!(
+                    "command {:?} timed out after {timeout_s}s",
+                    command.join(" ")
+                ),
+            ));
+        }
         Ok((code, String::from_utf8_lossy(&said).into_owned()))
     }
 }
@@ -332,9 +344,12 @@ impl Driver for Native {
     async fn remove(&self, id: &str) -> Result<(), Failure> {
         let uid = self.engine.inspect(id).ok();
         let uid = uid.and_then(|view| view.record.resolved.labels.get(UID).cloned());
-        self.remove_container(id)
-            .await
-            .map_err(|error| failure(&error))?;
+        let options = RemoveOptions {
+            force: false,
+            volumes: true,
+        };
+        let removed = unless_gone(self.engine.remove(id, options).await);
+        removed.map_err(|error| failure(&error))?;
         if let Some(uid) = uid {
             self.forget(&uid, id);
         }
@@ -429,6 +444,10 @@ impl Driver for Native {
         if let Ok(mut log) = self.engine.logs(id, options).await {
             while let Some(Ok(entry)) = log.next().await {
                 text.extend_from_slice(&entry.bytes);
+                // Lines may be long: no more is kept of them than is asked for.
+                if text.len() > bytes.saturating_mul(2) {
+                    text.drain(..text.len() - bytes);
+                }
             }
         }
         let from = text.len().saturating_sub(bytes);

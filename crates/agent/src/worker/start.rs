@@ -10,6 +10,7 @@ use weft_driver::{Driver, ImageError, PodSeen, Start};
 use super::{Turn, Worker};
 use crate::decide::Stop;
 use crate::env;
+use crate::marks::Stillborn;
 use crate::memory::{SECOND, doubled};
 use crate::probe::{self, Target};
 
@@ -126,6 +127,14 @@ impl<D: Driver> Worker<D> {
         (reason, failure): (&'static str, weft_driver::Failure),
     ) {
         let now = (self.node.clock)();
+        self.marks.stillborn(
+            &one.name,
+            &Stillborn {
+                attempt,
+                at_ns: now,
+                message: failure.message.clone(),
+            },
+        );
         let memory = self.memory.containers.entry(one.name.clone()).or_default();
         let ended = Ended {
             code: 128,

@@ -11,8 +11,9 @@ use weft_api::assignment::{Action, Pod};
 use weft_api::observed::Pod as Observed;
 use weft_driver::{Driver, PodSeen};
 
-use super::{Turn, Worker};
+use super::{STUCK_MAX_S, Turn, Worker};
 use crate::decide::Stop;
+use crate::memory::SECOND;
 use crate::probe::{self, Target};
 
 /// How long services may lead to a pod that is to end.
@@ -50,12 +51,27 @@ impl<D: Driver> Worker<D> {
         });
         let stopping = join_all(stops);
         if let Turn::Done(results) = self.unless_otherwise(stopping).await {
+            let mut has_failed = false;
             for (one, result) in these.iter().zip(results) {
                 if let Err(message) = result {
                     self.tell(Some(one.name), true, "FailedKillPod", &message);
+                    has_failed = true;
                 }
             }
+            self.rest(has_failed).await;
         }
+    }
+
+    /// Who does not end is asked again, less and less often.
+    async fn rest(&mut self, has_failed: bool) {
+        if !has_failed {
+            self.memory.stops_failed = 0;
+            return;
+        }
+        self.memory.stops_failed += 1;
+        let wait_s = (1i64 << self.memory.stops_failed.min(10)).min(STUCK_MAX_S as i64);
+        let until = (self.node.clock)() + wait_s * SECOND;
+        self.wait(Some(until)).await;
     }
 
     pub(super) async fn remove(&mut self, seen: &PodSeen) -> bool {

@@ -34,7 +34,7 @@ pub(super) async fn paths<D: Driver>(bed: &Bed<'_, D>) {
     fs::write(directory.join("given"), "given\n").expect("a file");
     let pod = bed.pod("paths");
     bed.driver.sandbox(&pod).await.expect("a sandbox");
-    let script = "cat /all/given; echo a > /all/written; echo b > /read/no 2>/dev/null || echo no; \
+    let script = "cat /all/given; echo a > /all/written; { echo b > /read/no; } 2>/dev/null || echo no; \
                   echo c > /part/below";
     let mut asked = bed.asked(&pod, "one", script);
     let path = || Source::Path(directory.clone());
