@@ -14,6 +14,7 @@ mod auditing;
 mod body;
 mod bootstrap;
 mod certificates;
+mod closed;
 mod containers;
 mod deployments;
 mod devices;
@@ -54,6 +55,7 @@ mod usage;
 mod watching;
 mod writes;
 
+pub use closed::closed;
 pub use gate::{Answering, Ending, Gate, Question};
 pub use limit::Limiter;
 pub use metrics::Metrics;

@@ -137,12 +137,7 @@ impl Control {
             .await
             .context("make the API's own service")?;
         let names = names(listen);
-        let pair = certificate(&authority, &names)?;
-        let serving = Arc::new(Serving::new(&pair).context("use the server's certificate")?);
-        let trust = authority.trust();
-        let mut tls =
-            rotation::server_config(&trust, Arc::clone(&serving), unix_s).context("set up TLS")?;
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let (serving, tls) = tls(&authority, &names)?;
         let server = Server {
             store: store.clone(),
             upkeep: Arc::new(Keeper::new(keyspace, store.clone(), sealer, data_dir)),
@@ -216,6 +211,17 @@ impl Control {
             },
         }
     }
+}
+
+/// How the server shows who it is.
+fn tls(authority: &Authority, names: &[String]) -> Result<(Arc<Serving>, rustls::ServerConfig)> {
+    let pair = certificate(authority, names)?;
+    let serving = Arc::new(Serving::new(&pair).context("use the server's certificate")?);
+    let trust = authority.trust();
+    let mut tls =
+        rotation::server_config(&trust, Arc::clone(&serving), unix_s).context("set up TLS")?;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok((serving, tls))
 }
 
 /// What runs pods: this machine, if it is to.

@@ -268,6 +268,13 @@ impl Weft {
         let _ = daemon.finish(SOON);
     }
 
+    /// Ends the daemon and all it has started, with all that was in memory, as a reboot does.
+    pub fn reboot(&mut self) {
+        self.kill_daemon();
+        self.force();
+        fs::remove_dir_all(self.run_dir()).expect("remove what a reboot takes");
+    }
+
     /// Whether the daemon is still there.
     pub fn daemon_lives(&mut self) -> bool {
         self.daemon.as_mut().is_some_and(Background::running)

@@ -64,6 +64,7 @@ mod server_input;
 mod server_jobs;
 mod server_kinds;
 mod server_kubectl;
+mod server_ledger;
 mod server_line;
 mod server_lists;
 mod server_many;
