@@ -117,6 +117,11 @@ const HERE: [Target; 19] = [
         seeds: weft_keyspace::fuzz::snapshot_seeds,
     },
     Target {
+        name: "ledger",
+        run: weft_agent::ledger::fuzz,
+        seeds: weft_agent::ledger::fuzz_seeds,
+    },
+    Target {
         name: "parts",
         run: weft_stdx::parts::fuzz,
         seeds: weft_stdx::parts::fuzz_seeds,
