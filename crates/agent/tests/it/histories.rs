@@ -13,7 +13,7 @@ use weft_driver::fake::Script;
 use crate::stage::{Stage, container, ending, pod, sidecar};
 
 /// Histories, and happenings in each.
-const HISTORIES: u64 = 150;
+const HISTORIES: u64 = 60;
 const HAPPENINGS: usize = 25;
 
 /// Marsaglia's xorshift: the same numbers for the same seed.

@@ -18,7 +18,7 @@ pub(super) async fn identity<D: Driver>(bed: &Bed<'_, D>) {
     let (pod, id) = bed.one("identity", STAYS).await;
     let told = tokio::time::timeout(super::SOON, changes.changed()).await;
     told.expect("the start is told").expect("it is there");
-    assert_eq!(bed.driver.changed(), [pod.id.uid.clone()]);
+    assert_eq!(bed.driver.changed(), std::slice::from_ref(&pod.id.uid));
     assert!(bed.driver.changed().is_empty(), "each change is told once");
     let seen = bed.driver.pod(&pod.id.uid);
     let one = found(&seen, &id).expect("it is seen");
@@ -32,7 +32,11 @@ pub(super) async fn identity<D: Driver>(bed: &Bed<'_, D>) {
     bed.driver.stop(&id, 5).await.expect("it ends");
     bed.end_of(&pod, &id).await;
     let changed = bed.driver.changed();
-    assert_eq!(changed, [pod.id.uid.clone()], "the end is told");
+    assert_eq!(
+        changed,
+        std::slice::from_ref(&pod.id.uid),
+        "the end is told"
+    );
     bed.clear(&pod).await;
 }
 

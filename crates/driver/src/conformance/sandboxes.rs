@@ -15,7 +15,7 @@ pub(super) async fn made_once<D: Driver>(bed: &Bed<'_, D>) {
     );
     let seen = bed.driver.pod(&pod.id.uid).sandbox.expect("it is seen");
     assert_eq!((seen.ready, seen.ip), (true, first.ip));
-    assert_eq!(bed.driver.pods(), [pod.id.uid.clone()]);
+    assert_eq!(bed.driver.pods(), std::slice::from_ref(&pod.id.uid));
     bed.clear(&pod).await;
     assert!(bed.driver.pod(&pod.id.uid).sandbox.is_none());
 }
