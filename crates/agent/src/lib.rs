@@ -109,13 +109,23 @@ impl<D: Driver> Agent<D> {
         let (driver, led) = (Arc::clone(&self.driver), Arc::clone(&self.led));
         let (give, orders) = watch::channel(Order::Unknown);
         let (lead, leads) = watch::channel(Arc::new(Services::default()));
-        let keeping = ledger::keep(self.ledger.take(), assignments, routes, give, lead);
+        let ledger = self.ledger.take().map(|ledger| (ledger, self.addresses()));
+        let keeping = ledger::keep(ledger, assignments, routes, give, lead);
         let services = leads.clone();
         tokio::join!(
             keeping,
             self.run_pods(orders, services),
             serve(&*driver, leads, &led)
         );
+    }
+
+    /// The addresses that pods of this node have now.
+    fn addresses(&self) -> BTreeSet<String> {
+        let uids = self.driver.pods().into_iter();
+        let sandboxes = uids.filter_map(|uid| self.driver.pod(&uid).sandbox);
+        let ready = sandboxes.filter(|sandbox| sandbox.ready);
+        let own = ready.filter_map(|sandbox| sandbox.ip.map(|ip| ip.to_string()));
+        own.chain([self.node.address.to_string()]).collect()
     }
 
     async fn run_pods(

@@ -1,5 +1,6 @@
 //! Between who says what is wanted and who does it: what is said is written down first.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,16 +48,17 @@ impl Take {
     }
 }
 
-/// Hands on what the ledger says, and then what is told, once it is written down.
+/// Hands on what the ledger says, and then what is told, once it is written down. With the ledger
+/// come the addresses that pods of this node have now.
 pub(crate) async fn keep(
-    ledger: Option<Ledger>,
+    ledger: Option<(Ledger, BTreeSet<String>)>,
     mut assignments: watch::Receiver<Arc<Assignment>>,
     mut routes: watch::Receiver<Arc<Services>>,
     orders: watch::Sender<Order>,
     lead: watch::Sender<Arc<Services>>,
 ) {
     let mut ledger = match ledger {
-        Some(ledger) => Some(remember(ledger, &orders, &lead).await),
+        Some((ledger, here)) => Some(remember(ledger, &here, &orders, &lead).await),
         None => None,
     };
     // What was said before anybody listened.
@@ -102,6 +104,7 @@ pub(crate) async fn keep(
 /// Hands on what a ledger says.
 async fn remember(
     mut ledger: Ledger,
+    here: &BTreeSet<String>,
     orders: &watch::Sender<Order>,
     lead: &watch::Sender<Arc<Services>>,
 ) -> Ledger {
@@ -124,9 +127,26 @@ async fn remember(
         orders.send_replace(Order::Remembered(Arc::new(remembered.pods)));
     }
     if let Some(services) = remembered.services {
-        lead.send_replace(Arc::new(services));
+        lead.send_replace(Arc::new(still_true(services, here)));
     }
     ledger
+}
+
+/// Where services led, without the addresses that this node's pods had and have no more: after a
+/// reboot they may be others'.
+fn still_true(mut services: Services, here: &BTreeSet<String>) -> Services {
+    for service in services.table.values_mut() {
+        let mut elsewhere = BTreeSet::new();
+        for port in &mut service.ports {
+            port.endpoints
+                .retain(|one| !one.is_local || here.contains(&one.address));
+            let others = port.endpoints.iter().filter(|one| !one.is_local);
+            elsewhere.extend(others.map(|one| one.address.clone()));
+        }
+        let is_known = |address: &String| here.contains(address) || elsewhere.contains(address);
+        service.hosts.retain(|(address, _)| is_known(address));
+    }
+    services
 }
 
 /// Does something to the ledger; what fails is told, and done without: what is wanted is wanted.

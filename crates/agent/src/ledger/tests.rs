@@ -164,7 +164,7 @@ async fn it_is_written_before_it_is_done() {
         let (lead, led) = tokio::sync::watch::channel(Arc::new(Services::default()));
         let (give, orders) = tokio::sync::watch::channel(Order::Unknown);
         let (hand, _) = tokio::sync::watch::channel(Arc::new(Services::default()));
-        let keeping = tokio::spawn(keep(Some(ledger), told, led, give, hand));
+        let keeping = tokio::spawn(keep(Some((ledger, BTreeSet::new())), told, led, give, hand));
         (tell, lead, orders, keeping)
     };
     let (tell, _lead, mut orders, keeping) = begin(ledger());

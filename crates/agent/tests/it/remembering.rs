@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use weft_api::assignment::{Restart, Services};
+use weft_api::assignment::{Endpoint, Restart, Service, ServicePort, Services};
 use weft_driver::fake::Script;
 
 use crate::stage::{Stage, container, ending, pod};
@@ -171,4 +171,56 @@ async fn a_start_that_was_cut_short_is_no_failure() {
         assert_eq!(stage.world.runs("u", "main"), 1, "after {after_ms} ms");
         assert_eq!(stage.world.runs("u", "first"), 1, "after {after_ms} ms");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_lead_to_nobody_who_has_another_address_by_now() {
+    let mut stage = Stage::new();
+    let one = pod("u", &[("main", "s")]);
+    stage.assign(std::slice::from_ref(&one));
+    stage
+        .until("it runs", |stage| stage.running("u", "main") == 1)
+        .await;
+    let ip = stage.pod_said("u").unwrap().ip.unwrap();
+    let endpoint = |address: &str, is_local| Endpoint {
+        address: address.to_owned(),
+        port: 80,
+        is_ready: true,
+        is_local,
+    };
+    let (mine, others) = (endpoint(&ip, true), endpoint("10.2.0.9", false));
+    let services = |endpoints: &[Endpoint]| {
+        let addresses = endpoints.iter().map(|one| one.address.clone());
+        let service = Service {
+            ports: vec![ServicePort {
+                endpoints: endpoints.to_vec(),
+                ..ServicePort::default()
+            }],
+            hosts: addresses.map(|address| (address, None)).collect(),
+            ..Service::default()
+        };
+        Services {
+            table: [("web.default.svc".to_owned(), service)].into(),
+            ..Services::default()
+        }
+    };
+    let all = services(&[mine, others.clone()]);
+    stage.lead(all.clone());
+    stage
+        .until("it leads there", |stage| stage.world.services() == all)
+        .await;
+    stage.restart().await;
+    stage.pass_s(10).await;
+    assert_eq!(stage.world.services(), all, "it has its address still");
+    stage.kill().await;
+    stage.world.reboot();
+    stage.begin();
+    stage
+        .until("it runs again", |stage| stage.running("u", "main") == 1)
+        .await;
+    assert_eq!(stage.world.services(), services(&[others]));
+    stage.lead(all.clone());
+    stage
+        .until("it is told", |stage| stage.world.services() == all)
+        .await;
 }
