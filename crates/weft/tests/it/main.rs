@@ -74,6 +74,7 @@ mod server_paths;
 mod server_plugin;
 mod server_pod_cli;
 mod server_pods;
+mod server_pods_bad;
 mod server_prune;
 mod server_reads;
 mod server_reconcile;
