@@ -222,7 +222,7 @@ impl<D: Driver> Agent<D> {
             }
         }
         if is_all {
-            self.end_others(&wanted, inputs, workers);
+            self.end_others(&wanted, services, inputs, workers);
         }
     }
 
@@ -230,6 +230,7 @@ impl<D: Driver> Agent<D> {
     fn end_others(
         &self,
         wanted: &BTreeSet<String>,
+        services: &watch::Receiver<Arc<Services>>,
         inputs: &mut BTreeMap<String, Input>,
         workers: &mut JoinSet<String>,
     ) {

@@ -17,7 +17,6 @@ use weft_apiserver::{Nodes, Server, Sessions};
 use weft_control::controllers::{Controllers, local_class};
 use weft_control::kinds::system_priority_classes;
 use weft_control::store::WriteOptions;
-use weft_control::usage::Meter;
 use weft_control::{Failure, Kind, Kinds, Object, Reason, Store};
 use weft_identity::audit::{Audit, Limits};
 use weft_identity::authority::{self, Authority, Grant};

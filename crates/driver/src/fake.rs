@@ -20,6 +20,7 @@ pub use script::{Outcome, Script};
 
 use crate::{
     ContainerSeen, Driver, Failure, ImageError, PodSeen, RunState, SandboxSeen, Source, Start,
+    UsageSeen,
 };
 
 /// What is killed ends with this code.
@@ -498,6 +499,23 @@ impl Driver for Fake {
         Ok(())
     }
 
+    async fn signal(&self, id: &str, signal: &str) -> Result<(), Failure> {
+        self.step().await;
+        {
+            let mut inner = self.world.lock();
+            let running = inner.run_mut(id).filter(|(_, run)| is_running(&run.seen));
+            let Some((_, run)) = running else {
+                return Err(refuse("it does not run"));
+            };
+            let what = format!("signal {}#{} {signal}", run.seen.name, run.seen.attempt);
+            inner.call(what);
+        }
+        if matches!(signal, "KILL" | "SIGKILL") {
+            self.end(id, KILLED);
+        }
+        Ok(())
+    }
+
     async fn remove(&self, id: &str) -> Result<(), Failure> {
         self.step().await;
         let mut inner = self.world.lock();
@@ -555,6 +573,26 @@ impl Driver for Fake {
         inner.volumes.remove(volume);
         inner.call(format!("discard {volume}"));
         Ok(())
+    }
+
+    async fn usage(&self) -> Vec<UsageSeen> {
+        self.step().await;
+        let inner = self.world.lock();
+        let now = now_ns();
+        let all = inner.pods.iter();
+        let runs = all.flat_map(|(uid, home)| home.containers.iter().map(move |run| (uid, run)));
+        let seen = runs.filter_map(|(uid, run)| match run.seen.state {
+            // A tenth of a processor, whatever it does.
+            RunState::Running { started_at_ns, .. } => Some(UsageSeen {
+                uid: uid.clone(),
+                container: run.seen.name.clone(),
+                id: run.seen.id.clone(),
+                cpu_ns: u64::try_from(now - started_at_ns).unwrap_or(0) / 10,
+                memory_bytes: 1 << 20,
+            }),
+            _ => None,
+        });
+        seen.collect()
     }
 
     async fn serve(&self, services: &Services) -> Vec<String> {

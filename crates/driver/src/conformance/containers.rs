@@ -74,6 +74,32 @@ pub(super) async fn stops<D: Driver>(bed: &Bed<'_, D>) {
     }
 }
 
+pub(super) async fn signalled<D: Driver>(bed: &Bed<'_, D>) {
+    let (pod, id) = bed.one("signalled", DEAF).await;
+    bed.settle(&id).await;
+    bed.driver.signal(&id, "TERM").await.expect("it is sent");
+    assert!(is_running(&bed.driver.pod(&pod.id.uid), &id), "it is deaf");
+    bed.driver.signal(&id, "KILL").await.expect("it is sent");
+    assert_eq!(bed.end_of(&pod, &id).await, KILLED);
+    let failure = bed.driver.signal(&id, "TERM").await;
+    failure.expect_err("it does not run any more");
+    bed.clear(&pod).await;
+}
+
+pub(super) async fn used<D: Driver>(bed: &Bed<'_, D>) {
+    let (pod, id) = bed.one("used", STAYS).await;
+    bed.settle(&id).await;
+    let of = |all: Vec<crate::UsageSeen>| all.into_iter().find(|one| one.id == id);
+    let first = of(bed.driver.usage().await).expect("it is measured");
+    assert_eq!((&*first.uid, &*first.container), (&*pod.id.uid, "one"));
+    assert!(first.memory_bytes > 0, "{first:?}");
+    let later = of(bed.driver.usage().await).expect("it is measured");
+    assert!(later.cpu_ns >= first.cpu_ns, "{first:?} {later:?}");
+    bed.driver.stop(&id, 0).await.expect("it ends");
+    assert_eq!(of(bed.driver.usage().await), None, "it has ended");
+    bed.clear(&pod).await;
+}
+
 pub(super) async fn hurried<D: Driver>(bed: &Bed<'_, D>) {
     let (pod, id) = bed.one("hurried", DEAF).await;
     bed.settle(&id).await;

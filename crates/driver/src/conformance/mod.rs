@@ -96,6 +96,8 @@ pub async fn all<D: Driver>(bed: &Bed<'_, D>) {
         "a container starts and tells who it is": containers::identity,
         "a container ends with its code": containers::ends,
         "who is asked ends, who is deaf is killed": containers::stops,
+        "signals are sent to who runs": containers::signalled,
+        "who runs is measured": containers::used,
         "less time may be given meanwhile": containers::hurried,
         "what cannot be started leaves nothing": containers::unstartable,
         "a start that was cut short is made again, once": containers::cut_short,
