@@ -36,7 +36,7 @@ use weft_driver::Driver;
 use ledger::{Ledger, Order};
 pub use meter::Meter;
 pub use report::Reports;
-use worker::Worker;
+use worker::{Routes, Worker};
 
 /// What an agent knows of its node.
 #[derive(Debug, Clone)]
@@ -268,10 +268,12 @@ impl<D: Driver> Agent<D> {
             Arc::clone(&self.driver),
             Arc::clone(&self.node),
             Arc::clone(&self.reports),
-            self.led.subscribe(),
+            Routes {
+                led: self.led.subscribe(),
+                services: services.clone(),
+            },
             id,
             receiver,
-            services.clone(),
             Arc::clone(&wake),
         );
         workers.spawn(worker.run());

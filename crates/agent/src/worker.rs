@@ -40,11 +40,9 @@ pub(crate) struct Worker<D> {
     driver: Arc<D>,
     node: Arc<Node>,
     reports: Arc<Reports>,
-    /// Where services lead.
-    led: watch::Receiver<BTreeSet<IpAddr>>,
+    routes: Routes,
     id: PodId,
     wanted: watch::Receiver<Option<Arc<Pod>>>,
-    services: watch::Receiver<Arc<Services>>,
     /// Its files may say something else when these change.
     asks_for_services: bool,
     wake: Arc<Notify>,
@@ -57,6 +55,14 @@ pub(crate) struct Worker<D> {
     /// For whom the volumes were brought to what they are to be.
     prepared: Option<Arc<Pod>>,
     said: Option<Observed>,
+}
+
+/// What is known of services.
+pub(crate) struct Routes {
+    /// Addresses that new connections are led to, as it was carried out last.
+    pub led: watch::Receiver<BTreeSet<IpAddr>>,
+    /// All of them, as they are to be.
+    pub services: watch::Receiver<Arc<Services>>,
 }
 
 /// A run that is probed.
@@ -114,10 +120,9 @@ impl<D: Driver> Worker<D> {
         driver: Arc<D>,
         node: Arc<Node>,
         reports: Arc<Reports>,
-        led: watch::Receiver<BTreeSet<IpAddr>>,
+        routes: Routes,
         id: PodId,
         wanted: watch::Receiver<Option<Arc<Pod>>>,
-        services: watch::Receiver<Arc<Services>>,
         wake: Arc<Notify>,
     ) -> Self {
         let files = Files::new(&node.directory, &id.uid);
@@ -141,10 +146,9 @@ impl<D: Driver> Worker<D> {
             driver,
             node,
             reports,
-            led,
+            routes,
             id,
             wanted,
-            services,
             asks_for_services: false,
             wake,
             files,
@@ -207,13 +211,13 @@ impl<D: Driver> Worker<D> {
         let before = self.prepared.as_ref();
         let is_same = before.is_some_and(|before| Arc::ptr_eq(before, pod));
         let is_led_elsewhere =
-            self.asks_for_services && self.services.has_changed().is_ok_and(|is| is);
+            self.asks_for_services && self.routes.services.has_changed().is_ok_and(|is| is);
         if is_same && !is_led_elsewhere {
             return;
         }
         self.asks_for_services = templates::asks_for_services(pod);
         if self.asks_for_services {
-            self.services.mark_unchanged();
+            self.routes.services.mark_unchanged();
         }
         for memory in self.memory.containers.values_mut() {
             let waiting = memory.waiting.as_ref();
@@ -461,10 +465,10 @@ impl<D: Driver> Worker<D> {
         tokio::select! {
             () = time => {}
             () = self.wake.notified() => {}
-            changed = self.services.changed(), if self.asks_for_services && self.memory.ending.is_none() => {
+            changed = self.routes.services.changed(), if self.asks_for_services && self.memory.ending.is_none() => {
                 // Seen by who looks what has changed.
                 match changed {
-                    Ok(()) => self.services.mark_changed(),
+                    Ok(()) => self.routes.services.mark_changed(),
                     Err(_) => std::future::pending::<()>().await,
                 }
             }
@@ -535,7 +539,7 @@ impl<D: Driver> Worker<D> {
             node: &self.node.name,
         };
         let is_ready = seen.sandbox.as_ref().is_some_and(|sandbox| sandbox.ready);
-        let services = Arc::clone(&self.services.borrow());
+        let services = Arc::clone(&self.routes.services.borrow());
         // Nobody knows of services until they have a range.
         let knows = is_ready && !(self.asks_for_services && services.range.is_empty());
         let prepared = self.files.prepare(pod, &facts, knows.then_some(&*services));

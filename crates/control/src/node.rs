@@ -15,6 +15,7 @@ mod register;
 mod report;
 mod routes;
 mod status;
+mod tokens;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -26,6 +27,8 @@ use weft_api::observed;
 
 use crate::Store;
 use crate::store::SERVICE_RANGE;
+
+pub use tokens::{Bearer, Tokens, Wanted as WantedToken};
 
 /// Who it is, as owner of fields.
 const NAME: &str = "weft-agent";
@@ -68,6 +71,7 @@ pub struct About {
 pub struct Node {
     store: Store,
     about: Arc<About>,
+    tokens: Option<Arc<dyn Tokens>>,
 }
 
 impl Node {
@@ -76,6 +80,16 @@ impl Node {
         Node {
             store: store.clone(),
             about: Arc::new(about),
+            tokens: None,
+        }
+    }
+
+    /// The same, whose pods have tokens.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Arc<dyn Tokens>) -> Node {
+        Node {
+            tokens: Some(tokens),
+            ..self
         }
     }
 
@@ -87,7 +101,7 @@ impl Node {
     ) -> Infallible {
         tokio::select! {
             never = register::run(&self.store, &self.about) => never,
-            never = assign::run(&self.store, &self.about.name, assigned) => never,
+            never = assign::run(&self.store, &self.about.name, self.tokens.as_ref(), assigned) => never,
             never = routes::run(&self.store, &self.about.name, SERVICE_RANGE, services) => never,
         }
     }

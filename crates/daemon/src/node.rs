@@ -14,7 +14,7 @@ use weft_agent::ledger::{Ledger, Seal};
 use weft_agent::{Agent, Reports};
 use weft_api::assignment::{Assignment, Services};
 use weft_control::Store;
-use weft_control::node::{About, Node};
+use weft_control::node::{About, Node, Tokens};
 use weft_control::usage::{Measuring, Meter};
 use weft_drivers::Native;
 use weft_engine::{Engine, NetworkSpec};
@@ -113,8 +113,8 @@ pub(crate) async fn start(engine: &Engine, data_dir: &Path, config: &Config) -> 
 
 impl Running {
     /// Takes orders from a control plane, and tells it what becomes of them; ends when that breaks.
-    pub(crate) async fn serve(mut self, store: &Store) -> Result<()> {
-        let node = Node::new(store, self.about);
+    pub(crate) async fn serve(mut self, store: &Store, tokens: Arc<dyn Tokens>) -> Result<()> {
+        let node = Node::new(store, self.about).with_tokens(tokens);
         let (telling, reports) = (node.clone(), self.reports);
         self.tasks.spawn(async move {
             loop {

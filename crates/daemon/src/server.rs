@@ -32,6 +32,7 @@ mod backup;
 mod defaults;
 mod deployments;
 mod door;
+mod pod_tokens;
 mod restore;
 mod roles;
 mod rules;
@@ -45,6 +46,7 @@ use crate::node::Running;
 pub(crate) use away::come_back;
 pub use backup::About;
 use door::Door;
+use pod_tokens::PodTokens;
 pub use restore::{Checked, Restored, check, check_backup, restore};
 use rules::Follower;
 use secrets::Sealer;
@@ -189,9 +191,10 @@ impl Control {
         kept.spawn(async move { secrets.follow().await });
         kept.spawn(async move { controllers.run(meter.as_deref()).await });
         let store = server.store.clone();
+        let tokens = Arc::new(PodTokens::new(&self.authority));
         let running = async {
             match node {
-                Some(node) => node.serve(&store).await,
+                Some(node) => node.serve(&store, tokens).await,
                 None => std::future::pending().await,
             }
         };

@@ -38,7 +38,7 @@ impl<D: Driver> Worker<D> {
         let (driver, address) = (Arc::clone(&self.driver), self.address(pod, seen));
         let is_hurried = these.iter().all(|one| one.grace_s == 0);
         if self.memory.ending.is_some() && !pod.sandbox.host_network && !is_hurried {
-            let nobody_comes = until_nobody_comes(self.led.clone(), address);
+            let nobody_comes = until_nobody_comes(self.routes.led.clone(), address);
             if let Turn::Otherwise = self.unless_otherwise(nobody_comes).await {
                 return;
             }

@@ -187,6 +187,7 @@ async fn services_lead_to_nobody_who_has_another_address_by_now() {
         port: 80,
         is_ready: true,
         is_local,
+        ..Endpoint::default()
     };
     let (mine, others) = (endpoint(&ip, true), endpoint("10.2.0.9", false));
     let services = |endpoints: &[Endpoint]| {

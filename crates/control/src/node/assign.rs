@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1 as k8s;
 use serde_json::Value;
 use tokio::sync::watch;
 use weft_api::assignment::{Assignment, Pod, Refusal, VERSION};
 use weft_keyspace::EventKind;
+use weft_stdx::clock::unix_s;
 
 use super::lower;
 use super::refer::{self, References};
+use super::tokens::{Purse, Tokens};
 use crate::controllers::PAUSE;
 use crate::controllers::claims::DISCARD;
 use crate::failure::Failure;
@@ -35,15 +38,17 @@ struct Assigner<'a> {
     labels: BTreeMap<String, String>,
     /// Volumes whose data is to be discarded here.
     discarded: BTreeSet<String>,
+    purse: Purse,
 }
 
 pub(super) async fn run(
     store: &Store,
     node: &str,
+    maker: Option<&Arc<dyn Tokens>>,
     assigned: &watch::Sender<Arc<Assignment>>,
 ) -> Infallible {
     loop {
-        let Err(error) = try_run(store, node, assigned).await;
+        let Err(error) = try_run(store, node, maker, assigned).await;
         tracing::warn!(%error, node, "assigning pods failed, and begins anew");
         tokio::time::sleep(PAUSE).await;
     }
@@ -52,6 +57,7 @@ pub(super) async fn run(
 async fn try_run(
     store: &Store,
     node: &str,
+    maker: Option<&Arc<dyn Tokens>>,
     assigned: &watch::Sender<Arc<Assignment>>,
 ) -> Result<Infallible, Failure> {
     let mut assigner = Assigner {
@@ -60,6 +66,7 @@ async fn try_run(
         pods: BTreeMap::new(),
         labels: BTreeMap::new(),
         discarded: BTreeSet::new(),
+        purse: Purse::new(maker.cloned()),
     };
     let seen = store.revision().await?;
     let kinds = store.kinds();
@@ -83,8 +90,14 @@ async fn try_run(
     let mut happenings = store.watch_all(seen).await?;
     loop {
         let mut is_new = false;
-        for happened in happenings.next().await? {
-            is_new |= assigner.take(&happened).await?;
+        let old_tokens = wait_until(assigner.purse.next_s());
+        tokio::select! {
+            happened = happenings.next() => {
+                for happened in happened? {
+                    is_new |= assigner.take(&happened).await?;
+                }
+            }
+            () = old_tokens => is_new = assigner.renew_tokens().await?,
         }
         if is_new {
             assigner.publish(assigned);
@@ -92,7 +105,29 @@ async fn try_run(
     }
 }
 
+/// Nothing: for ever.
+async fn wait_until(at_s: Option<i64>) {
+    let Some(at_s) = at_s else {
+        return std::future::pending().await;
+    };
+    let left = u64::try_from(at_s - unix_s()).unwrap_or(0);
+    tokio::time::sleep(Duration::from_secs(left)).await;
+}
+
 impl Assigner<'_> {
+    async fn renew_tokens(&mut self) -> Result<bool, Failure> {
+        let due = self.purse.due();
+        let all = self.pods.values().map(|mine| mine.object.clone());
+        let (touched, rest): (Vec<_>, Vec<_>) =
+            all.partition(|pod| due.contains(pod.meta().text("uid")));
+        drop(rest);
+        // What nobody has any more is not made again.
+        for uid in &due {
+            self.purse.forget(uid);
+        }
+        self.set_all(touched).await
+    }
+
     fn publish(&self, assigned: &watch::Sender<Arc<Assignment>>) {
         let pods: Vec<Pod> = self
             .pods
@@ -129,6 +164,7 @@ impl Assigner<'_> {
             "pods" => {
                 let object = object(&happened.item)?;
                 if happened.what == EventKind::Deleted {
+                    self.purse.forget(object.meta().text("uid"));
                     return Ok(self.pods.remove(&id(&object)).is_some());
                 }
                 self.set(object).await
@@ -141,7 +177,11 @@ impl Assigner<'_> {
                 let volume = object(&happened.item)?;
                 Ok(self.set_volume(&volume, happened.what == EventKind::Deleted))
             }
-            plural @ ("configmaps" | "secrets" | "services" | "persistentvolumeclaims") => {
+            plural @ ("configmaps"
+            | "secrets"
+            | "services"
+            | "persistentvolumeclaims"
+            | "serviceaccounts") => {
                 if self.pods.is_empty() {
                     return Ok(false);
                 }
@@ -206,6 +246,8 @@ impl Assigner<'_> {
             Ok(pod) => {
                 let mut wanted = pod.spec.as_ref().map(References::of).unwrap_or_default();
                 let mut found = refer::fetch(self.store, &id.0, &mut wanted).await?;
+                let account = found.account.as_ref();
+                found.tokens = self.purse.give(&object, account, &wanted.tokens);
                 if wanted.templates {
                     found.node_labels.clone_from(&self.labels);
                 }

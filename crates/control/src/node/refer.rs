@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::Value;
 use weft_template::{Delimiters, Dialect, Template};
 
+use super::tokens;
 use crate::failure::{Failure, Reason};
 use crate::object::Object;
 use crate::store::{ListOptions, Store, object};
@@ -21,12 +22,18 @@ pub(super) struct References {
     pub services: bool,
     /// Files of its are made of templates.
     pub templates: bool,
+    /// Whose name it acts in.
+    pub account: String,
+    /// Tokens of that account in its files.
+    pub tokens: BTreeSet<tokens::Wanted>,
 }
 
 impl References {
     pub fn of(spec: &PodSpec) -> References {
         let mut all = References {
             services: spec.enable_service_links != Some(false),
+            account: spec.service_account_name.clone().unwrap_or_default(),
+            tokens: tokens::wanted(spec),
             ..References::default()
         };
         let init = spec.init_containers.iter().flatten();
@@ -75,6 +82,7 @@ impl References {
             "secrets" => self.secrets.contains(name),
             "persistentvolumeclaims" => self.claims.contains(name),
             "services" => self.services,
+            "serviceaccounts" => !self.tokens.is_empty() && self.account == name,
             _ => false,
         }
     }
@@ -91,6 +99,9 @@ pub(super) struct Found {
     pub services: Vec<Object>,
     /// What its templates name.
     pub named: weft_template::References,
+    /// Whose name it acts in, if it shows that to anybody.
+    pub account: Option<Object>,
+    pub tokens: tokens::Given,
     /// Of the node, if there are templates.
     pub node_labels: BTreeMap<String, String>,
 }
@@ -117,6 +128,11 @@ pub(super) async fn fetch(
         claims: each(store, namespace, "persistentvolumeclaims", &wanted.claims).await?,
         ..Found::default()
     };
+    if !wanted.tokens.is_empty() {
+        let names = BTreeSet::from([wanted.account.clone()]);
+        let accounts = each(store, namespace, "serviceaccounts", &names).await?;
+        found.account = accounts.into_values().next();
+    }
     let bound = found.claims.values();
     let bound = bound.filter_map(|claim| claim.text(&["spec", "volumeName"]));
     let bound = bound.map(str::to_owned).collect();

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1 as k8s;
 use weft_api::assignment::{EnvValue, File, FileValue, HostPath, Refusal, Volume};
 
 use super::super::refer::{Held, held_by_map, held_by_secret};
+use super::super::tokens;
 use super::{Source, env, template};
 use crate::controllers::claims::LOCAL;
 use crate::quantity::Quantity;
@@ -128,8 +129,12 @@ fn project(
     if let Some(downward) = &part.downward_api {
         add(files, downward_files(source, downward.items.as_ref()), mode)?;
     }
-    if part.service_account_token.is_some() {
-        return Err("this node does not support projected service account tokens yet".to_owned());
+    if let Some(token) = &part.service_account_token {
+        let wanted = tokens::of(token.audience.as_ref(), token.expiration_seconds);
+        let given = source.found.tokens.get(&wanted).cloned();
+        let text = given.unwrap_or_else(|| Err("there is no token of its account".to_owned()))?;
+        let file = (token.path.clone(), FileValue::Text(text), None);
+        add(files, Ok(vec![file]), mode)?;
     }
     if part.cluster_trust_bundle.is_some() {
         return Err("this node does not support cluster trust bundles".to_owned());
