@@ -114,6 +114,7 @@ pub const ENTRIES: &[Entry] = &[
     verbs::cordon::UNCORDON,
     verbs::drain::VERB,
     verbs::port_forward::VERB,
+    verbs::why::VERB,
     verbs::explain::VERB,
     verbs::kustomize::VERB,
     verbs::resources::RESOURCES,

@@ -33,6 +33,7 @@ pub mod top;
 pub mod undeploy;
 pub mod upkeep;
 pub mod wait;
+pub mod why;
 
 use std::ffi::OsString;
 

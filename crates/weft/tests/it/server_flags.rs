@@ -8,14 +8,16 @@ use weft_testkit::peer;
 
 /// Verbs, and the words that ask our help for them, where it takes others: what docker has by that
 /// name is another's.
-const VERBS: [(&str, &str); 51] = [
+const VERBS: [(&str, &str); 56] = [
     ("annotate", ""),
     ("api-resources", ""),
     ("api-versions", ""),
     ("apply", ""),
+    ("attach", "attach a/b"),
     ("auth can-i", ""),
     ("auth reconcile", ""),
     ("auth whoami", ""),
+    ("cp", "cp a/b:c d"),
     ("create", "create -f x"),
     ("create clusterrole", ""),
     ("create clusterrolebinding", ""),
@@ -43,12 +45,15 @@ const VERBS: [(&str, &str); 51] = [
     ("describe", ""),
     ("diff", "diff -f x"),
     ("edit", ""),
+    ("exec", "exec a/b"),
     ("explain", ""),
     ("get", ""),
     ("kustomize", ""),
     ("label", ""),
+    ("logs", "logs a/b"),
     ("options", "get"),
     ("patch", ""),
+    ("port-forward", ""),
     ("rollout history", ""),
     ("rollout pause", ""),
     ("rollout restart", ""),

@@ -1,10 +1,14 @@
 //! `weft logs`, `exec`, `attach`, `cp`, `port-forward` and `why` on pods, beside the real kubectl.
 #![allow(clippy::unwrap_used)]
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use serde_json::Value;
 use weft_testkit::Weft;
-use weft_testkit::command::{LIMIT, Ran};
+use weft_testkit::command::{Background, LIMIT, Ran};
 use weft_testkit::terminal::Terminal;
-use weft_testkit::wait::{SOON, until};
+use weft_testkit::wait::{SOON, until, within};
 
 use crate::server_kubectl::{apply, cluster, kubectl};
 
@@ -163,6 +167,366 @@ fn commands_run_in_pods_with_their_codes_and_streams() {
         "{line}"
     );
     sh(&weft, &["deploy/web", "-c", "app"], "! test -e /x", "").ok();
-    let _ = LIMIT;
     kubectl(&weft, "delete deployment web --grace-period=1").ok();
+}
+
+/// A pod `web` of one container that runs `script`, ready.
+#[track_caller]
+fn pod(weft: &Weft, script: &str, more: &str) {
+    let manifest = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{ name: web, labels: {{ app: web }} }}\nspec:\n  \
+         terminationGracePeriodSeconds: 1\n  containers:\n  - name: app\n    image: busybox\n    \
+         imagePullPolicy: IfNotPresent\n    command: [sh, -c, {script:?}]\n{more}"
+    );
+    apply(weft, &manifest).ok();
+    kubectl(weft, "wait --for=condition=Ready pod/web --timeout=60s").ok();
+}
+
+#[test]
+fn the_process_of_a_pod_is_joined() {
+    let Some(weft) = cluster() else { return };
+    pod(&weft, "exec sh", "    stdin: true\n    tty: true\n");
+    let command = weft.command(&["attach", "-it", "pod/web"]);
+    let mut terminal = Terminal::start(&command).unwrap();
+    terminal.shows("Press enter");
+    terminal.types("echo is$((1+1))\n");
+    terminal.shows("is2");
+    terminal.types("exit 3\n");
+    terminal.shows("`weft attach -it pod/web -c app` joins the next run");
+    terminal.ends();
+    kubectl(&weft, "delete pods --all --grace-period=1").ok();
+    pod(&weft, "while :; do echo tick; sleep 0.2; done", "");
+    let listening = weft.background(&["attach", "pod/web"]);
+    listening.says("tick\ntick\n");
+    drop(listening);
+    weft_line(&weft, "attach -i pod/web").fails_saying(&["without `stdin: true`"]);
+    kubectl(&weft, "delete pods --all --grace-period=1").ok();
+}
+
+#[test]
+fn files_are_copied_to_pods_and_from_them() {
+    let Some(weft) = cluster() else { return };
+    pod(&weft, "exec sleep 1000", "");
+    let scratch = weft.scratch();
+    let at = |name: &str| scratch.join(name).to_str().unwrap().to_owned();
+    let tree = scratch.join("tree/deep");
+    std::fs::create_dir_all(&tree).unwrap();
+    std::fs::write(scratch.join("tree/one"), "one\n").unwrap();
+    std::fs::write(tree.join("large"), vec![7; 5 << 20]).unwrap();
+    std::os::unix::fs::symlink("one", scratch.join("tree/link")).unwrap();
+
+    // Both leave the same behind them.
+    for (program, target) in [("weft", "/ours"), ("kubectl", "/theirs")] {
+        for (from, to) in [
+            ("tree", target.to_owned()),
+            ("tree", "/tmp".to_owned()),
+            ("tree/one", format!("{target}/file")),
+            ("tree/one", format!("{target}/deep")),
+        ] {
+            let words = ["cp", "-c", "app", &at(from), &format!("default/web:{to}")];
+            match program {
+                "weft" => weft.weft(&words),
+                _ => weft.kubectl(&words, "").unwrap(),
+            }
+            .ok();
+        }
+    }
+    sh(
+        &weft,
+        &["pod/web"],
+        "cd /ours; find . | sort > /o; cd /theirs; find . | sort | diff - /o",
+        "",
+    )
+    .ok();
+    sh(
+        &weft,
+        &["pod/web"],
+        "cmp /ours/deep/large /theirs/deep/large && cat /ours/deep/one && test -e /tmp/tree/one",
+        "",
+    )
+    .ok();
+
+    weft.weft(&["cp", "pod/web:/ours", &at("back")]).ok();
+    assert_eq!(
+        std::fs::read(scratch.join("back/deep/large")).unwrap(),
+        vec![7; 5 << 20]
+    );
+    assert_eq!(
+        std::fs::read_link(scratch.join("back/link"))
+            .unwrap()
+            .to_str(),
+        Some("one")
+    );
+    // What is there is filled, and directories on the way are made.
+    weft.weft(&["cp", "pod/web:/ours/deep", &at("back")]).ok();
+    assert!(scratch.join("back/large").exists());
+    weft.weft(&["cp", "-n", "default", "web:/ours/one", &at("far/away/two")])
+        .ok();
+    assert_eq!(
+        std::fs::read(scratch.join("far/away/two")).unwrap(),
+        b"one\n"
+    );
+
+    for (line, why) in [
+        ("cp pod/web:/nothing /tmp/weft-nothing", "No such file"),
+        ("cp pod/web:/x pod/web:/y", "must be a local file"),
+        ("cp -c app /a /b", "must be a remote file"),
+        (
+            "cp /nothing-here pod/web:/x",
+            "doesn't exist in local filesystem",
+        ),
+        (
+            "cp pod/none:/x /tmp/weft-nothing",
+            "pods \"none\" not found",
+        ),
+    ] {
+        weft_line(&weft, line).fails_saying(&[why]);
+    }
+    // Links that lead out are links, and nothing goes through them.
+    let outside = at("outside");
+    std::fs::create_dir_all(&outside).unwrap();
+    let script = format!("mkdir -p /evil; ln -s {outside} /evil/d");
+    sh(&weft, &["pod/web"], &script, "").ok();
+    weft.weft(&["cp", "pod/web:/evil", &at("good")]).ok();
+    sh(
+        &weft,
+        &["pod/web"],
+        "rm /evil/d; mkdir /evil/d; echo x > /evil/d/x",
+        "",
+    )
+    .ok();
+    let _ = weft.weft(&["cp", "pod/web:/evil", &at("good")]);
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+
+    sh(&weft, &["pod/web"], "rm $(which tar)", "").ok();
+    weft_line(&weft, "cp pod/web:/ours /tmp/weft-nothing")
+        .fails_saying(&["container app of pod web has no tar, and cp copies by it"]);
+    kubectl(&weft, "delete pods --all --grace-period=1").ok();
+}
+
+/// A forwarded port: the client, and where it listens.
+#[track_caller]
+fn forward(weft: &Weft, what: &str, port: &str) -> (Background, u16) {
+    let client = weft.background(&["port-forward", what, port]);
+    let local = within(SOON, "it is told where the port is", || {
+        let said = client.stdout();
+        let line = said.lines().find(|line| line.contains("127.0.0.1:"))?;
+        let (_, rest) = line.split_once("127.0.0.1:")?;
+        rest.split(' ').next()?.parse().ok()
+    });
+    (client, local)
+}
+
+/// What comes back for `text`, all of it, from who says it again.
+fn echoed(local: u16, text: &[u8]) -> Vec<u8> {
+    let mut one = TcpStream::connect(("127.0.0.1", local)).unwrap();
+    let (mut from, wanted) = (one.try_clone().unwrap(), text.len());
+    let reading = std::thread::spawn(move || {
+        let mut back = Vec::with_capacity(wanted);
+        let _ = from.read_to_end(&mut back);
+        back
+    });
+    let _ = one.write_all(text);
+    let _ = one.shutdown(Shutdown::Write);
+    reading.join().unwrap()
+}
+
+#[test]
+fn ports_lead_to_pods_until_they_end() {
+    let Some(mut weft) = cluster() else { return };
+    pod(
+        &weft,
+        "busybox nc -ll -p 7000 -e cat",
+        "    ports: [{ name: echo, containerPort: 7000 }]\n",
+    );
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: shop }\nspec:\n  selector: { app: web }\n  \
+                   ports: [{ name: x, port: 80, targetPort: echo }]\n";
+    apply(&weft, service).ok();
+    until(SOON, "it listens", || {
+        kubectl(&weft, "exec web -- busybox netstat -ltn")
+            .ok()
+            .contains(":7000")
+    });
+    let (client, local) = forward(&weft, "svc/shop", ":80");
+    assert!(client.stdout().contains(" -> 7000"), "{}", client.stdout());
+    let large = b"0123456789abcde\n".repeat(1 << 18);
+    assert!(echoed(local, &large) == large);
+    let all: Vec<_> = (0..5)
+        .map(|number| std::thread::spawn(move || echoed(local, format!("{number}\n").as_bytes())))
+        .collect();
+    for (number, one) in all.into_iter().enumerate() {
+        assert_eq!(one.join().unwrap(), format!("{number}\n").into_bytes());
+    }
+    assert!(
+        client
+            .stdout()
+            .contains(&format!("Handling connection for {local}"))
+    );
+    weft_line(&weft, "port-forward svc/shop 99").fails_saying(&["does not have a service port 99"]);
+    weft_line(
+        &weft,
+        &format!("port-forward --address 127.0.0.1 pod/web {local}:7000"),
+    )
+    .fails_saying(&["listen on 127.0.0.1", "another port here"]);
+
+    // Where nobody listens, that one connection fails, and it is said.
+    let (nobody, other) = forward(&weft, "pod/web", ":7009");
+    assert_eq!(echoed(other, b"x"), b"");
+    until(SOON, "it is told why", || {
+        nobody.stderr().contains("refused")
+    });
+    drop(nobody);
+
+    // The server is started again: the port stays.
+    weft.kill_daemon();
+    weft.start_daemon();
+    until(SOON, "it leads there again", || {
+        echoed(local, b"again\n") == b"again\n"
+    });
+
+    kubectl(&weft, "delete pods --all --grace-period=1").ok();
+    let ended = client.finish(LIMIT);
+    assert_eq!(ended.code, 1, "{ended}");
+    assert!(
+        ended
+            .stderr
+            .contains("pod web was deleted: nothing is forwarded any more"),
+        "{ended}"
+    );
+}
+
+/// The first line of `weft why`.
+#[track_caller]
+fn why(weft: &Weft, what: &str) -> String {
+    let said = weft.weft(&["why", what]);
+    // Lines are wrapped at 100 columns: the sentence ends where the next thing begins.
+    let text = said
+        .ok()
+        .split("\nnext: ")
+        .next()
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap()
+        .to_owned();
+    text.replace('\n', " ")
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_sentence() {
+    let Some(weft) = cluster() else { return };
+    let simple = |name: &str, spec: &str, container: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{ name: {name}, labels: {{ run: {name} }} }}\nspec:\n  terminationGracePeriodSeconds: 1\n{spec}  containers:\n  \
+             - name: app\n    image: busybox\n    imagePullPolicy: IfNotPresent\n{container}---\n"
+        )
+    };
+    let sleeps = "    command: [sleep, '1000']\n";
+    let manifest = [
+        simple("well", "", sleeps),
+        simple(
+            "big",
+            "",
+            &format!("{sleeps}    resources: {{ requests: {{ cpu: '4000' }} }}\n"),
+        ),
+        simple("picky", "  nodeSelector: { disk: ssd }\n", sleeps),
+        simple("never", "", "")
+            .replace("image: busybox", "image: nothing/here:1")
+            .replace("IfNotPresent", "Never"),
+        simple(
+            "lacks",
+            "",
+            &format!("{sleeps}    envFrom: [{{ configMapRef: {{ name: gone }} }}]\n"),
+        ),
+        simple("typo", "", "    command: [nope]\n"),
+        simple("crash", "", "    command: [sh, -c, 'exit 3']\n"),
+        simple(
+            "sick",
+            "",
+            &format!(
+                "{sleeps}    readinessProbe: {{ exec: {{ command: ['false'] }}, periodSeconds: 1 }}\n"
+            ),
+        ),
+    ];
+    apply(&weft, &manifest.concat()).ok();
+    let service = |name: &str, run: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{ name: {name} }}\nspec: {{ selector: {{ run: {run} }}, ports: [{{ port: 80 }}] }}\n---\n"
+        )
+    };
+    apply(
+        &weft,
+        &[service("lost", "nobody"), service("ill", "sick")].concat(),
+    )
+    .ok();
+    for (what, begins, contains) in [
+        ("pod/well", "pod well runs and", "ready"),
+        (
+            "pod/big",
+            "no node takes pod big: ",
+            "too little cpu left (it asks for 4k)",
+        ),
+        (
+            "pod/picky",
+            "no node takes pod picky: ",
+            "nodeSelector wants (disk=ssd)",
+        ),
+        (
+            "pod/never",
+            "container app of pod never cannot start: image nothing/here:1",
+            "Never",
+        ),
+        (
+            "pod/lacks",
+            "container app of pod lacks cannot start: ",
+            "gone",
+        ),
+        (
+            "pod/typo",
+            "container app of pod typo cannot start: its command \"nope\"",
+            "busybox",
+        ),
+        (
+            "pod/crash",
+            "container app of pod crash exits each time with code 3",
+            ".",
+        ),
+        (
+            "pod/sick",
+            "container app of pod sick runs, but its readiness probe fails",
+            ".",
+        ),
+        (
+            "svc/lost",
+            "service lost leads nowhere: its selector run=nobody matches no pod",
+            ".",
+        ),
+        (
+            "svc/ill",
+            "service ill leads nowhere, because its only pod is not ready",
+            "readiness probe",
+        ),
+    ] {
+        let mut said = String::new();
+        until(SOON, &format!("{what}: {begins}"), || {
+            said = why(&weft, what);
+            said.starts_with(begins) && said.contains(contains)
+        });
+    }
+    let told = weft.weft(&["why", "pod", "crash", "-o", "json"]);
+    let told: Value = serde_json::from_str(told.ok()).unwrap();
+    assert_eq!(told["state"], "Wrong");
+    assert_eq!(told["chain"][0]["object"], "pod/crash");
+    assert!(
+        told["next"]
+            .as_str()
+            .unwrap()
+            .contains("weft logs pod/crash -c app --previous")
+    );
+    weft_line(&weft, "why pod/nothing").fails_saying(&["pods \"nothing\" not found"]);
+
+    weft.ok(&["run", "--name", "box", "busybox", "true"]);
+    assert!(why(&weft, "box").starts_with("box did its work and ended"));
+    weft.ok(&["rm", "box"]);
+    kubectl(&weft, "delete pods --all --grace-period=1").ok();
 }
