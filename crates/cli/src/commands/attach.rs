@@ -13,7 +13,11 @@ use crate::terminal::signals::{Caught, Resized};
 use crate::tree::{Entry, Outcome, verb};
 
 /// The command.
-pub const VERB: Entry = verb!("attach", Args, "Attach to a running container's streams");
+pub const VERB: Entry = verb!(
+    "attach",
+    Args,
+    "Attach to the streams of a running container, or of a pod: weft attach pod/NAME"
+);
 
 /// Flags of `attach`.
 #[derive(Debug, clap::Args)]

@@ -26,7 +26,11 @@ const MODE_DIRECTORY: u32 = 1 << 31;
 const MODE_LINK: u32 = 1 << 27;
 
 /// The command.
-pub const VERB: Entry = verb!("cp", Args, "Copy files between a container and here");
+pub const VERB: Entry = verb!(
+    "cp",
+    Args,
+    "Copy files between a container, or a pod (pod/NAME:PATH), and here"
+);
 
 /// Flags of `cp`.
 #[derive(Debug, clap::Args)]

@@ -13,7 +13,11 @@ use crate::terminal::pump::{Ended, Streams, pump};
 use crate::tree::{Entry, Outcome, verb};
 
 /// The command.
-pub const VERB: Entry = verb!("exec", Args, "Run a command in a running container");
+pub const VERB: Entry = verb!(
+    "exec",
+    Args,
+    "Run a command in a running container, or in a pod: weft exec pod/NAME -- COMMAND"
+);
 
 /// Flags of `exec`.
 #[derive(Debug, clap::Args)]

@@ -9,7 +9,11 @@ use crate::terminal::pump::copy_stream;
 use crate::tree::{Entry, Outcome, verb};
 
 /// The command.
-pub const VERB: Entry = verb!("logs", Args, "Show the output of a container");
+pub const VERB: Entry = verb!(
+    "logs",
+    Args,
+    "Show the output of a container, or of a pod: weft logs pod/NAME"
+);
 
 /// Flags of `logs`.
 #[derive(Debug, clap::Args)]

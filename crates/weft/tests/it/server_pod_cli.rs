@@ -31,9 +31,16 @@ fn sh(weft: &Weft, args: &[&str], script: &str, input: &str) -> Ran {
 fn same(weft: &Weft, ours: &str, theirs: &str) {
     let (ours, theirs) = (weft_line(weft, ours), kubectl(weft, theirs));
     assert_eq!(
-        (ours.code, &ours.stdout, &ours.stderr),
-        (theirs.code, &theirs.stdout, &theirs.stderr)
+        (ours.code, sorted(&ours.stdout), &ours.stderr),
+        (theirs.code, sorted(&theirs.stdout), &theirs.stderr)
     );
+}
+
+/// In which order kubectl shows several logs is chance.
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines
 }
 
 const WEB: &str = r#"

@@ -14,7 +14,9 @@ use weft_client::Request;
 use weft_client::cluster::{ApiError, Socket};
 
 use self::ports::Pair;
+use super::wait;
 use crate::error::CliError;
+use crate::objects::choose::Target;
 use crate::objects::connect::{Api, Connect, duration};
 use crate::objects::patience::Patience;
 use crate::objects::pods::forward::{Opening, PROTOCOL, carry};
@@ -182,7 +184,39 @@ impl Forward<'_> {
     }
 
     /// Ends with the pod, or with what no patience helps against: why.
-    async fn run(&self, mut socket: Socket, openings: &mut mpsc::Receiver<Opening>) -> CliError {
+    async fn run(&self, socket: Socket, openings: &mut mpsc::Receiver<Opening>) -> CliError {
+        tokio::select! {
+            ended = self.ended() => ended,
+            failed = self.carry_on(socket, openings) => failed,
+        }
+    }
+
+    /// Watches the pod to its end. Who may not watch it learns of its end when the connection does.
+    async fn ended(&self) -> CliError {
+        let (name, namespace) = pods::place(&self.pod);
+        let watching = async {
+            let target = Target {
+                kind: self.api.kind("pods").await?.clone(),
+                namespace: Some(namespace.to_owned()),
+                name: Some(name.to_owned()),
+            };
+            let is_over = |now: Option<&Value>| now.is_none_or(|now| self.over(now).is_some());
+            wait::until(self.api, &target, None, is_over).await
+        };
+        if watching.await.is_err() {
+            return std::future::pending().await;
+        }
+        let ended = self.look().await.ok().flatten();
+        ended.unwrap_or_else(|| gone(name))
+    }
+
+    /// Over all connections that break.
+    async fn carry_on(
+        &self,
+        mut socket: Socket,
+        openings: &mut mpsc::Receiver<Opening>,
+    ) -> CliError {
+        // That it is waited for, who watches says.
         let mut patience = Patience::new(self.api.printer);
         loop {
             let lost = carry(socket, openings, self.api.printer).await;
@@ -191,15 +225,16 @@ impl Forward<'_> {
             }
             patience.answered();
             socket = loop {
-                match self.again(&mut patience).await {
+                // A server that ends sockets at once is not to be asked without end.
+                patience.pause().await;
+                match self.again().await {
                     Ok(Ok(socket)) => break socket,
                     Ok(Err(ended)) => return ended,
+                    Err(error) if error.is_passing() => {}
                     Err(error) => {
-                        if let Err(error) = patience.after(error).await {
-                            // It may be that the pod has ended only now.
-                            let ended = self.look().await.ok().flatten();
-                            return ended.unwrap_or_else(|| error.into());
-                        }
+                        // It may be that the pod has ended only now.
+                        let ended = self.look().await.ok().flatten();
+                        return ended.unwrap_or_else(|| error.into());
                     }
                 }
             };
@@ -207,13 +242,11 @@ impl Forward<'_> {
     }
 
     /// A socket anew, or why there is none any more.
-    async fn again(&self, patience: &mut Patience) -> Result<Result<Socket, CliError>, ApiError> {
-        if let Some(ended) = self.look().await? {
-            return Ok(Err(ended));
+    async fn again(&self) -> Result<Result<Socket, CliError>, ApiError> {
+        match self.look().await? {
+            Some(ended) => Ok(Err(ended)),
+            None => self.socket().await.map(Ok),
         }
-        // A server that ends sockets at once is not to be asked without end.
-        patience.pause().await;
-        self.socket().await.map(Ok)
     }
 
     /// Why there is nothing to forward to any more, if so.
@@ -225,16 +258,21 @@ impl Forward<'_> {
             Err(error) if error.is_not_found() => return Ok(Some(gone(name))),
             Err(error) => return Err(error),
         };
+        Ok(self.over(&now))
+    }
+
+    /// The same, as the pod is now.
+    fn over(&self, now: &Value) -> Option<CliError> {
+        let (name, _) = pods::place(&self.pod);
         if now["metadata"]["uid"] != self.pod["metadata"]["uid"] {
-            return Ok(Some(gone(name)));
+            return Some(gone(name));
         }
-        let phase = now["status"]["phase"].as_str().unwrap_or_default();
-        Ok(match phase {
-            "Succeeded" | "Failed" => Some(CliError::new(format!(
+        match now["status"]["phase"].as_str() {
+            Some(phase @ ("Succeeded" | "Failed")) => Some(CliError::new(format!(
                 "pod {name} has ended ({phase}): nothing is forwarded any more"
             ))),
             _ => None,
-        })
+        }
     }
 }
 

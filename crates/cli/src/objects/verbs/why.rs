@@ -18,7 +18,6 @@ mod traffic;
 mod workload;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use self::cause::{Finding, Seen, condition, list, text, typed};
 use crate::error::CliError;

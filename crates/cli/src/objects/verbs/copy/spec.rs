@@ -73,6 +73,7 @@ pub(super) fn split(path: &str) -> Split {
     };
     // What these are called, only the container knows.
     let (directory, name) = match name {
+        "." if trimmed.is_empty() => ("/", "."),
         "." | ".." => (trimmed, "."),
         name => (directory, name),
     };
