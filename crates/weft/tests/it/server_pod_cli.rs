@@ -95,11 +95,12 @@ fn logs_of_pods_are_kubectl_s() {
         "logs -l app=web --prefix -c app",
         "logs -l app=nobody",
         "logs pod/POD --previous -c app",
-        "logs pod/nothing",
-        "logs --namespace default nothing",
     ] {
         let line = line.replace("POD", &pod);
         same(&weft, &line, &line);
+    }
+    for line in ["logs pod/nothing", "logs --namespace default nothing"] {
+        weft_line(&weft, line).fails_saying(&["(NotFound): pods \"nothing\" not found"]);
     }
     // Which pod it is may differ from call to call for neither.
     same(&weft, "logs deploy/web -c app", "logs deploy/web -c app");
