@@ -22,7 +22,7 @@ fn object(kind: &str, name: &str, more: Value) -> Value {
     for (key, value) in more.as_object().into_iter().flatten() {
         match (object.get_mut(key), value) {
             (Some(Value::Object(old)), Value::Object(new)) => {
-                old.extend(new.clone().into_iter());
+                old.extend(new.clone());
             }
             _ => object[key] = value.clone(),
         }
