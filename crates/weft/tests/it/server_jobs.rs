@@ -137,8 +137,10 @@ fn who_is_killed_in_the_middle_counts_each_pod_once() {
         "wait --for=condition=complete job/many --timeout=60s",
     )
     .ok();
-    assert_eq!(field(&weft, "job many", ".status.succeeded"), "6");
-    assert_eq!(field(&weft, "job many", ".status.failed"), "");
+    let ended = ".items[*].status.containerStatuses[*].state";
+    let ended = field(&weft, "pods -l job-name=many", ended);
+    assert_eq!(field(&weft, "job many", ".status.succeeded"), "6", "{ended}");
+    assert_eq!(field(&weft, "job many", ".status.failed"), "", "{ended}");
     let pods = kubectl(&weft, "get pods -l job-name=many -o name");
     assert_eq!(pods.ok().lines().count(), 6);
     let held = field(&weft, "pods", ".items[*].metadata.finalizers");
