@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn any_order_gives_the_same() {
         // All orders of a few numbers, one after the other.
-        let mut numbers = vec![0, 1, 2, 4, 5, 7];
+        let mut numbers = [0, 1, 2, 4, 5, 7];
         for turn in 0..numbers.len() * 7 {
             numbers.swap(turn % 6, (turn * 5 + 1) % 6);
             let mut all = Indexes::default();

@@ -186,7 +186,7 @@ fn failures_are_waited_for() {
         };
         let failed = |at: usize| Worker {
             ended_s: NOW - since,
-            is_tracked: at % 2 == 0,
+            is_tracked: at.is_multiple_of(2),
             ..ended(&at.to_string(), End::Failed)
         };
         let mut all: Vec<Worker> = (0..failures).map(failed).collect();
