@@ -200,10 +200,12 @@ mod tests {
 
     #[test]
     fn who_was_asked_to_end_does_not_wait() {
-        let mut one = Container::default();
-        one.change = Change::read("1 4 waits restart");
-        assert_eq!(one.backoff_s(5), 80);
-        one.change = Change::read("1 4 begun restart");
+        let asked = |change: &str| Container {
+            change: Change::read(change),
+            ..Container::default()
+        };
+        assert_eq!(asked("1 4 waits restart").backoff_s(5), 80);
+        let one = asked("1 4 begun restart");
         assert_eq!(one.backoff_s(5), 0);
         assert_eq!(one.backoff_s(6), 160);
     }

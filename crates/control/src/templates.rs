@@ -36,20 +36,7 @@ pub(crate) struct Marks {
 /// nothing, and why.
 pub(crate) fn marks(map: &Object) -> Result<Option<Marks>, Vec<(String, String)>> {
     let meta = map.meta();
-    let mut wrong = Vec::new();
-    let known = [MARK, MODE, SIGNAL, SPLAY, LEFT, RIGHT];
-    for (name, _) in meta.map("annotations") {
-        let is_ours = name.strip_prefix(MARK);
-        let is_ours = is_ours.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
-        if is_ours && !known.contains(&name) {
-            wrong.push((
-                name,
-                format!("is not known: there are {}", known.join(", ")),
-            ));
-        } else if is_ours && name != MARK && meta.annotation(MARK).is_none() {
-            wrong.push((name, format!("means nothing without {MARK}: \"true\"")));
-        }
-    }
+    let mut wrong = strangers(map);
     let is_template = match meta.annotation(MARK) {
         None | Some("false") => false,
         Some("true") => true,
@@ -113,4 +100,26 @@ pub(crate) fn marks(map: &Object) -> Result<Option<Marks>, Vec<(String, String)>
         change,
         splay_ms,
     }))
+}
+
+/// Annotations that begin as ours do and are none, or that nothing comes of.
+fn strangers(map: &Object) -> Vec<(&str, String)> {
+    let known = [MARK, MODE, SIGNAL, SPLAY, LEFT, RIGHT];
+    let meta = map.meta();
+    let ours = meta.map("annotations").map(|(name, _)| name);
+    let ours = ours.filter(|name| {
+        let rest = name.strip_prefix(MARK);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    });
+    let wrong = ours.filter_map(|name| {
+        if !known.contains(&name) {
+            return Some((
+                name,
+                format!("is not known: there are {}", known.join(", ")),
+            ));
+        }
+        let is_alone = name != MARK && meta.annotation(MARK).is_none();
+        is_alone.then(|| (name, format!("means nothing without {MARK}: \"true\"")))
+    });
+    wrong.collect()
 }

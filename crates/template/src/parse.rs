@@ -289,6 +289,23 @@ impl Parser {
         }
     }
 
+    /// Whether there is such a function.
+    fn function(&self, word: &str, at: usize) -> Result<(), Fault> {
+        let own = match self.dialect {
+            Dialect::Docker => DOCKERS,
+            Dialect::Kubectl { .. } => KUBECTLS,
+            Dialect::File => files::FUNCTIONS,
+        };
+        if COMMON.contains(&word) || own.contains(&word) {
+            return Ok(());
+        }
+        let why = match self.dialect {
+            Dialect::File => files::absent(word),
+            _ => "",
+        };
+        fault(at, format!("function {word:?} not defined{why}"))
+    }
+
     fn operand(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Expr, Fault> {
         let at = cursor.at();
         let Some(token) = cursor.peek() else {
@@ -305,18 +322,7 @@ impl Parser {
             }
             What::Word(word) if word == "nil" => Operand::Nil,
             What::Word(word) => {
-                let own = match self.dialect {
-                    Dialect::Docker => DOCKERS,
-                    Dialect::Kubectl { .. } => KUBECTLS,
-                    Dialect::File => files::FUNCTIONS,
-                };
-                if !COMMON.contains(&word.as_str()) && !own.contains(&word.as_str()) {
-                    let why = match self.dialect {
-                        Dialect::File => files::absent(word),
-                        _ => "",
-                    };
-                    return fault(at, format!("function {word:?} not defined{why}"));
-                }
+                self.function(word, at)?;
                 Operand::Function(word.clone())
             }
             What::Symbol("(") => {
