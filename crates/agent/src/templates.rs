@@ -13,7 +13,7 @@ use crate::env::{self, Facts};
 
 /// What the templates of a volume may do all together: text as much as a config map holds.
 const BOUNDS: Bounds = Bounds {
-    work: 1 << 25,
+    work: 1 << 24,
     out_bytes: 1 << 20,
 };
 /// Only who says this asks for services.
