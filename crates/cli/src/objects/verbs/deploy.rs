@@ -28,7 +28,7 @@ use crate::objects::write::{Change, DryRun, Tally, Validation, applied, is_same,
 use crate::session::Session;
 use crate::tree::{Entry, Outcome, verb};
 use file::{Deployment, Source};
-pub(super) use kept::{LABEL, delete, found, is_data};
+pub(super) use kept::{Found, LABEL, delete, found, is_data};
 use kept::{ORIGIN, labelled};
 
 /// The command.
@@ -220,7 +220,7 @@ impl Args {
     ) -> Result<(), CliError> {
         let selector = format!("{LABEL}={name},{ORIGIN}=file");
         let uid = |object: &Value| object["metadata"]["uid"].clone();
-        for (target, object) in found(api, &selector).await? {
+        for (target, object) in found(api, &selector).await?.objects {
             if made.iter().any(|(_, one)| uid(one) == uid(&object)) {
                 continue;
             }

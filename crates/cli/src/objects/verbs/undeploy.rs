@@ -56,7 +56,17 @@ impl Args {
     }
 
     async fn undeploy(&self, api: &Api, name: &str, tally: &mut Tally) -> Result<(), CliError> {
-        let mut found = deploy::found(api, &format!("{LABEL}={name}")).await?;
+        let deploy::Found {
+            objects: mut found,
+            unseen,
+        } = deploy::found(api, &format!("{LABEL}={name}")).await?;
+        if !unseen.is_empty() {
+            let told = format!(
+                "Note: not looked at, for you may not list them: {}",
+                unseen.join(", ")
+            );
+            api.printer.talk(&told);
+        }
         if found.is_empty() {
             let namespace = &api.namespace;
             return Err(CliError::new(format!(

@@ -33,12 +33,18 @@ pub(in super::super) fn is_data(target: &Target) -> bool {
     target.kind.group.is_empty() && target.kind.plural == "persistentvolumeclaims"
 }
 
+/// What the labels mean.
+#[derive(Default)]
+pub(in super::super) struct Found {
+    /// The objects, and where they are.
+    pub(in super::super) objects: Vec<(Target, Value)>,
+    /// Kinds that whoever asks may not list. They have made nothing of them, in all likelihood.
+    pub(in super::super) unseen: Vec<String>,
+}
+
 /// All that the labels mean, in the namespace and in none.
-pub(in super::super) async fn found(
-    api: &Api,
-    selector: &str,
-) -> Result<Vec<(Target, Value)>, CliError> {
-    let mut found = Vec::new();
+pub(in super::super) async fn found(api: &Api, selector: &str) -> Result<Found, CliError> {
+    let mut found = Found::default();
     for kind in api.kinds().await?.preferred() {
         // Namespaces take all that is in them along, whatever it is of.
         let is_looked_at = kind.can("list") && kind.can("delete");
@@ -52,8 +58,12 @@ pub(in super::super) async fn found(
         };
         let list = match api.ask(&all.get().query("labelSelector", selector)).await {
             Ok(list) => list.json()?,
-            // Who may not see objects in no namespace has made none of them.
-            Err(error) if is_forbidden(&error) && !kind.is_namespaced => continue,
+            Err(error) if is_forbidden(&error) => {
+                if kind.is_namespaced {
+                    found.unseen.push(kind.full_name());
+                }
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
         for object in items(&list) {
@@ -64,7 +74,7 @@ pub(in super::super) async fn found(
             let mut object = object.clone();
             object["apiVersion"] = kind.api_version().into();
             object["kind"] = kind.kind.as_str().into();
-            found.push((target, object));
+            found.objects.push((target, object));
         }
     }
     Ok(found)
