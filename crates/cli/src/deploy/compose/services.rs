@@ -201,12 +201,11 @@ fn service(
     let mut pod = Pod::default();
     container::read(name, &mut map, whole, &mut pod);
     mounts::read(&mut map, whole, files, &mut pod);
-    if let Some(signal) = map.text("stop_signal") {
-        if !matches!(signal.as_str(), "SIGTERM" | "TERM" | "15") {
-            let why =
-                format!("{signal}: what is ended gets the image's signal: set STOPSIGNAL there");
-            map.wrong("stop_signal", &why);
-        }
+    if let Some(signal) = map.text("stop_signal")
+        && !matches!(signal.as_str(), "SIGTERM" | "TERM" | "15")
+    {
+        let why = format!("{signal}: what is ended gets the image's signal: set STOPSIGNAL there");
+        map.wrong("stop_signal", &why);
     }
     let names = names(whole, name, &mut map);
     let exposed = exposed(&mut map, &pod);
