@@ -168,7 +168,6 @@ impl Settings {
             path(file.secrets_key),
             || data_dir.value.join(DEFAULT_SECRETS_KEY),
         );
-        let plain = file.deployments_listen.map(PathBuf::from);
         let of_file = (file.node_name, file.pod_subnet, file.disable_agent);
         let (node_name, pod_subnet, disable_agent) = of_node(flags, env, &path, of_file)?;
         Ok(Settings {
@@ -187,7 +186,7 @@ impl Settings {
                 value: socket_address("listen", &listen.value, &listen.origin)?,
                 origin: listen.origin,
             },
-            deployments_listen: deployments_listen(flags, env, path(plain))?,
+            deployments_listen: deployments_listen(flags, env, &path, file.deployments_listen)?,
             secrets_key,
             node_name,
             pod_subnet,
@@ -223,13 +222,14 @@ impl Settings {
 fn deployments_listen(
     flags: &Flags,
     env: Environment<'_>,
-    of_file: Option<(PathBuf, PathBuf)>,
+    path: &dyn Fn(Option<PathBuf>) -> Option<(PathBuf, PathBuf)>,
+    of_file: Option<String>,
 ) -> Result<Setting<Option<SocketAddr>>, CliError> {
     let flag = flags.deployments_listen.clone().map(PathBuf::from);
     let said = layer(
         ("--deployments-listen", flag),
         ("WEFT_DEPLOYMENTS_LISTEN", env),
-        of_file,
+        path(of_file.map(PathBuf::from)),
         PathBuf::new,
     );
     let value = match said.origin {

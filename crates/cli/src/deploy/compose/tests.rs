@@ -28,7 +28,7 @@ fn lowered_with(text: &str, profiles: &[String]) -> Result<Lowered, Vec<String>>
         name: None,
         profiles,
         env_files: &[],
-        env: &|name| (name == "HOME").then(|| "/root".to_owned()),
+        env: &|name| (name == "HOME").then(|| "/srv/home".to_owned()),
         read: &read,
         is_file: &|path| path == Path::new("/srv/shop/.env") || path.ends_with("etc/x.conf"),
     };
@@ -93,7 +93,7 @@ fn fields_of_a_container_are_there() {
         (
             "environment: [A=1, HOME, NOPE]",
             "/env",
-            json!([{ "name": "A", "value": "1" }, { "name": "HOME", "value": "/root" }]),
+            json!([{ "name": "A", "value": "1" }, { "name": "HOME", "value": "/srv/home" }]),
         ),
         (
             "environment: { A: 1.5, B: true, C: }",
@@ -241,7 +241,7 @@ fn fields_of_a_pod_are_there() {
         (
             "volumes: ['~/etc/x.conf:/b']",
             "/volumes/0/hostPath",
-            json!({ "path": "/root/etc/x.conf", "type": "File" }),
+            json!({ "path": "/srv/home/etc/x.conf", "type": "File" }),
         ),
         (
             "volumes: [{ type: bind, source: /x, target: /y }]",
