@@ -101,10 +101,10 @@ pub struct Data {
 
 /// Patterns that one template uses; so many are kept.
 pub type Patterns = BTreeMap<String, Regex>;
-const PATTERNS_MAX: usize = 32;
+const PATTERNS_MAX: usize = 16;
 /// What reading a pattern costs, and what it may grow to.
 const PATTERN_COST: u64 = 1 << 15;
-const PATTERN_BYTES: usize = 1 << 16;
+const PATTERN_BYTES: usize = 1 << 19;
 
 /// Takes note of what a command names.
 pub fn refer(words: &[Expr], references: &mut References) -> Result<(), Fault> {

@@ -1,22 +1,22 @@
-//! `weft demo`: the whole engine on a machine without a network, as a transcript.
+//! `weft demo`: engine and cluster on a machine without a network, as a transcript.
 //!
 //! Uses the same commands a person would type, against an engine in directories of its own; the
 //! image is made of this very binary, which serves a small page when it finds itself in it.
 
+mod cluster;
 mod image;
 mod stage;
 mod web;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 
 use stage::Stage;
 
-/// Show what weft does: start an engine, run containers, look at them, clean up. Needs root.
+/// Show what weft does: start an engine, run containers, then a cluster of one, clean up. Needs root.
 #[derive(Debug, Parser)]
 #[command(name = "weft demo")]
 struct Args {
@@ -111,8 +111,9 @@ fn run(keep: bool) -> Result<()> {
         stage.keep(&address);
         return Ok(());
     }
-    stage.say("And everything away again.");
+    stage.say("Enough of it.");
     stage.weft(&["stop", NAME])?;
     stage.weft(&["rm", NAME])?;
-    stage.finish(Duration::from_secs(20))
+    cluster::play(&stage)?;
+    stage.finish()
 }

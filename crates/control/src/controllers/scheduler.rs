@@ -10,6 +10,7 @@
 //! have changed since. Never decides where a pod goes: the planner does.
 
 pub(super) mod lower;
+mod preempt;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -45,6 +46,8 @@ struct Scheduler<'a> {
     waiting: BTreeMap<Id, Waiting>,
     /// Those of them that were not looked at yet.
     fresh: BTreeSet<Id>,
+    /// How important those are that have a node. Bound likewise.
+    placed: HashMap<Id, i32>,
     /// When the others are looked at again, if something has changed for them.
     again: Option<Instant>,
 }
@@ -55,6 +58,8 @@ struct Waiting {
     pod: Pod,
     /// What was said of it last.
     told: String,
+    /// Those that are going for its sake.
+    victims: BTreeSet<Id>,
 }
 
 pub(super) async fn run(store: &Store) -> Infallible {
@@ -76,6 +81,7 @@ async fn try_run(store: &Store) -> Result<Infallible, Failure> {
         cluster: Cluster::new(),
         nodes: HashMap::new(),
         waiting: BTreeMap::new(),
+        placed: HashMap::new(),
         fresh: BTreeSet::new(),
         again: None,
     };
@@ -184,16 +190,21 @@ impl Scheduler<'_> {
             Some(node) => {
                 self.leave(&id);
                 self.cluster.set_pod(&pod, node);
+                self.placed.insert(id, pod.priority);
                 self.look_again();
             }
             None if is_ours(&object) => {
-                let told = match self.waiting.remove(&id) {
-                    Some(one) => one.told,
-                    None => said(&object),
+                let (told, victims) = match self.waiting.remove(&id) {
+                    Some(one) => (one.told, one.victims),
+                    None => (said(&object), BTreeSet::new()),
                 };
-                let object = Arc::new(object);
-                self.waiting
-                    .insert(id.clone(), Waiting { object, pod, told });
+                let waiting = Waiting {
+                    object: Arc::new(object),
+                    pod,
+                    told,
+                    victims,
+                };
+                self.waiting.insert(id.clone(), waiting);
                 self.fresh.insert(id);
             }
             None => self.leave(&id),
@@ -211,6 +222,8 @@ impl Scheduler<'_> {
                 let id = id(object);
                 self.leave(&id);
                 self.cluster.remove_pod(&id);
+                self.placed.remove(&id);
+                self.is_gone(&id);
             }
             _ => self.cluster.set_namespace(name, &BTreeMap::new()),
         }
@@ -255,6 +268,7 @@ impl Scheduler<'_> {
                 self.leave(id);
                 if self.bind(&object, &placement.node).await? {
                     self.cluster.set_pod(&pod, &placement.node);
+                    self.placed.insert(id.clone(), pod.priority);
                     self.look_again();
                 }
             }
@@ -263,14 +277,14 @@ impl Scheduler<'_> {
                     true => "no nodes available to schedule pods".to_owned(),
                     false => refusals.to_string(),
                 };
-                if waiting.told == why {
-                    return Ok(());
+                if waiting.told != why {
+                    let object = Arc::clone(&waiting.object);
+                    let is_told = self.refuse(&object, &why).await?;
+                    if let Some(waiting) = self.waiting.get_mut(id).filter(|_| is_told) {
+                        waiting.told = why;
+                    }
                 }
-                let object = Arc::clone(&waiting.object);
-                let is_told = self.refuse(&object, &why).await?;
-                if let Some(waiting) = self.waiting.get_mut(id).filter(|_| is_told) {
-                    waiting.told = why;
-                }
+                self.make_room(id).await?;
             }
         }
         Ok(())

@@ -12,6 +12,10 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+/// How long an engine or a server may take to begin, or to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Addresses of the demo's pods.
+const POD_SUBNET: &str = "10.254.253.0/24";
 /// How long a page may take.
 const FETCH_MAX: Duration = Duration::from_secs(10);
 
@@ -101,6 +105,63 @@ impl Stage {
         Ok(())
     }
 
+    /// Ends the engine in good order, for another to take its place.
+    pub fn end_engine_now(&self) -> Result<()> {
+        self.end_engine(Signal::TERM, PATIENCE)
+    }
+
+    /// Starts a server in the engine's place, and waits until it answers.
+    pub fn start_server(&self) -> Result<()> {
+        println!("$ weft server &");
+        let begun = Instant::now();
+        let log = self.path.join("server.log");
+        let file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log);
+        let file = file.with_context(|| format!("open {}", log.display()))?;
+        let mut server = self.command(&["server", "--listen", "127.0.0.1:0"]);
+        server.args(["--node-name", "demo", "--pod-subnet", POD_SUBNET]);
+        server.stdout(file.try_clone()?).stderr(file);
+        let mut server = server.spawn().context("start the server")?;
+        loop {
+            let ready = self.command(&["get", "--raw", "/readyz"]).output()?;
+            if ready.status.success() {
+                break;
+            }
+            if let Some(status) = server.try_wait()? {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                bail!("the server ended ({status}): {said}");
+            }
+            ensure!(begun.elapsed() < PATIENCE, "the server does not answer");
+            pause();
+        }
+        println!("  [{}]\n", duration(begun.elapsed()));
+        Ok(())
+    }
+
+    /// Waits, without a line in the transcript, until a command says what is waited for.
+    pub fn until(&self, what: &str, args: &[&str], is: impl Fn(&str) -> bool) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let output = self.command(args).output().context("run weft")?;
+            if output.status.success() && is(&String::from_utf8_lossy(&output.stdout)) {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < PATIENCE, "waited in vain: {what}");
+            pause();
+        }
+    }
+
+    /// Something of the transcript that is no command of weft's.
+    pub fn show(&self, command: &str, text: &str) {
+        println!("$ {command}");
+        for line in text.lines() {
+            println!("  {line}");
+        }
+        println!();
+    }
+
     fn engine_pid(&self) -> Option<i32> {
         let text = std::fs::read_to_string(self.path.join("run/engine.pid-lock")).ok()?;
         text.lines().next()?.trim().parse().ok()
@@ -145,8 +206,8 @@ impl Stage {
     }
 
     /// Ends the engine in good order; nothing stays behind.
-    pub fn finish(self, patience: Duration) -> Result<()> {
-        self.end_engine(Signal::TERM, patience)?;
+    pub fn finish(self) -> Result<()> {
+        self.end_engine(Signal::TERM, PATIENCE)?;
         let took = self.started.elapsed();
         drop(self);
         println!("Done in {}; nothing is left behind.", duration(took));
@@ -161,7 +222,9 @@ impl Drop for Stage {
         }
         // An engine that is gone already leaves its containers to us; one that is up ends them.
         let _ = self.command(&["rm", "-f", super::NAME]).output();
-        let _ = self.end_engine(Signal::TERM, Duration::from_secs(20));
+        let _ = self.command(&["undeploy", super::NAME]).output();
+        let _ = self.command(&["delete", "pods", "--all", "--now"]).output();
+        let _ = self.end_engine(Signal::TERM, PATIENCE);
     }
 }
 

@@ -19,7 +19,11 @@ fn the_demo_runs_and_cleans_up() {
     demo.arg("demo");
     let ran = command::run(demo, b"", Duration::from_secs(180));
     assert_eq!(ran.code, 0, "{ran}");
-    for part in ["run", "ps", "logs", "stats", "exec"] {
+    let parts = ["run", "ps", "logs", "stats", "exec", "deploy", "why", "top"];
+    for part in parts
+        .into_iter()
+        .chain(["node demo, mood sunny", "didn't have free ports"])
+    {
         assert!(ran.stdout.contains(part), "{part:?}: {ran}");
     }
 }

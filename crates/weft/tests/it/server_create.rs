@@ -134,6 +134,9 @@ fn stored(weft: &Weft, name: &str, of: &str) -> String {
         let notes = meta.entry("annotations").or_insert_with(|| json!({}));
         let revision = "deployment.kubernetes.io/revision";
         notes.as_object_mut().unwrap().remove(revision);
+    }
+    let kept = ["Deployment", "Job", "CronJob", "PodDisruptionBudget"];
+    if kept.iter().any(|kind| object["kind"] == *kind) {
         object["status"].take();
     }
     if object["kind"] == "Service" {

@@ -153,3 +153,58 @@ fn pods_that_wait_do_so_over_a_kill() {
     let nodes = told(&weft, "get pods -o jsonpath={.items[*].spec.nodeName}");
     assert!(nodes.contains("one") && nodes.contains("two"), "{nodes}");
 }
+
+#[test]
+fn the_important_take_the_place_of_others_who_are_told() {
+    let Some(weft) = server() else { return };
+    let class = |name: &str, value: i32, more: &str| {
+        format!(
+            "---\napiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {{ name: {name} }}\nvalue: {value}\n{more}"
+        )
+    };
+    make(
+        &weft,
+        &(node("one", "")
+            + &class("high", 1000, "")
+            + &class("low", 10, "")
+            + &class("polite", 1000, "preemptionPolicy: Never\n")),
+    );
+    make(
+        &weft,
+        &(pod("small", "900m", "  priorityClassName: low\n") + &pod("large", "1", "")),
+    );
+    is_on(&weft, "small", "one");
+    is_on(&weft, "large", "one");
+    make(
+        &weft,
+        &pod("polite", "1500m", "  priorityClassName: polite\n"),
+    );
+    let short = "0/1 nodes are available: 1 Insufficient cpu.";
+    waits(&weft, "polite", short);
+    make(&weft, &pod("equal", "1500m", ""));
+    waits(&weft, "equal", short);
+    let going = |pod: &str| {
+        let line = format!("get pod {pod} -o jsonpath={{.metadata.deletionTimestamp}}");
+        !told(&weft, &line).is_empty()
+    };
+    assert!(!going("small") && !going("large"), "nobody goes for those");
+    // One is enough, and it is the one that makes room.
+    make(&weft, &pod("high", "1", "  priorityClassName: high\n"));
+    until(SOON, "the large one goes", || going("large"));
+    assert!(!going("small"));
+    until(SOON, "it is said where it will be", || {
+        told(
+            &weft,
+            "get pod high -o jsonpath={.status.nominatedNodeName}",
+        ) == "one"
+    });
+    let described = told(&weft, "describe pod large");
+    for said in ["Preempted by pod", "DisruptionTarget"] {
+        assert!(described.contains(said), "{said}: {described}");
+    }
+    let reasons = "get pod large -o jsonpath={.status.conditions[*].reason}";
+    assert!(told(&weft, reasons).contains("PreemptionByScheduler"));
+    remove(&weft, "large");
+    is_on(&weft, "high", "one");
+    assert!(!going("small"), "nobody else had to go");
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use weft_planner::{
-    Amounts, Effect, Image, InclusionPolicy, Node, NodeAffinity, NodeTerm, Operator, Pod,
+    Amounts, Budget, Effect, Image, InclusionPolicy, Node, NodeAffinity, NodeTerm, Operator, Pod,
     PodAffinity, PodTerm, Port, PreemptionPolicy, Protocol, Requirement, Selector, Shape, Spread,
     Taint, Toleration, Unsaid, WhenUnsatisfiable,
 };
@@ -241,6 +241,17 @@ fn spread(value: &Value) -> Spread {
         node_affinity_policy: policy("nodeAffinityPolicy", InclusionPolicy::Honor),
         node_taints_policy: policy("nodeTaintsPolicy", InclusionPolicy::Ignore),
         match_label_keys: list(&value["matchLabelKeys"]).map(text).collect(),
+    }
+}
+
+/// How many pods may go for the sake of others.
+pub(super) fn budget(budget: &Object) -> Budget {
+    let allowed = budget.at(&["status", "disruptionsAllowed"]);
+    let allowed = allowed.and_then(Value::as_u64).unwrap_or(0);
+    Budget {
+        namespace: budget.meta().namespace().to_owned(),
+        selector: budget.at(&["spec", "selector"]).and_then(selector),
+        allowed: u32::try_from(allowed).unwrap_or(u32::MAX),
     }
 }
 
