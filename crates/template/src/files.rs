@@ -104,7 +104,7 @@ pub type Patterns = BTreeMap<String, Regex>;
 const PATTERNS_MAX: usize = 16;
 /// What reading a pattern costs, and what it may grow to.
 const PATTERN_COST: u64 = 1 << 15;
-const PATTERN_BYTES: usize = 1 << 19;
+const PATTERN_BYTES: usize = 1 << 18;
 
 /// Takes note of what a command names.
 pub fn refer(words: &[Expr], references: &mut References) -> Result<(), Fault> {
