@@ -14,6 +14,7 @@ pub mod netlink;
 pub mod path;
 pub mod process;
 pub mod pty;
+pub mod seal;
 pub mod seccomp;
 pub mod signal;
 pub mod trampoline;

@@ -64,7 +64,7 @@ const PARAMETERS: usize = 32;
 impl Trampoline {
     /// Makes the memory file.
     pub fn new(filter: Option<(&[Instruction], Flags)>) -> io::Result<Trampoline> {
-        use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+        use rustix::fs::{MemfdFlags, memfd_create};
         let image = image(filter)?;
         // Since Linux 6.3 a memory file has to say that it will be executed; before, it may not.
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
@@ -78,8 +78,7 @@ impl Trampoline {
         // A program its user cannot read is not dumpable from the first instruction on: nobody in
         // the container sees the report descriptor (CVE-2016-9962).
         rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o111))?;
-        let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-        fcntl_add_seals(&file, seals)?;
+        crate::seal::seal(&file)?;
         Ok(Trampoline(file))
     }
 

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 
 use super::Program;
@@ -25,8 +25,7 @@ pub(super) fn seal(program: &Program) -> io::Result<OwnedFd> {
     let mut target = File::from(image);
     io::copy(&mut source, &mut target)?;
     let image = OwnedFd::from(target);
-    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    rustix::fs::fcntl_add_seals(&image, seals)?;
+    weft_sys::seal::seal(&image)?;
     Ok(image)
 }
 
