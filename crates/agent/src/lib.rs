@@ -58,6 +58,8 @@ pub struct Agent<D> {
     node: Arc<Node>,
     reports: Arc<Reports>,
     led: Arc<Led>,
+    /// Where services are to lead.
+    services: watch::Receiver<Arc<Services>>,
     ledger: Option<Ledger>,
 }
 
@@ -79,6 +81,7 @@ impl<D: Driver> Agent<D> {
             node: Arc::new(node),
             reports: Arc::default(),
             led: Arc::new(watch::Sender::default()),
+            services: watch::channel(Arc::default()).1,
             ledger: None,
         }
     }
@@ -111,12 +114,8 @@ impl<D: Driver> Agent<D> {
         let (lead, leads) = watch::channel(Arc::new(Services::default()));
         let ledger = self.ledger.take().map(|ledger| (ledger, self.addresses()));
         let keeping = ledger::keep(ledger, assignments, routes, give, lead);
-        let services = leads.clone();
-        tokio::join!(
-            keeping,
-            self.run_pods(orders, services),
-            serve(&*driver, leads, &led)
-        );
+        self.services = leads.clone();
+        tokio::join!(keeping, self.run_pods(orders), serve(&*driver, leads, &led));
     }
 
     /// The addresses that pods of this node have now.
@@ -128,11 +127,7 @@ impl<D: Driver> Agent<D> {
         own.chain([self.node.address.to_string()]).collect()
     }
 
-    async fn run_pods(
-        self,
-        mut orders: watch::Receiver<Order>,
-        services: watch::Receiver<Arc<Services>>,
-    ) {
+    async fn run_pods(self, mut orders: watch::Receiver<Order>) {
         let mut inputs = BTreeMap::<String, Input>::new();
         let mut workers = JoinSet::new();
         let mut changes = self.driver.changes();
@@ -145,7 +140,7 @@ impl<D: Driver> Agent<D> {
                         return;
                     }
                     let order = orders.borrow_and_update().clone();
-                    self.assign(&order, &services, &mut inputs, &mut workers);
+                    self.assign(&order, &mut inputs, &mut workers);
                     let Order::Told(assigned) = order else { continue };
                     for volume in &assigned.discarded {
                         if discarding.insert(volume.clone()) {
@@ -192,7 +187,6 @@ impl<D: Driver> Agent<D> {
     fn assign(
         &self,
         order: &Order,
-        services: &watch::Receiver<Arc<Services>>,
         inputs: &mut BTreeMap<String, Input>,
         workers: &mut JoinSet<String>,
     ) {
@@ -216,13 +210,13 @@ impl<D: Driver> Agent<D> {
                 Some(input) => drop(input.pod.send_replace(Some(Arc::new(pod.clone())))),
                 None => {
                     let first = Some(Arc::new(pod.clone()));
-                    let input = self.employ(pod.id.clone(), first, services, workers);
+                    let input = self.employ(pod.id.clone(), first, workers);
                     inputs.insert(uid.clone(), input);
                 }
             }
         }
         if is_all {
-            self.end_others(&wanted, services, inputs, workers);
+            self.end_others(&wanted, inputs, workers);
         }
     }
 
@@ -230,7 +224,6 @@ impl<D: Driver> Agent<D> {
     fn end_others(
         &self,
         wanted: &BTreeSet<String>,
-        services: &watch::Receiver<Arc<Services>>,
         inputs: &mut BTreeMap<String, Input>,
         workers: &mut JoinSet<String>,
     ) {
@@ -244,7 +237,7 @@ impl<D: Driver> Agent<D> {
                     uid: uid.clone(),
                     ..PodId::default()
                 };
-                let input = self.employ(id, None, services, workers);
+                let input = self.employ(id, None, workers);
                 inputs.insert(uid, input);
             }
         }
@@ -255,13 +248,7 @@ impl<D: Driver> Agent<D> {
         }
     }
 
-    fn employ(
-        &self,
-        id: PodId,
-        pod: Option<Arc<Pod>>,
-        services: &watch::Receiver<Arc<Services>>,
-        workers: &mut JoinSet<String>,
-    ) -> Input {
+    fn employ(&self, id: PodId, pod: Option<Arc<Pod>>, workers: &mut JoinSet<String>) -> Input {
         let (sender, receiver) = watch::channel(pod);
         let wake = Arc::new(Notify::new());
         let worker = Worker::new(
@@ -270,7 +257,7 @@ impl<D: Driver> Agent<D> {
             Arc::clone(&self.reports),
             Routes {
                 led: self.led.subscribe(),
-                services: services.clone(),
+                services: self.services.clone(),
             },
             id,
             receiver,

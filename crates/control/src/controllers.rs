@@ -80,6 +80,18 @@ impl Controllers {
     }
 }
 
+/// Does something that never ends, for ever: what fails begins anew after a pause.
+pub(crate) async fn anew<F>(what: &str, mut run: impl FnMut() -> F) -> Infallible
+where
+    F: Future<Output = Result<Infallible, Failure>>,
+{
+    loop {
+        let Err(error) = run().await;
+        tracing::warn!(%error, "{what} failed, and begins anew");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// What one controller does.
 trait Reconcile: Send {
     /// Does what is left to be done, with all objects of its kind.

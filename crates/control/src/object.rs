@@ -38,6 +38,18 @@ impl Object {
         self.at(path).and_then(Value::as_str)
     }
 
+    /// A condition of its status, if it has it.
+    pub fn condition(&self, name: &str) -> Option<&Value> {
+        let all = self.at(&["status", "conditions"])?.as_array()?;
+        all.iter().find(|one| one["type"] == name)
+    }
+
+    /// Whether a condition of its status is true.
+    pub fn has_condition(&self, name: &str) -> bool {
+        self.condition(name)
+            .is_some_and(|one| one["status"] == "True")
+    }
+
     /// Sets a metadata field, or removes it.
     pub fn set_meta(&mut self, name: &str, value: Option<Value>) {
         match value {

@@ -133,8 +133,7 @@ impl Nodes for Here {
 
     fn connect<'a>(&'a self, uid: &'a str, port: u16) -> Answering<'a, Box<dyn Pipe>> {
         Box::pin(async move {
-            // As the driver calls it.
-            let sandbox = self.engine.sandbox(&format!("pod_{uid}"));
+            let sandbox = self.engine.sandbox(&weft_drivers::sandbox_name(uid));
             let sandbox = sandbox.map_err(failure)?;
             if !sandbox.ready {
                 return Err(Failure::internal("the pod has no network now"));

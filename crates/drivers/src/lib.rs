@@ -4,4 +4,4 @@
 
 mod native;
 
-pub use native::Native;
+pub use native::{Native, sandbox_name};

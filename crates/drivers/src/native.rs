@@ -21,6 +21,7 @@ use weft_engine::container::{
 };
 use weft_engine::{Credentials, Engine, EngineError, NetworkSpec, Output};
 
+pub use lower::sandbox_name;
 use lower::{ATTEMPT, CONTAINER, HASH, Machine, UID};
 
 /// Of what a probe's command says, this much is kept.

@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 
 use weft_api::assignment::{Change as Asked, Container, Mount, Pod, Refusal, Restart, Volume};
 use weft_driver::{ContainerSeen, Driver, PodSeen, RunState};
-use weft_stdx::clock::unix_ns;
 
 use super::Worker;
 use crate::decide::Stop;
@@ -58,12 +57,13 @@ impl<D: Driver> Worker<D> {
             None => format!("{changed}, container {} will be restarted", one.name),
             Some(signal) => format!("{changed}, container {} will get {signal}", one.name),
         };
+        let now_ns = (self.node.clock)();
         let memory = self.memory.containers.entry(one.name.clone()).or_default();
         let fresh = memory.change_of(run.attempt).is_none();
         if fresh {
             memory.change = Some(Change {
                 attempt: run.attempt,
-                at_ns: unix_ns().saturating_add(share(file.splay_ms)),
+                at_ns: now_ns.saturating_add(share(file.splay_ms)),
                 ..Change::default()
             });
         }
@@ -139,6 +139,7 @@ impl<D: Driver> Worker<D> {
         if self.memory.ending.is_some() {
             return;
         }
+        let now_ns = (self.node.clock)();
         for stop in these {
             let run = seen.containers.iter().find(|run| run.id == stop.id);
             let memory = self.memory.containers.get_mut(stop.name);
@@ -146,7 +147,7 @@ impl<D: Driver> Worker<D> {
                 continue;
             };
             let is_due = |change: &Change| {
-                change.attempt == run.attempt && change.restart && change.at_ns <= unix_ns()
+                change.attempt == run.attempt && change.restart && change.at_ns <= now_ns
             };
             let Some(change) = memory.change.as_mut().filter(|change| is_due(change)) else {
                 continue;

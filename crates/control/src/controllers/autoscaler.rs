@@ -16,9 +16,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use weft_planner::workloads::autoscale::{self, Bound, Decision, Memory};
+use weft_planner::workloads::autoscale::{self, Bound, Decision, Memory, Rules};
 
-use super::PAUSE;
 use super::mirror::{Id, Mirror};
 use super::tell::{self, Told};
 use crate::Store;
@@ -51,11 +50,7 @@ struct Autoscaler<'a> {
 }
 
 pub(super) async fn run(store: &Store, meter: Option<&dyn Meter>) -> Infallible {
-    loop {
-        let Err(error) = try_run(store, meter).await;
-        tracing::warn!(%error, "scaling by use failed, and begins anew");
-        tokio::time::sleep(PAUSE).await;
-    }
+    super::anew("scaling by use", || try_run(store, meter)).await
 }
 
 async fn try_run(store: &Store, meter: Option<&dyn Meter>) -> Result<Infallible, Failure> {
@@ -217,7 +212,8 @@ impl Autoscaler<'_> {
             let why = "Current number of replicas below Spec.MinReplicas".to_owned();
             (to_bound(rules.least, Bound::Least), why)
         } else {
-            let found = self.wish(scaler, target, now, measured, said).await;
+            let found = self.wish((scaler, &rules), target, now, measured, said);
+            let found = found.await;
             let (wanted, why) = match found {
                 Ok(found) => found,
                 Err((reason, message)) => {
@@ -249,7 +245,7 @@ impl Autoscaler<'_> {
     /// How many all metrics together want, and why; or what is wrong, in a word and a sentence.
     async fn wish(
         &self,
-        scaler: &Object,
+        (scaler, rules): (&Object, &Rules),
         target: &Target,
         now: u32,
         measured: &Result<Measured, Failure>,
@@ -257,7 +253,6 @@ impl Autoscaler<'_> {
     ) -> Result<(u32, String), (&'static str, String)> {
         let pods = self.pods(target).await;
         let pods = pods.map_err(|failure| ("InvalidSelector", failure.message))?;
-        let rules = lower::rules(scaler);
         let tolerance = (rules.up.tolerance_m, rules.down.tolerance_m);
         let (mut best, mut wrong, mut shown) = (None::<(u32, String)>, None, Vec::new());
         for metric in lower::metrics(scaler) {

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::mirror::{Changed, Id, Mirror};
-use super::{PAUSE, tell};
+use super::tell;
+use super::workloads::pods::is_over;
 use crate::Store;
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
@@ -75,11 +76,7 @@ struct Claims {
 }
 
 pub(super) async fn run(store: &Store) -> Infallible {
-    loop {
-        let Err(error) = try_run(store).await;
-        tracing::warn!(%error, "binding claims failed, and begins anew");
-        tokio::time::sleep(PAUSE).await;
-    }
+    super::anew("binding claims", || try_run(store)).await
 }
 
 async fn try_run(store: &Store) -> Result<Infallible, Failure> {
@@ -122,10 +119,6 @@ fn claims_of(pod: &Object) -> impl Iterator<Item = &str> {
     let volumes = pod.at(&["spec", "volumes"]).and_then(Value::as_array);
     let volumes = volumes.into_iter().flatten();
     volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())
-}
-
-fn is_over(pod: &Object) -> bool {
-    matches!(pod.text(&["status", "phase"]), Some("Succeeded" | "Failed"))
 }
 
 fn has(object: &Object, finalizer: &str) -> bool {

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::PAUSE;
 use super::mirror::{Changed, Id, Mirror};
+use super::workloads::pods::is_over;
 use crate::Store;
 use crate::failure::{Failure, Reason};
 use crate::object::Object;
@@ -52,11 +52,7 @@ struct Endpoints {
 }
 
 pub(super) async fn run(store: &Store) -> Infallible {
-    loop {
-        let Err(error) = try_run(store).await;
-        tracing::warn!(%error, "finding the endpoints of services failed, and begins anew");
-        tokio::time::sleep(PAUSE).await;
-    }
+    super::anew("finding the endpoints of services", || try_run(store)).await
 }
 
 async fn try_run(store: &Store) -> Result<Infallible, Failure> {
@@ -134,12 +130,10 @@ fn selects(selector: &serde_json::Map<String, Value>, pod: &Object) -> bool {
 /// The endpoint a pod is to a service; nothing: it has no address, or is over.
 fn endpoint(service: &Object, pod: &Object) -> Option<Endpoint> {
     let ip = pod.text(&["status", "podIP"]).filter(|ip| !ip.is_empty())?;
-    if matches!(pod.text(&["status", "phase"]), Some("Succeeded" | "Failed")) {
+    if is_over(pod) {
         return None;
     }
-    let conditions = pod.at(&["status", "conditions"]).and_then(Value::as_array);
-    let mut conditions = conditions.into_iter().flatten();
-    let is_ready = conditions.any(|one| one["type"] == "Ready" && one["status"] == "True");
+    let is_ready = pod.has_condition("Ready");
     let anyway = service.at(&["spec", "publishNotReadyAddresses"]) == Some(&Value::Bool(true));
     let is_going = pod.meta().is_deleting();
     let domain = pod.text(&["spec", "subdomain"]);

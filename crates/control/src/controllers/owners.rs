@@ -16,7 +16,6 @@ use memchr::memmem::Finder;
 use serde_json::{Value, json};
 use weft_keyspace::{EventKind, Item, Revision};
 
-use super::PAUSE;
 use crate::Store;
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
@@ -48,11 +47,7 @@ struct Owners<'a> {
 }
 
 pub(super) async fn run(store: &Store) -> Infallible {
-    loop {
-        let Err(error) = try_run(store).await;
-        tracing::warn!(%error, "collecting what owners leave behind failed, and begins anew");
-        tokio::time::sleep(PAUSE).await;
-    }
+    super::anew("collecting what owners leave behind", || try_run(store)).await
 }
 
 async fn try_run(store: &Store) -> Result<Infallible, Failure> {

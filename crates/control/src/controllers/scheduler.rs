@@ -22,8 +22,9 @@ use tokio::time::Instant;
 use weft_keyspace::EventKind;
 use weft_planner::{Cluster, Node, Pod};
 
+use super::AGAIN;
 use super::tell::{self, Told};
-use super::{AGAIN, PAUSE};
+use super::workloads::pods::is_over;
 use crate::Store;
 use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
@@ -46,8 +47,9 @@ struct Scheduler<'a> {
     waiting: BTreeMap<Id, Waiting>,
     /// Those of them that were not looked at yet.
     fresh: BTreeSet<Id>,
-    /// How important those are that have a node. Bound likewise.
+    /// How important those are that have a node, and how many are so important. Bound likewise.
     placed: HashMap<Id, i32>,
+    priorities: BTreeMap<i32, usize>,
     /// When the others are looked at again, if something has changed for them.
     again: Option<Instant>,
 }
@@ -63,11 +65,7 @@ struct Waiting {
 }
 
 pub(super) async fn run(store: &Store) -> Infallible {
-    loop {
-        let Err(error) = try_run(store).await;
-        tracing::warn!(%error, "finding nodes for pods failed, and begins anew");
-        tokio::time::sleep(PAUSE).await;
-    }
+    super::anew("finding nodes for pods", || try_run(store)).await
 }
 
 async fn try_run(store: &Store) -> Result<Infallible, Failure> {
@@ -82,6 +80,7 @@ async fn try_run(store: &Store) -> Result<Infallible, Failure> {
         nodes: HashMap::new(),
         waiting: BTreeMap::new(),
         placed: HashMap::new(),
+        priorities: BTreeMap::new(),
         fresh: BTreeSet::new(),
         again: None,
     };
@@ -137,10 +136,6 @@ fn said(pod: &Object) -> String {
     said.unwrap_or_default().to_owned()
 }
 
-fn is_over(pod: &Object) -> bool {
-    matches!(pod.text(&["status", "phase"]), Some("Succeeded" | "Failed"))
-}
-
 impl Scheduler<'_> {
     fn take(&mut self, happened: &Happened) -> Result<(), Failure> {
         let kind = &happened.kind;
@@ -190,7 +185,7 @@ impl Scheduler<'_> {
             Some(node) => {
                 self.leave(&id);
                 self.cluster.set_pod(&pod, node);
-                self.placed.insert(id, pod.priority);
+                self.set_placed(id, pod.priority);
                 self.look_again();
             }
             None if is_ours(&object) => {
@@ -222,12 +217,30 @@ impl Scheduler<'_> {
                 let id = id(object);
                 self.leave(&id);
                 self.cluster.remove_pod(&id);
-                self.placed.remove(&id);
+                self.forget_placed(&id);
                 self.is_gone(&id);
             }
             _ => self.cluster.set_namespace(name, &BTreeMap::new()),
         }
         self.look_again();
+    }
+
+    fn set_placed(&mut self, id: Id, priority: i32) {
+        self.forget_placed(&id);
+        self.placed.insert(id, priority);
+        *self.priorities.entry(priority).or_default() += 1;
+    }
+
+    fn forget_placed(&mut self, id: &Id) {
+        let Some(priority) = self.placed.remove(id) else {
+            return;
+        };
+        if let Some(count) = self.priorities.get_mut(&priority) {
+            *count -= 1;
+            if *count == 0 {
+                self.priorities.remove(&priority);
+            }
+        }
     }
 
     fn leave(&mut self, id: &Id) {
@@ -268,7 +281,7 @@ impl Scheduler<'_> {
                 self.leave(id);
                 if self.bind(&object, &placement.node).await? {
                     self.cluster.set_pod(&pod, &placement.node);
-                    self.placed.insert(id.clone(), pod.priority);
+                    self.set_placed(id.clone(), pod.priority);
                     self.look_again();
                 }
             }

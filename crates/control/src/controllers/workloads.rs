@@ -34,7 +34,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use weft_keyspace::Revision;
 
-use super::PAUSE;
 use super::mirror::{Changed, Id, Mirror, controller};
 use super::queue::{Outcome, Queue};
 use crate::Store;
@@ -108,11 +107,7 @@ struct Workloads {
 }
 
 pub(super) async fn run(store: &Store) -> Infallible {
-    loop {
-        let Err(error) = try_run(store).await;
-        tracing::warn!(%error, "keeping pods running failed, and begins anew");
-        tokio::time::sleep(PAUSE).await;
-    }
+    super::anew("keeping pods running", || try_run(store)).await
 }
 
 async fn try_run(store: &Store) -> Result<Infallible, Failure> {

@@ -180,14 +180,6 @@ fn updated(main: &Object) -> &str {
     time.unwrap_or_else(|| main.meta().text("creationTimestamp"))
 }
 
-/// Whether a condition of an object is true.
-pub(super) fn has_condition(object: &Object, name: &str) -> bool {
-    let conditions = object.at(&["status", "conditions"]);
-    let conditions = conditions.and_then(Value::as_array);
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|one| one["type"] == name && one["status"] == "True")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -145,7 +145,7 @@ impl Plan {
             let label = |key: &str| node.meta().label(key);
             if pairs.iter().all(|(key, value)| label(key) == Some(value)) {
                 is_there = true;
-                is_ready |= answer::has_condition(&node, "Ready");
+                is_ready |= node.has_condition("Ready");
             }
         }
         let labels: Vec<String> = pairs.iter().map(|(k, v)| format!("{k}={v}")).collect();

@@ -15,7 +15,6 @@ use weft_stdx::clock::unix_s;
 use super::lower;
 use super::refer::{self, References};
 use super::tokens::{Purse, Tokens};
-use crate::controllers::PAUSE;
 use crate::controllers::claims::DISCARD;
 use crate::failure::Failure;
 use crate::object::Object;
@@ -47,11 +46,7 @@ pub(super) async fn run(
     maker: Option<&Arc<dyn Tokens>>,
     assigned: &watch::Sender<Arc<Assignment>>,
 ) -> Infallible {
-    loop {
-        let Err(error) = try_run(store, node, maker, assigned).await;
-        tracing::warn!(%error, node, "assigning pods failed, and begins anew");
-        tokio::time::sleep(PAUSE).await;
-    }
+    crate::controllers::anew("assigning pods", || try_run(store, node, maker, assigned)).await
 }
 
 async fn try_run(
@@ -117,10 +112,9 @@ async fn wait_until(at_s: Option<i64>) {
 impl Assigner<'_> {
     async fn renew_tokens(&mut self) -> Result<bool, Failure> {
         let due = self.purse.due();
-        let all = self.pods.values().map(|mine| mine.object.clone());
-        let (touched, rest): (Vec<_>, Vec<_>) =
-            all.partition(|pod| due.contains(pod.meta().text("uid")));
-        drop(rest);
+        let touched = self.pods.values().map(|mine| &mine.object);
+        let touched = touched.filter(|pod| due.contains(pod.meta().text("uid")));
+        let touched = touched.cloned().collect();
         // What nobody has any more is not made again.
         for uid in &due {
             self.purse.forget(uid);

@@ -9,7 +9,6 @@ use tokio::sync::watch;
 use weft_api::assignment::{Endpoint, Service, ServicePort, Services};
 
 use super::lower::CLUSTER;
-use crate::controllers::PAUSE;
 use crate::controllers::mirror::Mirror;
 use crate::failure::Failure;
 use crate::object::Object;
@@ -26,11 +25,10 @@ pub(super) async fn run(
     range: &str,
     routes: &watch::Sender<Arc<Services>>,
 ) -> Infallible {
-    loop {
-        let Err(error) = try_run(store, node, range, routes).await;
-        tracing::warn!(%error, "finding out where services lead failed, and begins anew");
-        tokio::time::sleep(PAUSE).await;
-    }
+    crate::controllers::anew("finding out where services lead", || {
+        try_run(store, node, range, routes)
+    })
+    .await
 }
 
 async fn try_run(

@@ -48,12 +48,6 @@ pub(crate) fn budget_selector(budget: &Object) -> Option<Labels> {
     Labels::of(budget.at(&["spec", "selector"])?).ok()
 }
 
-fn is_ready(pod: &Object) -> bool {
-    let all = pod.at(&["status", "conditions"]).and_then(Value::as_array);
-    let mut all = all.into_iter().flatten();
-    all.any(|one| one["type"] == "Ready" && one["status"] == "True")
-}
-
 /// Whether no budget counts it.
 fn is_uncounted(pod: &Object) -> bool {
     let phase = pod.text(&["status", "phase"]).unwrap_or("Pending");
@@ -144,7 +138,7 @@ impl Store {
         let healthy = number(budget, &["status", "currentHealthy"]);
         let policy = budget.text(&["spec", "unhealthyPodEvictionPolicy"]);
         let is_spare = policy == Some("AlwaysAllow") || (healthy >= desired && desired > 0);
-        if !is_ready(pod) && is_spare {
+        if !pod.has_condition("Ready") && is_spare {
             return Ok(false);
         }
         let options = WriteOptions {

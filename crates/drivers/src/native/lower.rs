@@ -20,8 +20,9 @@ pub(super) const CONTAINER: &str = "io.kubernetes.container.name";
 pub(super) const ATTEMPT: &str = "io.kubernetes.container.restartCount";
 pub(super) const HASH: &str = "io.kubernetes.container.hash";
 
-/// Names are of 128 characters at most; the uid makes them unique.
-pub(super) fn sandbox_name(uid: &str) -> String {
+/// What the engine calls the sandbox of the pod with this uid. Names are of 128 characters at most;
+/// the uid makes them unique.
+pub fn sandbox_name(uid: &str) -> String {
     format!("pod_{uid}")
 }
 

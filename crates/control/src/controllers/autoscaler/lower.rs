@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use weft_planner::workloads::autoscale::{Choice, Goal, Policy, Rules, Sample, Speed, State, Wish};
 
-use super::super::workloads::pods::{condition, seconds};
+use super::super::workloads::pods::seconds;
 use crate::object::Object;
 use crate::quantity::Quantity;
 use crate::usage::{Measured, of_containers};
@@ -187,7 +187,7 @@ pub(super) fn samples(
 /// Whether what a pod used at `at_s`, over so many seconds, is what it will use.
 fn is_settled(pod: &Object, at_s: i64, window_s: i64) -> bool {
     let started = pod.text(&["status", "startTime"]).and_then(seconds);
-    let (Some(ready), Some(started)) = (condition(pod, "Ready"), started) else {
+    let (Some(ready), Some(started)) = (pod.condition("Ready"), started) else {
         return false;
     };
     let is_ready = ready["status"] == "True";

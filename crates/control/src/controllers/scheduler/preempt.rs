@@ -22,7 +22,8 @@ impl Scheduler<'_> {
             return Ok(());
         };
         let priority = waiting.pod.priority;
-        let is_above = self.placed.values().any(|other| *other < priority);
+        let least = self.priorities.keys().next();
+        let is_above = least.is_some_and(|least| *least < priority);
         // Who has sent others away waits until they are gone.
         if !is_above || !waiting.victims.is_empty() {
             return Ok(());

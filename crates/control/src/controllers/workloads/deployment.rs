@@ -81,7 +81,7 @@ pub(super) fn look(
 
 /// What says how far it has got; while it is the same, it does not get on.
 pub(super) fn mark(deployment: &Object) -> Option<String> {
-    let condition = pods::condition(deployment, conditions::PROGRESSING)?;
+    let condition = deployment.condition(conditions::PROGRESSING)?;
     let generation = deployment.at(&["metadata", "generation"]);
     Some(format!("{condition} {generation:?}"))
 }

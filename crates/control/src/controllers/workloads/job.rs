@@ -45,7 +45,7 @@ pub(super) fn look(mirror: &Mirror, id: &Id, selector: Option<&Arc<Labels>>) -> 
 pub(super) fn ended(job: &Object) -> Option<(&'static str, &Value)> {
     let mut all = ["Complete", "Failed"].into_iter();
     all.find_map(|name| {
-        let found = pods::condition(job, name).filter(|one| one["status"] == "True")?;
+        let found = job.condition(name).filter(|one| one["status"] == "True")?;
         Some((name, found))
     })
 }

@@ -12,7 +12,7 @@ pub(super) fn is_active(pod: &Object) -> bool {
 }
 
 /// Whether it has run to its end.
-pub(super) fn is_over(pod: &Object) -> bool {
+pub(in crate::controllers) fn is_over(pod: &Object) -> bool {
     matches!(pod.text(&["status", "phase"]), Some("Succeeded" | "Failed"))
 }
 
@@ -22,15 +22,11 @@ pub(in crate::controllers) fn seconds(time: &str) -> Option<i64> {
     Some(time.as_second())
 }
 
-/// A condition of an object, if its status has it.
-pub(in crate::controllers) fn condition<'a>(object: &'a Object, name: &str) -> Option<&'a Value> {
-    let all = object.at(&["status", "conditions"])?.as_array()?;
-    all.iter().find(|one| one["type"] == name)
-}
-
 /// Since when it is ready, if it is.
 pub(super) fn ready_since(pod: &Object) -> Option<i64> {
-    let ready = condition(pod, "Ready").filter(|ready| ready["status"] == "True")?;
+    let ready = pod
+        .condition("Ready")
+        .filter(|ready| ready["status"] == "True")?;
     let since = ready["lastTransitionTime"].as_str().and_then(seconds);
     // Who does not say since when is not known to be ready for any time.
     Some(since.unwrap_or(i64::MAX))

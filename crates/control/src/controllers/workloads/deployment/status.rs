@@ -115,7 +115,7 @@ pub(super) fn of(turn: &Turn, progress: &Progress) -> Found {
         }
         Some(_) if turn.asked.is_paused => {}
         // What was said is not what is stored: time counts from then on.
-        Some(_) if conditions.find(PROGRESSING) != pods::condition(deployment, PROGRESSING) => {}
+        Some(_) if conditions.find(PROGRESSING) != deployment.condition(PROGRESSING) => {}
         Some(deadline) if progress.stalled >= deadline => {
             let message = format!("{about} has timed out progressing.");
             conditions.set(PROGRESSING, "False", LATE, &message);
@@ -142,7 +142,7 @@ pub(super) fn of(turn: &Turn, progress: &Progress) -> Found {
 fn failure(turn: &Turn) -> Option<&Value> {
     let newest = turn.sets.newest().into_iter();
     let mut all = newest.chain(turn.sets.old());
-    all.find_map(|set: &Arc<Object>| pods::condition(set, FAILURE))
+    all.find_map(|set: &Arc<Object>| set.condition(FAILURE))
 }
 
 fn written(turn: &Turn, counts: Counts, conditions: Vec<Value>) -> Value {

@@ -25,7 +25,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn is_true(object: &Object, condition: &str) -> bool {
-    let found = pods::condition(object, condition);
+    let found = object.condition(condition);
     found.is_some_and(|one| one["status"] == "True")
 }
 
@@ -89,7 +89,7 @@ fn target(job: &Object) -> Option<Target> {
     let names = [("SuccessCriteriaMet", true), ("FailureTarget", false)];
     let mut found = names.into_iter().filter(|(name, _)| is_true(job, name));
     let (name, is_success) = found.next()?;
-    let condition = pods::condition(job, name)?;
+    let condition = job.condition(name)?;
     Some(Target {
         is_success,
         reason: text(&condition["reason"]),
@@ -193,7 +193,7 @@ fn ended_s(pod: &Object) -> i64 {
     let ended: Option<Vec<i64>> = ended.collect();
     let last = ended.and_then(|all| all.into_iter().max());
     let unready = || {
-        let ready = pods::condition(pod, "Ready")?;
+        let ready = pod.condition("Ready")?;
         time(&ready["lastTransitionTime"]).filter(|_| ready["status"] == "False")
     };
     let going = || {

@@ -106,7 +106,8 @@ fn known(reason: &str) -> &'static str {
 }
 
 fn suspend(status: &mut Value, object: &Object, job: &Job, says: &mut Vec<Say>) {
-    let is_known = super::super::pods::condition(object, "Suspended")
+    let is_known = object
+        .condition("Suspended")
         .is_some_and(|one| one["status"] == "True");
     if job.is_suspended && !is_known {
         let why = "Job suspended";

@@ -66,7 +66,7 @@ async fn evict(world: &World, pod: &Object, more: DeleteOptions) -> Result<(), F
 }
 
 fn is_true(budget: &Object) -> bool {
-    let found = super::super::pods::condition(budget, "DisruptionAllowed").unwrap();
+    let found = budget.condition("DisruptionAllowed").unwrap();
     found["status"] == "True"
 }
 
@@ -134,7 +134,7 @@ async fn pods_that_nobody_scales_are_counted_by_number_alone() {
     world
         .until("its condition says so", async || {
             let found = world.get("poddisruptionbudgets", "job").await.unwrap();
-            let found = super::super::pods::condition(&found, "DisruptionAllowed").cloned();
+            let found = found.condition("DisruptionAllowed").cloned();
             let why = "jobs.batch does not implement the scale subresource";
             found.is_some_and(|one| one["reason"] == "SyncFailed" && one["message"] == why)
         })
@@ -163,7 +163,7 @@ async fn who_is_evicted_is_let_go_by_the_budget() {
     // The test is its agent, and has not ended it.
     let gone = gone.unwrap();
     assert!(gone.meta().is_deleting());
-    let target = super::super::pods::condition(&gone, "DisruptionTarget").unwrap();
+    let target = gone.condition("DisruptionTarget").unwrap();
     assert_eq!(target["reason"], "EvictionByEvictionAPI");
     let refused = evict(&world, &all[1], DeleteOptions::default()).await;
     let refused = refused.unwrap_err();

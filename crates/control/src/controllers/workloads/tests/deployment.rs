@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::controllers::workloads::pods::{condition, number};
+use crate::controllers::workloads::pods::number;
 
 fn deployment(replicas: u32, image: &str) -> Value {
     json!({
@@ -25,7 +25,7 @@ async fn web(world: &World) -> Object {
 
 async fn progress(world: &World) -> String {
     let web = web(world).await;
-    let condition = condition(&web, "Progressing");
+    let condition = web.condition("Progressing");
     condition
         .and_then(|one| one["reason"].as_str())
         .unwrap_or_default()
@@ -138,7 +138,7 @@ async fn a_new_template_takes_the_place_of_the_old_and_nobody_is_missed() {
     assert!(fewest >= 4 && most <= 5, "{fewest} {most}");
     assert_eq!(told(&sets(&world).await), [("one", 1, 0), ("two", 2, 4)]);
     let web_now = web(&world).await;
-    let available = condition(&web_now, "Available").unwrap();
+    let available = web_now.condition("Available").unwrap();
     assert_eq!(
         (&available["status"], &available["reason"]),
         (&json!("True"), &json!("MinimumReplicasAvailable"))

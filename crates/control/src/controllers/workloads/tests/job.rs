@@ -32,7 +32,7 @@ async fn end(world: &World, pod: &Object, code: i64) {
 
 async fn has(world: &World, job: &str, condition: &str) -> Option<Value> {
     let job = world.get("jobs", job).await?;
-    let found = super::super::pods::condition(&job, condition)?;
+    let found = job.condition(condition)?;
     (found["status"] == "True").then(|| found["reason"].clone())
 }
 
@@ -295,7 +295,7 @@ async fn time_rules_and_numbers_end_it() {
         "PodFailurePolicy"
     );
     let job = world.get("jobs", "ruled").await.unwrap();
-    let why = super::super::pods::condition(&job, "Failed").unwrap()["message"].clone();
+    let why = job.condition("Failed").unwrap()["message"].clone();
     let name = pods[0].meta().name();
     let expected = format!(
         "Container c for pod a/{name} failed with exit code 42 matching FailJob rule at index 0"

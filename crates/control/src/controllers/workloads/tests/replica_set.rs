@@ -199,7 +199,7 @@ async fn what_cannot_be_made_is_told_and_made_when_it_can() {
     world
         .until("it is told", async || {
             let set = world.get("replicasets", "web").await.unwrap();
-            let failure = super::super::pods::condition(&set, "ReplicaFailure").cloned();
+            let failure = set.condition("ReplicaFailure").cloned();
             failure.is_some_and(|one| {
                 one["reason"] == "FailedCreate"
                     && one["message"]
@@ -217,7 +217,7 @@ async fn what_cannot_be_made_is_told_and_made_when_it_can() {
     world
         .until("it is well", async || {
             let set = world.get("replicasets", "web").await.unwrap();
-            super::super::pods::condition(&set, "ReplicaFailure").is_none()
+            set.condition("ReplicaFailure").is_none()
         })
         .await;
     let events = world.all("events").await.into_iter();
@@ -298,7 +298,7 @@ async fn in_a_namespace_that_goes_nothing_is_made_and_nothing_is_said() {
     };
     world.until("it is seen", async || seen().await == 2).await;
     let set = world.get("replicasets", "web").await.unwrap();
-    assert!(super::super::pods::condition(&set, "ReplicaFailure").is_none());
+    assert!(set.condition("ReplicaFailure").is_none());
     assert_eq!(world.all("pods").await.len(), 2);
 }
 
