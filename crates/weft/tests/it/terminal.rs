@@ -25,6 +25,10 @@ fn control_c_interrupts_the_foreground_process() {
     terminal.shows("# ");
     terminal.types("echo wai''ting; cat\n");
     terminal.shows("waiting");
+    // Once by the terminal, then by the program: a signal before that may be the shell's.
+    terminal.types("typed\n");
+    terminal.shows("typed");
+    terminal.shows("typed");
     terminal.types("\u{3}");
     terminal.shows("# ");
     terminal.types("exit\n");
