@@ -208,7 +208,7 @@ fn is_running(seen: &ContainerSeen) -> bool {
 fn refuse(message: impl Into<String>) -> Failure {
     Failure {
         message: message.into(),
-        is_final: false,
+        is_config: false,
     }
 }
 
@@ -363,7 +363,7 @@ impl Fake {
         }
         Some(Failure {
             message: "it can't be started".to_owned(),
-            is_final: script.is_final,
+            is_config: script.is_config,
         })
     }
 }

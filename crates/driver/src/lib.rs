@@ -247,6 +247,6 @@ pub enum ImageError {
 pub struct Failure {
     /// The sentence.
     pub message: String,
-    /// It would be so with every try: the command is not there, the user is none.
-    pub is_final: bool,
+    /// What is asked contradicts itself or the image: nothing was begun, and no further try helps.
+    pub is_config: bool,
 }

@@ -19,6 +19,7 @@ use weft_driver::{Driver, Failure, ImageError, PodSeen, SandboxSeen, Source, Sta
 use weft_engine::container::{
     AttachOptions, ExecOptions, ListFilter, LogOptions, RemoveOptions, StopOptions,
 };
+use weft_engine::spec::Spec;
 use weft_engine::{Credentials, Engine, EngineError, NetworkSpec, Output};
 
 pub use lower::sandbox_name;
@@ -148,14 +149,9 @@ impl Native {
             .insert(id.to_owned());
     }
 
-    /// What the engine is told of a container by the faces: for logs, exec and figures.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    async fn start_container(&self, start: &Start<'_>) -> Result<String, EngineError> {
-        let uid = &start.pod.id.uid;
-        let sandbox = self.engine.sandbox(&lower::sandbox_name(uid))?;
+    fn lowered(&self, start: &Start<'_>) -> Result<Spec, EngineError> {
+        let sandbox = lower::sandbox_name(&start.pod.id.uid);
+        let sandbox = self.engine.sandbox(&sandbox)?;
         let image = self.engine.image(start.image_id)?;
         let named = self.engine.image(&start.container.image);
         let name = match named {
@@ -163,7 +159,16 @@ impl Native {
             _ => start.image_id,
         };
         let machine = &self.shared.machine;
-        let spec = lower::container(start, &sandbox, name, &image.config.user, machine)?;
+        lower::container(start, &sandbox, name, &image.config.user, machine)
+    }
+
+    /// What the engine is told of a container by the faces: for logs, exec and figures.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    async fn start_container(&self, start: &Start<'_>, spec: Spec) -> Result<String, EngineError> {
+        let uid = &start.pod.id.uid;
         self.make_volumes(start)?;
         let name = lower::container_name(start);
         // One of this name is left of a start that was cut short.
@@ -319,7 +324,11 @@ impl Driver for Native {
     }
 
     async fn start(&self, start: Start<'_>) -> Result<String, Failure> {
-        self.start_container(&start)
+        let spec = self.lowered(&start).map_err(|error| Failure {
+            is_config: error.code == ErrorCode::Invalid,
+            ..failure(&error)
+        })?;
+        self.start_container(&start, spec)
             .await
             .map_err(|error| failure(&error))
     }
@@ -477,7 +486,7 @@ fn unless_gone(done: Result<(), EngineError>) -> Result<(), EngineError> {
 fn failure(error: &EngineError) -> Failure {
     Failure {
         message: chain(error),
-        is_final: error.code == ErrorCode::Invalid,
+        is_config: false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weft_api::assignment::{Action, Container, Pod, Refusal};
 use weft_api::observed::Ended;
-use weft_driver::{Driver, ImageError, PodSeen, Start};
+use weft_driver::{Driver, Failure, ImageError, PodSeen, Start};
 
 use super::{Turn, Worker};
 use crate::decide::Stop;
@@ -57,6 +57,13 @@ impl<D: Driver> Worker<D> {
                     return self.after_start(pod, seen, one, &id, hook).await;
                 }
             }
+            Err(failure) if failure.is_config => {
+                let why = Refusal {
+                    reason: "CreateContainerConfigError".to_owned(),
+                    message: failure.message,
+                };
+                self.hold(one, why);
+            }
             Err(failure) => self.stillborn(one, attempt, failure),
         }
         Turn::Done(())
@@ -69,7 +76,7 @@ impl<D: Driver> Worker<D> {
         one: &Container,
         attempt: u32,
         image_id: &str,
-    ) -> Result<String, (&'static str, weft_driver::Failure)> {
+    ) -> Result<String, Failure> {
         let facts = env::Facts {
             pod_ip: self.address(pod, seen),
             host_ip: self.node.address,
@@ -86,12 +93,9 @@ impl<D: Driver> Worker<D> {
         let mut container = one.clone();
         container.command = one.command.as_ref().map(expand);
         container.args = one.args.as_ref().map(expand);
-        let config = |error: crate::volumes::VolumeError| {
-            let failure = weft_driver::Failure {
-                message: error.to_string(),
-                is_final: false,
-            };
-            ("CreateContainerConfigError", failure)
+        let config = |error: crate::volumes::VolumeError| Failure {
+            message: error.to_string(),
+            is_config: true,
         };
         let mut mounts = self.files.mounts(pod, one, &env).map_err(config)?;
         let message = self
@@ -115,17 +119,11 @@ impl<D: Driver> Worker<D> {
             env,
             mounts,
         };
-        let started = self.driver.start(start).await;
-        started.map_err(|failure| ("RunContainerError", failure))
+        self.driver.start(start).await
     }
 
     /// A start that came to nothing counts as a run that ended at once.
-    fn stillborn(
-        &mut self,
-        one: &Container,
-        attempt: u32,
-        (reason, failure): (&'static str, weft_driver::Failure),
-    ) {
+    fn stillborn(&mut self, one: &Container, attempt: u32, failure: Failure) {
         let now = (self.node.clock)();
         self.marks.stillborn(
             &one.name,
@@ -146,7 +144,7 @@ impl<D: Driver> Worker<D> {
         };
         memory.stillborn = Some((attempt, ended));
         memory.waiting = Some(Refusal {
-            reason: reason.to_owned(),
+            reason: "RunContainerError".to_owned(),
             message: failure.message.clone(),
         });
         let message = format!("Error: {}", failure.message);

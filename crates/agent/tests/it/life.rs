@@ -390,3 +390,34 @@ async fn what_cannot_be_made_is_tried_again() {
     assert!(stage.is_told("FailedCreatePodSandBox"));
     assert!(stage.is_told("Failed: Error: it can't be started"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_contradicts_itself_waits_and_is_no_run() {
+    let mut stage = Stage::new();
+    let failing = Script {
+        failing_starts: 3,
+        is_config: true,
+        ..Script::default()
+    };
+    stage.world.script("main", failing);
+    let mut one = pod("u", &[("main", "s")]);
+    one.restart = Restart::Never;
+    stage.assign(&[one]);
+    let waits = |stage: &Stage| {
+        let said = stage.pod_said("u");
+        said.is_some_and(|said| match &said.containers[0].state {
+            State::Waiting(why) => why.reason == "CreateContainerConfigError",
+            _ => false,
+        })
+    };
+    stage.until("it waits", waits).await;
+    stage
+        .until("it runs", |stage| stage.running("u", "main") == 1)
+        .await;
+    assert_eq!(apart(&stage.times("start u/main")), [10, 10, 10]);
+    let said = stage.pod_said("u").unwrap();
+    assert!(
+        said.failed.is_none() && said.containers[0].restarts == 0,
+        "{said:?}"
+    );
+}

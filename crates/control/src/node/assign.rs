@@ -35,6 +35,8 @@ struct Assigner<'a> {
     pods: BTreeMap<Id, Mine>,
     /// The node's.
     labels: BTreeMap<String, String>,
+    /// Likewise: what it has for pods.
+    allocatable: BTreeMap<String, String>,
     /// Volumes whose data is to be discarded here.
     discarded: BTreeSet<String>,
     purse: Purse,
@@ -60,6 +62,7 @@ async fn try_run(
         node,
         pods: BTreeMap::new(),
         labels: BTreeMap::new(),
+        allocatable: BTreeMap::new(),
         discarded: BTreeSet::new(),
         purse: Purse::new(maker.cloned()),
     };
@@ -200,17 +203,24 @@ impl Assigner<'_> {
         Ok(is_new)
     }
 
-    /// Its labels may be shown by templates.
+    /// Its labels may be shown by templates, what it has by variables and files.
     async fn set_node(&mut self, node: &Object) -> Result<bool, Failure> {
         let labels = node.meta().map("labels");
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let labels: BTreeMap<String, String> = labels.collect();
-        if node.meta().name() != self.node || labels == self.labels {
+        let allocatable = node.at(&["status", "allocatable"]);
+        let allocatable = allocatable.and_then(Value::as_object).into_iter().flatten();
+        let allocatable = allocatable
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+        let allocatable: BTreeMap<String, String> = allocatable.collect();
+        let is_known = labels == self.labels && allocatable == self.allocatable;
+        if node.meta().name() != self.node || is_known {
             return Ok(false);
         }
         self.labels = labels;
-        let touched = self.pods.values().filter(|mine| mine.wanted.templates);
-        let touched = touched.map(|mine| mine.object.clone()).collect();
+        self.allocatable = allocatable;
+        let touched = self.pods.values().map(|mine| mine.object.clone());
+        let touched = touched.collect();
         self.set_all(touched).await
     }
 
@@ -242,6 +252,7 @@ impl Assigner<'_> {
                 let mut found = refer::fetch(self.store, &id.0, &mut wanted).await?;
                 let account = found.account.as_ref();
                 found.tokens = self.purse.give(&object, account, &wanted.tokens);
+                found.allocatable.clone_from(&self.allocatable);
                 if wanted.templates {
                     found.node_labels.clone_from(&self.labels);
                 }

@@ -104,6 +104,8 @@ pub(super) struct Found {
     pub tokens: tokens::Given,
     /// Of the node, if there are templates.
     pub node_labels: BTreeMap<String, String>,
+    /// What the node has for pods.
+    pub allocatable: BTreeMap<String, String>,
 }
 
 /// Fetches it; what is not there is left out. What templates in it name is referred to, too.

@@ -8,8 +8,8 @@ use std::time::Duration;
 pub struct Script {
     /// So many starts fail before one does not.
     pub failing_starts: u32,
-    /// They would fail for ever: see [`crate::Failure::is_final`].
-    pub is_final: bool,
+    /// They are not even begun: see [`crate::Failure::is_config`].
+    pub is_config: bool,
     /// It ends by itself after so long, with this code.
     pub ends: Option<(Duration, i32)>,
     /// Being asked to end, it does so with this code; `None`: it does not, and is killed.
@@ -38,7 +38,7 @@ impl Default for Script {
     fn default() -> Script {
         Script {
             failing_starts: 0,
-            is_final: false,
+            is_config: false,
             ends: None,
             on_ask: Some(0),
             is_immortal: false,

@@ -75,6 +75,7 @@ mod server_plugin;
 mod server_pod_cli;
 mod server_pods;
 mod server_pods_bad;
+mod server_pods_fields;
 mod server_prune;
 mod server_reads;
 mod server_reconcile;

@@ -1,7 +1,6 @@
 //! One container, as its node runs it.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k8s_openapi::api::core::v1 as k8s;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -83,16 +82,9 @@ pub(super) fn lower(source: Source<'_>, one: &k8s::Container, is_init: bool) -> 
         post_start,
         pre_stop,
         refused,
-        hash: hash(one),
+        // What makes it another container: of a running pod only the image can be changed.
+        hash: one.image.clone().unwrap_or_default(),
     }
-}
-
-/// What makes it another container. Of a running pod only the image can be changed.
-fn hash(one: &k8s::Container) -> String {
-    let mut hasher = DefaultHasher::new();
-    one.name.hash(&mut hasher);
-    one.image.hash(&mut hasher);
-    format!("{:x}", hasher.finish())
 }
 
 fn pull(one: &k8s::Container) -> Pull {

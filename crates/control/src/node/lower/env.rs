@@ -224,7 +224,8 @@ pub(super) fn field(source: Source<'_>, path: &str) -> Result<EnvValue, String> 
     found.ok_or_else(|| format!("unsupported fieldPath: {path}"))
 }
 
-/// What a container needs or may have, in units of a divisor, rounded up.
+/// What a container needs or may have, in units of a divisor, rounded up. Without a limit it may have
+/// all of the node.
 pub(super) fn resource(
     source: Source<'_>,
     container: &k8s::Container,
@@ -248,8 +249,14 @@ pub(super) fn resource(
         _ => resources.and_then(|r| r.requests.as_ref()),
     };
     let amount = amounts.and_then(|amounts| amounts.get(name));
+    let all = source
+        .found
+        .allocatable
+        .get(name)
+        .filter(|_| list == "limits");
+    let amount = amount.map(|amount| &amount.0).or(all);
     let thousandths = |text: &str| Quantity::parse(text).map_or(0, |q| q.thousandths());
-    let amount = amount.map_or(0, |amount| thousandths(&amount.0));
+    let amount = amount.map_or(0, |amount| thousandths(amount));
     let divisor = of
         .divisor
         .as_ref()
