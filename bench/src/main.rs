@@ -1,5 +1,5 @@
-//! The load of `cargo xtask bench keyspace|api`: durable writes beside etcd's, and requests to a
-//! real `weft server`; and placements, which have no peer here. A program of its own, so that xtask
+//! The load of `cargo xtask bench keyspace|api|pods`: durable writes beside etcd's, and requests to a
+//! real `weft server`; placements and pods, which have no peer here. A program of its own, so that xtask
 //! stays quick to build.
 //!
 //! Owns the load and the tables. Never: asserts anything, nor is part of the tests' time.
@@ -11,6 +11,7 @@ mod figures;
 mod grpc;
 mod keyspace;
 mod planner;
+mod pods;
 mod process;
 mod server;
 mod syncs;
@@ -42,13 +43,16 @@ async fn run() -> Result<()> {
         ["api", weft, dir, ref cases @ ..] => {
             api::run(Path::new(weft), Path::new(dir), cases).await
         }
+        ["pods", weft, image, dir] => {
+            pods::run(Path::new(weft), Path::new(image), Path::new(dir)).await
+        }
         ["planner"] => {
             planner::run();
             Ok(())
         }
         _ => bail!(
             "usage: weft-bench keyspace DIR | writes DIR TASKS SECONDS | api WEFT DIR [CASE...] | \
-             planner"
+             planner | pods WEFT IMAGE DIR"
         ),
     }
 }

@@ -17,6 +17,7 @@ const START_MAX: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Server {
     process: Process,
+    dir: PathBuf,
     /// How to talk to it.
     pub access: Access,
     /// From its start until `/readyz` answered.
@@ -52,6 +53,7 @@ impl Server {
                 let took = began.elapsed();
                 return Ok(Server {
                     process,
+                    dir: dir.to_owned(),
                     access,
                     took,
                 });
@@ -59,6 +61,19 @@ impl Server {
             tokio::time::sleep(LOOK).await;
         }
         bail!("weft server does not answer")
+    }
+
+    /// Takes in the images of an archive.
+    pub fn load(&self, weft: &Path, archive: &Path) -> Result<()> {
+        let mut command = Command::new(weft);
+        command.arg("--data-dir").arg(self.dir.join("data"));
+        command.arg("--run-dir").arg(self.dir.join("run"));
+        let loaded = command.arg("load").arg("--input").arg(archive).output();
+        let loaded = loaded.context("start weft load")?;
+        if !loaded.status.success() {
+            bail!("weft load: {}", String::from_utf8_lossy(&loaded.stderr));
+        }
+        Ok(())
     }
 
     /// Its process.

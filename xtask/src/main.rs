@@ -26,7 +26,7 @@ usage: cargo xtask <command>
   fuzz   damaged input for every parser: [--seconds N] [TARGET…] | --replay TARGET FILE
   vm     limits, reboot and power cut on a Debian kernel in a virtual machine
   bench  weft and its peers in turn, as ratios: [engines] [runtimes] [pull] [memory] [crowd]
-         [keyspace] [api]
+         [keyspace] [api] [pods]
 ";
 
 fn main() -> ExitCode {

@@ -39,7 +39,7 @@ const PEERS: &[Need] = &[
 ];
 
 const PHASES: &[&str] = &[
-    "engines", "runtimes", "pull", "memory", "crowd", "keyspace", "api",
+    "engines", "runtimes", "pull", "memory", "crowd", "keyspace", "api", "pods",
 ];
 
 /// Builds weft for release and runs the phases named, or all.
@@ -122,6 +122,10 @@ fn inside(phase: &str, weft: &Path, load: &Path) -> Result<()> {
         // A load that has to be fast is a program of its own: `bench/`.
         "keyspace" => call(load, &[Path::new("keyspace")], &dir),
         "api" => call(load, &[Path::new("api"), weft], &dir),
+        "pods" => {
+            let image = image::small(&dir)?;
+            call(load, &[Path::new("pods"), weft, &image], &dir)
+        }
         other => bail!("no phase {other:?}; there are {}", PHASES.join(", ")),
     };
     call("umount", &["--lazy"], &run)?;
