@@ -211,6 +211,7 @@ mod tests {
                 splay_ms: 0,
             })),
             mode: 0o644,
+            owner: None,
         };
         let all = texts.iter();
         all.map(|(path, text)| ((*path).to_owned(), file(text)))

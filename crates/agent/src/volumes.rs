@@ -315,8 +315,16 @@ fn relative(path: &str) -> io::Result<()> {
     }
 }
 
-/// Bytes and permission bits, by path.
-pub(crate) type Contents = BTreeMap<String, (Vec<u8>, u32)>;
+/// What files are to be, by path.
+pub(crate) type Contents = BTreeMap<String, Content>;
+
+/// What one file is to be.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Content {
+    bytes: Vec<u8>,
+    mode: u32,
+    owner: Option<u32>,
+}
 
 /// What templates have made of volumes.
 #[derive(Debug, Default)]
@@ -348,11 +356,11 @@ impl Prepared {
             return;
         }
         for (path, template) in templates::of(files) {
-            let Some((wanted, _)) = all.get(path) else {
+            let Some(wanted) = all.get(path) else {
                 continue;
             };
-            let is = read_bounded(&now.join(path), wanted.len() as u64);
-            if is.is_ok_and(|is| is == *wanted) {
+            let is = read_bounded(&now.join(path), wanted.bytes.len() as u64);
+            if is.is_ok_and(|is| is == wanted.bytes) {
                 continue;
             }
             self.changed.push(Changed {
@@ -385,7 +393,8 @@ fn contents(
             FileValue::Node(fact) => facts.of(*fact).into_bytes(),
             FileValue::Template(_) => texts.get(path).cloned().unwrap_or_default().into_bytes(),
         };
-        all.insert(path.clone(), (bytes, file.mode));
+        let (mode, owner) = (file.mode, file.owner);
+        all.insert(path.clone(), Content { bytes, mode, owner });
     }
     Ok(all)
 }
@@ -396,14 +405,16 @@ fn is_as_wanted(now: &Path, wanted: &Contents, group: Option<u32>) -> bool {
     if list(now, Path::new(""), &mut there).is_err() || there.len() != wanted.len() {
         return false;
     }
-    wanted.iter().all(|(path, (bytes, mode))| {
+    wanted.iter().all(|(path, content)| {
         let path = now.join(path);
+        let length = content.bytes.len() as u64;
         fs::symlink_metadata(&path).is_ok_and(|facts| {
             facts.is_file()
-                && facts.mode() & 0o7777 == *mode & 0o7777
-                && facts.len() == bytes.len() as u64
+                && facts.mode() & 0o7777 == content.mode & 0o7777
+                && facts.len() == length
                 && group.is_none_or(|group| facts.gid() == group)
-        }) && read_bounded(&path, bytes.len() as u64).is_ok_and(|is| is == *bytes)
+                && content.owner.is_none_or(|owner| facts.uid() == owner)
+        }) && read_bounded(&path, length).is_ok_and(|is| is == content.bytes)
     })
 }
 
@@ -442,12 +453,12 @@ fn write_files(volume: &Path, wanted: &Contents, group: Option<u32>) -> io::Resu
     remove_any(&new)?;
     fs::create_dir(&new)?;
     fs::set_permissions(&new, Permissions::from_mode(0o755))?;
-    for (path, (bytes, mode)) in wanted {
+    for (path, content) in wanted {
         let path = new.join(path);
         make_above(&new, &path)?;
-        fs::write(&path, bytes)?;
-        chown(&path, None, group)?;
-        fs::set_permissions(&path, Permissions::from_mode(*mode))?;
+        fs::write(&path, &content.bytes)?;
+        chown(&path, content.owner, group)?;
+        fs::set_permissions(&path, Permissions::from_mode(content.mode))?;
     }
     let next = volume.join("..data_next");
     remove_any(&next)?;

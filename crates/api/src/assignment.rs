@@ -372,6 +372,9 @@ pub struct File {
     pub value: FileValue,
     /// Permission bits.
     pub mode: u32,
+    /// Who has it, as the pod counts users; nothing: root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
 }
 
 /// What is in a file.

@@ -61,5 +61,5 @@ pub use limit::Limiter;
 pub use metrics::Metrics;
 pub use nodes::{Command, Line, Log, Nodes, Pipe, Said, Session, Sessions, Streams, Typed, Wanted};
 pub use pages::Pages;
-pub use serve::{Server, serve, serve_deployments};
+pub use serve::{Server, serve, serve_deployments, serve_some};
 pub use upkeep::Upkeep;

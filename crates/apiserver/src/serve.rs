@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +89,20 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    accepting(server, listener, None, shutdown).await
+    accepting(server, listener, (None, |_| true), shutdown).await
+}
+
+/// Serves on `listener` those who come from where `is_let_in` says; others are closed at once.
+///
+/// # Errors
+/// See [`serve`].
+pub async fn serve_some(
+    server: Server,
+    listener: TcpListener,
+    is_let_in: impl Fn(IpAddr) -> bool,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    accepting(server, listener, (None, is_let_in), shutdown).await
 }
 
 /// Serves `/deployments` on `listener` without TLS: whoever reaches it counts as `subject`.
@@ -102,13 +115,14 @@ pub async fn serve_deployments(
     subject: Subject,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    accepting(server, listener, Some(Arc::new(subject)), shutdown).await
+    let subject = Some(Arc::new(subject));
+    accepting(server, listener, (subject, |_| true), shutdown).await
 }
 
 async fn accepting(
     server: Server,
     listener: TcpListener,
-    plain: Option<Arc<Subject>>,
+    (plain, is_let_in): (Option<Arc<Subject>>, impl Fn(IpAddr) -> bool),
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -120,6 +134,7 @@ async fn accepting(
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
+                Ok((_, from)) if !is_let_in(from.ip()) => {}
                 Ok((stream, from)) => {
                     // At the bound it is closed at once: a client sees that and waits.
                     let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };

@@ -9,6 +9,7 @@ mod connect;
 mod deletion;
 mod editor;
 mod form;
+mod inside;
 pub mod kustomize;
 mod local;
 pub mod manifest;

@@ -21,7 +21,7 @@ use weft_engine::{Engine, NetworkSpec};
 use weft_identity::sealed::{Keys, Place};
 
 /// The network of pods, as the engine calls it.
-const NETWORK: &str = "pods";
+pub(crate) const NETWORK: &str = "pods";
 /// Where the agent keeps its ledger, and the key to it.
 const DIRECTORY: &str = "agent";
 /// As many pods as a node takes: there are not many more addresses in a subnet of 512.

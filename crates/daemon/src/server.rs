@@ -40,9 +40,10 @@ mod secrets;
 mod standard;
 mod token_secrets;
 mod upkeep;
+mod within;
 
 use crate::here::Here;
-use crate::node::Running;
+use crate::node::{NETWORK, Running};
 pub(crate) use away::come_back;
 pub use backup::About;
 use door::Door;
@@ -53,6 +54,7 @@ use secrets::Sealer;
 use standard::Standard;
 use token_secrets::TokenSecrets;
 use upkeep::Keeper;
+use within::Within;
 
 /// Namespaces that are always there.
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -94,6 +96,7 @@ pub(crate) struct Control {
     server: Server,
     listener: TcpListener,
     plain: Option<TcpListener>,
+    within: Option<Within>,
     authority: Arc<Authority>,
     serving: Arc<Serving>,
     names: Vec<String>,
@@ -134,7 +137,8 @@ impl Control {
         let strangers = audit_of(&data_dir.join(STRANGERS), STRANGERS_KEPT)?;
         let (listener, address) = listen_at(listen, data_dir).await?;
         let plain = deployments::listen(config.deployments, &store).await?;
-        api_service::ensure(&store, address)
+        let (reached, within) = within::open(engine, NETWORK, address)?;
+        api_service::ensure(&store, reached, address)
             .await
             .context("make the API's own service")?;
         let names = names(listen);
@@ -158,6 +162,7 @@ impl Control {
             server,
             listener,
             plain,
+            within,
             authority,
             serving,
             names,
@@ -200,12 +205,14 @@ impl Control {
         };
         let renewing = renew(&self.authority, &self.serving, &self.names);
         let plain = deployments::serve(server.clone(), self.plain);
+        let within = within::serve(server.clone(), self.within);
         tokio::select! {
             served = weft_apiserver::serve(server, self.listener, shutdown) => {
                 served.context("serve the Kubernetes API")
             }
             renewed = renewing => renewed,
             broke = plain => broke,
+            broke = within => broke,
             ended = running => ended,
             Some(ended) = kept.join_next() => match ended {
                 Ok(never) => match never {},
@@ -342,6 +349,8 @@ fn names(listen: SocketAddr) -> Vec<String> {
         "kubernetes".to_owned(),
         "kubernetes.default".to_owned(),
         "kubernetes.default.svc".to_owned(),
+        "kubernetes.default.svc.cluster.local".to_owned(),
+        api_service::ADDRESS.to_owned(),
     ];
     let address = listen.ip();
     if !address.is_unspecified() && !names.contains(&address.to_string()) {

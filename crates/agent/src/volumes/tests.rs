@@ -4,7 +4,14 @@
 use super::*;
 
 fn wanted(files: &[(&str, &str)]) -> Contents {
-    let one = |(path, text): &(&str, &str)| ((*path).to_owned(), (text.as_bytes().to_vec(), 0o644));
+    let one = |(path, text): &(&str, &str)| {
+        let content = Content {
+            bytes: text.as_bytes().to_vec(),
+            mode: 0o644,
+            owner: None,
+        };
+        ((*path).to_owned(), content)
+    };
     files.iter().map(one).collect()
 }
 
@@ -73,6 +80,7 @@ fn a_file_that_becomes_another_is_told_before_it_is_written() {
         let file = File {
             value: FileValue::Template(Box::new(template)),
             mode: 0o644,
+            owner: None,
         };
         let files = BTreeMap::from([("f".to_owned(), file)]);
         Pod {

@@ -1,4 +1,4 @@
-//! The way to a server: flags, kubeconfig files, or the authority of this machine.
+//! The way to a server: flags, kubeconfig files, the pod this is in, or the authority of this machine.
 //!
 //! Owns where credentials are looked for, and the client with what every verb needs of it.
 
@@ -12,7 +12,7 @@ use weft_client::cluster::discovery::{Kinds, Resource};
 use weft_client::cluster::kubeconfig::{File, Overrides};
 use weft_client::cluster::{Access, Acting, Answer, ApiError, Cluster};
 
-use super::{local, plugin};
+use super::{inside, local, plugin};
 use crate::error::CliError;
 use crate::printer::Printer;
 use crate::session::{Session, Warnings};
@@ -27,7 +27,7 @@ pub struct Connect {
     /// Work in this namespace
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// Kubeconfig file [default: $KUBECONFIG, ~/.kube/config; root on the server's machine needs none]
+    /// Kubeconfig file [default: $KUBECONFIG, ~/.kube/config; pods and root on the server's machine need none]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
@@ -285,7 +285,7 @@ impl Connect {
         self.token.as_deref()
     }
 
-    /// Kubeconfig files that there are; this machine's own authority where there is none.
+    /// Kubeconfig files that there are; where there is none, the pod's own, or this machine's authority.
     pub fn files(&self, session: &Session) -> Result<(Vec<File>, bool), CliError> {
         if let Some(path) = &self.kubeconfig {
             return Ok((vec![read(path)?], false));
@@ -301,6 +301,12 @@ impl Connect {
         let mut files = Vec::new();
         for path in paths.iter().filter(|path| path.exists()) {
             files.push(read(path)?);
+        }
+        if files.is_empty()
+            && self.server.is_none()
+            && let Some(file) = inside::file()?
+        {
+            return Ok((vec![file], false));
         }
         let says_how = self.token.is_some() || self.client_certificate.is_some();
         if files.is_empty() && !says_how && local::is_here(&session.settings) {

@@ -184,9 +184,12 @@ impl Assigner<'_> {
                 }
                 let object = crate::store::object(&happened.item)?;
                 let (namespace, name) = id(&object);
+                let is_api = plural == "services" && (&*namespace, &*name) == refer::API;
                 let touched = self.pods.iter();
                 let touched: Vec<Object> = touched
-                    .filter(|(id, mine)| id.0 == namespace && mine.wanted.has(plural, &name))
+                    .filter(|(id, mine)| {
+                        is_api || id.0 == namespace && mine.wanted.has(plural, &name)
+                    })
                     .map(|(_, mine)| mine.object.clone())
                     .collect();
                 self.set_all(touched).await

@@ -12,6 +12,9 @@ use crate::object::Object;
 use crate::store::{ListOptions, Store, object};
 use crate::templates;
 
+/// Namespace and name of the API's own service.
+pub(super) const API: (&str, &str) = ("default", "kubernetes");
+
 /// Names of what is referred to, in the pod's namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct References {
@@ -97,6 +100,8 @@ pub(super) struct Found {
     /// Those the claims are bound to.
     pub volumes: BTreeMap<String, Object>,
     pub services: Vec<Object>,
+    /// The API's own, which all pods are told of.
+    pub api: Option<Object>,
     /// What its templates name.
     pub named: weft_template::References,
     /// Whose name it acts in, if it shows that to anybody.
@@ -139,6 +144,9 @@ pub(super) async fn fetch(
     let bound = bound.filter_map(|claim| claim.text(&["spec", "volumeName"]));
     let bound = bound.map(str::to_owned).collect();
     found.volumes = each(store, "", "persistentvolumes", &bound).await?;
+    let api = BTreeSet::from([API.1.to_owned()]);
+    let api = each(store, API.0, "services", &api).await?;
+    found.api = api.into_values().next();
     let kinds = store.kinds();
     if wanted.services
         && let Some(services) = kinds.find("", "v1", "services")

@@ -110,11 +110,12 @@ impl Store {
             generate_name(&mut object);
         }
         begin(kind, &mut object);
-        self.resolve(kind, None, &mut object).await?;
+        // What it is given by others is nobody's, as upstream.
         match &applied {
             None => managed::update(kind, None, &mut object, options),
             Some(config) => managed::create_applied(kind, config, &mut object, options),
         }
+        self.resolve(kind, None, &mut object).await?;
         check(kind, &mut object, None)?;
         self.allot(kind, None, &mut object).await?;
         options.admitted(None, &object)?;

@@ -2,7 +2,7 @@
 //!
 //! Never: serves, nor routes.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -13,13 +13,17 @@ const NAME: &str = "kubernetes";
 /// Its address: the first that services have.
 pub(super) const ADDRESS: &str = "10.96.0.1";
 
-/// Makes it and its endpoint, or brings them to where the API is served now.
-pub(super) async fn ensure(store: &Store, served: SocketAddr) -> Result<()> {
-    let reached = reached(served);
+/// Makes it and its endpoint, or brings them to where the API is reached now.
+pub(super) async fn ensure(
+    store: &Store,
+    reached: Option<SocketAddrV4>,
+    served: SocketAddr,
+) -> Result<()> {
     if reached.is_none() {
         tracing::info!(%served, "the API is not reached from pods: it listens for this machine only");
     }
-    for (group, plural, object) in objects(reached, served.port()) {
+    let port = reached.map_or(served.port(), |reached| reached.port());
+    for (group, plural, object) in objects(reached.map(|reached| *reached.ip()), port) {
         match put(store, group, plural, object).await {
             Ok(()) => {}
             // Whoever has the address keeps it; the server is of use all the same.
@@ -48,14 +52,14 @@ async fn put(store: &Store, group: &str, plural: &str, object: Object) -> Result
     }
 }
 
-/// The address pods reach the API at: none, when it listens on a loopback address.
-fn reached(served: SocketAddr) -> Option<Ipv4Addr> {
-    match served.ip() {
-        IpAddr::V4(address) if address.is_unspecified() => own_address(),
-        IpAddr::V6(address) if address.is_unspecified() => own_address(),
+/// The address others reach the API at: none, when it listens on a loopback address.
+pub(super) fn reached(served: SocketAddr) -> Option<SocketAddrV4> {
+    let address = match served.ip() {
+        address if address.is_unspecified() => own_address(),
         IpAddr::V4(address) if !address.is_loopback() => Some(address),
         _ => None,
-    }
+    };
+    address.map(|address| SocketAddrV4::new(address, served.port()))
 }
 
 /// The address this machine has towards the outside. Nothing is sent.

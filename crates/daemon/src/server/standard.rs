@@ -105,8 +105,9 @@ impl Standard {
             return Ok(());
         }
         let name = namespace.meta().name();
-        self.make(&self.accounts, name, named(ACCOUNT)).await?;
-        self.certify(name).await
+        // Pods wait for the account, and want the certificate at once.
+        self.certify(name).await?;
+        self.make(&self.accounts, name, named(ACCOUNT)).await
     }
 
     /// Makes the map of a namespace, or mends the one it has.

@@ -1,5 +1,5 @@
-//! A container's variables: services of its namespace first, then config maps and secrets as a
-//! whole, then its own.
+//! A container's variables: the API and services of its namespace first, then config maps and secrets
+//! as a whole, then its own.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,10 @@ use crate::quantity::Quantity;
 pub(super) fn all(source: Source<'_>, container: &k8s::Container) -> (Vec<Env>, Option<Refusal>) {
     let mut env = Vec::new();
     let mut refused = None;
+    // One of the same name in the pod's own namespace is meant before it.
+    if let Some(api) = &source.found.api {
+        env.extend(of_service(api));
+    }
     if source.spec.enable_service_links != Some(false) {
         for service in &source.found.services {
             env.extend(of_service(service));

@@ -7,7 +7,7 @@ use weft_api::assignment::{EnvValue, File, FileValue, HostPath, Refusal, Volume}
 
 use super::super::refer::{Held, held_by_map, held_by_secret};
 use super::super::tokens;
-use super::{Source, env, template};
+use super::{Source, env, pod_security, template};
 use crate::controllers::claims::LOCAL;
 use crate::quantity::Quantity;
 
@@ -51,12 +51,13 @@ fn lower(source: Source<'_>, volume: &k8s::Volume) -> Result<Volume, String> {
         let mode = map.default_mode.unwrap_or(MODE);
         let is_optional = map.optional == Some(true);
         let from = config_map(source, &map.name, map.items.as_ref(), is_optional);
-        add(&mut files, from, mode)?;
+        add(source, &mut files, from, mode)?;
     } else if let Some(secret) = &volume.secret {
         let mode = secret.default_mode.unwrap_or(MODE);
         let is_optional = secret.optional == Some(true);
         let name = secret.secret_name.as_deref().unwrap_or_default();
         add(
+            source,
             &mut files,
             of_secret(source, name, secret.items.as_ref(), is_optional),
             mode,
@@ -64,6 +65,7 @@ fn lower(source: Source<'_>, volume: &k8s::Volume) -> Result<Volume, String> {
     } else if let Some(downward) = &volume.downward_api {
         let mode = downward.default_mode.unwrap_or(MODE);
         add(
+            source,
             &mut files,
             downward_files(source, downward.items.as_ref()),
             mode,
@@ -102,12 +104,56 @@ fn host_kind(kind: &str) -> Result<HostPath, String> {
 /// Path, content, and permission bits of its own.
 type Parts = Vec<(String, FileValue, Option<i32>)>;
 
-fn add(files: &mut Files, parts: Result<Parts, String>, mode: i32) -> Result<(), String> {
+fn add(
+    source: Source<'_>,
+    files: &mut Files,
+    parts: Result<Parts, String>,
+    mode: i32,
+) -> Result<(), String> {
     for (path, value, own) in parts? {
-        let mode = u32::try_from(own.unwrap_or(mode)).unwrap_or(0o644) & 0o777;
-        files.insert(path, File { value, mode });
+        files.insert(path, file(source, value, own.unwrap_or(mode)));
     }
     Ok(())
+}
+
+fn file(source: Source<'_>, value: FileValue, mode: i32) -> File {
+    let mode = u32::try_from(mode).unwrap_or(0o644) & 0o777;
+    // A pod that has a group of its own reads whatever it is given.
+    let group = pod_security(source.spec).and_then(|security| security.fs_group);
+    File {
+        value,
+        mode: mode | group.map_or(0, |_| 0o440),
+        owner: None,
+    }
+}
+
+/// The file of a token. As upstream: for the pod's group, or for the one user all its containers
+/// are, and nobody else; where there is neither, as the volume says.
+fn token(source: Source<'_>, text: String, mode: i32) -> File {
+    let user = user(source.spec);
+    let group = pod_security(source.spec).and_then(|security| security.fs_group);
+    let mode = match user.is_some() || group.is_some() {
+        true => 0o600,
+        false => mode,
+    };
+    File {
+        owner: user,
+        ..file(source, FileValue::Text(text), mode)
+    }
+}
+
+/// Whom all containers run as, as far as the pod says.
+fn user(spec: &k8s::PodSpec) -> Option<u32> {
+    let of_pod = pod_security(spec).and_then(|security| security.run_as_user);
+    let of = |one: &k8s::Container| {
+        let own = one.security_context.as_ref();
+        own.and_then(|own| own.run_as_user).or(of_pod)
+    };
+    let init = spec.init_containers.iter().flatten();
+    let mut users = init.chain(&spec.containers).map(of);
+    let first = users.next()??;
+    let is_one = users.all(|user| user == Some(first));
+    u32::try_from(first).ok().filter(|_| is_one)
 }
 
 fn project(
@@ -119,22 +165,22 @@ fn project(
     if let Some(map) = &part.config_map {
         let is_optional = map.optional == Some(true);
         let from = config_map(source, &map.name, map.items.as_ref(), is_optional);
-        add(files, from, mode)?;
+        add(source, files, from, mode)?;
     }
     if let Some(secret) = &part.secret {
         let is_optional = secret.optional == Some(true);
         let from = of_secret(source, &secret.name, secret.items.as_ref(), is_optional);
-        add(files, from, mode)?;
+        add(source, files, from, mode)?;
     }
     if let Some(downward) = &part.downward_api {
-        add(files, downward_files(source, downward.items.as_ref()), mode)?;
+        let from = downward_files(source, downward.items.as_ref());
+        add(source, files, from, mode)?;
     }
-    if let Some(token) = &part.service_account_token {
-        let wanted = tokens::of(token.audience.as_ref(), token.expiration_seconds);
+    if let Some(asked) = &part.service_account_token {
+        let wanted = tokens::of(asked.audience.as_ref(), asked.expiration_seconds);
         let given = source.found.tokens.get(&wanted).cloned();
         let text = given.unwrap_or_else(|| Err("there is no token of its account".to_owned()))?;
-        let file = (token.path.clone(), FileValue::Text(text), None);
-        add(files, Ok(vec![file]), mode)?;
+        files.insert(asked.path.clone(), token(source, text, mode));
     }
     if part.cluster_trust_bundle.is_some() {
         return Err("this node does not support cluster trust bundles".to_owned());
@@ -272,4 +318,61 @@ fn of_claim(
         name: volume.to_owned(),
         read_only: claim.read_only == Some(true),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::super::refer::Found;
+    use super::*;
+    use crate::object::Object;
+
+    #[test]
+    fn a_token_is_for_those_who_run() {
+        let user = |user: i64| json!({ "securityContext": { "runAsUser": user } });
+        let one = |name: &str, more: Value| {
+            let mut one = json!({ "name": name });
+            if let (Value::Object(one), Value::Object(more)) = (&mut one, more) {
+                one.extend(more);
+            }
+            one
+        };
+        let two = |first, second| json!({ "initContainers": [one("a", first)], "containers": [one("b", second)] });
+        let none = || json!({});
+        for (security, spec, expected) in [
+            (none(), two(none(), none()), (0o644, None)),
+            (none(), two(user(7), none()), (0o644, None)),
+            (none(), two(user(7), user(8)), (0o644, None)),
+            (none(), two(user(7), user(7)), (0o600, Some(7))),
+            (
+                json!({ "runAsUser": 7 }),
+                two(none(), none()),
+                (0o600, Some(7)),
+            ),
+            (
+                json!({ "runAsUser": 7 }),
+                two(none(), user(8)),
+                (0o644, None),
+            ),
+            (json!({ "fsGroup": 9 }), two(none(), none()), (0o640, None)),
+            (
+                json!({ "fsGroup": 9, "runAsUser": 7 }),
+                two(none(), none()),
+                (0o640, Some(7)),
+            ),
+        ] {
+            let mut spec = spec;
+            spec["securityContext"] = security;
+            let pod: k8s::Pod = serde_json::from_value(json!({ "spec": spec })).unwrap();
+            let source = Source {
+                object: &Object::default(),
+                pod: &pod,
+                spec: pod.spec.as_ref().unwrap(),
+                found: &Found::default(),
+            };
+            let made = token(source, "t".to_owned(), 0o644);
+            assert_eq!((made.mode, made.owner), expected, "{spec}");
+        }
+    }
 }
