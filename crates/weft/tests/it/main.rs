@@ -72,6 +72,7 @@ mod server_nanocloud;
 mod server_params;
 mod server_paths;
 mod server_plugin;
+mod server_pod_access;
 mod server_pod_cli;
 mod server_pods;
 mod server_pods_bad;
