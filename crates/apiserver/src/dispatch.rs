@@ -24,7 +24,7 @@ use crate::target::Target;
 use crate::upkeep::Task;
 use crate::{
     body, certificates, deployments, discovery, gate, grants, health, impersonation, index, issuer,
-    metrics, objects, openapi, pods, reviews, usage,
+    metrics, objects, openapi, placing, pods, reviews, usage,
 };
 
 /// How a client came in.
@@ -168,6 +168,8 @@ async fn about_objects(
     let target = asked.target;
     let answer = if target.is_of(certificates::KIND.0, certificates::KIND.1) {
         certificates::renew(asked, asker, body).await
+    } else if placing::is_of_bindings(target) {
+        placing::answer(asked, body).await
     } else if target.kind.is_question {
         reviews::answer(asked, body).await
     } else if target.kind.is_measured {

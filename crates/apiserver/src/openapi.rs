@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::request::Parts;
 use serde_json::{Map, Value, json};
-use weft_control::{Failure, Kind, Kinds};
+use weft_control::{Failure, Kind, Kinds, kinds};
 
 use crate::accept::{Accept, not_acceptable};
 use crate::answer::Answer;
@@ -97,6 +97,14 @@ fn document(kinds: &[Arc<Kind>]) -> Page {
     for kind in kinds {
         let name = add_schemas(kind, &mut schemas);
         add_paths(kind, &name, &mut paths);
+        for (part, sent) in parts(kind) {
+            let schema = add_schemas(&sent, &mut schemas);
+            let path = part_path(kind, part);
+            paths.insert(
+                path,
+                json!({ "post": operation(&sent, &schema, "post", writes()) }),
+            );
+        }
     }
     Page::json(&json!({
         "openapi": "3.0.0",
@@ -169,27 +177,48 @@ fn point_elsewhere(value: &mut Value) {
     }
 }
 
+/// Parts of objects that something of another kind is sent to.
+fn parts(kind: &Kind) -> Vec<(&'static str, Kind)> {
+    match (&*kind.group, &*kind.plural) {
+        ("", "pods") => vec![
+            ("binding", kinds::binding()),
+            ("eviction", kinds::eviction("v1")),
+        ],
+        ("", "serviceaccounts") => vec![("token", kinds::token_request())],
+        _ => Vec::new(),
+    }
+}
+
+fn part_path(kind: &Kind, part: &str) -> String {
+    format!("{}/{{name}}/{part}", all_path(kind))
+}
+
+/// One thing that can be asked: what comes back is of this schema.
+fn operation(kind: &Kind, schema: &str, action: &str, parameters: Value) -> Value {
+    json!({
+        "x-kubernetes-action": action,
+        "x-kubernetes-group-version-kind": {
+            "group": kind.group, "version": kind.version, "kind": kind.kind,
+        },
+        "parameters": parameters,
+        "responses": { "200": {
+            "description": "OK",
+            "content": { "application/json": {
+                "schema": { "$ref": format!("#/components/schemas/{schema}") },
+            } },
+        } },
+    })
+}
+
+fn writes() -> Value {
+    let parameters = WRITE_PARAMETERS
+        .map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
+    json!(parameters)
+}
+
 fn add_paths(kind: &Kind, schema: &str, paths: &mut Map<String, Value>) {
     let all = all_path(kind);
-    let gvk = json!({ "group": kind.group, "version": kind.version, "kind": kind.kind });
-    let of = |action: &str, parameters: Value| {
-        json!({
-            "x-kubernetes-action": action,
-            "x-kubernetes-group-version-kind": gvk,
-            "parameters": parameters,
-            "responses": { "200": {
-                "description": "OK",
-                "content": { "application/json": {
-                    "schema": { "$ref": format!("#/components/schemas/{schema}") },
-                } },
-            } },
-        })
-    };
-    let writes = || {
-        let parameters = WRITE_PARAMETERS
-            .map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
-        json!(parameters)
-    };
+    let of = |action: &str, parameters| operation(kind, schema, action, parameters);
     if kind.is_question {
         paths.insert(all, json!({ "post": of("post", writes()) }));
         return;

@@ -1,6 +1,9 @@
-//! Where pods are: `pods/NAME/binding` gives one its node, `pods/NAME/eviction` takes it away.
+//! Where pods are: `pods/NAME/binding`, or `bindings` as clients before 1.0 had it, gives one its node,
+//! `pods/NAME/eviction` takes it away.
 //!
 //! Never: decides which node it is, or which pods may go.
+
+use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -40,22 +43,55 @@ impl Placing {
     /// The body says something else, the pod is not there, or it may not be done now.
     pub(crate) async fn answer(self, asked: &Asked<'_>, body: &[u8]) -> Result<Answer, Failure> {
         let warnings = match self {
-            Placing::Bind => bind(asked, body).await?,
+            Placing::Bind => bind(asked, asked.target, body).await?,
             Placing::Evict => evict(asked, body).await?,
         };
-        let done = json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-            "code": StatusCode::CREATED.as_u16(),
-        });
-        let mut answer = answer::json(StatusCode::CREATED, &done);
-        answer::warn(&mut answer, warnings);
-        Ok(answer)
+        Ok(done(warnings))
     }
 }
 
+fn done(warnings: Vec<String>) -> Answer {
+    let done = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+        "code": StatusCode::CREATED.as_u16(),
+    });
+    let mut answer = answer::json(StatusCode::CREATED, &done);
+    answer::warn(&mut answer, warnings);
+    answer
+}
+
+/// Whether a path is that of `bindings`.
+pub(crate) fn is_of_bindings(target: &Target) -> bool {
+    target.is_of("", "bindings")
+}
+
+/// Answers `POST bindings`: the pod is the one the body names.
+///
+/// # Errors
+/// As [`Placing::answer`].
+pub(crate) async fn answer(asked: &Asked<'_>, body: &[u8]) -> Result<Answer, Failure> {
+    let kind = kinds::binding();
+    let (object, _) = sound(asked, &kind, body)?;
+    let name = object.meta().name();
+    if name.is_empty() {
+        return Err(invalid(
+            &kind,
+            vec![Cause::required("metadata.name", "it names the pod")],
+        ));
+    }
+    let kinds = asked.store.kinds();
+    let pods = kinds.find("", "v1", "pods");
+    let target = Target {
+        kind: Arc::clone(pods.ok_or_else(|| Failure::internal("there is no kind of pods"))?),
+        namespace: asked.target.namespace.clone(),
+        name: name.to_owned(),
+        subresource: "binding".to_owned(),
+    };
+    Ok(done(bind(asked, &target, body).await?))
+}
+
 /// What a body says is about the pod in the path.
-fn is_meant(asked: &Asked<'_>, kind: &Kind, object: &Object) -> Result<(), Failure> {
-    let target = asked.target;
+fn is_meant(target: &Target, kind: &Kind, object: &Object) -> Result<(), Failure> {
     let name = object.meta().name();
     if !name.is_empty() && name != target.name {
         let kind = &kind.kind;
@@ -73,10 +109,10 @@ fn is_meant(asked: &Asked<'_>, kind: &Kind, object: &Object) -> Result<(), Failu
     }
 }
 
-async fn bind(asked: &Asked<'_>, body: &[u8]) -> Result<Vec<String>, Failure> {
+async fn bind(asked: &Asked<'_>, target: &Target, body: &[u8]) -> Result<Vec<String>, Failure> {
     let kind = kinds::binding();
     let (object, warnings) = sound(asked, &kind, body)?;
-    is_meant(asked, &kind, &object)?;
+    is_meant(target, &kind, &object)?;
     let mut causes = Vec::new();
     let to = object.text(&["target", "kind"]).unwrap_or_default();
     if !matches!(to, "" | "Node") {
@@ -95,7 +131,6 @@ async fn bind(asked: &Asked<'_>, body: &[u8]) -> Result<Vec<String>, Failure> {
     if !causes.is_empty() {
         return Err(invalid(&kind, causes));
     }
-    let target = asked.target;
     let this = (&*target.namespace, &*target.name, object.meta().text("uid"));
     let options = asked.write_options();
     asked.store.bind(&target.kind, this, node, &options).await?;
@@ -111,7 +146,7 @@ async fn evict(asked: &Asked<'_>, body: &[u8]) -> Result<Vec<String>, Failure> {
         _ => kind,
     };
     let (object, warnings) = sound(asked, &kind, body)?;
-    is_meant(asked, &kind, &object)?;
+    is_meant(asked.target, &kind, &object)?;
     let mut said = object.at(&["deleteOptions"]).cloned();
     let dry_run = |value: &Value| {
         value["dryRun"]

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use weft_control::schema::patch_strategy;
 use weft_control::{Kind, Kinds};
 
-use super::wire::{Message, ONLY, document, info, path, schema};
-use super::{WRITE_PARAMETERS, all_path, component};
+use super::wire::{Message, Number, ONLY, document, info, path, schema};
+use super::{WRITE_PARAMETERS, all_path, component, part_path, parts};
 use crate::pages::Page;
 
 /// As it is answered, and as it is asked for: an `@` has no place in a media type, and Go's clients
@@ -25,7 +25,9 @@ const GVK: &str = "x-kubernetes-group-version-kind";
 pub(super) fn page(kinds: &Kinds) -> Page {
     let mut paths = Message::default();
     let mut found = BTreeMap::new();
-    for kind in kinds.served() {
+    let sent = kinds.served().flat_map(|kind| parts(kind));
+    let sent: Vec<Kind> = sent.map(|(_, sent)| sent).collect();
+    for kind in kinds.served().map(|kind| &**kind).chain(&sent) {
         let mut own = kind.document();
         if let Some(Value::Object(named)) = own.as_object_mut().and_then(|own| own.remove("$defs"))
         {
@@ -45,7 +47,10 @@ pub(super) fn page(kinds: &Kinds) -> Page {
         found.insert(component(kind), own);
         if !kind.is_question && !kind.is_measured {
             let name = format!("{}/{{name}}", all_path(kind));
-            paths = paths.named(path::ITEM, &name, &item(kind));
+            paths = paths.named(path::ITEM, &name, &item(path::PATCH, kind));
+        }
+        for (part, sent) in parts(kind) {
+            paths = paths.named(path::ITEM, &part_path(kind, part), &item(path::POST, &sent));
         }
     }
     let definitions = found.iter().fold(Message::default(), |all, (name, one)| {
@@ -66,9 +71,9 @@ fn gvk(kind: &Kind) -> Value {
     json!({ "group": kind.group, "version": kind.version, "kind": kind.kind })
 }
 
-/// One object's path. Its patch is where clients look for what writes know.
-fn item(kind: &Kind) -> Message {
-    let mut patch = Message::default();
+/// What is written at a path, and how: an object's patch is where clients look for what writes know.
+fn item(method: Number, kind: &Kind) -> Message {
+    let mut write = Message::default();
     for name in WRITE_PARAMETERS {
         let query = Message::default()
             .text(path::QUERY_IN, "query")
@@ -77,10 +82,10 @@ fn item(kind: &Kind) -> Message {
         let parameter = Message::default().message(path::QUERY, &query);
         let parameter = Message::default().message(path::NOT_BODY, &parameter);
         let parameter = Message::default().message(path::PARAMETER, &parameter);
-        patch = patch.message(path::PARAMETERS, &parameter);
+        write = write.message(path::PARAMETERS, &parameter);
     }
-    patch = patch.extension(path::EXTENSION, GVK, &gvk(kind));
-    Message::default().message(path::PATCH, &patch)
+    write = write.extension(path::EXTENSION, GVK, &gvk(kind));
+    Message::default().message(method, &write)
 }
 
 /// A schema in the definition `owner`, as far as v2 can say it: what has several forms is anything.

@@ -28,6 +28,7 @@ pub(super) mod info {
 pub(super) mod path {
     use super::Number;
     pub(crate) const ITEM: Number = 2;
+    pub(crate) const POST: Number = 4;
     pub(crate) const PATCH: Number = 8;
     pub(crate) const PARAMETERS: Number = 8;
     pub(crate) const EXTENSION: Number = 13;

@@ -1,4 +1,5 @@
-//! Reviews: who somebody is and what they may do, asked and answered in one request.
+//! Reviews: who somebody is and what they may do, asked and answered in one request; and bindings, which
+//! are sent likewise.
 //!
 //! Never: stored; the answer is made elsewhere.
 
@@ -26,6 +27,10 @@ pub(super) fn kinds() -> Vec<Kind> {
         document::<LocalSubjectAccessReview>(),
     );
     vec![
+        Kind {
+            is_namespaced: true,
+            ..binding()
+        },
         review(
             WHO,
             [
@@ -96,7 +101,7 @@ pub fn eviction(version: &str) -> Kind {
     }
 }
 
-/// What is sent to `pods/NAME/binding`.
+/// What is sent to `pods/NAME/binding`, and to `bindings` of the pod's namespace.
 pub fn binding() -> Kind {
     review(
         "",
