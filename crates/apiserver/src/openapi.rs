@@ -92,6 +92,10 @@ fn root(kind: &Kind) -> String {
 }
 
 fn document(kinds: &[Arc<Kind>]) -> Page {
+    Page::json(&told(kinds))
+}
+
+fn told(kinds: &[Arc<Kind>]) -> Value {
     let mut schemas = Map::new();
     let mut paths = Map::new();
     for kind in kinds {
@@ -106,12 +110,12 @@ fn document(kinds: &[Arc<Kind>]) -> Page {
             );
         }
     }
-    Page::json(&json!({
+    json!({
         "openapi": "3.0.0",
         "info": { "title": "weft", "version": env!("CARGO_PKG_VERSION") },
         "paths": paths,
         "components": { "schemas": schemas },
-    }))
+    })
 }
 
 /// Gives the name of the kind's own schema.
@@ -240,4 +244,34 @@ fn add_paths(kind: &Kind, schema: &str, paths: &mut Map<String, Value>) {
         "delete": of("delete", json!([])),
     });
     paths.insert(format!("{all}/{{name}}"), one);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_to_parts_of_objects_is_told() {
+        let told = told(&groups(&Kinds::built_in())["api/v1"]);
+        for (path, group, kind) in [
+            ("pods/{name}/eviction", "policy", "Eviction"),
+            ("pods/{name}/binding", "", "Binding"),
+            ("bindings", "", "Binding"),
+            (
+                "serviceaccounts/{name}/token",
+                "authentication.k8s.io",
+                "TokenRequest",
+            ),
+        ] {
+            let post = &told["paths"][format!("/api/v1/namespaces/{{namespace}}/{path}")]["post"];
+            let said = &post["x-kubernetes-group-version-kind"];
+            let expected = json!({ "group": group, "version": "v1", "kind": kind });
+            assert_eq!(*said, expected, "{path}");
+            let content = &post["responses"]["200"]["content"]["application/json"];
+            let name = content["schema"]["$ref"].as_str().unwrap();
+            let name = name.rsplit('/').next().unwrap();
+            let schema = &told["components"]["schemas"][name];
+            assert_eq!(schema["x-kubernetes-group-version-kind"][0], expected);
+        }
+    }
 }

@@ -270,5 +270,17 @@ fn a_pod_is_bound_once() {
     kubectl(&weft, "wait --for=condition=Ready pod/p --timeout=60s").ok();
     let twice = kubectl_with_input(&weft, bind, &to("Node", "one"));
     twice.fails_saying(&["already assigned to node \"one\""]);
+    // The older path: the pod is the one that is named.
+    apply(&weft, &ours.replace("name: p", "name: q")).ok();
+    let bind = "create --raw /api/v1/namespaces/default/bindings -f -";
+    let to = |name: &str| to("Node", "one").replace("\"p\"", &format!("{name:?}"));
+    kubectl_with_input(&weft, bind, &to("")).fails_saying(&["metadata.name: Required"]);
+    kubectl_with_input(&weft, bind, &to("nobody")).fails_saying(&["pods \"nobody\" not found"]);
+    kubectl_with_input(&weft, &format!("{bind} --as=ann"), &to("q"))
+        .fails_saying(&["cannot create resource \"bindings\""]);
+    let bound = kubectl_with_input(&weft, bind, &to("q"));
+    assert!(bound.ok().contains("\"status\":\"Success\""), "{bound}");
+    kubectl(&weft, "wait --for=condition=Ready pod/q --timeout=60s").ok();
+    kubectl(&weft, "get bindings").fails_saying(&["MethodNotAllowed"]);
     forget(&weft);
 }
