@@ -2,7 +2,8 @@
 //! the time in; one step out.
 //!
 //! ```text
-//!   sandbox ─► init containers, one after the other ─► containers, all at once
+//!   sandbox ─► those that look around, once each
+//!           ─► init containers, one after the other ─► containers, all at once
 //!                  └ those that stay: started, then the next        │
 //!                                                                   ▼
 //!   over (all have ended, failed, unwanted) ─► containers end ─► those that stay, last first
@@ -194,6 +195,16 @@ fn go_on<'a>(facts: Facts<'a, '_>) -> Step<'a> {
             false => Step::Stop(left),
         };
     }
+    let mut wake = Wake::default();
+    // Whoever looks around does so above all where the others do not come to run.
+    let debug = pod.debug.iter();
+    let debug: Vec<_> = debug
+        .filter(|one| is_to_look(facts, one, &mut wake))
+        .map(|one| (one, 0))
+        .collect();
+    if !debug.is_empty() {
+        return Step::Start(debug);
+    }
     let is_past_init = pod
         .containers
         .iter()
@@ -203,7 +214,6 @@ fn go_on<'a>(facts: Facts<'a, '_>) -> Step<'a> {
             Last::Ended { at_ns, .. } => facts.is_of_now(at_ns),
         });
     let mut starts = Vec::new();
-    let mut wake = Wake::default();
     for one in &pod.init {
         match init(facts, one, is_past_init, &mut wake) {
             Turn::Next => {}
@@ -228,6 +238,20 @@ fn go_on<'a>(facts: Facts<'a, '_>) -> Step<'a> {
         true => Step::Wait(wake.0),
         false => Step::Start(starts),
     }
+}
+
+/// Whether one that is put in to look around is started now: it runs once.
+fn is_to_look(facts: Facts<'_, '_>, one: &Container, wake: &mut Wake) -> bool {
+    if !matches!(facts.last(&one.name), Last::Never) {
+        return false;
+    }
+    let memory = facts.memory.containers.get(&one.name);
+    let not_before = memory.map_or(0, |memory| memory.not_before_ns);
+    if facts.now_ns < not_before {
+        wake.at(not_before);
+        return false;
+    }
+    true
 }
 
 /// The soonest of several times.

@@ -1,6 +1,6 @@
 //! What is said of a pod: what is there of it, and what is remembered. Pure.
 
-use weft_api::assignment::{Container as Wanted, Pod, Refusal};
+use weft_api::assignment::{Container as Wanted, Pod, Refusal, Restart};
 use weft_api::observed::{Container, Ended, Pod as Observed, State};
 use weft_driver::{ContainerSeen, PodSeen, RunState};
 
@@ -31,23 +31,33 @@ pub(crate) fn pod(pod: &Pod, seen: &PodSeen, memory: &Memory, by: Observer<'_>) 
             .and_then(|sandbox| sandbox.ip)
             .map(|ip| ip.to_string()),
     };
-    let all = |list: &[Wanted], is_init: bool| {
+    let all = |list: &[Wanted], part: Part| {
         let list = list.iter();
-        list.map(|one| container(facts, one, is_init, by)).collect()
+        list.map(|one| container(facts, one, part, by)).collect()
     };
     Observed {
         id: pod.id.clone(),
         ip,
         started_at_ns: memory.started_at_ns,
         has_sandbox: ready.is_some(),
-        init: all(&pod.init, true),
-        containers: all(&pod.containers, false),
+        init: all(&pod.init, Part::Init),
+        containers: all(&pod.containers, Part::Main),
+        debug: all(&pod.debug, Part::Debug),
         failed: memory.failed.clone(),
         gone: false,
     }
 }
 
-fn container(facts: Facts<'_, '_>, wanted: &Wanted, is_init: bool, by: Observer<'_>) -> Container {
+/// Which list of a pod it is in.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    Init,
+    Main,
+    Debug,
+}
+
+fn container(facts: Facts<'_, '_>, wanted: &Wanted, part: Part, by: Observer<'_>) -> Container {
+    let is_init = part == Part::Init;
     let mut runs: Vec<&ContainerSeen> = facts.seen.containers.iter().collect();
     runs.retain(|one| one.name == wanted.name && one.state != RunState::Made);
     runs.sort_by_key(|one| one.attempt);
@@ -75,7 +85,7 @@ fn container(facts: Facts<'_, '_>, wanted: &Wanted, is_init: bool, by: Observer<
             told.started = health.is_some_and(|health| health.started);
             told.ready = health.is_some_and(|health| health.ready);
         }
-        Last::Never => told.state = waiting(facts, memory, is_init),
+        Last::Never => told.state = waiting(facts, memory, part),
         Last::Ended { attempt, code, .. } => {
             let stillborn = memory.and_then(|memory| memory.stillborn.as_ref());
             let stillborn = stillborn.filter(|(of, _)| *of == attempt);
@@ -84,9 +94,10 @@ fn container(facts: Facts<'_, '_>, wanted: &Wanted, is_init: bool, by: Observer<
                 None => newest.and_then(|one| ended(one, by.driver)),
             };
             told.restarts = attempt;
-            let policy = match wanted.sidecar {
-                true => weft_api::assignment::Restart::Always,
-                false => facts.pod.restart,
+            let policy = match (part, wanted.sidecar) {
+                (Part::Debug, _) => Restart::Never,
+                (_, true) => Restart::Always,
+                (_, false) => facts.pod.restart,
             };
             let is_over = facts.memory.failed.is_some() || facts.memory.ending.is_some();
             let again = match is_init && !wanted.sidecar {
@@ -103,20 +114,21 @@ fn container(facts: Facts<'_, '_>, wanted: &Wanted, is_init: bool, by: Observer<
                     told.ready = is_init && code == 0;
                     told.state = State::Ended(end);
                 }
-                (None, _) => told.state = waiting(facts, memory, is_init),
+                (None, _) => told.state = waiting(facts, memory, part),
             }
         }
     }
     told
 }
 
-fn waiting(
-    facts: Facts<'_, '_>,
-    memory: Option<&crate::memory::Container>,
-    is_init: bool,
-) -> State {
+fn waiting(facts: Facts<'_, '_>, memory: Option<&crate::memory::Container>, part: Part) -> State {
     let own = memory.and_then(|memory| memory.waiting.clone());
-    let reason = match facts.pod.init.is_empty() || is_init && facts.pod.init.len() == 1 {
+    let waits_for_none = match part {
+        Part::Init => facts.pod.init.len() == 1,
+        Part::Main => facts.pod.init.is_empty(),
+        Part::Debug => true,
+    };
+    let reason = match waits_for_none || facts.pod.init.is_empty() {
         true => "ContainerCreating",
         false => "PodInitializing",
     };

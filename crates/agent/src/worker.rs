@@ -370,8 +370,9 @@ impl<D: Driver> Worker<D> {
 
     /// Adds what containers have said of their ends themselves.
     async fn add_messages(&self, pod: &Pod, now: &mut Observed) {
-        for told in now.init.iter_mut().chain(&mut now.containers) {
-            let mut wanted = pod.init.iter().chain(&pod.containers);
+        let all = now.init.iter_mut().chain(&mut now.containers);
+        for told in all.chain(&mut now.debug) {
+            let mut wanted = pod.init.iter().chain(&pod.containers).chain(&pod.debug);
             let Some(wanted) = wanted.find(|one| one.name == told.name) else {
                 continue;
             };
@@ -404,14 +405,11 @@ impl<D: Driver> Worker<D> {
             return;
         }
         let field = container.map(|name| {
-            let is_init = self
-                .last
-                .iter()
-                .any(|pod| pod.init.iter().any(|one| one.name == name));
-            let list = if is_init {
-                "initContainers"
-            } else {
-                "containers"
+            let has = |list: &[Container]| list.iter().any(|one| one.name == name);
+            let list = match self.last.as_deref() {
+                Some(pod) if has(&pod.init) => "initContainers",
+                Some(pod) if has(&pod.debug) => "ephemeralContainers",
+                _ => "containers",
             };
             format!("spec.{list}{{{name}}}")
         });

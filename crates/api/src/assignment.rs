@@ -113,6 +113,9 @@ pub struct Pod {
     pub init: Vec<Container>,
     #[allow(missing_docs)]
     pub containers: Vec<Container>,
+    /// Put in to look around: run once each, whatever becomes of the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub debug: Vec<Container>,
     /// The group that volumes belong to.
     pub fs_group: Option<u32>,
     /// By the name that mounts call them by.
@@ -252,6 +255,9 @@ pub struct Container {
     pub refused: Option<Refusal>,
     /// Changes with everything that makes it another container.
     pub hash: String,
+    /// The container of the pod whose processes it sees beside its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joins: Option<String>,
 }
 
 /// `imagePullPolicy`.

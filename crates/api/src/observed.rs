@@ -28,6 +28,9 @@ pub struct Pod {
     pub has_sandbox: bool,
     pub init: Vec<Container>,
     pub containers: Vec<Container>,
+    /// Those that were put in to look around.
+    #[serde(default)]
+    pub debug: Vec<Container>,
     /// It is over, for reasons of its own: deadline, eviction, something that is refused.
     pub failed: Option<Refusal>,
     /// Nothing of it is left on the node.

@@ -12,6 +12,7 @@ use crate::accept::{Accept, Encoding, OBJECTS, Range};
 use crate::answer::Answer;
 use crate::pages::{Page, Pages};
 use crate::query::Query;
+use crate::target::DEBUG;
 
 /// Verbs of every kind.
 const VERBS: [&str; 8] = [
@@ -405,7 +406,14 @@ fn subresources(kind: &Kind) -> impl Iterator<Item = Part<'_>> {
         version: "v1",
         kind: "Scale",
     });
-    placed.chain(status).chain(scale)
+    let debug = is_pod.then(|| Part {
+        verbs: &PART_VERBS,
+        name: DEBUG,
+        group: &kind.group,
+        version: &kind.version,
+        kind: &kind.kind,
+    });
+    placed.chain(debug).chain(status).chain(scale)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::placing::Placing;
 use crate::query::Query;
 use crate::serve::Server;
 use crate::shape::Shape;
-use crate::target::Target;
+use crate::target::{DEBUG, Target};
 use crate::tokens;
 use crate::unrun::Unrun;
 use crate::watching::Feed;
@@ -152,6 +152,7 @@ impl Asked<'_> {
             let known = match &*target.subresource {
                 "status" => target.kind.has_status,
                 "scale" => target.kind.scale.is_some(),
+                DEBUG => target.is_of("", "pods"),
                 _ => false,
             };
             if !known {

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use weft_control::{Kind, Kinds};
+use weft_control::{Kind, Kinds, kinds};
 
 use crate::devices;
+
+/// What is put into a pod that runs, to look around.
+pub(crate) const DEBUG: &str = "ephemeralcontainers";
 
 /// A path that is about objects.
 #[derive(Clone, Debug)]
@@ -66,6 +69,11 @@ impl Target {
             // An object is in a namespace; a list may be of all.
             true => !namespace.is_empty() || name.is_empty(),
             false => namespace.is_empty(),
+        };
+        // What is put into pods is changed by rules of its own.
+        let kind = match (group, plural, subresource) {
+            ("", "pods", DEBUG) => kinds::debugged_pod(),
+            _ => kind,
         };
         fits.then(|| Target {
             kind: Arc::clone(kind),

@@ -12,10 +12,9 @@ use crate::objects::Asked;
 use crate::target::Target;
 
 /// Plural, part, and what somebody wants to do with the object. They are all in the core's group.
-const PARTS: [(&str, &str, &str); 9] = [
+const PARTS: [(&str, &str, &str); 8] = [
     ("nodes", "proxy", "reach"),
     ("pods", "attach", "attach to"),
-    ("pods", "ephemeralcontainers", "debug"),
     ("pods", "exec", "run a command in"),
     ("pods", "log", "read the log of"),
     ("pods", "portforward", "forward ports to"),

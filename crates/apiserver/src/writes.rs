@@ -18,7 +18,7 @@ use crate::body;
 use crate::gate::{self, Question};
 use crate::objects::Asked;
 use crate::params::{Deletion, MANAGER_MAX};
-use crate::target::Target;
+use crate::target::{DEBUG, Target};
 
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 pub(crate) const APPLY: &str = "application/apply-patch+yaml";
@@ -275,6 +275,7 @@ impl Asked<'_> {
                 "status" => "status",
                 "scale" => "scale",
                 "binding" => "binding",
+                DEBUG => DEBUG,
                 _ => "",
             },
             manager: self.manager(),

@@ -51,6 +51,7 @@ use crate::kind::{Document, Kind};
 use crate::object::Object;
 
 pub use nanocloud::bootstrap_token_record;
+pub use pod::debugged as debugged_pod;
 pub use priority_class::system_priority_classes;
 pub use review::{binding, eviction, token_request};
 

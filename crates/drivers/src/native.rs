@@ -15,11 +15,13 @@ use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use weft_api::ErrorCode;
 use weft_api::assignment::{Pod, Pull, RegistryCredentials, Services};
-use weft_driver::{Driver, Failure, ImageError, PodSeen, SandboxSeen, Source, Start, UsageSeen};
+use weft_driver::{
+    Driver, Failure, ImageError, PodSeen, RunState, SandboxSeen, Source, Start, UsageSeen,
+};
 use weft_engine::container::{
     AttachOptions, ExecOptions, ListFilter, LogOptions, RemoveOptions, StopOptions,
 };
-use weft_engine::spec::Spec;
+use weft_engine::spec::{Sharing, Spec};
 use weft_engine::{Credentials, Engine, EngineError, NetworkSpec, Output};
 
 pub use lower::sandbox_name;
@@ -150,8 +152,8 @@ impl Native {
     }
 
     fn lowered(&self, start: &Start<'_>) -> Result<Spec, EngineError> {
-        let sandbox = lower::sandbox_name(&start.pod.id.uid);
-        let sandbox = self.engine.sandbox(&sandbox)?;
+        let uid = &start.pod.id.uid;
+        let sandbox = self.engine.sandbox(&lower::sandbox_name(uid))?;
         let image = self.engine.image(start.image_id)?;
         let named = self.engine.image(&start.container.image);
         let name = match named {
@@ -159,7 +161,11 @@ impl Native {
             _ => start.image_id,
         };
         let machine = &self.shared.machine;
-        lower::container(start, &sandbox, name, &image.config.user, machine)
+        let mut spec = lower::container(start, &sandbox, name, &image.config.user, machine)?;
+        if let Some(target) = &start.container.joins {
+            spec.security.pid = Sharing::Container(self.running(uid, target)?);
+        }
+        Ok(spec)
     }
 
     /// What the engine is told of a container by the faces: for logs, exec and figures.
@@ -181,6 +187,16 @@ impl Native {
             return Err(error);
         }
         Ok(created.id)
+    }
+
+    /// The id of the pod's container of this name that runs.
+    fn running(&self, uid: &str, name: &str) -> Result<String, EngineError> {
+        let all = self.pod(uid).containers.into_iter();
+        let mut runs = all.filter(|one| matches!(one.state, RunState::Running { .. }));
+        let found = runs.find(|one| one.name == name);
+        found.map(|one| one.id).ok_or_else(|| {
+            EngineError::invalid(format!("the target container {name} does not run"))
+        })
     }
 
     /// The volumes of claims that are not there yet. Everybody may write to a new one, or the pod's

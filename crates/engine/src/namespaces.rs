@@ -7,7 +7,7 @@ use std::sync::Arc;
 use weft_network::Prepared;
 
 use crate::container::handle::Container;
-use crate::container::record::Record;
+use crate::container::record::{Record, State};
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::idrange::RANGE_SIZE;
@@ -47,7 +47,11 @@ impl Engine {
     pub(crate) fn make_namespaces(&self, record: &Record) -> Result<Namespaces> {
         let spec = &record.spec;
         if let NetworkMode::Sandbox(id) = &spec.network {
-            return self.join_sandbox(id);
+            let mut joined = self.join_sandbox(id)?;
+            if let Some(owner) = self.partner(spec)? {
+                joined.paths.push(("pid", pid_namespace(&owner)?));
+            }
+            return Ok(joined);
         }
         if let Some(owner) = self.partner(spec)? {
             return join_partner(record, &owner);
@@ -189,15 +193,24 @@ impl Engine {
     }
 }
 
-/// Namespaces of `owner` are owned by its user namespace: the container lives in that too.
-fn join_partner(record: &Record, owner: &Container) -> Result<Namespaces> {
+fn running(owner: &Container) -> Result<State> {
     let state = owner.state();
-    if !state.status.is_up() {
-        return Err(EngineError::conflict(format!(
+    match state.status.is_up() {
+        true => Ok(state),
+        false => Err(EngineError::conflict(format!(
             "cannot join the namespaces of container {}: it does not run; start it first",
             owner.id
-        )));
+        ))),
     }
+}
+
+fn pid_namespace(owner: &Container) -> Result<String> {
+    Ok(format!("/proc/{}/ns/pid", running(owner)?.pid))
+}
+
+/// Namespaces of `owner` are owned by its user namespace: the container lives in that too.
+fn join_partner(record: &Record, owner: &Container) -> Result<Namespaces> {
+    let state = running(owner)?;
     let spec = &record.spec;
     let mut joined = Namespaces {
         id_base: state.id_base,

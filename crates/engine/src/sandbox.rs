@@ -380,10 +380,17 @@ impl Engine {
         let own = sandbox.record();
         let security = &mut spec.security;
         let refuse = |why: &str| Err(EngineError::invalid(format!("conflicting options: {why}")));
-        if matches!(security.pid, Sharing::Container(_)) || security.ipc != Ipc::Private {
-            return refuse(
-                "a container of a sandbox has its IPC from there, and its own processes",
-            );
+        if security.ipc != Ipc::Private {
+            return refuse("a container of a sandbox has its IPC from there");
+        }
+        if let Sharing::Container(owner) = &security.pid {
+            let owner = self.find(owner)?;
+            let within = owner.with(|r| r.spec.network.clone());
+            if within != NetworkMode::Sandbox(own.id.clone()) {
+                return refuse(
+                    "a container of a sandbox sees its own processes, or those of another one of it",
+                );
+            }
         }
         if !spec.ports.is_empty() || spec.publish_all || spec.hostname.is_some() {
             return refuse("ports and host name of a container of a sandbox are the sandbox's");

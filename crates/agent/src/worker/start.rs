@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weft_api::assignment::{Action, Container, Pod, Refusal};
 use weft_api::observed::Ended;
-use weft_driver::{Driver, Failure, ImageError, PodSeen, Start};
+use weft_driver::{Driver, Failure, ImageError, PodSeen, RunState, Start};
 
 use super::{Turn, Worker};
 use crate::decide::Stop;
@@ -13,6 +13,12 @@ use crate::env;
 use crate::marks::Stillborn;
 use crate::memory::{SECOND, doubled};
 use crate::probe::{self, Target};
+
+/// Whether the container of this name runs.
+fn runs(seen: &PodSeen, name: &str) -> bool {
+    let mut all = seen.containers.iter();
+    all.any(|one| one.name == name && matches!(one.state, RunState::Running { .. }))
+}
 
 impl<D: Driver> Worker<D> {
     pub(super) async fn start(
@@ -31,6 +37,16 @@ impl<D: Driver> Worker<D> {
         }
         if let Some(why) = &one.refused {
             self.hold(one, why.clone());
+            return Turn::Done(());
+        }
+        if let Some(target) = &one.joins
+            && !runs(seen, target)
+        {
+            let why = Refusal {
+                reason: "CreateContainerConfigError".to_owned(),
+                message: format!("unable to find target container {target:?}: it does not run"),
+            };
+            self.hold(one, why);
             return Turn::Done(());
         }
         let image_id = match self.image(pod, one).await {

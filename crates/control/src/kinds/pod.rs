@@ -2,6 +2,7 @@
 
 mod account;
 mod columns;
+mod debug;
 mod priority;
 mod status;
 mod update;
@@ -17,6 +18,8 @@ use crate::failure::Cause;
 use crate::kind::{Generation, Kind, Resolve, texts};
 use crate::names;
 use crate::object::Object;
+
+pub use debug::debugged;
 
 pub(super) fn kind() -> Kind {
     Kind {

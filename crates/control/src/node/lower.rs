@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1 as k8s;
 use serde_json::Value;
 use weft_api::assignment::{
-    Dns, HostPort, Pod, PodId, Refusal, RegistryCredentials, Restart, Sandbox,
+    Container, Dns, HostPort, Pod, PodId, Refusal, RegistryCredentials, Restart, Sandbox,
 };
 
 use super::refer::{Found, Held, held_by_secret};
@@ -65,6 +65,7 @@ pub(super) fn pod(object: &Object, pod: &k8s::Pod, found: &Found) -> Pod {
         sandbox: sandbox(source),
         init: all(spec.init_containers.as_deref().unwrap_or_default(), true),
         containers: all(&spec.containers, false),
+        debug: debug(source),
         fs_group: pod_security(spec)
             .and_then(|security| security.fs_group)
             .and_then(|group| u32::try_from(group).ok()),
@@ -72,6 +73,46 @@ pub(super) fn pod(object: &Object, pod: &k8s::Pod, found: &Found) -> Pod {
         credentials: credentials(source),
         service_account: spec.service_account_name.clone().unwrap_or_default(),
         shown: template::shown(found),
+    }
+}
+
+/// What was put in is as other containers are, but for what those may not say.
+fn debug(source: Source<'_>) -> Vec<Container> {
+    let list = source.spec.ephemeral_containers.iter().flatten();
+    let lower = |one: &k8s::EphemeralContainer| {
+        let same = as_container(one);
+        Container {
+            joins: one
+                .target_container_name
+                .clone()
+                .filter(|name| !name.is_empty()),
+            ..container::lower(source, &same, false)
+        }
+    };
+    list.map(lower).collect()
+}
+
+/// With all that both have.
+pub(super) fn as_container(one: &k8s::EphemeralContainer) -> k8s::Container {
+    let one = one.clone();
+    k8s::Container {
+        name: one.name,
+        image: one.image,
+        command: one.command,
+        args: one.args,
+        working_dir: one.working_dir,
+        env: one.env,
+        env_from: one.env_from,
+        volume_mounts: one.volume_mounts,
+        volume_devices: one.volume_devices,
+        image_pull_policy: one.image_pull_policy,
+        security_context: one.security_context,
+        stdin: one.stdin,
+        stdin_once: one.stdin_once,
+        tty: one.tty,
+        termination_message_path: one.termination_message_path,
+        termination_message_policy: one.termination_message_policy,
+        ..k8s::Container::default()
     }
 }
 
@@ -125,12 +166,6 @@ fn refused(spec: &k8s::PodSpec) -> Option<Refusal> {
             .as_ref()
             .is_some_and(|list| !list.is_empty()),
         "spec.resourceClaims",
-    );
-    check(
-        spec.ephemeral_containers
-            .as_ref()
-            .is_some_and(|list| !list.is_empty()),
-        "spec.ephemeralContainers",
     );
     let os = spec.os.as_ref().map(|os| os.name.as_str());
     check(os.is_some_and(|os| os != "linux"), "spec.os");

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::Value;
 use weft_template::{Delimiters, Dialect, Template};
 
-use super::tokens;
+use super::{lower, tokens};
 use crate::failure::{Failure, Reason};
 use crate::object::Object;
 use crate::store::{ListOptions, Store, object};
@@ -40,7 +40,9 @@ impl References {
             ..References::default()
         };
         let init = spec.init_containers.iter().flatten();
-        for container in init.chain(&spec.containers) {
+        let debug = spec.ephemeral_containers.iter().flatten();
+        let debug: Vec<_> = debug.map(lower::as_container).collect();
+        for container in init.chain(&spec.containers).chain(&debug) {
             for env in container.env.iter().flatten() {
                 let from = env.value_from.as_ref();
                 if let Some(of) = from.and_then(|from| from.config_map_key_ref.as_ref()) {

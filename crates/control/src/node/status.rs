@@ -98,6 +98,15 @@ fn container(one: &Container) -> Value {
     told
 }
 
+/// Of one that looks around: nobody asks whether it has started.
+fn looking(one: &Container) -> Value {
+    let mut told = container(one);
+    if let Some(told) = told.as_object_mut() {
+        told.remove("started");
+    }
+    told
+}
+
 /// Changes the pod's status to what was observed; `now` is the time of what changes.
 pub(super) fn apply(object: &mut Object, pod: &k8s::Pod, seen: &Pod, host_ip: &str, now: &str) {
     let empty = k8s::PodSpec::default();
@@ -133,6 +142,9 @@ pub(super) fn apply(object: &mut Object, pod: &k8s::Pod, seen: &Pod, host_ip: &s
     status["containerStatuses"] = all(&seen.containers).into();
     if !seen.init.is_empty() {
         status["initContainerStatuses"] = all(&seen.init).into();
+    }
+    if !seen.debug.is_empty() {
+        status["ephemeralContainerStatuses"] = seen.debug.iter().map(looking).collect();
     }
     conditions(&mut status, spec, seen, is_over.then_some(phase), now);
     object.0.insert("status".to_owned(), status);

@@ -136,7 +136,7 @@ impl Store {
         }
         for _ in 0..TRIES {
             if self.find(kind, namespace, name).await?.is_none() {
-                if options.is_status() {
+                if !options.subresource.is_empty() {
                     return Err(not_found(kind, name));
                 }
                 let uid = config.meta().text("uid");

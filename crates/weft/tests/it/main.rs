@@ -47,6 +47,7 @@ mod server_claims;
 mod server_cli;
 mod server_clients;
 mod server_create;
+mod server_debug;
 mod server_definition_rules;
 mod server_definition_shapes;
 mod server_definition_versions;

@@ -7,6 +7,8 @@ use super::volume::Volumes;
 use super::{env, probe, resources, security};
 use crate::names;
 
+const NOT_FOR_DEBUGGING: &str = "cannot be set for an Ephemeral Container";
+
 /// Which of a pod's lists a container is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -50,6 +52,9 @@ pub(super) fn container<'v>(
     mistakes.must_be_one_of(&policy, &["FallbackToLogsOnError", "File"]);
     restarts(mistakes, at, around.role);
     let spec = around.spec;
+    if around.role == Role::Debug {
+        debugging(mistakes, at, spec);
+    }
     let grace = spec.at("terminationGracePeriodSeconds").number();
     probe::probes(mistakes, at, grace.unwrap_or(30).max(0));
     if around.role == Role::Init {
@@ -89,7 +94,7 @@ fn restarts(mistakes: &mut Mistakes, at: &Spot<'_, '_>, role: Role) {
         Role::Init if restart.text() != "Always" => {
             "may not be set for init containers without restartPolicy=Always"
         }
-        Role::Debug => "cannot be set for an Ephemeral Container",
+        Role::Debug => NOT_FOR_DEBUGGING,
         _ => return,
     };
     for name in [
@@ -101,6 +106,32 @@ fn restarts(mistakes: &mut Mistakes, at: &Spot<'_, '_>, role: Role) {
         if at.at(name).is_some() {
             mistakes.forbidden(&at.at(name), why);
         }
+    }
+}
+
+/// Who looks around is no part of what the pod serves: it asks for nothing, and leaves nothing.
+fn debugging(mistakes: &mut Mistakes, at: &Spot<'_, '_>, spec: &Spot<'_, '_>) {
+    for name in ["ports", "resources", "resizePolicy"] {
+        if !at.at(name).is_empty() {
+            mistakes.forbidden(&at.at(name), NOT_FOR_DEBUGGING);
+        }
+    }
+    for mount in at.at("volumeMounts").items() {
+        for name in ["subPath", "subPathExpr"] {
+            if !mount.at(name).is_empty() {
+                mistakes.forbidden(&mount.at(name), NOT_FOR_DEBUGGING);
+            }
+        }
+    }
+    let target = at.at("targetContainerName");
+    let lists = ["containers", "initContainers"];
+    let is_there = lists.iter().any(|list| {
+        let list = spec.at(list);
+        list.items()
+            .any(|one| one.at("name").text() == target.text())
+    });
+    if !target.is_empty() && !is_there {
+        mistakes.not_found(&target);
     }
 }
 

@@ -84,6 +84,7 @@ pub(super) fn lower(source: Source<'_>, one: &k8s::Container, is_init: bool) -> 
         refused,
         // What makes it another container: of a running pod only the image can be changed.
         hash: one.image.clone().unwrap_or_default(),
+        joins: None,
     }
 }
 
