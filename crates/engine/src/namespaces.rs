@@ -48,9 +48,7 @@ impl Engine {
         let spec = &record.spec;
         if let NetworkMode::Sandbox(id) = &spec.network {
             let mut joined = self.join_sandbox(id)?;
-            if let Some(owner) = self.partner(spec)? {
-                joined.paths.push(("pid", pid_namespace(&owner)?));
-            }
+            joined.paths.extend(self.pid_namespace(spec)?);
             return Ok(joined);
         }
         if let Some(owner) = self.partner(spec)? {
@@ -160,6 +158,15 @@ impl Engine {
         Ok(Some(owner))
     }
 
+    /// Whose processes it sees within its sandbox, if not only its own.
+    fn pid_namespace(&self, spec: &Spec) -> Result<Option<(&'static str, String)>> {
+        let Some(owner) = self.partner(spec)? else {
+            return Ok(None);
+        };
+        let path = format!("/proc/{}/ns/pid", running(&owner)?.pid);
+        Ok(Some(("pid", path)))
+    }
+
     /// An IPC namespace is joined with the user namespace it belongs to: nobody gets another than
     /// they asked for.
     fn check_same_ids(&self, spec: &Spec, owner: &Container) -> Result<()> {
@@ -202,10 +209,6 @@ fn running(owner: &Container) -> Result<State> {
             owner.id
         ))),
     }
-}
-
-fn pid_namespace(owner: &Container) -> Result<String> {
-    Ok(format!("/proc/{}/ns/pid", running(owner)?.pid))
 }
 
 /// Namespaces of `owner` are owned by its user namespace: the container lives in that too.

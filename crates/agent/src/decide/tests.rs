@@ -104,6 +104,37 @@ fn started(names: &[&str]) -> Memory {
 }
 
 #[test]
+fn who_looks_around_is_started_once_and_first() {
+    let mut pod = pod(&[("a", false)], &["x"], Restart::Always);
+    pod.debug = vec![container("d", false)];
+    let mut memory = Memory::default();
+    for (there, expected) in [
+        (&[][..], "start d-0"),
+        (&[("a", 0, None)], "start d-0"),
+        (&[("a", 0, None), ("d", 0, None)], "wait"),
+        (&[("a", 0, Some(0)), ("d", 0, Some(1))], "start x-0"),
+        (
+            &[("a", 0, Some(0)), ("x", 0, None), ("d", 0, Some(1))],
+            "wait",
+        ),
+    ] {
+        let found = next(&pod, &seen(there), &memory, 100, false);
+        assert_eq!(found, expected, "{there:?}");
+    }
+    // What it waits for keeps nobody else waiting.
+    let one = memory.containers.entry("d".to_owned()).or_default();
+    one.not_before_ns = 110 * SECOND;
+    let done = seen(&[("a", 0, Some(0))]);
+    assert_eq!(next(&pod, &done, &memory, 100, false), "start x-0");
+    let done = seen(&[("a", 0, Some(0)), ("x", 0, None)]);
+    assert_eq!(next(&pod, &done, &memory, 100, false), "wait until 110");
+    // It ends with the others, and keeps no pod from being over.
+    pod.restart = Restart::Never;
+    let over = seen(&[("a", 0, Some(0)), ("x", 0, Some(0)), ("d", 0, None)]);
+    assert_eq!(next(&pod, &over, &memory, 100, false), "stop d-0/30");
+}
+
+#[test]
 fn a_pod_comes_up_in_order() {
     let pod = pod(
         &[("a", false), ("s", true), ("b", false)],
