@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use weft_api::assignment::{Assignment, Pod, Services};
 use weft_stdx::file::{Durability, read_all_bounded, replace};
@@ -62,7 +63,7 @@ pub struct Ledger {
     node: String,
     seal: Box<dyn Seal>,
     /// What is on disk, by its file's name; `None`: it cannot be read. Bounded by the pods there are.
-    pods: BTreeMap<String, Option<Pod>>,
+    pods: BTreeMap<String, Option<Arc<Pod>>>,
     services: Option<Services>,
     /// Files that a power cut may take, and whether it may bring others back.
     unsynced: BTreeSet<String>,
@@ -78,7 +79,7 @@ impl std::fmt::Debug for Ledger {
 /// What a ledger says.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
-    pub pods: Vec<Pod>,
+    pub pods: Vec<Arc<Pod>>,
     pub services: Option<Services>,
     /// What of it cannot be read: how much, and a sentence about the first.
     pub unread: Option<(usize, String)>,
@@ -122,10 +123,12 @@ impl Ledger {
                     remembered.services = Some(found);
                 }),
                 pod if pod.starts_with(POD) => {
-                    let found = self.entry(&name).and_then(|found: Pod| match file(&found) {
-                        Some(is) if is == name => Ok(found),
-                        _ => Err("it is about another pod".to_owned()),
-                    });
+                    let found = self
+                        .entry(&name)
+                        .and_then(|found: Arc<Pod>| match file(&found) {
+                            Some(is) if is == name => Ok(found),
+                            _ => Err("it is about another pod".to_owned()),
+                        });
                     self.pods.insert(name.clone(), found.clone().ok());
                     found.map(|pod| remembered.pods.push(pod))
                 }
@@ -159,7 +162,7 @@ impl Ledger {
             }
             let written = serde_json::to_vec(pod).map_err(io::Error::other);
             match written.and_then(|text| self.write(&name, &text)) {
-                Ok(()) => drop(self.pods.insert(name, Some(pod.clone()))),
+                Ok(()) => drop(self.pods.insert(name, Some(Arc::clone(pod)))),
                 Err(error) => done = done.and(Err(self.failed(&name, error))),
             }
         }

@@ -204,12 +204,12 @@ impl<D: Driver> Agent<D> {
                 continue;
             }
             wanted.insert(uid.clone());
-            let same = |now: &Option<Arc<Pod>>| now.as_deref() == Some(pod);
+            let same = |now: &Option<Arc<Pod>>| now.as_ref() == Some(pod);
             match inputs.get(uid) {
                 Some(input) if same(&input.pod.borrow()) => {}
-                Some(input) => drop(input.pod.send_replace(Some(Arc::new(pod.clone())))),
+                Some(input) => drop(input.pod.send_replace(Some(Arc::clone(pod)))),
                 None => {
-                    let first = Some(Arc::new(pod.clone()));
+                    let first = Some(Arc::clone(pod));
                     let input = self.employ(pod.id.clone(), first, workers);
                     inputs.insert(uid.clone(), input);
                 }

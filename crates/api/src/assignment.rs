@@ -5,6 +5,7 @@
 //! or [`FileValue`] that it fills in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +22,8 @@ pub struct Assignment {
     pub epoch: String,
     /// Grows with every change.
     pub generation: u64,
-    /// Its pods, those that are to end among them.
-    pub pods: Vec<Pod>,
+    /// Its pods, those that are to end among them. Shared by all who remember them.
+    pub pods: Vec<Arc<Pod>>,
     /// Volumes of claims that are to go, with their data.
     pub discarded: Vec<String>,
 }

@@ -139,7 +139,19 @@ pub fn object(item: &Item) -> Result<Object, Failure> {
     Ok(versioned((*record::read(item)?).clone(), item))
 }
 
-/// The same, of one of many that are looked at once: nothing is kept of it.
+/// The same without the owners of fields, for who holds on to it: all who do have one together.
+///
+/// # Errors
+/// See [`object`].
+pub(crate) fn held(item: &Item) -> Result<Arc<Object>, Failure> {
+    item.memo.held_or(|| {
+        let mut object = object_once(item)?;
+        object.set_meta("managedFields", None);
+        Ok(object)
+    })
+}
+
+/// The same as [`object`], of one of many that are looked at once: nothing is kept of it.
 ///
 /// # Errors
 /// See [`object`].

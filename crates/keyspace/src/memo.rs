@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!   Memo ─ weak ─► made ◄─ strong ─ the last that was made (all memos of this process)
+//!        └ weak ─► held ◄─ strong ─ readers who hold on to it, and have one of it together
 //! ```
 
 use std::any::Any;
@@ -28,33 +29,59 @@ struct Last {
     bytes: usize,
 }
 
-/// A place for what a reader makes of a value or an event, so that the next need not make it again.
+/// A place for what readers make of a value or an event, so that the next need not make it again: one of
+/// each type.
 #[derive(Default)]
-pub struct Memo(Mutex<Option<Weak<dyn Any + Send + Sync>>>);
+pub struct Memo(Mutex<Vec<Weak<dyn Any + Send + Sync>>>);
 
 impl Memo {
-    /// What was made before, or `make`'s. `bytes`: the size of what it is made of. The first type
-    /// kept here wins; for another type it is made each time.
+    /// What was made before, or `make`'s. `bytes`: the size of what it is made of.
     pub fn get_or<T: Any + Send + Sync>(&self, bytes: usize, make: impl FnOnce() -> T) -> Arc<T> {
-        if let Some(kept) = self.get() {
-            return kept.downcast().unwrap_or_else(|_| Arc::new(make()));
+        if let Some(kept) = find(&lock(&self.0)) {
+            return kept;
         }
         let made = Arc::new(make());
         let kept: Made = Arc::<T>::clone(&made);
         // Two readers at once: both are right, and one is kept.
-        *lock(&self.0) = Some(Arc::downgrade(&kept));
+        put(&mut lock(&self.0), &kept);
         keep(kept, bytes);
         made
     }
 
-    fn get(&self) -> Option<Made> {
-        lock(&self.0).as_ref()?.upgrade()
+    /// What others hold of this type, or `make`'s: all who ask have the same one, for as long as one of
+    /// them holds it. Who asks meanwhile waits.
+    ///
+    /// # Errors
+    /// Those of `make`; nothing is kept then.
+    pub fn held_or<T: Any + Send + Sync, E>(
+        &self,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        let mut all = lock(&self.0);
+        if let Some(held) = find(&all) {
+            return Ok(held);
+        }
+        let made = Arc::new(make()?);
+        let held: Made = Arc::<T>::clone(&made);
+        put(&mut all, &held);
+        Ok(made)
     }
+}
+
+fn find<T: Any + Send + Sync>(all: &[Weak<dyn Any + Send + Sync>]) -> Option<Arc<T>> {
+    let mut alive = all.iter().filter_map(Weak::upgrade);
+    alive.find_map(|made| made.downcast().ok())
+}
+
+fn put(all: &mut Vec<Weak<dyn Any + Send + Sync>>, made: &Made) {
+    all.retain(|other| other.strong_count() > 0);
+    all.push(Arc::downgrade(made));
 }
 
 impl fmt::Debug for Memo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.get().is_some() { "made" } else { "-" })
+        let is_made = lock(&self.0).iter().any(|made| made.strong_count() > 0);
+        f.write_str(if is_made { "made" } else { "-" })
     }
 }
 
@@ -92,27 +119,43 @@ mod tests {
 
     #[test]
     fn what_is_made_is_there_until_much_else_was_made() {
+        let is_there = |memo: &Memo| format!("{memo:?}") == "made";
         let memo = Memo::default();
         let one = memo.get_or(10, || "made".to_owned());
         let other = memo.get_or(10, || unreachable!("it is there"));
         assert!(Arc::ptr_eq(&one, &other));
         let of_another_type = memo.get_or(10, || 7);
         assert_eq!(*of_another_type, 7);
-        drop((one, other));
+        drop((one, other, of_another_type));
         let others: Vec<Memo> = (0..100).map(|_| Memo::default()).collect();
         for other in &others {
             other.get_or(MOST_BYTES / 10, || [0; 10]);
         }
-        assert!(memo.get().is_none());
-        assert!(others.iter().filter(|memo| memo.get().is_some()).count() <= 10);
-        assert_eq!(*memo.get_or(10, || 8), 8, "it is another's place now");
+        assert!(!is_there(&memo));
+        assert!(others.iter().filter(|memo| is_there(memo)).count() <= 10);
+        assert_eq!(*memo.get_or(10, || 8), 8);
         // Larger than all that is kept: it is given, and not kept.
         drop(memo.get_or(10, || 8));
         let large = Memo::default();
         assert_eq!(*large.get_or(2 * MOST_BYTES, || 9), 9);
-        assert!(large.get().is_none());
+        assert!(!is_there(&large));
         drop(large.get_or(10, || 9));
         forget();
-        assert!(large.get().is_none());
+        assert!(!is_there(&large));
+    }
+
+    #[test]
+    fn what_is_held_is_had_by_all_together() {
+        let memo = Memo::default();
+        let held = |text: &str| memo.held_or(|| Ok::<_, ()>(text.to_owned())).unwrap();
+        let one = held("one");
+        assert!(Arc::ptr_eq(&one, &held("other")));
+        assert_eq!(*memo.get_or(10, || 7), 7);
+        assert!(Arc::ptr_eq(&one, &held("other")));
+        drop(one);
+        assert_eq!(*held("other"), "other");
+        let none = Memo::default();
+        assert_eq!(none.held_or(|| Err::<u8, _>("no")), Err("no"));
+        assert_eq!(*none.held_or(|| Ok::<u8, ()>(1)).unwrap(), 1);
     }
 }

@@ -20,7 +20,7 @@ pub(crate) enum Order {
     #[default]
     Unknown,
     /// What was wanted before this agent began. What else runs is left alone.
-    Remembered(Arc<Vec<Pod>>),
+    Remembered(Arc<Vec<Arc<Pod>>>),
     /// What is wanted. What else runs is ended.
     Told(Arc<Assignment>),
 }

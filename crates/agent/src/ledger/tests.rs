@@ -40,11 +40,15 @@ fn pod(uid: &str, word: &str) -> Pod {
     pod
 }
 
+fn shared(pods: &[Pod]) -> Vec<Arc<Pod>> {
+    pods.iter().cloned().map(Arc::new).collect()
+}
+
 fn assigned(generation: u64, pods: &[Pod]) -> Assignment {
     Assignment {
         epoch: "e".to_owned(),
         generation,
-        pods: pods.to_vec(),
+        pods: shared(pods),
         ..Assignment::default()
     }
 }
@@ -67,16 +71,17 @@ fn what_is_written_is_read_again() {
         ..Services::default()
     };
     ledger.note_services(&services).unwrap();
-    assert_eq!(open(dir.path(), "one", "k").1.pods, [a.clone(), b]);
+    assert_eq!(open(dir.path(), "one", "k").1.pods, shared(&[a.clone(), b]));
     ledger.note(&assigned(2, &[b2.clone(), c.clone()])).unwrap();
     assert!(ledger.is_unsynced());
     ledger.sync().unwrap();
     assert!(!ledger.is_unsynced());
     let (mut again, read) = open(dir.path(), "one", "k");
-    assert_eq!(read.pods, [b2, c]);
+    let both = [b2, c];
+    assert_eq!(read.pods, shared(&both));
     assert_eq!(read.services, Some(services));
     // The same again is not written again; nothing wanted is nothing written down.
-    again.note(&assigned(3, &read.pods)).unwrap();
+    again.note(&assigned(3, &both)).unwrap();
     assert!(!again.is_unsynced());
     again.note(&assigned(4, &[])).unwrap();
     assert!(open(dir.path(), "one", "k").1.pods.is_empty());
@@ -113,7 +118,7 @@ fn damage_costs_what_it_is_in_and_is_told() {
         let (count, why) = read.unread.unwrap();
         assert!(count == 1 && why.contains(expected), "{why}");
         assert!(why.contains("ledger/pod-a: "), "{why}");
-        assert_eq!(read.pods, pods[1..]);
+        assert_eq!(read.pods, shared(&pods[1..]));
         // Who is told again writes it anew; who is told otherwise lets it go.
         ledger.note(&assigned(1, &pods)).unwrap();
         assert_eq!(fs::read(&file).unwrap(), whole);
@@ -175,7 +180,7 @@ async fn it_is_written_before_it_is_done() {
             .wait_for(|order| matches!(order, Order::Told(told) if told.generation == generation));
         drop(order.await.unwrap());
         // Killed now, it would begin with that.
-        assert_eq!(ledger().read().pods, pods);
+        assert_eq!(ledger().read().pods, shared(&pods));
     }
     keeping.abort();
     let (tell, _lead, mut orders, _keeping) = begin(ledger());

@@ -130,7 +130,7 @@ impl Stage {
         self.assign.send_replace(Arc::new(Assignment {
             epoch: self.epoch.to_string(),
             generation: self.generation,
-            pods: pods.to_vec(),
+            pods: pods.iter().cloned().map(Arc::new).collect(),
             ..Assignment::default()
         }));
     }

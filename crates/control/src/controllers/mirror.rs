@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
-use weft_keyspace::{EventKind, Item, Revision};
+use weft_keyspace::{EventKind, Revision};
 
 use crate::Store;
 use crate::failure::Failure;
@@ -114,7 +114,7 @@ impl Mirror {
         for (plural, kind) in &kinds {
             let listed = store.list(kind, "", &ListOptions::default()).await?;
             for item in &listed.items {
-                known.set(plural, read(item)?);
+                known.set(plural, store::held(item)?);
             }
         }
         // What was listed may be newer than `seen`: it is then told of once more, in order.
@@ -137,7 +137,7 @@ impl Mirror {
             let Some((plural, _)) = self.kinds.iter().find(is) else {
                 continue;
             };
-            let object = read(&one.item)?;
+            let object = store::held(&one.item)?;
             changed.push(match one.what {
                 EventKind::Deleted => self.known.remove(plural, &object),
                 _ => self.known.set(plural, object),
@@ -201,21 +201,13 @@ impl Mirror {
     }
 }
 
-/// An object without what no controller asks about.
-fn read(item: &Item) -> Result<Object, Failure> {
-    let mut object = store::object_once(item)?;
-    object.set_meta("managedFields", None);
-    Ok(object)
-}
-
 fn id(plural: &'static str, object: &Object) -> Id {
     let meta = object.meta();
     Id::new(plural, meta.namespace(), meta.name())
 }
 
 impl Known {
-    fn set(&mut self, plural: &'static str, object: Object) -> Changed {
-        let object = Arc::new(object);
+    fn set(&mut self, plural: &'static str, object: Arc<Object>) -> Changed {
         let id = id(plural, &object);
         let old = self.objects.insert(id.clone(), Arc::clone(&object));
         if let Some(old) = &old {

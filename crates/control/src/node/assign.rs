@@ -18,15 +18,15 @@ use super::tokens::{Purse, Tokens};
 use crate::controllers::claims::DISCARD;
 use crate::failure::Failure;
 use crate::object::Object;
-use crate::store::{Happened, ListOptions, Store, object};
+use crate::store::{Happened, ListOptions, Store, held, object};
 
 /// `namespace/name`
 type Id = (String, String);
 
 struct Mine {
-    object: Object,
+    object: Arc<Object>,
     wanted: References,
-    lowered: Pod,
+    lowered: Arc<Pod>,
 }
 
 struct Assigner<'a> {
@@ -75,7 +75,7 @@ async fn try_run(
     }
     if let Some(pods) = kinds.find("", "v1", "pods") {
         for item in &store.list(pods, "", &ListOptions::default()).await?.items {
-            assigner.set(object(item)?).await?;
+            assigner.set(held(item)?).await?;
         }
     }
     if let Some(volumes) = kinds.find("", "v1", "persistentvolumes") {
@@ -126,11 +126,8 @@ impl Assigner<'_> {
     }
 
     fn publish(&self, assigned: &watch::Sender<Arc<Assignment>>) {
-        let pods: Vec<Pod> = self
-            .pods
-            .values()
-            .map(|mine| mine.lowered.clone())
-            .collect();
+        let pods = self.pods.values().map(|mine| Arc::clone(&mine.lowered));
+        let pods: Vec<Arc<Pod>> = pods.collect();
         assigned.send_if_modified(|now| {
             // The first one is told even if there is nothing in it: what runs is nobody's then.
             let discarded: Vec<String> = self.discarded.iter().cloned().collect();
@@ -159,7 +156,7 @@ impl Assigner<'_> {
         }
         match &*kind.plural {
             "pods" => {
-                let object = object(&happened.item)?;
+                let object = held(&happened.item)?;
                 if happened.what == EventKind::Deleted {
                     self.purse.forget(object.meta().text("uid"));
                     return Ok(self.pods.remove(&id(&object)).is_some());
@@ -186,7 +183,7 @@ impl Assigner<'_> {
                 let (namespace, name) = id(&object);
                 let is_api = plural == "services" && (&*namespace, &*name) == refer::API;
                 let touched = self.pods.iter();
-                let touched: Vec<Object> = touched
+                let touched: Vec<Arc<Object>> = touched
                     .filter(|(id, mine)| {
                         is_api || id.0 == namespace && mine.wanted.has(plural, &name)
                     })
@@ -198,7 +195,7 @@ impl Assigner<'_> {
         }
     }
 
-    async fn set_all(&mut self, pods: Vec<Object>) -> Result<bool, Failure> {
+    async fn set_all(&mut self, pods: Vec<Arc<Object>>) -> Result<bool, Failure> {
         let mut is_new = false;
         for pod in pods {
             is_new |= self.set(pod).await?;
@@ -243,7 +240,7 @@ impl Assigner<'_> {
         }
     }
 
-    async fn set(&mut self, object: Object) -> Result<bool, Failure> {
+    async fn set(&mut self, object: Arc<Object>) -> Result<bool, Failure> {
         let id = id(&object);
         if object.text(&["spec", "nodeName"]) != Some(self.node) {
             return Ok(self.pods.remove(&id).is_some());
@@ -275,10 +272,10 @@ impl Assigner<'_> {
                 (References::default(), lowered)
             }
         };
-        let is_new = self
-            .pods
-            .get(&id)
-            .is_none_or(|before| before.lowered != lowered);
+        let before = self.pods.get(&id).map(|before| &before.lowered);
+        let before = before.filter(|before| ***before == lowered);
+        let is_new = before.is_none();
+        let lowered = before.map_or_else(|| Arc::new(lowered), Arc::clone);
         let mine = Mine {
             object,
             wanted,
