@@ -145,7 +145,7 @@ impl Asked<'_> {
         if let Some(placing) = Placing::of(target) {
             return placing.answer(self, body).await;
         }
-        if let Some(unrun) = Unrun::of(target) {
+        if let Some(unrun) = Unrun::of(target).filter(|one| !one.is_there(self.runs_pods)) {
             return unrun.refuse(self).await;
         }
         if !target.subresource.is_empty() {

@@ -9,12 +9,13 @@ use weft_control::Failure;
 
 use crate::answer::Answer;
 use crate::objects::Asked;
-use crate::target::Target;
+use crate::target::{DEBUG, Target};
 
 /// Plural, part, and what somebody wants to do with the object. They are all in the core's group.
-const PARTS: [(&str, &str, &str); 8] = [
+const PARTS: [(&str, &str, &str); 9] = [
     ("nodes", "proxy", "reach"),
     ("pods", "attach", "attach to"),
+    ("pods", DEBUG, "debug"),
     ("pods", "exec", "run a command in"),
     ("pods", "log", "read the log of"),
     ("pods", "portforward", "forward ports to"),
@@ -38,6 +39,11 @@ impl Unrun {
             target.is_of("", plural) && target.subresource == *part && !target.name.is_empty()
         })?;
         Some(Unrun { plural, part, what })
+    }
+
+    /// Whether it is served once pods run.
+    pub(crate) fn is_there(self, runs_pods: bool) -> bool {
+        runs_pods && self.part == DEBUG
     }
 
     /// What is asked, as access is decided by; nothing: it is not done with this method.
