@@ -77,7 +77,7 @@ fn who_looks_around_sees_what_a_container_does() {
     let seen = kubectl(&weft, "logs app -c looks");
     assert!(seen.ok().contains("sleep 4711"), "{seen}");
     let seen = kubectl(&weft, "exec app -c looks -- cat /proc/1/cmdline");
-    assert_eq!(seen.ok(), "sleep\04711\0");
+    assert_eq!(seen.ok(), "sleep\x004711\0");
     // Of the pod nothing has become another.
     let now = pod(&weft, "app");
     assert_eq!(now["status"]["containerStatuses"][0]["restartCount"], 0);
