@@ -26,6 +26,7 @@ pub(crate) struct Body {
     pub(crate) node_name: Option<Name>,
     pub(crate) node_selector: Test,
     pub(crate) required: Option<Vec<NodeTest>>,
+    pub(crate) volumes: Vec<Vec<NodeTest>>,
     pub(crate) preferred: Vec<(i64, NodeTest)>,
     pub(crate) images: Vec<Name>,
     pub(crate) spreads: Vec<Even>,
@@ -89,6 +90,10 @@ impl Body {
         let affine = &shape.node_affinity;
         let required = affine.required.as_ref();
         let required = required.map(|terms| terms.iter().map(&mut on_nodes).collect());
+        let volumes = shape.volumes.iter();
+        let volumes = volumes
+            .map(|terms| terms.iter().map(&mut on_nodes).collect())
+            .collect();
         let preferred = affine.preferred.iter();
         let preferred = preferred
             .map(|(weight, term)| (i64::from(*weight), on_nodes(term)))
@@ -110,6 +115,7 @@ impl Body {
             requests,
             node_selector,
             required,
+            volumes,
             preferred,
             spreads,
             affinity,

@@ -54,6 +54,8 @@ pub struct Shape {
     pub node_selector: BTreeMap<String, String>,
     /// `spec.affinity.nodeAffinity`.
     pub node_affinity: NodeAffinity,
+    /// Of each bound volume, the nodes it can be reached from: one of its terms holds.
+    pub volumes: Vec<Vec<NodeTerm>>,
     /// `spec.affinity.podAffinity`.
     pub affinity: PodAffinity,
     /// `spec.affinity.podAntiAffinity`.

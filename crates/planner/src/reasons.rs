@@ -18,6 +18,8 @@ pub enum Reason {
     Taint(String, String),
     /// The pod's node selector or required node affinity.
     NodeAffinity,
+    /// A volume of the pod is elsewhere.
+    Volumes,
     /// A port of the host is taken.
     Ports,
     /// It has as many pods as it may have.
@@ -49,6 +51,7 @@ impl fmt::Display for Reason {
                 return write!(f, "node(s) had untolerated taint {{{key}: {value}}}");
             }
             Reason::NodeAffinity => "node(s) didn't match Pod's node affinity/selector",
+            Reason::Volumes => "node(s) had volume node affinity conflict",
             Reason::Ports => "node(s) didn't have free ports for the requested pod ports",
             Reason::TooManyPods => "Too many pods",
             Reason::Insufficient(resource) => return write!(f, "Insufficient {resource}"),
@@ -109,6 +112,7 @@ pub(crate) enum Refusal {
     /// Its place among the node's taints.
     Taint(usize),
     NodeAffinity,
+    Volumes,
     Ports,
     Fit(Lack),
     SpreadLabel,
@@ -148,6 +152,7 @@ impl Refusal {
             | Refusal::NodeName
             | Refusal::Taint(_)
             | Refusal::NodeAffinity
+            | Refusal::Volumes
             | Refusal::SpreadLabel
             | Refusal::Affinity => true,
             Refusal::Ports
@@ -169,6 +174,7 @@ impl Refusal {
             Refusal::Unschedulable => return vec![Reason::Unschedulable],
             Refusal::NodeName => return vec![Reason::NodeName],
             Refusal::NodeAffinity => return vec![Reason::NodeAffinity],
+            Refusal::Volumes => return vec![Reason::Volumes],
             Refusal::Ports => return vec![Reason::Ports],
             Refusal::SpreadLabel => return vec![Reason::SpreadLabel],
             Refusal::Spread => return vec![Reason::Spread],

@@ -115,7 +115,7 @@ fn unless_raced(done: Result<(), Failure>) -> Result<(), Failure> {
 }
 
 /// The names of the claims a pod uses.
-fn claims_of(pod: &Object) -> impl Iterator<Item = &str> {
+pub(super) fn claims_of(pod: &Object) -> impl Iterator<Item = &str> {
     let volumes = pod.at(&["spec", "volumes"]).and_then(Value::as_array);
     let volumes = volumes.into_iter().flatten();
     volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())

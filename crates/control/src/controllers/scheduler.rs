@@ -11,6 +11,7 @@
 
 pub(super) mod lower;
 mod preempt;
+mod volumes;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,9 +31,19 @@ use crate::failure::{Failure, Reason};
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::store::{self, Happened, ListOptions, WriteOptions, now, set_condition};
+use volumes::Volumes;
 
 /// Who it is, as owner of fields, and to pods that name who is to find them a node.
 const NAME: &str = "default-scheduler";
+
+/// Pods are the last: what is said of them depends on the others.
+const FOLLOWED: [&str; 5] = [
+    "namespaces",
+    "nodes",
+    "persistentvolumes",
+    "persistentvolumeclaims",
+    "pods",
+];
 
 /// `namespace/name`
 type Id = String;
@@ -41,6 +52,7 @@ struct Scheduler<'a> {
     store: &'a Store,
     pods: Arc<Kind>,
     cluster: Cluster,
+    volumes: Volumes,
     /// As the planner was told of them, to know what is new.
     nodes: HashMap<String, Node>,
     /// Pods without a node. Bound by what the store holds.
@@ -77,6 +89,7 @@ async fn try_run(store: &Store) -> Result<Infallible, Failure> {
         store,
         pods: Arc::clone(pods),
         cluster: Cluster::new(),
+        volumes: Volumes::default(),
         nodes: HashMap::new(),
         waiting: BTreeMap::new(),
         placed: HashMap::new(),
@@ -85,7 +98,7 @@ async fn try_run(store: &Store) -> Result<Infallible, Failure> {
         again: None,
     };
     let seen = store.revision().await?;
-    for plural in ["namespaces", "nodes", "pods"] {
+    for plural in FOLLOWED {
         let Some(kind) = kinds.find("", "v1", plural) else {
             continue;
         };
@@ -139,7 +152,7 @@ fn said(pod: &Object) -> String {
 impl Scheduler<'_> {
     fn take(&mut self, happened: &Happened) -> Result<(), Failure> {
         let kind = &happened.kind;
-        if !kind.group.is_empty() || !["namespaces", "nodes", "pods"].contains(&&*kind.plural) {
+        if !kind.group.is_empty() || !FOLLOWED.contains(&&*kind.plural) {
             return Ok(());
         }
         let object = store::object(&happened.item)?;
@@ -161,6 +174,9 @@ impl Scheduler<'_> {
                 }
             }
             "pods" => self.set_pod(object),
+            "persistentvolumes" | "persistentvolumeclaims" => {
+                self.set_stored(plural, &object, false);
+            }
             _ => {
                 let labels = object.meta().map("labels");
                 let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -220,9 +236,23 @@ impl Scheduler<'_> {
                 self.forget_placed(&id);
                 self.is_gone(&id);
             }
+            "persistentvolumes" | "persistentvolumeclaims" => {
+                self.set_stored(plural, object, true);
+                return;
+            }
             _ => self.cluster.set_namespace(name, &BTreeMap::new()),
         }
         self.look_again();
+    }
+
+    fn set_stored(&mut self, plural: &str, object: &Object, is_gone: bool) {
+        let is_new = match plural {
+            "persistentvolumes" => self.volumes.set_volume(object, is_gone),
+            _ => self.volumes.set_claim(object, is_gone),
+        };
+        if is_new {
+            self.look_again();
+        }
     }
 
     fn set_placed(&mut self, id: Id, priority: i32) {
@@ -275,6 +305,7 @@ impl Scheduler<'_> {
         let Some(waiting) = self.waiting.get_mut(id) else {
             return Ok(());
         };
+        self.volumes.place(&waiting.object, &mut waiting.pod);
         match self.cluster.place(&waiting.pod) {
             Ok(placement) => {
                 let (object, pod) = (Arc::clone(&waiting.object), waiting.pod.clone());

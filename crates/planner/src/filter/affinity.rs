@@ -13,6 +13,15 @@ pub(crate) fn holds(body: &Body, site: &Site) -> bool {
         })
 }
 
+/// Whether all volumes of the pod can be reached from a node.
+pub(crate) fn reaches_volumes(body: &Body, site: &Site) -> bool {
+    let mut volumes = body.volumes.iter();
+    volumes.all(|terms| {
+        let mut terms = terms.iter();
+        terms.any(|term| term.matches(&site.name, &site.labels))
+    })
+}
+
 /// The weights of what the pod likes about a node.
 pub(crate) fn liking(body: &Body, site: &Site) -> i64 {
     let preferred = body.preferred.iter();

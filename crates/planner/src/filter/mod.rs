@@ -29,7 +29,12 @@ pub(crate) fn site(body: &Body, site: &Site) -> Option<Refusal> {
     if let Some(at) = taints::untolerated(tolerations, &site.taints) {
         return Some(Refusal::Taint(at));
     }
-    (!affinity::holds(body, site)).then_some(Refusal::NodeAffinity)
+    if !affinity::holds(body, site) {
+        return Some(Refusal::NodeAffinity);
+    }
+    // kube-scheduler asks for this after ports and resources; where a node is does not change with
+    // what is on it.
+    (!affinity::reaches_volumes(body, site)).then_some(Refusal::Volumes)
 }
 
 /// What a node refuses because of what is on it.

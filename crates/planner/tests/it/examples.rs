@@ -290,3 +290,25 @@ fn a_cluster_can_be_handed_to_another_thread() {
     fn goes<T: Send>(_: T) {}
     goes(Cluster::new());
 }
+
+/// "Persistent Volumes", node affinity.
+#[test]
+fn a_volume_is_reached_from_where_it_is() {
+    let mut cluster = zones(&[]);
+    let on = |name: &str| NodeTerm {
+        expressions: vec![Requirement {
+            key: HOSTNAME.to_owned(),
+            operator: Operator::In,
+            values: vec![name.to_owned()],
+        }],
+        fields: Vec::new(),
+    };
+    let mut shape = labelled(&[]);
+    shape.volumes = vec![vec![on("node3"), on("node4")], vec![on("node3")]];
+    assert_eq!(cluster.feasible(&pod("a", shape.clone())), ["node3"]);
+    shape.volumes.push(vec![on("node1")]);
+    assert_eq!(
+        message(&mut cluster, &pod("b", shape)),
+        "0/4 nodes are available: 4 node(s) had volume node affinity conflict."
+    );
+}

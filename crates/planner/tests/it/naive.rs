@@ -114,6 +114,10 @@ impl World {
         if !is_affine(shape, node) {
             return vec![Reason::NodeAffinity];
         }
+        let reaches = |terms: &Vec<NodeTerm>| terms.iter().any(|term| term_holds(term, node));
+        if !shape.volumes.iter().all(reaches) {
+            return vec![Reason::Volumes];
+        }
         let taken: Vec<&Port> = self
             .on(&node.name)
             .flat_map(|pod| &pod.shape.ports)

@@ -59,8 +59,17 @@ impl World {
     ) -> Result<(usize, Vec<&Pod>), Vec<Reason>> {
         let node = &self.nodes[name];
         let is_final = |reason: &Reason| {
-            use Reason::{Affinity, NodeAffinity, NodeName, SpreadLabel, Taint, Unschedulable};
-            let finals = [Unschedulable, NodeName, NodeAffinity, SpreadLabel, Affinity];
+            use Reason::{
+                Affinity, NodeAffinity, NodeName, SpreadLabel, Taint, Unschedulable, Volumes,
+            };
+            let finals = [
+                Unschedulable,
+                NodeName,
+                NodeAffinity,
+                Volumes,
+                SpreadLabel,
+                Affinity,
+            ];
             matches!(reason, Taint(..)) || finals.contains(reason)
         };
         let alone = World {

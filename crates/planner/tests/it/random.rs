@@ -252,6 +252,7 @@ pub fn shape() -> impl Strategy<Value = Arc<Shape>> {
         prop_oneof![20 => Just(None), 1 => text(&["n0", "n1"]).prop_map(Some)],
         prop_oneof![6 => Just(None), 1 => text(&["a", "b"]).prop_map(Some)],
         node_affinity(),
+        seldom(prop::collection::vec(node_term(), 0..3), 1),
     );
     let spreads = prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec(spread(), 1..3)];
     let pods = (pod_affinity(), pod_affinity(), spreads);
@@ -273,6 +274,7 @@ pub fn shape() -> impl Strategy<Value = Arc<Shape>> {
             node_name: nodes.0,
             node_selector: zone.into_iter().collect(),
             node_affinity: nodes.2,
+            volumes: nodes.3,
             affinity: pods.0,
             anti_affinity: pods.1,
             spreads: pods.2,

@@ -208,3 +208,46 @@ fn the_important_take_the_place_of_others_who_are_told() {
     is_on(&weft, "high", "one");
     assert!(!going("small"), "nobody else had to go");
 }
+
+/// A volume on one node, and a claim that is bound to it.
+fn volume(node: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: PersistentVolume\nmetadata: {{ name: v }}\nspec:\n  \
+         capacity: {{ storage: 1Gi }}\n  accessModes: [ReadWriteOnce]\n  storageClassName: \"\"\n  \
+         local: {{ path: /data }}\n  nodeAffinity: {{ required: {{ nodeSelectorTerms: \
+         [{{ matchExpressions: [{{ key: disk, operator: In, values: [{node}] }}] }}] }} }}\n\
+         ---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{ name: data }}\nspec:\n  \
+         storageClassName: \"\"\n  volumeName: v\n  accessModes: [ReadWriteOnce]\n  \
+         resources: {{ requests: {{ storage: 1Gi }} }}\n"
+    )
+}
+
+#[test]
+fn a_pod_goes_where_its_volume_is() {
+    let Some(mut weft) = server() else { return };
+    make(
+        &weft,
+        &(node("one", "") + &node("two", "") + &volume("two")),
+    );
+    let line = "get pvc data -o jsonpath={.status.phase}";
+    until(SOON, "the claim is bound", || told(&weft, line) == "Bound");
+    let with = "  volumes: [{ name: v, persistentVolumeClaim: { claimName: data } }]\n";
+    // The second is full once three are there, and the first is no place for the fourth.
+    for name in ["a", "b", "c"] {
+        make(&weft, &pod(name, "100m", with));
+        is_on(&weft, name, "two");
+    }
+    make(&weft, &pod("d", "100m", with));
+    let why =
+        "0/2 nodes are available: 1 Too many pods, 1 node(s) had volume node affinity conflict.";
+    waits(&weft, "d", why);
+    // A server that starts knows of volumes before it places pods.
+    weft.kill_daemon();
+    weft.start_daemon();
+    kubectl(&weft, "cordon two").ok();
+    remove(&weft, "a");
+    let why = "0/2 nodes are available: 1 node(s) had volume node affinity conflict, 1 node(s) were unschedulable.";
+    waits(&weft, "d", why);
+    kubectl(&weft, "uncordon two").ok();
+    is_on(&weft, "d", "two");
+}

@@ -72,6 +72,7 @@ pub(in super::super) fn pod(object: &Object, id: &str) -> Pod {
         node_name: None,
         node_selector: texts(&spec["nodeSelector"]),
         node_affinity: node_affinity(&affinity["nodeAffinity"]),
+        volumes: Vec::new(),
         affinity: pod_affinity(&affinity["podAffinity"]),
         anti_affinity: pod_affinity(&affinity["podAntiAffinity"]),
         tolerations: list(&spec["tolerations"]).map(toleration).collect(),
@@ -193,7 +194,7 @@ fn node_affinity(value: &Value) -> NodeAffinity {
     }
 }
 
-fn node_term(term: &Value) -> NodeTerm {
+pub(super) fn node_term(term: &Value) -> NodeTerm {
     NodeTerm {
         expressions: list(&term["matchExpressions"])
             .filter_map(requirement)
