@@ -470,7 +470,11 @@ impl Asked<'_> {
                 kind.resource()
             )
         });
-        let warnings = warnings.into_iter().chain(unused);
+        let odd = match kind.warn.filter(|_| self.target.subresource.is_empty()) {
+            Some(warn) => warn(&store::object_once(item)?),
+            None => Vec::new(),
+        };
+        let warnings = warnings.into_iter().chain(odd).chain(unused);
         answer::warn(&mut answer, warnings);
         Ok(answer)
     }

@@ -52,6 +52,8 @@ pub struct Kind {
     pub resolve: &'static [Resolve],
     /// What is wrong with an object, by itself or as the successor of another.
     pub validate: fn(&Object, Option<&Object>) -> Vec<Cause>,
+    /// What whoever wrote an object is told that is right, and does not do what it seems to.
+    pub warn: Option<fn(&Object) -> Vec<String>>,
     /// Fields besides name and namespace that can be selected by, with where they are.
     pub selectable: &'static [(&'static str, &'static [&'static str])],
     /// The same of what is defined.
@@ -459,6 +461,7 @@ impl Kind {
             form: None,
             defined: None,
             is_served: true,
+            warn: None,
             deprecation: None,
             schema: OnceLock::new(),
         }

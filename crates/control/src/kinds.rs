@@ -7,7 +7,7 @@ mod cron_job;
 mod daemon_set;
 mod data;
 pub(crate) mod definition;
-mod deployment;
+pub(crate) mod deployment;
 mod disruption_budget;
 mod endpoint_slice;
 mod endpoints;

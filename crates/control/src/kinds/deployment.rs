@@ -12,6 +12,9 @@ use crate::failure::Cause;
 use crate::kind::{Column, Generation, Kind, Scale, texts};
 use crate::object::Object;
 
+/// What a deployment says that is to go back by itself.
+pub(crate) const ROLLBACK: &str = "nanocloud.io/rollback-on-failure";
+
 pub(super) fn kind() -> Kind {
     Kind {
         short: texts(&["deploy"]),
@@ -19,6 +22,7 @@ pub(super) fn kind() -> Kind {
         document: document::<Deployment>(),
         default,
         validate,
+        warn: Some(warn),
         columns: columns(),
         has_status: true,
         counted: Some(&[]),
@@ -73,6 +77,18 @@ fn default(object: &mut Object) {
         set(rolling, "maxUnavailable", "25%");
         set(rolling, "maxSurge", "25%");
     }
+}
+
+/// An annotation cannot be refused: who wrote another word has to be told.
+fn warn(object: &Object) -> Vec<String> {
+    let said = object.meta().annotation(ROLLBACK);
+    let odd = said.filter(|said| !["true", "false"].contains(said));
+    let told = odd.map(|said| {
+        format!(
+            "metadata.annotations[{ROLLBACK}]: {said:?} is neither \"true\" nor \"false\", and taken for \"false\""
+        )
+    });
+    told.into_iter().collect()
 }
 
 fn validate(object: &Object, old: Option<&Object>) -> Vec<Cause> {

@@ -289,6 +289,32 @@ fn what_misses_its_deadline_goes_back_if_that_is_asked_for() {
     assert_eq!(kubectl(&weft, events).ok(), told, "once");
 }
 
+#[test]
+fn who_asks_for_it_in_other_words_is_told() {
+    let Some((weft, _)) = server() else {
+        return;
+    };
+    let asked = |said: &str| {
+        let asked = format!("annotations: {{ nanocloud.io/rollback-on-failure: '{said}', ");
+        let made = apply(&weft, &DEPLOYMENT.replace("annotations: { ", &asked));
+        made.ok();
+        made.stderr
+    };
+    let warning = |said: &str| {
+        format!(
+            "Warning: metadata.annotations[nanocloud.io/rollback-on-failure]: \"{said}\" is neither \
+             \"true\" nor \"false\", and taken for \"false\""
+        )
+    };
+    assert_eq!(asked("yes").trim(), warning("yes"));
+    assert_eq!(asked("false").trim(), "");
+    let line = "annotate deployment web nanocloud.io/rollback-on-failure=True --overwrite";
+    let changed = kubectl(&weft, line);
+    changed.ok();
+    assert_eq!(changed.stderr.trim(), warning("True"));
+    assert_eq!(asked("true").trim(), "");
+}
+
 const DAEMONS: &str = "
 apiVersion: v1
 kind: Node

@@ -9,10 +9,8 @@ use serde_json::{Value, json};
 use super::sets::{self, COMPLETED};
 use super::{Say, Turn};
 use crate::failure::Failure;
+use crate::kinds::deployment::ROLLBACK;
 use crate::object::Object;
-
-/// What a deployment says that is to go back by itself.
-const ASKED: &str = "nanocloud.io/rollback-on-failure";
 
 impl Turn {
     /// Keeps in mind that all pods of the newest template were available.
@@ -32,7 +30,7 @@ impl Turn {
 
     /// Takes the last template that was complete, if that is asked for and there is one.
     pub(super) async fn go_back(&mut self) -> Result<(), Failure> {
-        let is_asked = self.deployment.meta().annotation(ASKED) == Some("true");
+        let is_asked = self.deployment.meta().annotation(ROLLBACK) == Some("true");
         let Some(newest) = self
             .sets
             .newest()
@@ -58,7 +56,7 @@ impl Turn {
         );
         let mut back = Object::clone(&self.deployment);
         let mut annotations = sets::annotations_back(&self.deployment, set);
-        annotations.insert(ASKED.to_owned(), "true".into());
+        annotations.insert(ROLLBACK.to_owned(), "true".into());
         back.set_meta("annotations", Some(annotations.into()));
         if let Some(spec) = back.0.get_mut("spec").and_then(Value::as_object_mut) {
             spec.insert("template".to_owned(), sets::bare(set));
