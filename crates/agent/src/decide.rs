@@ -13,6 +13,7 @@
 use weft_api::assignment::{Container, Pod, Refusal, Restart};
 use weft_driver::{ContainerSeen, PodSeen, RunState};
 
+use crate::disk;
 use crate::memory::{Change, Memory, SECOND};
 
 /// What the end of a run counts as that was asked for, and went well: SIGTERM's. With 0 a pod might be over.
@@ -131,6 +132,9 @@ impl<'a> Facts<'a, '_> {
                 let gone = u64::try_from((self.now_ns - since_ns) / SECOND).unwrap_or(0);
                 grace_s.saturating_sub(gone)
             }
+            None if disk::is_eviction(self.memory.failed.as_ref()) => {
+                self.pod.grace_s.min(disk::GRACE_S)
+            }
             None => self.pod.grace_s,
         }
     }
@@ -170,6 +174,9 @@ pub(crate) fn decide<'a>(facts: Facts<'a, '_>, unwanted: bool) -> Step<'a> {
             reason: "DeadlineExceeded".to_owned(),
             message: "Pod was active on the node longer than the specified deadline".to_owned(),
         });
+    }
+    if let Some(why) = &memory.exceeds {
+        return Step::Fail(why.clone());
     }
     match go_on(facts) {
         Step::Wait(at) => Step::Wait(at.into_iter().chain(deadline).min()),

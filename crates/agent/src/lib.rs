@@ -10,6 +10,7 @@
 //! Never: which pods there are, and on which node.
 
 mod decide;
+mod disk;
 mod env;
 pub mod ledger;
 mod marks;

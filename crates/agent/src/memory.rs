@@ -22,6 +22,8 @@ pub(crate) struct Memory {
     pub started_at_ns: i64,
     /// It is over.
     pub failed: Option<Refusal>,
+    /// It has more on disk than it may have: why it is evicted.
+    pub exceeds: Option<Refusal>,
     /// Seconds it was given, and from when.
     pub ending: Option<(u64, i64)>,
     /// Why nothing of it can be made: sandbox, volumes; and when it is tried again.

@@ -58,7 +58,8 @@ impl Files {
         }
     }
 
-    fn volume(&self, name: &str) -> PathBuf {
+    /// Where a volume of its is on disk.
+    pub fn volume(&self, name: &str) -> PathBuf {
         self.directory.join("volumes").join(name)
     }
 

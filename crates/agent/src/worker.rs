@@ -21,6 +21,7 @@ use weft_driver::{Driver, PodSeen, RunState};
 
 use crate::Node;
 use crate::decide::{Facts, Last, Step, comes_back, decide};
+use crate::disk;
 use crate::env;
 use crate::marks::Marks;
 use crate::memory::{self, Health, Memory, SECOND};
@@ -50,6 +51,8 @@ pub(crate) struct Worker<D> {
     marks: Marks,
     memory: Memory,
     probed: BTreeMap<String, Probed>,
+    /// Who measures what it has on disk, if that is limited.
+    measured: Option<disk::Watch>,
     /// As it was wanted last.
     last: Option<Arc<Pod>>,
     /// For whom the volumes were brought to what they are to be.
@@ -155,6 +158,7 @@ impl<D: Driver> Worker<D> {
             marks,
             memory,
             probed: BTreeMap::new(),
+            measured: None,
             last: None,
             prepared: None,
             said: None,
@@ -251,6 +255,7 @@ impl<D: Driver> Worker<D> {
                 RunState::Made => {}
             }
         }
+        self.note_disk(pod, seen);
         self.note_ends(pod, seen);
         self.probed
             .retain(|name, probed| runs.get(&**name) == Some(&&*probed.id));
@@ -279,6 +284,20 @@ impl<D: Driver> Worker<D> {
                 .or_default()
                 .health = health;
         }
+    }
+
+    /// As long as a pod with limits has a sandbox and is to run, what it has on disk is measured.
+    fn note_disk(&mut self, pod: &Pod, seen: &PodSeen) {
+        let is_over = self.memory.ending.is_some() || self.memory.failed.is_some();
+        let is_ready = seen.sandbox.as_ref().is_some_and(|sandbox| sandbox.ready);
+        if is_over || !is_ready {
+            self.measured = None;
+        } else if self.measured.is_none() {
+            let (driver, wake) = (Arc::clone(&self.driver), Arc::clone(&self.wake));
+            self.measured = disk::watch(pod, driver, &self.files, wake);
+        }
+        let found = self.measured.as_ref().and_then(disk::Watch::found);
+        self.memory.exceeds = found;
     }
 
     /// Tells of those that ended by themselves, and wait for their next start.

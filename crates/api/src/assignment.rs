@@ -445,6 +445,8 @@ pub struct Resources {
     pub cpu_limit_m: Option<u64>,
     pub memory_request_bytes: Option<u64>,
     pub memory_limit_bytes: Option<u64>,
+    /// Of what it writes on disk, its log included: who has more is evicted.
+    pub disk_limit_bytes: Option<u64>,
     /// Of its pod.
     pub quality: Quality,
 }

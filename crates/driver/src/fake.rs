@@ -595,6 +595,13 @@ impl Driver for Fake {
         seen.collect()
     }
 
+    async fn disk(&self, id: &str) -> Result<u64, Failure> {
+        self.step().await;
+        let mut inner = self.world.lock();
+        let run = inner.run_mut(id);
+        Ok(run.map_or(0, |(_, run)| run.script.disk_bytes + run.said.len() as u64))
+    }
+
     async fn serve(&self, services: &Services) -> Vec<String> {
         self.step().await;
         self.world.lock().services = services.clone();

@@ -89,6 +89,13 @@ pub trait Driver: Send + Sync + 'static {
     /// What the containers of all pods use now; those that do not run are left out.
     fn usage(&self) -> impl Future<Output = Vec<UsageSeen>> + Send;
 
+    /// Bytes on disk of what a container has written below its root, and of its log; none of one that
+    /// is not there.
+    ///
+    /// # Errors
+    /// It can't be measured.
+    fn disk(&self, id: &str) -> impl Future<Output = Result<u64, Failure>> + Send;
+
     /// Tells that containers of pods have started or ended: their uids, since one last looked.
     fn changes(&self) -> watch::Receiver<()>;
 

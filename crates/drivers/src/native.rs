@@ -449,6 +449,13 @@ impl Driver for Native {
             .collect()
     }
 
+    async fn disk(&self, id: &str) -> Result<u64, Failure> {
+        match self.engine.disk_bytes(id).await {
+            Err(error) if error.code == ErrorCode::NotFound => Ok(0),
+            measured => measured.map_err(|error| failure(&error)),
+        }
+    }
+
     fn changes(&self) -> watch::Receiver<()> {
         self.shared.told.subscribe()
     }

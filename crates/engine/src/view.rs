@@ -93,6 +93,28 @@ impl Engine {
             .await
             .map_err(|e| EngineError::internal(format!("measure container {reference}"), e))
     }
+
+    /// Bytes on disk of what the container has written below its root, and of its log.
+    ///
+    /// # Errors
+    /// Its files can't be read.
+    pub async fn disk_bytes(&self, reference: &str) -> Result<u64> {
+        let id = self.find(reference)?.id.clone();
+        let written = self.written_bytes(&id).await?;
+        self.blocking(move |engine| {
+            let log = engine.inner.paths.log(&id);
+            let beside = std::fs::read_dir(log.parent().unwrap_or(&log))?;
+            // The log, and what it was before: `log.1`.
+            let logs = beside
+                .flatten()
+                .filter(|one| one.file_name().as_encoded_bytes().starts_with(b"log"));
+            logs.map(|one| weft_stdx::disk::used(&one.path()))
+                .sum::<std::io::Result<u64>>()
+        })
+        .await
+        .map(|logs| written.saturating_add(logs))
+        .map_err(|e| EngineError::internal(format!("measure the log of container {reference}"), e))
+    }
 }
 
 /// Within one filter any value may match; all filters have to.

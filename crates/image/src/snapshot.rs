@@ -12,7 +12,7 @@ use weft_stdx::file::{self, Durability};
 use crate::digest::Digest;
 use crate::error::{ErrorKind, io_kind};
 use crate::store::record::{SnapshotRecord, VERSION};
-use crate::store::{Image, State, StoreError, layers, lock_state, tree};
+use crate::store::{Image, State, StoreError, layers, lock_state};
 use weft_stdx::trash::Trash;
 
 mod diff;
@@ -284,7 +284,7 @@ impl Snapshotter for Overlay {
     fn usage(&self, key: &str) -> Result<u64, SnapshotError> {
         check_key(key)?;
         let upper = self.dir(key).join("upper");
-        tree::disk_usage(&upper).map_err(SnapshotError::io("measure", &upper))
+        weft_stdx::disk::used(&upper).map_err(SnapshotError::io("measure", &upper))
     }
 
     fn diff(&self, key: &str, targets: &[PathBuf]) -> Result<Vec<Change>, SnapshotError> {

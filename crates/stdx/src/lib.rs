@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod age;
 pub mod clock;
+pub mod disk;
 pub mod facts;
 pub mod file;
 pub mod id;

@@ -61,7 +61,7 @@ fn unlink_below(dir: BorrowedFd<'_>, name: &CStr, mounts: bool) -> Result<(), Er
 }
 
 /// What is mounted in a tree is not part of it.
-fn open_below(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_below(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::NO_XDEV | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     rustix::fs::openat2(dir, name, DIRECTORY, Mode::empty(), resolve)
 }

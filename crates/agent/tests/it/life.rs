@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use weft_api::assignment::{Probes, Pull, Restart};
+use weft_api::assignment::{Probes, Pull, Restart, Volume};
 use weft_api::observed::State;
 use weft_driver::fake::{Outcome, Script};
 
@@ -420,4 +420,74 @@ async fn what_contradicts_itself_waits_and_is_no_run() {
         said.failed.is_none() && said.containers[0].restarts == 0,
         "{said:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_too_much_on_disk_is_evicted_within_seconds() {
+    let mut stage = Stage::new();
+    let writes = Script {
+        disk_bytes: 2000,
+        ..Script::deaf()
+    };
+    stage.world.script("large", writes);
+    stage.world.script("small", Script::default());
+    let with = |uid: &str, script: &str| {
+        let mut pod = pod(uid, &[("main", script)]);
+        pod.containers[0].resources.disk_limit_bytes = Some(1999);
+        pod
+    };
+    let (large, small) = (with("large", "large"), with("small", "small"));
+    let free = pod("free", &[("main", "large")]);
+    stage.assign(&[large.clone(), small.clone(), free.clone()]);
+    let failed = |stage: &Stage| stage.pod_said("large").and_then(|said| said.failed);
+    stage
+        .until("it is told", |stage| failed(stage).is_some())
+        .await;
+    assert_eq!(stage.now_s(), 10);
+    let why = failed(&stage).unwrap();
+    assert_eq!(why.reason, "Evicted");
+    assert!(why.message.contains("2000 bytes"), "{}", why.message);
+    assert!(stage.is_told("Evicted: the pod has 2000 bytes"));
+    stage
+        .until("it has ended", |stage| stage.running("large", "main") == 0)
+        .await;
+    assert_eq!(stage.times("stop main#0 2").len(), 1, "not thirty seconds");
+    // For good, whoever is asked; the others run on.
+    stage.restart().await;
+    stage.assign(&[large, small, free]);
+    stage.pass_s(60).await;
+    assert_eq!(failed(&stage).unwrap().reason, "Evicted");
+    assert_eq!(stage.times("start large/main").len(), 1);
+    assert_eq!(
+        stage.running("small", "main") + stage.running("free", "main"),
+        2
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_grows_too_large_ends_its_pod() {
+    let mut stage = Stage::new();
+    stage.world.script("s", Script::default());
+    let mut pod = pod("u", &[("main", "s")]);
+    let limit = Volume::Empty {
+        memory: false,
+        size_limit: Some(1 << 20),
+    };
+    pod.volumes.insert("v".to_owned(), limit);
+    stage.assign(&[pod]);
+    stage
+        .until("it runs", |stage| stage.running("u", "main") == 1)
+        .await;
+    stage.pass_s(60).await;
+    assert_eq!(stage.running("u", "main"), 1);
+    let file = stage.directory().join("pods/u/volumes/v/file");
+    std::fs::write(file, vec![1; 2 << 20]).unwrap();
+    stage
+        .until("it is told", |stage| {
+            stage.is_told("Evicted: emptyDir volume \"v\" has 2")
+        })
+        .await;
+    stage
+        .until("it has ended", |stage| stage.running("u", "main") == 0)
+        .await;
 }

@@ -216,6 +216,15 @@ fn conditions(status: &mut Value, spec: &k8s::PodSpec, seen: &Pod, over: Option<
     ] {
         set(status, name, is_so, now);
     }
+    // Nothing it did ended it: jobs may not count that.
+    if seen
+        .failed
+        .as_ref()
+        .is_some_and(|why| why.reason == "Evicted")
+    {
+        let is_so = Ok(Some("TerminationByKubelet"));
+        set(status, "DisruptionTarget", is_so, now);
+    }
 }
 
 /// Whether it is so, and if it is told, why; or why not.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ANSWERS, Bed, DEAF, ENDS, FLOODS, HANGS, STAYS, TALKS};
+use super::{ANSWERS, Bed, DEAF, ENDS, FLOODS, HANGS, STAYS, TALKS, WRITES, WRITTEN};
 use super::{code, cut, found, is_running};
 use crate::{Driver, Mounted, RunState, Source};
 
@@ -97,6 +97,21 @@ pub(super) async fn used<D: Driver>(bed: &Bed<'_, D>) {
     assert!(later.cpu_ns >= first.cpu_ns, "{first:?} {later:?}");
     bed.driver.stop(&id, 0).await.expect("it ends");
     assert_eq!(of(bed.driver.usage().await), None, "it has ended");
+    bed.clear(&pod).await;
+}
+
+pub(super) async fn written<D: Driver>(bed: &Bed<'_, D>) {
+    let disk = async |id: &str| bed.driver.disk(id).await.expect("it is measured");
+    let (pod, small) = bed.one("written", TALKS).await;
+    bed.end_of(&pod, &small).await;
+    let log = disk(&small).await;
+    assert!((1..WRITTEN).contains(&log), "its log counts: {log}");
+    let large = bed.start(&bed.asked(&pod, "two", WRITES)).await;
+    bed.end_of(&pod, &large).await;
+    let written = disk(&large).await;
+    assert!(written >= WRITTEN, "{written}");
+    bed.driver.remove(&large).await.expect("it is removed");
+    assert_eq!(disk(&large).await, 0, "it is gone");
     bed.clear(&pod).await;
 }
 

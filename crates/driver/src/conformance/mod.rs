@@ -34,6 +34,10 @@ const DEAF: &str = "trap '' TERM; while :; do sleep 0.05; done";
 const ENDS: &str = "exit 3";
 /// Says a hundred lines, and ends.
 const TALKS: &str = "i=0; while [ $i -lt 100 ]; do echo line $i; i=$((i+1)); done";
+/// Writes, says a little, and ends.
+const WRITES: &str = "head -c 3000000 /dev/zero > /written; echo done";
+/// What that is at least, on any disk.
+const WRITTEN: u64 = 2_900_000;
 /// Commands that are run in [`STAYS`].
 const ANSWERS: &str = "echo fine; exit 4";
 const HANGS: &str = "sleep 1000";
@@ -52,11 +56,16 @@ pub fn scripts() -> Vec<(&'static str, Script)> {
         says: (0..100).map(line).collect(),
         ..Script::ends(Duration::ZERO, 0)
     };
+    let writes = Script {
+        disk_bytes: 3_000_000,
+        ..Script::ends(Duration::ZERO, 0)
+    };
     vec![
         (STAYS, stays),
         (DEAF, Script::deaf()),
         (ENDS, Script::ends(Duration::ZERO, 3)),
         (TALKS, talks),
+        (WRITES, writes),
     ]
 }
 
@@ -98,6 +107,7 @@ pub async fn all<D: Driver>(bed: &Bed<'_, D>) {
         "who is asked ends, who is deaf is killed": containers::stops,
         "signals are sent to who runs": containers::signalled,
         "who runs is measured": containers::used,
+        "what a container writes is measured, until it is gone": containers::written,
         "less time may be given meanwhile": containers::hurried,
         "what cannot be started leaves nothing": containers::unstartable,
         "a start that was cut short is made again, once": containers::cut_short,

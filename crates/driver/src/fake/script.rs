@@ -18,6 +18,8 @@ pub struct Script {
     pub is_immortal: bool,
     /// What it says, once it runs.
     pub says: String,
+    /// What it has written on disk.
+    pub disk_bytes: u64,
     /// What becomes of commands that are run in it, by their words with spaces between.
     pub commands: BTreeMap<String, Outcome>,
 }
@@ -43,6 +45,7 @@ impl Default for Script {
             on_ask: Some(0),
             is_immortal: false,
             says: String::new(),
+            disk_bytes: 0,
             commands: BTreeMap::new(),
         }
     }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Inner, State, StoreError, tree};
+use super::{Inner, State, StoreError};
 use crate::digest::Digest;
 
 /// Names the boot of the machine that the last sweep at open was in.
@@ -41,7 +41,7 @@ impl Inner {
             }
         }
         for path in gone {
-            reclaimed.bytes += tree::disk_usage(&path).unwrap_or(0);
+            reclaimed.bytes += weft_stdx::disk::used(&path).unwrap_or(0);
             self.trash
                 .put(&path)
                 .map_err(StoreError::io("remove", &path))?;

@@ -98,3 +98,46 @@ fn what_hangs_or_cannot_start_costs_itself_only() {
     let files = std::fs::read_dir(weft.data_dir().join("pods")).unwrap();
     assert_eq!(files.count(), 0);
 }
+
+#[test]
+fn who_has_too_much_on_disk_is_evicted_and_the_others_stay() {
+    let Some(weft) = cluster() else { return };
+    let writes = |mib: u32, path: &str| {
+        format!("[sh, -c, 'head -c {mib}m /dev/zero > {path}; exec sleep 1000']")
+    };
+    let limited = ", resources: { limits: { ephemeral-storage: 4Mi } }";
+    let mounted = ", volumeMounts: [{ name: v, mountPath: /v }]";
+    let volume = "  volumes: [{ name: v, emptyDir: { sizeLimit: 2Mi } }]\n";
+    let all = [
+        pod("layer", &writes(5, "/file"), limited),
+        pod("small", &writes(3, "/file"), limited),
+        pod("volume", &writes(3, "/v/file"), mounted) + volume,
+    ];
+    apply(&weft, &all.concat()).ok();
+    let told = |pod: &str, path: &str| {
+        let line = format!("get pod {pod} -o jsonpath={{.status.{path}}}");
+        kubectl(&weft, &line).ok().to_owned()
+    };
+    for (pod, what) in [
+        ("layer", "the limit of its containers together is 4194304"),
+        ("volume", "its sizeLimit is 2097152"),
+    ] {
+        until(SOON, &format!("{pod} is evicted"), || {
+            told(pod, "phase") == "Failed"
+        });
+        assert_eq!(told(pod, "reason"), "Evicted");
+        assert!(
+            told(pod, "message").contains(what),
+            "{}",
+            told(pod, "message")
+        );
+        let condition = "conditions[?(@.type==\"DisruptionTarget\")].reason";
+        assert_eq!(told(pod, condition), "TerminationByKubelet");
+        is_told(&weft, pod, what);
+        until(SOON, &format!("{pod} has ended"), || {
+            !said(&weft, pod, "state.terminated").is_empty()
+        });
+    }
+    assert_eq!(told("small", "phase"), "Running");
+    kubectl(&weft, "delete pods --all").ok();
+}

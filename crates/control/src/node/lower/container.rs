@@ -131,6 +131,7 @@ fn resources(source: Source<'_>, one: &k8s::Container) -> Resources {
         cpu_limit_m: amount(limits, "cpu").and_then(thousandths).filter(nonzero),
         memory_request_bytes: memory,
         memory_limit_bytes: amount(limits, "memory").and_then(whole).filter(nonzero),
+        disk_limit_bytes: amount(limits, "ephemeral-storage").and_then(whole),
         quality: match class {
             Some("Guaranteed") => Quality::Guaranteed,
             Some("Burstable") => Quality::Burstable,
