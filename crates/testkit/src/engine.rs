@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -399,17 +400,37 @@ impl Weft {
         }
     }
 
+    /// Kills until nobody is left: who is killed late may have started others meanwhile.
+    fn kill_all(&mut self) {
+        // It would start again what is killed before it.
+        if let Some(daemon) = self.daemon.take() {
+            daemon.signal(Signal::KILL);
+        }
+        let began = Instant::now();
+        loop {
+            let processes = leftovers::processes(self.dir.path());
+            for (pid, _) in &processes {
+                if let Some(pid) = Pid::from_raw(*pid) {
+                    let _ = kill_process(pid, Signal::KILL);
+                }
+            }
+            let all = leftovers::cgroups(&self.instance).into_iter().next();
+            let is_full = all.is_some_and(|all| {
+                let _ = fs::write(all.join("cgroup.kill"), "1");
+                let events = fs::read_to_string(all.join("cgroup.events"));
+                events.is_ok_and(|events| events.contains("populated 1"))
+            });
+            let is_done = processes.is_empty() && !is_full;
+            if is_done || began.elapsed() > Duration::from_secs(5) {
+                return;
+            }
+            wait::pause();
+        }
+    }
+
     /// For tests that failed on the way: ends the instance's own processes by id, and its cgroup.
     fn force(&mut self) {
-        for cgroup in leftovers::cgroups(&self.instance).into_iter().take(1) {
-            let _ = fs::write(cgroup.join("cgroup.kill"), "1");
-        }
-        for (pid, _) in leftovers::processes(self.dir.path()) {
-            if let Some(pid) = Pid::from_raw(pid) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
-        self.daemon = None;
+        self.kill_all();
         // Killed processes leave their cgroup a moment later.
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(5) {
@@ -425,10 +446,9 @@ impl Weft {
         for place in leftovers::mount_points(self.dir.path()).iter().rev() {
             let _ = rustix::mount::unmount(place, rustix::mount::UnmountFlags::DETACH);
         }
-        for bridge in leftovers::bridges(&self.instance, &self.bridge) {
-            let _ = Command::new("ip")
-                .args(["link", "delete", &bridge])
-                .output();
+        // A bridge does not take with it what is plugged into it.
+        for link in leftovers::links(&self.instance, &self.bridge) {
+            let _ = Command::new("ip").args(["link", "delete", &link]).output();
         }
         for family in ["inet", "bridge"] {
             let _ = Command::new("nft")
@@ -444,7 +464,11 @@ impl Drop for Weft {
             eprintln!("the daemon's log:\n{}", self.daemon_log());
             self.force();
         } else if self.daemon.is_some() {
-            self.clean_up();
+            let cleaned = catch_unwind(AssertUnwindSafe(|| self.clean_up()));
+            if let Err(why) = cleaned {
+                self.force();
+                resume_unwind(why);
+            }
         } else {
             self.force();
         }

@@ -100,7 +100,7 @@ fn mounts(dir: &Path) -> Vec<String> {
 }
 
 /// Links of this machine: the instance's bridges and what is plugged into them.
-fn links(instance: &str, bridge: &str) -> BTreeSet<String> {
+pub fn links(instance: &str, bridge: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let root = Path::new("/sys/class/net");
     for bridge in bridges(instance, bridge) {

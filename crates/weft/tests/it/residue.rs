@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use weft_testkit::wait::SOON;
-use weft_testkit::{Weft, until};
+use weft_testkit::{Weft, leftovers, until};
 
 use crate::{WEFT, idle, weft};
 
@@ -128,4 +128,37 @@ fn others_may_not_look_into_the_directories() {
         "the socket has mode {:o}",
         socket.mode()
     );
+}
+
+#[test]
+fn a_test_that_fails_beside_its_pods_leaves_nothing() {
+    let Some(weft) = crate::server_kubectl::cluster() else {
+        return;
+    };
+    let pod = |name: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{ name: {name} }}\nspec:\n  \
+             volumes: [{{ name: v, emptyDir: {{ medium: Memory }} }}]\n  containers:\n  - name: main\n    \
+             image: busybox\n    imagePullPolicy: IfNotPresent\n    command: [sleep, '1000']\n    \
+             volumeMounts: [{{ name: v, mountPath: /v }}]\n"
+        )
+    };
+    crate::server_kubectl::apply(&weft, &(pod("one") + &pod("two"))).ok();
+    let ready = "wait --for=condition=Ready pod/one pod/two --timeout=60s";
+    crate::server_kubectl::kubectl(&weft, ready).ok();
+    let (instance, bridge) = (weft.instance().to_owned(), weft.bridge().to_owned());
+    let run_dir = weft.run_dir();
+    let dir = run_dir.parent().expect("it is in the test's directory");
+    let links = leftovers::links(&instance, &bridge);
+    assert!(!links.is_empty(), "nothing is looked for");
+    let failing = std::thread::spawn(move || {
+        let _weft = weft;
+        panic!("as a test that fails");
+    });
+    assert!(failing.join().is_err());
+    until(SOON, "nothing is left", || {
+        let has_gone = |link: &String| !std::path::Path::new("/sys/class/net").join(link).exists();
+        leftovers::of(&instance, &bridge, dir).is_empty() && links.iter().all(has_gone)
+    });
+    assert!(!dir.exists(), "its directory");
 }

@@ -251,3 +251,36 @@ fn a_pod_goes_where_its_volume_is() {
     kubectl(&weft, "uncordon two").ok();
     is_on(&weft, "d", "two");
 }
+
+#[test]
+fn deployments_that_want_one_port_of_the_machine_are_told() {
+    let Some(weft) = server() else { return };
+    let deployment = |name: &str| {
+        format!(
+            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: {name} }}\nspec:\n  \
+             selector: {{ matchLabels: {{ app: {name} }} }}\n  template:\n    \
+             metadata: {{ labels: {{ app: {name} }} }}\n    spec:\n      containers:\n      - name: c\n        \
+             image: x\n        ports: [{{ containerPort: 80, hostPort: 8080 }}]\n"
+        )
+    };
+    make(&weft, &(node("one", "") + &deployment("first")));
+    let of = |name: &str, path: &str| {
+        let line = format!("get pods -l app={name} -o jsonpath={{.items[*].{path}}}");
+        told(&weft, &line)
+    };
+    until(SOON, "the first has a node", || {
+        of("first", "spec.nodeName") == "one"
+    });
+    make(&weft, &deployment("second"));
+    let why =
+        "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.";
+    until(SOON, "the second is told why it has none", || {
+        of("second", "status.conditions[*].message") == why
+    });
+    kubectl(&weft, "delete deployment first").ok();
+    // No agent is here that would end it.
+    kubectl(&weft, "delete pods -l app=first --force --grace-period=0").ok();
+    until(SOON, "the second has the port", || {
+        of("second", "spec.nodeName") == "one"
+    });
+}
