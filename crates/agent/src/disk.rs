@@ -272,12 +272,18 @@ mod tests {
 
     #[test]
     fn each_limit_is_one_of_its_own() {
-        let mut pod = Pod::default();
-        pod.init = vec![
-            container("i", Some(30), false),
-            container("s", Some(5), true),
-        ];
-        pod.containers = vec![container("a", Some(10), false), container("b", None, false)];
+        let init = [("i", Some(30), false), ("s", Some(5), true)];
+        let containers = [("a", Some(10), false), ("b", None, false)];
+        let all = |all: [(&str, Option<u64>, bool); 2]| {
+            let all = all.into_iter();
+            all.map(|(name, limit, sidecar)| container(name, limit, sidecar))
+                .collect()
+        };
+        let mut pod = Pod {
+            init: all(init),
+            containers: all(containers),
+            ..Pod::default()
+        };
         pod.volumes.insert("v".to_owned(), empty(false, Some(7)));
         pod.volumes.insert("w".to_owned(), empty(false, None));
         let limits = Limits::of(&pod);

@@ -147,6 +147,7 @@ pub(super) fn apply(object: &mut Object, pod: &k8s::Pod, seen: &Pod, host_ip: &s
         status["ephemeralContainerStatuses"] = seen.debug.iter().map(looking).collect();
     }
     conditions(&mut status, spec, seen, is_over.then_some(phase), now);
+    eviction(&mut status, seen, now);
     object.0.insert("status".to_owned(), status);
 }
 
@@ -216,7 +217,10 @@ fn conditions(status: &mut Value, spec: &k8s::PodSpec, seen: &Pod, over: Option<
     ] {
         set(status, name, is_so, now);
     }
-    // Nothing it did ended it: jobs may not count that.
+}
+
+/// Whom its node evicted did not end by itself: jobs may leave that uncounted.
+fn eviction(status: &mut Value, seen: &Pod, now: &str) {
     if seen
         .failed
         .as_ref()
