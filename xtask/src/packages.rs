@@ -28,6 +28,7 @@ pub const TEST: &[Need] = &[
     ("runc", "runc"),
     ("skopeo", "skopeo"),
     ("strace", "strace"),
+    ("wrk", "wrk"),
 ];
 
 /// A program that is unpacked into the user's cache, for another version may be installed.

@@ -2,59 +2,15 @@
 //! files with all their owners, modes, links and capabilities.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::json;
 use weft_testkit::image::Image;
 use weft_testkit::registry::Access;
-use weft_testkit::{Registry, Weft, command, peer};
+use weft_testkit::{Registry, Weft, command};
 
 use crate::WEFT;
-
-/// debootstrap downloads and unpacks some two hundred packages.
-const BOOTSTRAP_MAX: Duration = Duration::from_secs(900);
-
-/// The tree as a tar, made once per build directory.
-fn tree() -> Option<PathBuf> {
-    peer::peer("debootstrap")?;
-    if !peer::root() {
-        return None;
-    }
-    let kept = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("debian.tar");
-    if kept.exists() {
-        return Some(kept);
-    }
-    let dir = tempfile::Builder::new()
-        .prefix("weft-debian-")
-        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-        .unwrap();
-    let root = dir.path().join("root");
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let suite = release
-        .lines()
-        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-        .unwrap_or("stable");
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap
-        .args(["--variant=minbase", suite])
-        .arg(&root)
-        .env_remove("TMPDIR");
-    command::run(debootstrap, b"", BOOTSTRAP_MAX).ok();
-    let made = dir.path().join("debian.tar");
-    let mut tar = Command::new("tar");
-    tar.arg("--numeric-owner")
-        .arg("--xattrs")
-        .arg("-C")
-        .arg(&root)
-        .arg("-cf")
-        .arg(&made)
-        .arg(".");
-    command::run(tar, b"", BOOTSTRAP_MAX).ok();
-    fs::rename(made, &kept).unwrap();
-    Some(kept)
-}
+use crate::distribution::tree;
 
 #[test]
 fn a_distribution_is_pulled_whole_and_works() {
