@@ -81,6 +81,7 @@ mod server_pods_bad;
 mod server_pods_fields;
 mod server_prune;
 mod server_reads;
+mod server_real;
 mod server_real_traffic;
 mod server_reconcile;
 mod server_reflector;

@@ -100,7 +100,7 @@ impl Traffic {
 
     fn start(args: &[&str]) -> Traffic {
         let mut wrk = Command::new(peer("wrk").unwrap());
-        wrk.args(["--threads", "1", "--connections", "4", "--timeout", "30s"])
+        wrk.args(["--threads", "1", "--connections", "8", "--timeout", "30s"])
             .args(["--duration", WRK_MAX])
             .args(args);
         Traffic(Background::start(wrk))
