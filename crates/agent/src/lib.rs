@@ -12,6 +12,7 @@
 mod decide;
 mod disk;
 mod env;
+mod led;
 pub mod ledger;
 mod marks;
 mod memory;
@@ -34,6 +35,7 @@ use tokio::task::JoinSet;
 use weft_api::assignment::{Assignment, Pod, PodId, Services};
 use weft_driver::Driver;
 
+use led::Led;
 use ledger::{Ledger, Order};
 pub use meter::Meter;
 pub use report::Reports;
@@ -58,14 +60,11 @@ pub struct Agent<D> {
     driver: Arc<D>,
     node: Arc<Node>,
     reports: Arc<Reports>,
-    led: Arc<Led>,
+    led: Arc<watch::Sender<Led>>,
     /// Where services are to lead.
     services: watch::Receiver<Arc<Services>>,
     ledger: Option<Ledger>,
 }
-
-/// The addresses that services lead new connections to, as it was carried out last.
-type Led = watch::Sender<BTreeSet<IpAddr>>;
 
 /// What a worker listens to.
 struct Input {
@@ -116,7 +115,11 @@ impl<D: Driver> Agent<D> {
         let ledger = self.ledger.take().map(|ledger| (ledger, self.addresses()));
         let keeping = ledger::keep(ledger, assignments, routes, give, lead);
         self.services = leads.clone();
-        tokio::join!(keeping, self.run_pods(orders), serve(&*driver, leads, &led));
+        tokio::join!(
+            keeping,
+            self.run_pods(orders),
+            led::serve(&*driver, leads, &led)
+        );
     }
 
     /// The addresses that pods of this node have now.
@@ -267,31 +270,6 @@ impl<D: Driver> Agent<D> {
         workers.spawn(worker.run());
         Input { pod: sender, wake }
     }
-}
-
-/// Leads traffic to services as it is told, until nobody tells any more.
-async fn serve<D: Driver>(driver: &D, mut routes: watch::Receiver<Arc<Services>>, led: &Led) {
-    let mut told = Vec::new();
-    while routes.changed().await.is_ok() {
-        let services = Arc::clone(&routes.borrow_and_update());
-        let unserved = driver.serve(&services).await;
-        led.send_replace(endpoints(&services));
-        if unserved != told {
-            for why in &unserved {
-                tracing::warn!(why, "not all of a service is served");
-            }
-            told = unserved;
-        }
-    }
-}
-
-/// Where new connections may go.
-fn endpoints(services: &Services) -> BTreeSet<IpAddr> {
-    let services = services.table.values();
-    let ports = services.flat_map(|service| &service.ports);
-    let all = ports.flat_map(|port| &port.endpoints);
-    let ready = all.filter(|endpoint| endpoint.is_ready);
-    ready.filter_map(|one| one.address.parse().ok()).collect()
 }
 
 /// Pause before a volume that could not be discarded is tried again.

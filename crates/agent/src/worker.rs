@@ -8,7 +8,7 @@ mod change;
 mod start;
 mod stop;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use crate::Node;
 use crate::decide::{Facts, Last, Step, comes_back, decide};
 use crate::disk;
 use crate::env;
+use crate::led::Led;
 use crate::marks::Marks;
 use crate::memory::{self, Health, Memory, SECOND};
 use crate::observe::{self, Observer};
@@ -61,9 +62,10 @@ pub(crate) struct Worker<D> {
 }
 
 /// What is known of services.
+#[derive(Clone)]
 pub(crate) struct Routes {
-    /// Addresses that new connections are led to, as it was carried out last.
-    pub led: watch::Receiver<BTreeSet<IpAddr>>,
+    /// Where new connections are led to.
+    pub led: watch::Receiver<Led>,
     /// All of them, as they are to be.
     pub services: watch::Receiver<Arc<Services>>,
 }

@@ -1,23 +1,24 @@
 //! Ending containers, and removing what is left of a pod.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::watch;
-use weft_api::assignment::{Action, Pod};
+use weft_api::assignment::{Action, Pod, Services};
 use weft_api::observed::Pod as Observed;
 use weft_driver::{Driver, PodSeen};
 
-use super::{STUCK_MAX_S, Turn, Worker};
+use super::{Routes, STUCK_MAX_S, Turn, Worker};
 use crate::decide::Stop;
+use crate::led;
 use crate::memory::SECOND;
 use crate::probe::{self, Target};
 
-/// How long services may lead to a pod that is to end.
-const LED_MAX: Duration = Duration::from_secs(2);
+/// How many seconds services may lead to a pod that is to end: as long as it would have to end, but
+/// not for ever, for who says where they lead may be away.
+const LED_S: RangeInclusive<u64> = 2..=10;
 
 impl<D: Driver> Worker<D> {
     /// Ends containers, all at once; when less time is given meanwhile, it is begun anew.
@@ -38,7 +39,13 @@ impl<D: Driver> Worker<D> {
         let (driver, address) = (Arc::clone(&self.driver), self.address(pod, seen));
         let is_hurried = these.iter().all(|one| one.grace_s == 0);
         if self.memory.ending.is_some() && !pod.sandbox.host_network && !is_hurried {
-            let nobody_comes = until_nobody_comes(self.routes.led.clone(), address);
+            let grace_s = these
+                .iter()
+                .map(|one| one.grace_s)
+                .max()
+                .unwrap_or_default();
+            let limit = Duration::from_secs(grace_s.clamp(*LED_S.start(), *LED_S.end()));
+            let nobody_comes = until_nobody_comes(self.routes.clone(), address, limit);
             if let Turn::Otherwise = self.unless_otherwise(nobody_comes).await {
                 return;
             }
@@ -105,11 +112,23 @@ impl<D: Driver> Worker<D> {
 
 /// Whoever ends is led to no more before it hears of it: who connects meanwhile is served. The control
 /// plane has said so by now, or is away.
-async fn until_nobody_comes(mut led: watch::Receiver<BTreeSet<IpAddr>>, address: Option<IpAddr>) {
+async fn until_nobody_comes(routes: Routes, address: Option<IpAddr>, limit: Duration) {
     let Some(address) = address else { return };
-    let gone = led.wait_for(|led| !led.contains(&address));
-    if tokio::time::timeout(LED_MAX, gone).await.is_err() {
-        tracing::debug!(%address, "services still lead to a pod that ends");
+    let Routes {
+        mut services,
+        mut led,
+    } = routes;
+    let gone = async {
+        // What they are to be, first: it is about to be carried out.
+        let leads = |services: &Arc<Services>| led::endpoints(services).any(|one| one == address);
+        let _ = services.wait_for(|services| !leads(services)).await;
+        let left = led.wait_for(|led| !led.leads_to(&address)).await;
+        left.ok().and_then(|led| led.served_until(&address))
+    };
+    match tokio::time::timeout(limit, gone).await {
+        Ok(None) => {}
+        Ok(Some(until)) => tokio::time::sleep_until(until).await,
+        Err(_) => tracing::debug!(%address, "services still lead to a pod that ends"),
     }
 }
 
