@@ -78,18 +78,17 @@ pub(crate) async fn keep(
                     return;
                 }
                 let assigned = Arc::clone(&assignments.borrow_and_update());
+                // Who is to end must know first whether it was about to be led to.
+                if routes.has_changed().is_ok_and(|is| is) {
+                    hand_on(&mut routes, &mut ledger, &lead).await;
+                }
                 if take.takes(&assigned) {
                     let noted = Arc::clone(&assigned);
                     write(&mut ledger, move |ledger| ledger.note(&noted)).await;
                     orders.send_replace(Order::Told(assigned));
                 }
             }
-            Ok(()) = routes.changed() => {
-                let services = Arc::clone(&routes.borrow_and_update());
-                let noted = Arc::clone(&services);
-                write(&mut ledger, move |ledger| ledger.note_services(&noted)).await;
-                lead.send_replace(services);
-            }
+            Ok(()) = routes.changed() => hand_on(&mut routes, &mut ledger, &lead).await,
             () = syncing => {
                 sync_at = None;
                 write(&mut ledger, Ledger::sync).await;
@@ -99,6 +98,18 @@ pub(crate) async fn keep(
             sync_at = Some(Instant::now() + SYNC_AFTER);
         }
     }
+}
+
+/// Hands on where services are to lead, once that is written down.
+async fn hand_on(
+    routes: &mut watch::Receiver<Arc<Services>>,
+    ledger: &mut Option<Ledger>,
+    lead: &watch::Sender<Arc<Services>>,
+) {
+    let services = Arc::clone(&routes.borrow_and_update());
+    let noted = Arc::clone(&services);
+    write(ledger, move |ledger| ledger.note_services(&noted)).await;
+    lead.send_replace(services);
 }
 
 /// Hands on what a ledger says.

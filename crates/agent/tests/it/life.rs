@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use weft_api::assignment::{Probes, Pull, Restart, Volume};
+use weft_api::assignment::{
+    Endpoint, Probes, Pull, Restart, Service, ServicePort, Services, Volume,
+};
 use weft_api::observed::State;
 use weft_driver::fake::{Outcome, Script};
 
@@ -490,4 +492,51 @@ async fn a_volume_that_grows_too_large_ends_its_pod() {
     stage
         .until("it has ended", |stage| stage.running("u", "main") == 0)
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_led_to_ends_when_nobody_comes_any_more() {
+    let mut stage = Stage::new();
+    let (one, two) = (pod("u", &[("main", "s")]), pod("v", &[("other", "s")]));
+    stage.assign(&[one.clone(), two.clone()]);
+    stage
+        .until("both run", |stage| {
+            stage.running("u", "main") == 1 && stage.running("v", "other") == 1
+        })
+        .await;
+    let to = |uids: &[&str]| {
+        let endpoint = |uid: &&str| Endpoint {
+            address: stage.pod_said(uid).unwrap().ip.unwrap(),
+            is_ready: true,
+            ..Endpoint::default()
+        };
+        let port = ServicePort {
+            endpoints: uids.iter().map(endpoint).collect(),
+            ..ServicePort::default()
+        };
+        let service = Service {
+            ports: vec![port],
+            ..Service::default()
+        };
+        Services {
+            table: [("web.default.svc".to_owned(), service)].into(),
+            ..Services::default()
+        }
+    };
+    let (both, second) = (to(&["u", "v"]), to(&["v"]));
+    // What is to be carried out counts already.
+    stage.lead(both);
+    let began = stage.now_s();
+    stage.assign(&[ending(&one, 30), ending(&two, 30)]);
+    stage.pass_s(4).await;
+    assert!(stage.times("stop ").is_empty());
+    stage.lead(second);
+    stage.until("one is gone", |stage| stage.is_gone("u")).await;
+    let stopped = |name: &str| stage.times(&format!("stop {name}#0"))[0] - began;
+    assert!((4..=5).contains(&stopped("main")), "{}", stopped("main"));
+    // Nobody says that the other is led to no more: it is not waited for without end.
+    stage
+        .until("both are gone", |stage| stage.is_gone("v"))
+        .await;
+    assert_eq!(stopped("other"), 10);
 }
