@@ -112,6 +112,11 @@ impl History {
         count.checked_sub(1).map(|last| self.entries[last].revision)
     }
 
+    /// When the newest change was made.
+    pub(crate) fn newest(&self) -> Option<Instant> {
+        self.entries.back().map(|entry| entry.at)
+    }
+
     /// When the oldest change was made.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.entries.front().map(|entry| entry.at)

@@ -124,8 +124,9 @@ impl Shared {
     /// Publishes what is staged. Who is to be woken is woken without the lock.
     pub(crate) fn publish(&self, state: &mut State) -> Vec<Arc<Slot>> {
         let mut woken = Vec::new();
-        // What the timer has armed stays the next end, unless a lease is new.
-        let look = !state.staged.granted.is_empty() || state.timer.is_none();
+        // What the timer has armed stays the next end, unless a lease is new or much was written.
+        let look =
+            !state.staged.granted.is_empty() || state.timer.is_none() || timer::is_much(state);
         if let Some(first) = state.publish() {
             let hub = self.hub();
             for entry in state.history.from(first) {

@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) leases: Leases,
     pub(crate) revision: Revision,
     pub(crate) staged: Staged,
+    /// Up to where what was written has left nothing in memory that nobody needs.
+    pub(crate) relieved: Revision,
     /// When the timer will look again; nothing: it sleeps.
     pub(crate) timer: Option<Instant>,
     /// Why nothing more will come.

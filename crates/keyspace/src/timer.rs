@@ -1,4 +1,4 @@
-//! What ends by itself: leases, and history that is old enough.
+//! What ends by itself: leases, history that is old enough, and a time of many writes.
 //!
 //! Owns the one timer of a keyspace. It sleeps until the next end and not at all where there is
 //! none; what could not be written is tried again.
@@ -16,6 +16,9 @@ use crate::state::State;
 /// So many revisions at once are much.
 const MUCH: usize = 1000;
 
+/// Nothing was written for so long: what many writes need is not needed now.
+const LULL: Duration = Duration::from_secs(15);
+
 /// After a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -27,10 +30,21 @@ pub(crate) fn next(state: &State, options: &Options) -> Option<Instant> {
         let late = age.checked_add(age / 5)?;
         at.checked_add(late)
     });
-    [state.leases.next_deadline(), old]
+    [state.leases.next_deadline(), old, lull(state)]
         .into_iter()
         .flatten()
         .min()
+}
+
+/// When it is quiet enough to give back what much that was written has left.
+fn lull(state: &State) -> Option<Instant> {
+    let last = is_much(state).then(|| state.history.newest())??;
+    last.checked_add(LULL)
+}
+
+/// Whether much was written since memory was given back.
+pub(crate) fn is_much(state: &State) -> bool {
+    state.revision.0.saturating_sub(state.relieved.0) >= MUCH as u64
 }
 
 pub(crate) async fn run(shared: Weak<Shared>) {
@@ -43,12 +57,21 @@ pub(crate) async fn run(shared: Weak<Shared>) {
         };
         let now = Instant::now();
         let mut failed = false;
-        let before = shared.read().history.len();
+        let (before, is_lull) = {
+            let state = shared.read();
+            (
+                state.history.len(),
+                lull(&state).is_some_and(|at| at <= now),
+            )
+        };
         for request in due(&shared, now) {
             failed |= shared.perform(request).await.is_err();
         }
-        if shared.read().history.len() + MUCH <= before {
+        if is_lull || shared.read().history.len() + MUCH <= before {
             memo::forget();
+            let mut state = shared.write();
+            state.relieved = state.revision;
+            drop(state);
             tokio::task::spawn_blocking(shared.options.relieved);
         }
         drop(shared);

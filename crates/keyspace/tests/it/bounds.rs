@@ -87,6 +87,32 @@ async fn memory_is_given_back_when_much_was_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn memory_is_given_back_in_a_lull_after_much_was_written() {
+    static RELIEVED: Notify = Notify::const_new();
+    let keyspace = memory(Options {
+        relieved: || RELIEVED.notify_one(),
+        ..Options::default()
+    });
+    let relieved = || RELIEVED.notified().now_or_never().is_some();
+    for count in [999, 1] {
+        for _ in 0..count {
+            put(&keyspace, "a", 1, None).await;
+        }
+        settle().await;
+        advance(Duration::from_secs(14)).await;
+        settle().await;
+        assert!(!relieved(), "not much, or just now");
+    }
+    advance(Duration::from_secs(2)).await;
+    RELIEVED.notified().await;
+    put(&keyspace, "a", 1, None).await;
+    settle().await;
+    advance(Duration::from_secs(60)).await;
+    settle().await;
+    assert!(!relieved(), "it was given back already");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_lives_as_long_as_it_is_kept_alive() {
     let keyspace = memory(Options::default());
     let ttl = Duration::from_secs(10);
