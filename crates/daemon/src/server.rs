@@ -252,10 +252,18 @@ async fn listen_at(listen: SocketAddr, data_dir: &Path) -> Result<(TcpListener, 
     Ok((listener, address))
 }
 
+/// Gives memory back after a busy time.
+fn relieve() {
+    weft_sys::memory::trim_heap();
+    if let Err(error) = weft_sys::memory::trim_program() {
+        tracing::debug!(%error, "could not let go of the program's pages");
+    }
+}
+
 /// The keyspace in `data_dir`.
 fn keyspace(data_dir: &Path) -> Result<Local> {
     let options = weft_keyspace::Options {
-        relieved: weft_sys::memory::trim_heap,
+        relieved: relieve,
         ..weft_keyspace::Options::default()
     };
     let path = data_dir.join(KEYSPACE);
