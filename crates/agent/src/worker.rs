@@ -445,8 +445,17 @@ impl<D: Driver> Worker<D> {
 
     /// Does one step; answers whether nothing is left of the pod.
     async fn act(&mut self, pod: &Arc<Pod>, seen: &PodSeen, step: Step<'_>) -> bool {
+        if let Step::Wait(until) = step {
+            self.wait(until).await;
+            return false;
+        }
+        // Most pods wait most of the time: what the others need is not set aside for them.
+        Box::pin(self.carry_out(pod, seen, step)).await
+    }
+
+    async fn carry_out(&mut self, pod: &Arc<Pod>, seen: &PodSeen, step: Step<'_>) -> bool {
         match step {
-            Step::Wait(until) => self.wait(until).await,
+            Step::Wait(_) => {}
             Step::Fail(why) => {
                 self.tell(None, true, &why.reason, &why.message);
                 self.marks.fail(&why);
