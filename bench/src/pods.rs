@@ -19,13 +19,17 @@ use crate::server::Server;
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+const SETS: &str = "/apis/apps/v1/namespaces/default/replicasets";
 /// One after another.
 const ONES: usize = 30;
 const SOME: usize = 50;
 const ROUNDS: usize = 5;
 const MANY: usize = 300;
-/// Until what the start of many has left is done with.
-const SETTLE: Duration = Duration::from_secs(30);
+/// When idle ones are looked at, and how long after what was before: history is kept for five minutes.
+const QUIET: [(&str, Duration); 2] = [
+    ("half a minute later", Duration::from_secs(30)),
+    ("when history is forgotten", Duration::from_secs(400)),
+];
 const IDLE: Duration = Duration::from_secs(60);
 /// How long pods may take to come or go.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -36,17 +40,17 @@ pub async fn run(weft: &Path, image: &Path, dir: &Path) -> Result<()> {
     server.load(weft, image)?;
     let mut client = server.client().await?;
     let done = measure(&server, &mut client).await;
-    let gone = clear(&mut client).await;
-    done.and(gone.map(drop))
+    let gone = clear(&mut client).await.context("delete what is left");
+    done?;
+    let took = gone?.as_secs_f64();
+    println!("| the same, deleted | s | | {took:.2} |\n");
+    Ok(())
 }
 
 async fn measure(server: &Server, client: &mut Client) -> Result<()> {
     println!("### Pods on one machine, image present\n");
     println!("| | | goal | |");
     println!("|---|---|---|---|");
-    let row = |what: &str, unit: &str, goal: f64, found: f64| {
-        println!("| {what} | {unit} | {goal} | {found:.2} |");
-    };
     let mut ones = ones(client).await?;
     let [median, last] = ones.at(&[50, 100])[..] else {
         bail!("two percentiles");
@@ -66,29 +70,31 @@ async fn measure(server: &Server, client: &mut Client) -> Result<()> {
     );
     let took = deploy(client, MANY).await?.as_secs_f64();
     println!("| a deployment of {MANY} | s | | {took:.2} |");
-    tokio::time::sleep(SETTLE).await;
+    for (when, wait) in QUIET {
+        tokio::time::sleep(wait).await;
+        idle(server, when).await;
+    }
+    Ok(())
+}
+
+fn row(what: &str, unit: &str, goal: f64, found: f64) {
+    println!("| {what} | {unit} | {goal} | {found:.2} |");
+}
+
+async fn idle(server: &Server, when: &str) {
     let children = process::children(server.id());
     let spent = || {
-        children
-            .iter()
-            .map(|id| process::cpu(*id))
-            .sum::<Duration>()
-            + server.cpu()
+        let children = children.iter().map(|id| process::cpu(*id));
+        children.sum::<Duration>() + server.cpu()
     };
     let before = spent();
     tokio::time::sleep(IDLE).await;
     let spent = (spent() - before).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
     let (own, others) = server.rss_mib();
-    let what = format!("{MANY} pods idle: server, agent, engine");
+    let what = format!("{MANY} pods idle, {when}: server, agent, engine");
     row(&what, "MiB RSS", 60.0, own + others);
+    println!("| of it the spawner | MiB RSS | | {others:.1} |");
     row("", "% of a processor", 1.0, spent);
-    let monitors = process::named("weft-mon");
-    let all: f64 = monitors.iter().map(|id| process::rss_mib(*id)).sum();
-    println!(
-        "| {} monitors beside | MiB RSS | | {all:.1} |\n",
-        monitors.len()
-    );
-    Ok(())
 }
 
 async fn ones(client: &mut Client) -> Result<Figures> {
@@ -153,8 +159,13 @@ async fn clear(client: &mut Client) -> Result<Duration> {
         client.send(Method::DELETE, path, Bytes::new()).await?;
     }
     while began.elapsed() < PATIENCE {
-        let list: Value = serde_json::from_slice(&client.get(PODS).await?)?;
-        if list["items"].as_array().is_none_or(Vec::is_empty) {
+        let mut is_empty = true;
+        // Without sets nobody makes pods any more.
+        for path in [SETS, PODS] {
+            let list: Value = serde_json::from_slice(&client.get(path).await?)?;
+            is_empty &= list["items"].as_array().is_none_or(Vec::is_empty);
+        }
+        if is_empty {
             return Ok(began.elapsed());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -96,17 +96,6 @@ fn ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-/// All that are called so.
-pub fn named(name: &str) -> Vec<u32> {
-    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is = |id: &u32| {
-        let comm = fs::read_to_string(format!("/proc/{id}/comm"));
-        comm.is_ok_and(|comm| comm.trim_end() == name)
-    };
-    ids.filter(is).collect()
-}
-
 /// Its children.
 pub fn children(id: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{id}/task"));
