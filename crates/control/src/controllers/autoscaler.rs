@@ -95,6 +95,18 @@ struct Target {
     scale: Object,
 }
 
+impl Target {
+    fn number(&self, path: &[&str]) -> u32 {
+        let found = self.scale.at(path).and_then(Value::as_u64).unwrap_or(0);
+        u32::try_from(found).unwrap_or(u32::MAX)
+    }
+
+    /// How many there are to be.
+    fn replicas(&self) -> u32 {
+        self.number(&["spec", "replicas"])
+    }
+}
+
 impl Autoscaler<'_> {
     fn forget(&mut self, gone: Option<&Object>) {
         if let Some(gone) = gone {
@@ -154,10 +166,37 @@ impl Autoscaler<'_> {
                     "SucceededGetScale",
                     "the HPA controller was able to get the target's current scale",
                 );
-                self.scale(scaler, &target, measured, &mut said).await?;
+                match self.contested(scaler) {
+                    Some(why) => {
+                        said.desired(target.replicas());
+                        said.set("ScalingActive", false, "AmbiguousSelector", &why);
+                        self.warn(scaler, "AmbiguousSelector", &why).await?;
+                    }
+                    None => self.scale(scaler, &target, measured, &mut said).await?,
+                }
             }
         }
         self.write(scaler, said).await
+    }
+
+    /// Others that scale the same: together they would scale it up and down for ever.
+    fn contested(&self, scaler: &Object) -> Option<String> {
+        let place = |scaler: &Object| -> [String; 2] {
+            ["kind", "name"].map(|field| {
+                let found = scaler.text(&["spec", "scaleTargetRef", field]);
+                found.unwrap_or_default().to_owned()
+            })
+        };
+        let [kind, name] = place(scaler);
+        let all = self.mirror.within(SCALERS, scaler.meta().namespace());
+        let same = all.filter(|(_, other)| place(other) == [kind.as_str(), name.as_str()]);
+        let names: Vec<&str> = same.map(|(id, _)| &*id.name).collect();
+        (names.len() > 1).then(|| {
+            format!(
+                "{kind} {name} is scaled by several autoscalers ({}), and so by none: delete all but one",
+                names.join(", ")
+            )
+        })
     }
 
     async fn target(&self, scaler: &Object) -> Result<Target, Failure> {
@@ -186,12 +225,8 @@ impl Autoscaler<'_> {
         measured: &Result<Measured, Failure>,
         said: &mut Said,
     ) -> Result<(), Failure> {
-        let number = |path: &[&str]| {
-            let found = target.scale.at(path).and_then(Value::as_u64).unwrap_or(0);
-            u32::try_from(found).unwrap_or(u32::MAX)
-        };
-        let now = number(&["spec", "replicas"]);
-        said.current(number(&["status", "replicas"]));
+        let now = target.replicas();
+        said.current(target.number(&["status", "replicas"]));
         let rules = lower::rules(scaler);
         let uid = scaler.meta().text("uid").to_owned();
         if now == 0 && rules.least > 0 {

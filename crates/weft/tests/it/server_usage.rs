@@ -173,5 +173,16 @@ fn who_is_busy_is_joined_by_others_and_why_is_told() {
     until(SOON, "it is told that its target is not there", || {
         !told(&weft, events).is_empty()
     });
+    // Of two that want the same neither is heard.
+    let rival = SCALER.replace("name: busy }\nspec", "name: rival }\nspec");
+    apply(&weft, &rival).ok();
+    until(SOON, "both say that there are two", || {
+        let reasons = "get hpa busy rival -o jsonpath={.items[*].status.conditions[*].reason}";
+        told(&weft, reasons).matches("AmbiguousSelector").count() == 2
+    });
+    kubectl(&weft, "delete hpa rival").ok();
+    until(SOON, "who is left scales", || {
+        told(&weft, conditions).contains("TooManyReplicas")
+    });
     clear(&weft);
 }

@@ -201,6 +201,11 @@ fn start(
     let due = cron::due(&known, |at| schedule.next(at, &zone, since_s));
     let left = due.next_s.map(|next| next.saturating_sub(now_s).max(1));
     plan.again_s = left.and_then(|left| u64::try_from(left).ok());
+    if due.next_s.is_none() && due.at_s.is_none() {
+        let text = cron.text(&["spec", "schedule"]).unwrap_or_default();
+        let message = format!("schedule {text:?} never comes");
+        plan.complaints.push(Say::warning("UnmetSchedule", message));
+    }
     if due.are_many {
         let why = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or \
                    check clock skew";

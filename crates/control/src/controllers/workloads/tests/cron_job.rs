@@ -94,6 +94,14 @@ async fn the_last_time_that_went_by_has_its_job() {
 }
 
 #[tokio::test]
+async fn a_time_that_never_comes_is_told() {
+    let world = World::begin().await;
+    make(&world, "never", &json!({ "schedule": "0 0 30 2 *" }), 5).await;
+    until_told(&world, "never", "UnmetSchedule").await;
+    assert!(world.all("jobs").await.is_empty());
+}
+
+#[tokio::test]
 async fn one_that_runs_is_waited_for_or_replaced() {
     let world = World::begin().await;
     for (policy, reason) in [
