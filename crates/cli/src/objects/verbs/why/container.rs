@@ -104,19 +104,36 @@ impl Container<'_> {
                     "{called} cannot start: {}",
                     plain(message, "what it refers to is not there")
                 ),
-                "create what is missing, or mark the reference as optional: it starts by itself then",
+                match message.contains("non-root") || message.contains("runAsNonRoot") {
+                    true => {
+                        "set securityContext.runAsUser to a user that is not 0, or take an image with one"
+                    }
+                    false => {
+                        "create what is missing, or mark the reference as optional: it starts by itself then"
+                    }
+                },
             ),
             "CrashLoopBackOff" => self.crashes(message),
             "PostStartHookError" => self.hook(message),
             "RunContainerError" | "CreateContainerError" | "StartError" => self.start(message),
-            "PodInitializing" | "ContainerCreating" | "" => {
-                Finding::waiting(format!("{called} is being made"), "wait a little")
-            }
+            "PodInitializing" | "ContainerCreating" | "" => self.being_made(),
             _ => Finding::wrong(
                 format!("{called} cannot start: {}", plain(message, reason)),
                 format!("correct container {own} in the pod's template"),
             ),
         }
+    }
+
+    fn being_made(&self) -> Finding {
+        let called = self.called();
+        let has_hook = self.spec.pointer("/lifecycle/postStart").is_some();
+        if has_hook && self.event("Started").is_some() {
+            return Finding::waiting(
+                format!("{called} has started, and its postStart hook has not returned yet"),
+                "wait a little; a hook that never returns is to be corrected in lifecycle.postStart",
+            );
+        }
+        Finding::waiting(format!("{called} is being made"), "wait a little")
     }
 
     fn pull(&self, message: &str) -> Finding {
@@ -130,7 +147,8 @@ impl Container<'_> {
             Some(told) if message.starts_with("Back-off") || message.is_empty() => told,
             _ => message,
         };
-        let lower = message.to_lowercase();
+        // Its name may hold any word and number.
+        let lower = message.replace(image, "").to_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
         let (says, next) = if has(&[
             "unauthorized",
@@ -144,19 +162,14 @@ impl Container<'_> {
                 format!("the registry does not give image {image} to us"),
                 "is the name right? If it is private: create a docker-registry secret and name it in imagePullSecrets".to_owned(),
             )
-        } else if has(&[
-            "not found",
-            "manifest unknown",
-            "name unknown",
-            "404",
-            "no such",
-        ]) {
+        } else if has(&["not found", "manifest unknown", "name unknown", "404"]) {
             (
                 format!("image {image} does not exist"),
                 "correct its name or tag in the pod's template".to_owned(),
             )
         } else if has(&[
             "dial",
+            "no such host",
             "lookup",
             "resolve",
             "timed out",
@@ -196,6 +209,18 @@ impl Container<'_> {
             );
             return found.then("start", short(message));
         }
+        if lower.contains("exec format error") {
+            let found = Finding::wrong(
+                format!(
+                    "{called} cannot start: its command {command} is no program, or one of another architecture"
+                ),
+                format!(
+                    "take an image for the node's architecture in place of {}",
+                    self.image()
+                ),
+            );
+            return found.then("start", short(message));
+        }
         if lower.contains("permission denied") || lower.contains("not executable") {
             let found = Finding::wrong(
                 format!("{called} cannot start: its command {command} may not be executed"),
@@ -216,7 +241,7 @@ impl Container<'_> {
         let first = |key: &str| self.spec[key][0].as_str().map(|word| format!("{word:?}"));
         first("command")
             .or_else(|| first("args"))
-            .unwrap_or_default()
+            .unwrap_or_else(|| "(the image's own)".to_owned())
     }
 
     fn hook(&self, message: &str) -> Finding {
@@ -238,11 +263,10 @@ impl Container<'_> {
         if let Some(failed) = self.event("FailedPostStartHook") {
             return self.hook(failed);
         }
-        if let Some(probe) = self
-            .probe_failure("Liveness")
-            .or_else(|| self.probe_failure("Startup"))
-        {
-            return self.killed_by_probe(probe);
+        for probe in ["Liveness", "Startup"] {
+            if let Some(said) = self.probe_failure(probe) {
+                return self.killed_by_probe(probe, said);
+            }
         }
         let found = self.end("exits each time", last);
         match message.is_empty() {
@@ -310,7 +334,7 @@ impl Container<'_> {
             && int(self.status, "/restartCount") > 0
             && self.status["ready"] != true
         {
-            return Some(self.killed_by_probe(probe));
+            return Some(self.killed_by_probe("Liveness", probe));
         }
         if self.status["started"] == false && self.spec.get("startupProbe").is_some() {
             let said = self.probe_failure("Startup");
@@ -368,38 +392,50 @@ impl Container<'_> {
         }
     }
 
-    fn killed_by_probe(&self, said: &str) -> Finding {
+    fn killed_by_probe(&self, probe: &str, said: &str) -> Finding {
+        let probe = probe.to_lowercase();
         Finding::wrong(
             format!(
-                "{} is restarted again and again: its liveness probe fails: {}",
+                "{} is restarted again and again: its {probe} probe fails: {}",
                 self.called(),
                 short(said)
             ),
             format!(
-                "{}; or correct livenessProbe (initialDelaySeconds, timeoutSeconds)",
+                "{}; or correct {probe}Probe (initialDelaySeconds, timeoutSeconds, failureThreshold)",
                 self.logs(true)
             ),
         )
     }
 
-    /// What the last failure of a probe said.
+    /// What the last failure of a probe said, if it is about its last run.
     fn probe_failure(&self, probe: &str) -> Option<&str> {
-        let own = format!("spec.containers{{{}}}", self.own());
-        let mut all = self.seen.events.iter().rev();
-        let found = all.find(|one| {
-            let path = text(one, "/involvedObject/fieldPath");
-            text(one, "/reason") == "Unhealthy"
-                && (path.is_empty() || path == own || self.is_init)
-                && text(one, "/message").starts_with(probe)
-        })?;
+        let found = self.event_with("Unhealthy", probe)?;
         let message = text(found, "/message");
         let said = message.split_once(": ").map_or(message, |(_, said)| said);
         Some(said.trim())
     }
 
     fn event(&self, reason: &str) -> Option<&str> {
-        let found = super::cause::event(self.seen, &[reason])?;
+        let found = self.event_with(reason, "")?;
         Some(text(found, "/message"))
+    }
+
+    /// The last event about the container that begins so. One from before its last run is about
+    /// another failure.
+    fn event_with(&self, reason: &str, begins: &str) -> Option<&Value> {
+        let own = format!("spec.containers{{{}}}", self.own());
+        let time = |value: &Value, path: &str| text(value, path).parse::<Timestamp>().ok();
+        let since = time(self.status, "/lastState/terminated/startedAt");
+        let mut all = self.seen.events.iter().rev();
+        all.find(|one| {
+            let path = text(one, "/involvedObject/fieldPath");
+            let at = time(one, "/lastTimestamp");
+            let is_old = matches!((at, since), (Some(at), Some(since)) if at < since);
+            text(one, "/reason") == reason
+                && (path.is_empty() || path == own || self.is_init)
+                && text(one, "/message").starts_with(begins)
+                && !is_old
+        })
     }
 }
 

@@ -53,6 +53,13 @@ fn with_event(mut seen: Seen, reason: &str, message: &str) -> Seen {
     seen
 }
 
+/// The same an hour ago.
+fn with_old_event(seen: Seen, reason: &str, message: &str) -> Seen {
+    let mut seen = with_event(seen, reason, message);
+    seen.events[0]["lastTimestamp"] = "2026-01-01T00:00:00Z".into();
+    seen
+}
+
 /// A pod on node n with one container and this status of it.
 fn pod(container: Value, status: Value) -> Seen {
     let mut spec = json!({ "name": "app", "image": "img:1" });
@@ -367,6 +374,76 @@ fn containers_that_end() {
             State::Wrong,
             "container app of pod web-1 is restarted again and again: its liveness probe fails: HTTP probe failed with statuscode: 500.",
             "livenessProbe",
+        ),
+        (
+            with_event(
+                pod(json!({}), crashing(json!({ "exitCode": 137 }))),
+                "Unhealthy",
+                "Startup probe failed: no",
+            ),
+            State::Wrong,
+            "container app of pod web-1 is restarted again and again: its startup probe fails: no.",
+            "startupProbe",
+        ),
+        (
+            // It failed an hour ago; now it is something else.
+            with_old_event(
+                pod(
+                    json!({}),
+                    crashing(json!({ "exitCode": 1, "startedAt": EARLIER })),
+                ),
+                "Unhealthy",
+                "Liveness probe failed: no",
+            ),
+            State::Wrong,
+            "container app of pod web-1 exits each time with code 1.",
+            "--previous",
+        ),
+        (
+            with_event(
+                pod(
+                    json!({ "lifecycle": { "postStart": {} } }),
+                    waiting("ContainerCreating", ""),
+                ),
+                "Started",
+                "Started container app",
+            ),
+            State::Waiting,
+            "container app of pod web-1 has started, and its postStart hook has not returned yet.",
+            "lifecycle.postStart",
+        ),
+        (
+            pod(
+                json!({}),
+                waiting(
+                    "RunContainerError",
+                    "run /app: Exec format error (os error 8)",
+                ),
+            ),
+            State::Wrong,
+            "container app of pod web-1 cannot start: its command (the image's own) is no program, or one of another architecture.",
+            "architecture",
+        ),
+        (
+            pod(
+                json!({}),
+                waiting(
+                    "CreateContainerConfigError",
+                    "container has runAsNonRoot and image will run as root",
+                ),
+            ),
+            State::Wrong,
+            "container app of pod web-1 cannot start: container has runAsNonRoot and image will run as root.",
+            "runAsUser",
+        ),
+        (
+            pod(
+                json!({ "image": "r:4040/a:401" }),
+                waiting("ErrImagePull", "pull r:4040/a:401: lookup r: no such host"),
+            ),
+            State::Wrong,
+            "container app of pod web-1 cannot start: the registry of image r:4040/a:401 cannot be reached.",
+            "name server",
         ),
         (
             with_event(

@@ -309,6 +309,7 @@ pub(super) fn cron_job(seen: &Seen, now: Timestamp) -> Finding {
             "FailedNeedsStart",
             "TooManyMissedTimes",
             "UnparseableSchedule",
+            "UnmetSchedule",
             "MissSchedule",
             "UnknownTimeZone",
         ],
@@ -323,7 +324,11 @@ pub(super) fn cron_job(seen: &Seen, now: Timestamp) -> Finding {
         if let Some(newest) = newest {
             let mut found = super::finding(newest, now);
             if found.state != State::Well {
-                found.says = format!("cronjob {own} ran {last} ago: {}", found.says);
+                let when = match last.is_empty() {
+                    true => "has not run by its schedule yet".to_owned(),
+                    false => format!("ran {last} ago"),
+                };
+                found.says = format!("cronjob {own} {when}: {}", found.says);
                 return found;
             }
         }
