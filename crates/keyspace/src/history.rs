@@ -112,9 +112,10 @@ impl History {
         count.checked_sub(1).map(|last| self.entries[last].revision)
     }
 
-    /// When the newest change was made.
-    pub(crate) fn newest(&self) -> Option<Instant> {
-        self.entries.back().map(|entry| entry.at)
+    /// When the last change before the newest `few` was made, or the oldest of fewer.
+    pub(crate) fn before(&self, few: usize) -> Option<Instant> {
+        let last = self.entries.len().saturating_sub(few + 1);
+        self.entries.get(last).map(|entry| entry.at)
     }
 
     /// When the oldest change was made.

@@ -16,8 +16,11 @@ use crate::state::State;
 /// So many revisions at once are much.
 const MUCH: usize = 1000;
 
-/// Nothing was written for so long: what many writes need is not needed now.
+/// Hardly anything was written for so long: what many writes need is not needed now.
 const LULL: Duration = Duration::from_secs(15);
+
+/// So many revisions in that time are hardly anything: nodes renew their leases all the time.
+const FEW: usize = 100;
 
 /// After a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -38,7 +41,7 @@ pub(crate) fn next(state: &State, options: &Options) -> Option<Instant> {
 
 /// When it is quiet enough to give back what much that was written has left.
 fn lull(state: &State) -> Option<Instant> {
-    let last = is_much(state).then(|| state.history.newest())??;
+    let last = is_much(state).then(|| state.history.before(FEW))??;
     last.checked_add(LULL)
 }
 
