@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use super::Protocol;
 
 /// A socket of this machine on a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Owner {
     /// The address it is bound to.
     pub(crate) address: Ipv4Addr,
@@ -31,7 +31,7 @@ pub(crate) fn of(address: Ipv4Addr, port: u16, protocol: Protocol) -> Vec<Owner>
         }
     }
     let names = processes(&found);
-    found
+    let mut owners: Vec<Owner> = found
         .into_iter()
         .map(|(inode, address)| Owner {
             address,
@@ -40,7 +40,10 @@ pub(crate) fn of(address: Ipv4Addr, port: u16, protocol: Protocol) -> Vec<Owner>
                 .cloned()
                 .unwrap_or_else(|| "another program".to_owned()),
         })
-        .collect()
+        .collect();
+    // Who asks again hears the same.
+    owners.sort();
+    owners
 }
 
 /// The local address and inode of a line of `/proc/net/tcp` and its like, when it has the port
