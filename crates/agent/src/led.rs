@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use weft_api::assignment::Services;
 use weft_driver::Driver;
+
+use crate::complaints::Complaints;
+use crate::report::Reports;
 
 /// Who connected at the last moment waits in a queue of the kernel, which is emptied when a program
 /// that is told to end stops to listen. This long a program on a busy machine may take to take it out.
@@ -48,24 +51,27 @@ impl Led {
     }
 }
 
-/// Leads traffic to services as it is told, until nobody tells any more.
+/// Leads traffic to services as it is told, until nobody tells any more, and says what it cannot.
 pub(crate) async fn serve<D: Driver>(
     driver: &D,
     mut routes: watch::Receiver<Arc<Services>>,
     led: &watch::Sender<Led>,
+    reports: &Reports,
 ) {
-    let mut told = Vec::new();
-    while routes.changed().await.is_ok() {
+    let mut complaints = Complaints::default();
+    loop {
+        let again = complaints.again();
+        tokio::select! {
+            changed = routes.changed() => if changed.is_err() { return },
+            () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {}
+        }
         let services = Arc::clone(&routes.borrow_and_update());
         // Whoever is told to end while this is carried out waits for the next.
         led.send_modify(|led| led.begin(&services));
-        let unserved = driver.serve(&services).await;
+        let outcome = driver.serve(&services).await;
         led.send_modify(|led| led.done(&services, Instant::now()));
-        if unserved != told {
-            for why in &unserved {
-                tracing::warn!(why, "not all of a service is served");
-            }
-            told = unserved;
+        for event in complaints.hear(&services, outcome, Instant::now()) {
+            reports.tell(event);
         }
     }
 }
@@ -82,6 +88,8 @@ pub(crate) fn endpoints(services: &Services) -> impl Iterator<Item = IpAddr> {
 #[cfg(test)]
 mod tests {
     use weft_api::assignment::{Endpoint, Service, ServicePort};
+    use weft_api::observed::Subject;
+    use weft_driver::fake::World;
 
     use super::*;
 
@@ -125,5 +133,37 @@ mod tests {
         led.done(&to(&["10.0.0.1"]), began + SETTLING);
         assert_eq!(led.served_until(two), None);
         assert!(led.leads_to(one));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_lets_go_of_a_port_is_noticed() {
+        let world = World::new("busybox");
+        world.set_taken(30080, true);
+        world.set_route_broken(true);
+        let (lead, routes) = watch::channel(Arc::new(Services::default()));
+        let (driver, led, reports) = (world.driver(), watch::Sender::default(), Reports::default());
+        let mut services = to(&["10.0.0.1"]);
+        let web = services.table.get_mut("web").unwrap();
+        web.ports[0].node_port = Some(30080);
+        let watching = async {
+            lead.send_replace(Arc::new(services.clone()));
+            // Nothing is told of services while nothing is known of them.
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            world.set_route_broken(false);
+            let (_, events, _) = reports.take().await;
+            let [event] = events.as_slice() else {
+                panic!("{events:?}");
+            };
+            assert_eq!(event.about, Subject::Service("web".to_owned()));
+            assert!(event.message.contains("port 30080 is taken"), "{event:?}");
+            assert_eq!(world.services(), services);
+            // Nobody says that it is free.
+            world.set_taken(30080, false);
+            let (_, events, _) = reports.take().await;
+            assert_eq!(events.len(), 1, "{events:?}");
+            assert_eq!(events[0].reason, "ServedAgain");
+            drop(lead);
+        };
+        tokio::join!(serve(&driver, routes, &led, &reports), watching);
     }
 }

@@ -9,6 +9,7 @@
 //! the first time, every other time and after a crash are the same.
 //! Never: which pods there are, and on which node.
 
+mod complaints;
 mod decide;
 mod disk;
 mod env;
@@ -110,6 +111,7 @@ impl<D: Driver> Agent<D> {
         routes: watch::Receiver<Arc<Services>>,
     ) {
         let (driver, led) = (Arc::clone(&self.driver), Arc::clone(&self.led));
+        let reports = self.reports();
         let (give, orders) = watch::channel(Order::Unknown);
         let (lead, leads) = watch::channel(Arc::new(Services::default()));
         let ledger = self.ledger.take().map(|ledger| (ledger, self.addresses()));
@@ -118,7 +120,7 @@ impl<D: Driver> Agent<D> {
         tokio::join!(
             keeping,
             self.run_pods(orders),
-            led::serve(&*driver, leads, &led)
+            led::serve(&*driver, leads, &led, &reports)
         );
     }
 

@@ -1,4 +1,4 @@
-//! What an agent says of its pods, until somebody takes it.
+//! What an agent says of its pods and of services, until somebody takes it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

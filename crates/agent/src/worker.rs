@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use weft_api::assignment::{Container, Pod, PodId, Probes, Refusal, Restart, Services};
-use weft_api::observed::{Ended, Event, Pod as Observed, State};
+use weft_api::observed::{Ended, Event, Pod as Observed, State, Subject};
 use weft_driver::{Driver, PodSeen, RunState};
 
 use crate::Node;
@@ -435,7 +435,7 @@ impl<D: Driver> Worker<D> {
             format!("spec.{list}{{{name}}}")
         });
         self.reports.tell(Event {
-            pod: self.id.clone(),
+            about: Subject::Pod(self.id.clone()),
             field: field.unwrap_or_default(),
             warning,
             reason: reason.to_owned(),

@@ -91,12 +91,21 @@ pub struct Ended {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Event {
-    pub pod: PodId,
-    /// `spec.containers{web}`; empty: the pod itself.
+    pub about: Subject,
+    /// `spec.containers{web}`; empty: all of it.
     pub field: String,
     pub warning: bool,
     pub reason: String,
     pub message: String,
+}
+
+/// Whom something happened to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Subject {
+    #[allow(missing_docs)]
+    Pod(PodId),
+    /// As [`crate::assignment::Services`] calls it: `web.default.svc`.
+    Service(String),
 }
 
 /// What one node and its pods use.

@@ -5,6 +5,7 @@
 //! again. Between any two steps of a call it gives way, so a call may be cut short anywhere.
 //! Never: a process, a file, the machine's clock.
 
+mod routes;
 mod script;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +17,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use weft_api::assignment::{Pod, Pull, RegistryCredentials, Services};
 
+use routes::Routes;
 pub use script::{Outcome, Script};
 
 use crate::{
     ContainerSeen, Driver, Failure, ImageError, PodSeen, RunState, SandboxSeen, Source, Start,
-    UsageSeen,
+    Unserved, UsageSeen,
 };
 
 /// What is killed ends with this code.
@@ -69,7 +71,7 @@ struct Inner {
     pods: BTreeMap<String, Home>,
     volumes: BTreeSet<String>,
     changed: BTreeSet<String>,
-    services: Services,
+    routes: Routes,
     made: u32,
     calls: Vec<Call>,
     wrongs: Vec<String>,
@@ -189,11 +191,6 @@ impl World {
     /// What nobody may do, and somebody did: two of one name at once, one attempt twice.
     pub fn wrongs(&self) -> Vec<String> {
         self.lock().wrongs.clone()
-    }
-
-    /// Where services lead.
-    pub fn services(&self) -> Services {
-        self.lock().services.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -602,10 +599,9 @@ impl Driver for Fake {
         Ok(run.map_or(0, |(_, run)| run.script.disk_bytes + run.said.len() as u64))
     }
 
-    async fn serve(&self, services: &Services) -> Vec<String> {
+    async fn serve(&self, services: &Services) -> Result<Vec<Unserved>, Failure> {
         self.step().await;
-        self.world.lock().services = services.clone();
-        Vec::new()
+        self.world.lock().routes.serve(services)
     }
 
     fn pod(&self, uid: &str) -> PodSeen {

@@ -78,7 +78,13 @@ pub trait Driver: Send + Sync + 'static {
     fn discard(&self, volume: &str) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Leads traffic to services as this says; what of them cannot be served is told, the rest is.
-    fn serve(&self, services: &Services) -> impl Future<Output = Vec<String>> + Send;
+    ///
+    /// # Errors
+    /// It may be as before, or partly so.
+    fn serve(
+        &self,
+        services: &Services,
+    ) -> impl Future<Output = Result<Vec<Unserved>, Failure>> + Send;
 
     /// What is there of a pod.
     fn pod(&self, uid: &str) -> PodSeen;
@@ -159,6 +165,15 @@ pub enum Source {
     Memory(String),
     /// A volume of the machine, by its name.
     Volume(String),
+}
+
+/// A part of a service that is not served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unserved {
+    /// The service, as the table calls it: `web.default.svc`.
+    pub service: String,
+    /// What is in the way: the same words as long as it is the same.
+    pub why: String,
 }
 
 /// What a container uses.

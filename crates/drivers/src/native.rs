@@ -16,7 +16,7 @@ use tokio::sync::{broadcast, watch};
 use weft_api::ErrorCode;
 use weft_api::assignment::{Pod, Pull, RegistryCredentials, Services};
 use weft_driver::{
-    Driver, Failure, ImageError, PodSeen, RunState, SandboxSeen, Source, Start, UsageSeen,
+    Driver, Failure, ImageError, PodSeen, RunState, SandboxSeen, Source, Start, Unserved, UsageSeen,
 };
 use weft_engine::container::{
     AttachOptions, ExecOptions, ListFilter, LogOptions, RemoveOptions, StopOptions,
@@ -397,13 +397,15 @@ impl Driver for Native {
         unless_gone(removed).map_err(|error| failure(&error))
     }
 
-    async fn serve(&self, services: &Services) -> Vec<String> {
+    async fn serve(&self, services: &Services) -> Result<Vec<Unserved>, Failure> {
         let (services, mut told) = route::services(services, &self.network);
-        match self.engine.set_services(services).await {
-            Ok(unserved) => told.extend(unserved.iter().map(|one| chain(one))),
-            Err(error) => told.push(chain(&error)),
-        }
-        told
+        let unserved = self.engine.set_services(services).await;
+        let unserved = unserved.map_err(|error| failure(&error))?.into_iter();
+        told.extend(unserved.map(|one| Unserved {
+            why: chain(&one.obstacle),
+            service: one.service,
+        }));
+        Ok(told)
     }
 
     fn pod(&self, uid: &str) -> PodSeen {

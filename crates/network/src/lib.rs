@@ -47,6 +47,7 @@ pub use record::RecordError;
 #[doc(hidden)]
 pub use services::ServeStep;
 pub use services::{
-    Reach, Service, ServiceEndpoint, ServiceHost, ServicePort, Services, ServicesError, Unserved,
+    Obstacle, Reach, Service, ServiceEndpoint, ServiceHost, ServicePort, Services, ServicesError,
+    Unserved,
 };
 pub use subnet::{Mac, ParseError, Subnet};

@@ -106,21 +106,25 @@ pub struct ServiceHost {
 
 /// A part of a service that is not served; the rest is.
 #[derive(Debug, thiserror::Error)]
-pub enum Unserved {
+#[error("service {service}")]
+pub struct Unserved {
+    /// Its name in the table.
+    pub service: String,
+    /// What is in the way.
+    #[source]
+    pub obstacle: Obstacle,
+}
+
+/// What is in the way of a part of a service.
+#[derive(Debug, thiserror::Error)]
+pub enum Obstacle {
     /// The machine's port is not to be had.
-    #[error("service {service}: no port of this machine")]
-    NodePort {
-        /// The service.
-        service: String,
-        /// Why.
-        source: PortError,
-    },
+    #[error(transparent)]
+    NodePort(#[from] PortError),
     /// A virtual address that is not one, or that another service has.
-    #[error("service {service}: address {address} port {port}/{protocol} {why}")]
+    #[error("address {address} port {port}/{protocol} {why}")]
     Address {
-        /// The service.
-        service: String,
-        /// Its address.
+        /// The service's address.
         address: Ipv4Addr,
         /// Its port.
         port: u16,
@@ -130,10 +134,8 @@ pub enum Unserved {
         why: &'static str,
     },
     /// An endpoint nobody may be led to.
-    #[error("service {service}: endpoint {address} {why}")]
+    #[error("endpoint {address} {why}")]
     Endpoint {
-        /// The service.
-        service: String,
         /// The endpoint's address.
         address: Ipv4Addr,
         /// What is wrong.

@@ -4,9 +4,9 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::{Value, json};
 use weft_api::assignment::PodId;
-use weft_api::observed::{Event, Pod};
+use weft_api::observed::{Event, Pod, Subject};
 
-use super::{NAME, Node, status};
+use super::{NAME, Node, routes, status};
 use crate::controllers::claims::DISCARD;
 use crate::controllers::{PAUSE, tell};
 use crate::failure::{Failure, Reason};
@@ -43,7 +43,7 @@ pub(super) async fn take(node: &Node, pods: Vec<Pod>, events: Vec<Event>) {
     writing.await;
     for event in events {
         if let Err(failure) = say(node, &event).await {
-            tracing::warn!(%failure, "could not tell what happened to a pod");
+            tracing::warn!(%failure, "could not tell what happened on a node");
         }
     }
 }
@@ -148,24 +148,47 @@ async fn delete(node: &Node, id: &PodId) -> Result<(), Failure> {
 
 async fn say(node: &Node, event: &Event) -> Result<(), Failure> {
     let kinds = node.store.kinds();
-    let Some(pods) = kinds.find("", "v1", "pods") else {
+    let (plural, by) = match event.about {
+        Subject::Pod(_) => ("pods", "kubelet"),
+        Subject::Service(_) => ("services", "kube-proxy"),
+    };
+    let Some(kind) = kinds.find("", "v1", plural) else {
         return Ok(());
     };
-    let mut pod = Object::default();
-    for (name, value) in [
-        ("name", &event.pod.name),
-        ("namespace", &event.pod.namespace),
-        ("uid", &event.pod.uid),
-    ] {
-        pod.set_meta(name, Some(json!(value)));
-    }
+    let about = match &event.about {
+        Subject::Pod(id) => of(id),
+        Subject::Service(name) => {
+            let Some((namespace, name)) = routes::place(name) else {
+                tracing::warn!(name, "what was told is of no service");
+                return Ok(());
+            };
+            match node.store.get(kind, namespace, name).await {
+                Ok(item) => object(&item)?,
+                Err(failure) if failure.reason == Reason::NotFound => return Ok(()),
+                Err(failure) => return Err(failure),
+            }
+        }
+    };
     let told = tell::Told {
-        by: "kubelet",
+        by,
         host: &node.about.name,
         field: &event.field,
         kind: if event.warning { "Warning" } else { "Normal" },
         reason: &event.reason,
         message: &event.message,
     };
-    tell::tell(&node.store, pods, &pod, &told).await
+    tell::tell(&node.store, kind, &about, &told).await
+}
+
+/// A pod, as far as an event names it.
+fn of(id: &PodId) -> Object {
+    let mut pod = Object::default();
+    for (name, value) in [
+        ("name", &id.name),
+        ("namespace", &id.namespace),
+        ("uid", &id.uid),
+    ] {
+        pod.set_meta(name, Some(json!(value)));
+    }
+    pod
 }

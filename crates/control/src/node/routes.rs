@@ -74,6 +74,12 @@ fn all(mirror: &Mirror, node: &str, range: &str) -> Services {
     }
 }
 
+/// Namespace and name of a service, by what the table calls it.
+pub(super) fn place(name: &str) -> Option<(&str, &str)> {
+    let (name, namespace) = name.strip_suffix(".svc")?.split_once('.')?;
+    Some((namespace, name))
+}
+
 fn lower(service: &Object, slices: &[&Object], node: &str) -> Service {
     let text = |name: &str| service.text(&["spec", name]).unwrap_or_default();
     if text("type") == "ExternalName" {

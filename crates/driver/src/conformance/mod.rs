@@ -9,6 +9,7 @@ mod containers;
 mod images;
 mod inside;
 mod left;
+mod routes;
 mod sandboxes;
 
 use std::path::Path;
@@ -116,6 +117,7 @@ pub async fn all<D: Driver>(bed: &Bed<'_, D>) {
         "the end of a log is bounded": containers::tails,
         "a command answers within its time": containers::commands,
         "volumes stay until they are discarded": containers::volumes,
+        "what is not served of a service is told by its name": routes::unserved,
     }
     if !bed.runs {
         println!("conformance: nothing runs: what processes see is left out");

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use weft_api::assignment as asked;
+use weft_driver::Unserved;
 use weft_engine::{Protocol, Reach, Service, ServiceEndpoint, ServiceHost, ServicePort, Services};
 
 /// The services of `network`'s containers, and what of them nobody can read.
-pub(super) fn services(wanted: &asked::Services, network: &str) -> (Services, Vec<String>) {
+pub(super) fn services(wanted: &asked::Services, network: &str) -> (Services, Vec<Unserved>) {
     let mut unread = Vec::new();
     let table = wanted.table.iter();
     let table = table.map(|(name, one)| (name.clone(), service(name, one, &mut unread)));
@@ -20,11 +21,14 @@ pub(super) fn services(wanted: &asked::Services, network: &str) -> (Services, Ve
     (services, unread)
 }
 
-fn service(name: &str, wanted: &asked::Service, unread: &mut Vec<String>) -> Service {
+fn service(name: &str, wanted: &asked::Service, unread: &mut Vec<Unserved>) -> Service {
     let mut address = |text: &String| -> Option<Ipv4Addr> {
         let parsed = text.parse().ok();
         if parsed.is_none() {
-            unread.push(format!("service {name}: {text:?} is no IPv4 address"));
+            unread.push(Unserved {
+                service: name.to_owned(),
+                why: format!("{text:?} is no IPv4 address"),
+            });
         }
         parsed
     };

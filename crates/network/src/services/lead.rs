@@ -10,7 +10,7 @@ use super::rules::{
     At, CLOSE, CLOSED, ENDPOINTS, IGNORE, LOOPS, Lead, NODE_PORTS, SERVICES, STICKY_ENDPOINTS,
     TARGETS, Target, mark,
 };
-use super::{Reach, Service, ServiceEndpoint, ServicePort, Services, Unserved};
+use super::{Obstacle, Reach, Service, ServiceEndpoint, ServicePort, Services, Unserved};
 use crate::nft::Element;
 use crate::port::Protocol;
 use crate::subnet::Subnet;
@@ -53,10 +53,10 @@ pub(crate) fn fronts(
                         None => true,
                         Some(why) => {
                             if blamed.insert(endpoint.address) {
-                                unserved.push(Unserved::Endpoint {
+                                let address = endpoint.address;
+                                unserved.push(Unserved {
                                     service: name.clone(),
-                                    address: endpoint.address,
-                                    why,
+                                    obstacle: Obstacle::Endpoint { address, why },
                                 });
                             }
                             false
@@ -92,12 +92,14 @@ pub(crate) fn fronts(
 }
 
 fn refused(service: &str, port: &ServicePort, address: Ipv4Addr, why: &'static str) -> Unserved {
-    Unserved::Address {
+    Unserved {
         service: service.to_owned(),
-        address,
-        port: port.port,
-        protocol: port.protocol,
-        why,
+        obstacle: Obstacle::Address {
+            address,
+            port: port.port,
+            protocol: port.protocol,
+            why,
+        },
     }
 }
 

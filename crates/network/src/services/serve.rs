@@ -239,7 +239,10 @@ fn hold(state: &mut State) -> Vec<Unserved> {
         };
         match allocate(&spec, state) {
             Ok(held) => drop(state.services.held.insert(key, (held, service))),
-            Err(source) => unserved.push(Unserved::NodePort { service, source }),
+            Err(error) => unserved.push(Unserved {
+                service,
+                obstacle: error.into(),
+            }),
         }
     }
     unserved

@@ -177,7 +177,8 @@ fn the_outside_and_other_networks_reach_no_virtual_address() {
             let given = services(service(Protocol::Tcp, Some(30080), &[address]));
             let unserved = host.set_services(&given).unwrap();
             assert_eq!(unserved.len(), 1, "{unserved:?}");
-            assert!(unserved[0].to_string().contains(why), "{unserved:?}");
+            let told = unserved[0].obstacle.to_string();
+            assert!(told.contains(why), "{told}");
             assert!(!reaches(&one.netns, (WEB, 80)));
             assert!(!reaches(&machine.outside, (MACHINE, 30080)));
         }
