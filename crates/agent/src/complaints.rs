@@ -20,8 +20,10 @@ const REMIND: Duration = Duration::from_secs(300);
 const NAMED_MAX: usize = 3;
 
 /// What is wrong now, as far as it is known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Complaints {
+    /// Of this node.
+    node: String,
     /// What was told of each service, and when. Bounded by the services there are.
     told: BTreeMap<String, (String, Instant)>,
     /// Why nothing at all could be done.
@@ -31,6 +33,16 @@ pub(crate) struct Complaints {
 }
 
 impl Complaints {
+    /// None yet.
+    pub(crate) fn of(node: &str) -> Complaints {
+        Complaints {
+            node: node.to_owned(),
+            told: BTreeMap::new(),
+            failure: None,
+            again: None,
+        }
+    }
+
     /// When it is to be tried again, if something is wrong.
     pub(crate) fn again(&self) -> Option<Instant> {
         self.again.map(|(at, _)| at)
@@ -81,7 +93,7 @@ impl Complaints {
             let is_wrong = wrong.contains_key(service);
             if !is_wrong && services.table.contains_key(service) {
                 tracing::info!(service, "all of a service is served again");
-                let message = "all of it is served again".to_owned();
+                let message = format!("node {} serves all of it again", self.node);
                 events.push(event(service, false, "ServedAgain", message));
             }
             is_wrong
@@ -96,7 +108,7 @@ impl Complaints {
                 is_new = true;
                 tracing::warn!(service, why, "not all of a service is served");
             }
-            let message = format!("not all of it is served: {why}");
+            let message = format!("node {} does not serve all of it: {why}", self.node);
             events.push(event(&service, true, "FailedToServe", message));
             self.told.insert(service, (why, now));
         }
@@ -170,21 +182,21 @@ mod tests {
 
     #[test]
     fn each_change_is_told_once_and_reminded_of() {
-        let mut all = Complaints::default();
+        let mut all = Complaints::of("one");
         let began = Instant::now();
         let after = |seconds| began + Duration::from_secs(seconds);
         assert!(hear(&mut all, began, &[]).is_empty());
-        let said = "a: FailedToServe not all of it is served: ";
+        let said = "a: FailedToServe node one does not serve all of it: ";
         assert_eq!(hear(&mut all, began, &[("a", "x")]), [format!("{said}x")]);
         assert!(hear(&mut all, after(1), &[("a", "x")]).is_empty());
         // The last that is said of a service has all that is wrong with it.
         let two = hear(&mut all, after(2), &[("a", "x"), ("a", "y"), ("a", "x")]);
         assert_eq!(two, [format!("{said}x; y")]);
         let told = hear(&mut all, after(3), &[("a", "y"), ("b", "z")]);
-        let other = "b: FailedToServe not all of it is served: z".to_owned();
+        let other = "b: FailedToServe node one does not serve all of it: z".to_owned();
         assert_eq!(told, [format!("{said}y"), other]);
         let told = hear(&mut all, after(4), &[("a", "y")]);
-        assert_eq!(told, ["b: ServedAgain all of it is served again"]);
+        assert_eq!(told, ["b: ServedAgain node one serves all of it again"]);
         assert!(hear(&mut all, after(302), &[("a", "y")]).is_empty());
         assert_eq!(
             hear(&mut all, after(303), &[("a", "y")]),
@@ -192,7 +204,7 @@ mod tests {
         );
         assert!(hear(&mut all, after(304), &[("a", "y")]).is_empty());
         let told = hear(&mut all, after(305), &[]);
-        assert_eq!(told, ["a: ServedAgain all of it is served again"]);
+        assert_eq!(told, ["a: ServedAgain node one serves all of it again"]);
         let many = ["1", "2", "3", "4", "5"].map(|why| ("a", why));
         let told = hear(&mut all, after(306), &many);
         assert_eq!(told, [format!("{said}1; 2; 3; and 2 more")]);
@@ -203,7 +215,7 @@ mod tests {
 
     #[test]
     fn it_is_tried_again_the_less_often_the_longer_it_stays() {
-        let mut all = Complaints::default();
+        let mut all = Complaints::of("one");
         let mut now = Instant::now();
         let mut pauses = Vec::new();
         for why in ["x", "x", "x", "x", "x", "x", "x", "y"] {
@@ -228,6 +240,6 @@ mod tests {
             assert_eq!(all.again(), Some(now + Duration::from_secs(pause)));
         }
         let told = hear(&mut all, now, &[]);
-        assert_eq!(told, ["a: ServedAgain all of it is served again"]);
+        assert_eq!(told, ["a: ServedAgain node one serves all of it again"]);
     }
 }

@@ -57,8 +57,9 @@ pub(crate) async fn serve<D: Driver>(
     mut routes: watch::Receiver<Arc<Services>>,
     led: &watch::Sender<Led>,
     reports: &Reports,
+    node: &str,
 ) {
-    let mut complaints = Complaints::default();
+    let mut complaints = Complaints::of(node);
     loop {
         let again = complaints.again();
         tokio::select! {
@@ -164,6 +165,6 @@ mod tests {
             assert_eq!(events[0].reason, "ServedAgain");
             drop(lead);
         };
-        tokio::join!(serve(&driver, routes, &led, &reports), watching);
+        tokio::join!(serve(&driver, routes, &led, &reports, "one"), watching);
     }
 }

@@ -111,7 +111,7 @@ impl<D: Driver> Agent<D> {
         routes: watch::Receiver<Arc<Services>>,
     ) {
         let (driver, led) = (Arc::clone(&self.driver), Arc::clone(&self.led));
-        let reports = self.reports();
+        let (reports, node) = (self.reports(), Arc::clone(&self.node));
         let (give, orders) = watch::channel(Order::Unknown);
         let (lead, leads) = watch::channel(Arc::new(Services::default()));
         let ledger = self.ledger.take().map(|ledger| (ledger, self.addresses()));
@@ -120,7 +120,7 @@ impl<D: Driver> Agent<D> {
         tokio::join!(
             keeping,
             self.run_pods(orders),
-            led::serve(&*driver, leads, &led, &reports)
+            led::serve(&*driver, leads, &led, &reports, &node.name)
         );
     }
 

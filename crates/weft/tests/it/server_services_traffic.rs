@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use weft_testkit::Weft;
@@ -48,6 +48,33 @@ spec:
   containers:
   - { name: main, image: busybox, imagePullPolicy: IfNotPresent, command: [sleep, "1000"] }
 "#;
+
+/// One service has a port of the machine, one has none.
+const HELD: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: { name: held, labels: { app: held } }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: busybox
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "mkdir /www; hostname > /www/index.html; exec httpd -f -p 8080 -h /www"]
+    readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: held }
+spec: { type: NodePort, selector: { app: held }, ports: [{ port: 80, targetPort: 8080, nodePort: @PORT@ }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: free }
+spec: { selector: { app: held }, ports: [{ port: 80, targetPort: 8080 }] }
+"#;
+/// A port that was let go of is looked at every half a minute.
+const LATER: Duration = Duration::from_secs(60);
 
 #[track_caller]
 fn field(weft: &Weft, what: &str, path: &str) -> String {
@@ -169,4 +196,69 @@ fn a_service_leads_to_its_pods_as_long_as_they_are_ready() {
         left.split_whitespace()
             .all(|name| name.starts_with("kubernetes"))
     });
+}
+
+#[test]
+fn a_port_of_the_machine_that_somebody_has_is_told_of_until_it_is_free() {
+    let Some(mut weft) = cluster() else { return };
+    let free = (31_000..32_767).find_map(|port| TcpListener::bind(("0.0.0.0", port)).ok());
+    let holder = free.unwrap();
+    let port = holder.local_addr().unwrap().port();
+    apply(&weft, &HELD.replace("@PORT@", &port.to_string())).ok();
+    kubectl(&weft, "wait --for=condition=Ready pod/held --timeout=60s").ok();
+    let told = |reason: &str, path: &str| {
+        let which = format!("involvedObject.kind=Service,reason={reason}");
+        let what = format!("events --field-selector {which}");
+        field(&weft, &what, &format!(".items[*]{path}"))
+    };
+    let own = format!("port {port}/tcp on 0.0.0.0 is already in use by process");
+    until(SOON, "the service is told who has its port", || {
+        told("FailedToServe", ".message").contains(&own)
+    });
+    let message = told("FailedToServe", ".message");
+    let pid = format!("(pid {})", std::process::id());
+    assert!(
+        message.starts_with("node one does not serve all of it: ") && message.ends_with(&pid),
+        "{message}"
+    );
+    let uid = field(&weft, "service held", ".metadata.uid");
+    assert_eq!(told("FailedToServe", ".involvedObject.uid"), uid);
+    assert_eq!(told("FailedToServe", ".type"), "Warning");
+    assert_eq!(told("FailedToServe", ".source.component"), "kube-proxy");
+    assert_eq!(told("FailedToServe", ".source.host"), "one");
+    // The other has all it needs, and hears nothing.
+    let why = |name: &str| {
+        let said = weft.weft(&["why", "service", name]);
+        said.ok().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    until(SOON, "its pod is an endpoint", || {
+        why("free").contains("ready endpoint.")
+    });
+    let said = why("held");
+    let beginning = format!("node one does not serve all of service held: {own}");
+    assert!(said.starts_with(&beginning), "{said}");
+    let next = format!("next: end what has port {port} on node one, or give the service another");
+    assert!(said.contains(&next), "{said}");
+    let described = kubectl(&weft, "describe service held");
+    assert!(described.ok().contains("FailedToServe"), "{described}");
+    weft.kill_daemon();
+    weft.start_daemon();
+    let counted = "events --field-selector involvedObject.kind=Service,reason=FailedToServe";
+    until(SOON, "the next one says so too, and it is counted", || {
+        let count = field(&weft, counted, ".items[*].count");
+        count.parse::<u32>().is_ok_and(|count| count > 1)
+    });
+
+    drop(holder);
+    let told = "get events --field-selector reason=ServedAgain -o name";
+    until(LATER, "what is free is taken, and that is told", || {
+        kubectl(&weft, told).ok().lines().count() == 1
+    });
+    let host = field(&weft, "node one", ".status.addresses[0].address");
+    let outside: SocketAddr = format!("{host}:{port}").parse().unwrap();
+    assert_eq!(get(outside).as_deref(), Some("held"));
+    let said = weft.weft(&["why", "service", "held"]);
+    assert!(said.ok().contains("leads to 1 ready endpoint"), "{said}");
+    kubectl(&weft, "delete service held free").ok();
+    kubectl(&weft, "delete pod held").ok();
 }

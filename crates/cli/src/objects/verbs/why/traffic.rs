@@ -1,16 +1,26 @@
 //! Why a service leads nowhere. Pure.
 
-use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::cause::{Finding, Seen, State, count, is, list, name, text, worst};
+use super::cause::{Finding, Seen, State, ago, count, int, is, list, name, text, worst};
 use super::place;
+
+/// A node that cannot serve all of a service says so every five minutes: who has been silent for
+/// longer than this can, or is no more.
+const SILENT: SignedDuration = SignedDuration::from_mins(11);
 
 /// What is with a service.
 pub(super) fn service(seen: &Seen, now: Timestamp) -> Finding {
     let service = &seen.object;
     let own = name(service);
-    let found = place::deletion(seen, now).unwrap_or_else(|| judge(seen, now));
+    let found = place::deletion(seen, now).unwrap_or_else(|| {
+        let found = judge(seen, now);
+        let rest = unserved(seen, now).filter(|_| found.state < State::Wrong);
+        rest.unwrap_or(found)
+    });
     let kind = match text(service, "/spec/type") {
         "" => "ClusterIP",
         kind => kind,
@@ -107,6 +117,54 @@ fn by_readiness(seen: &Seen, now: Timestamp, ready: usize) -> Finding {
             found
         }
     }
+}
+
+/// It leads somewhere, but a node cannot serve all of it.
+fn unserved(seen: &Seen, now: Timestamp) -> Option<Finding> {
+    let service = &seen.object;
+    let own = name(service);
+    let mut last = BTreeMap::<&str, &Value>::new();
+    let version = |event: &Value| text(event, "/metadata/resourceVersion").parse::<u64>().ok();
+    let order = |event: &Value| (text(event, "/lastTimestamp").to_owned(), version(event));
+    for event in &seen.events {
+        if ["FailedToServe", "ServedAgain"].contains(&text(event, "/reason")) {
+            let known = last.entry(text(event, "/source/host")).or_insert(event);
+            if order(event) > order(known) {
+                *known = event;
+            }
+        }
+    }
+    let is_current = |event: &&Value| {
+        let at = text(event, "/lastTimestamp").parse::<Timestamp>();
+        at.is_ok_and(|at| now.duration_since(at) < SILENT)
+    };
+    last.retain(|_, event| text(event, "/reason") == "FailedToServe" && is_current(&&**event));
+    let (node, event) = last.first_key_value()?;
+    let message = text(event, "/message");
+    let why = message.split_once(": ").map_or(message, |(_, why)| why);
+    let who = match last.len() - 1 {
+        0 => format!("node {node} does"),
+        others => format!("node {node} and {} do", count(others, "other")),
+    };
+    let mut ports = list(service, "/spec/ports").iter();
+    let taken = ports.find(|port| {
+        let number = int(port, "/nodePort");
+        number != 0 && why.contains(&format!("port {number}/"))
+    });
+    let next = match taken {
+        Some(port) => format!(
+            "end what has port {} on node {node}, or give the service another nodePort; it is tried again by itself",
+            int(port, "/nodePort")
+        ),
+        None => format!(
+            "correct what is named: `weft get endpointslices -l kubernetes.io/service-name={own}` shows its endpoints"
+        ),
+    };
+    let when = ago(text(event, "/lastTimestamp"), now);
+    Some(
+        Finding::wrong(format!("{who} not serve all of service {own}: {why}"), next)
+            .then(format!("node/{node}"), format!("FailedToServe, {when} ago")),
+    )
 }
 
 /// A port of the service is called what no port of its pods is.

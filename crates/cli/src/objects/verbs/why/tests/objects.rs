@@ -206,6 +206,95 @@ fn services() {
 }
 
 #[test]
+fn services_of_which_a_node_serves_a_part() {
+    const TAKEN: &str = "port 30080/tcp on 0.0.0.0 is already in use by process web (pid 7)";
+    let event = |node: &str, reason: &str, time: &str, version: u64, why: &str| {
+        json!({
+            "kind": "Event", "metadata": { "resourceVersion": version.to_string() },
+            "reason": reason, "lastTimestamp": time, "source": { "host": node },
+            "message": format!("node {node} does not serve all of it: {why}"),
+        })
+    };
+    let failed = |node: &str, why: &str| event(node, "FailedToServe", EARLIER, 9, why);
+    let with = |events: Vec<Value>| Seen {
+        object: object(
+            "Service",
+            "shop",
+            json!({ "spec": {
+                "type": "NodePort", "selector": { "app": "web" },
+                "ports": [{ "port": 80, "targetPort": 80, "nodePort": 30080 }],
+            } }),
+        ),
+        below: vec![ready_pod()],
+        beside: vec![json!({
+            "kind": "EndpointSlice", "ports": [{ "port": 80 }],
+            "endpoints": [{ "addresses": ["10.0.0.1"], "conditions": { "ready": true } }],
+        })],
+        events,
+    };
+    let leads = "service shop leads to 1 ready endpoint.";
+    check(vec![
+        (
+            with(vec![failed("one", TAKEN)]),
+            State::Wrong,
+            "node one does not serve all of service shop: port 30080/tcp on 0.0.0.0 is already in use by process web (pid 7).",
+            "end what has port 30080 on node one, or give the service another nodePort",
+        ),
+        (
+            with(vec![
+                failed("two", TAKEN),
+                failed("one", "endpoint 127.0.0.1 is a loopback address"),
+            ]),
+            State::Wrong,
+            "node one and 1 other do not serve all of service shop: endpoint 127.0.0.1 is a loopback address.",
+            "weft get endpointslices -l kubernetes.io/service-name=shop",
+        ),
+        // It was told in the same second, and before it.
+        (
+            with(vec![
+                event("one", "ServedAgain", EARLIER, 10, ""),
+                failed("one", TAKEN),
+            ]),
+            State::Well,
+            leads,
+            "",
+        ),
+        (
+            with(vec![
+                failed("one", TAKEN),
+                event("one", "ServedAgain", EARLIER, 8, ""),
+            ]),
+            State::Wrong,
+            "node one does not serve all of service shop: port 30080/tcp on 0.0.0.0 is already in use by process web (pid 7).",
+            "another nodePort",
+        ),
+        // Nobody has said so for long.
+        (
+            with(vec![event(
+                "one",
+                "FailedToServe",
+                "2026-01-01T00:45:00Z",
+                9,
+                TAKEN,
+            )]),
+            State::Well,
+            leads,
+            "",
+        ),
+        // Who leads nowhere has other worries.
+        (
+            Seen {
+                below: Vec::new(),
+                ..with(vec![failed("one", TAKEN)])
+            },
+            State::Wrong,
+            "service shop leads nowhere: its selector app=web matches no pod.",
+            "--show-labels",
+        ),
+    ]);
+}
+
+#[test]
 fn claims_nodes_and_namespaces() {
     let claim = |class: &str| {
         let spec =
