@@ -71,9 +71,11 @@ fn processes(inodes: &HashMap<u64, Ipv4Addr>) -> HashMap<u64, String> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return names;
     };
-    let pids = entries
+    let mut pids: Vec<u32> = entries
         .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
     for pid in pids {
         let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
             continue;
@@ -89,8 +91,11 @@ fn processes(inodes: &HashMap<u64, Ipv4Addr>) -> HashMap<u64, String> {
                 continue;
             };
             if inodes.contains_key(&inode) {
-                let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                names.insert(inode, format!("process {} (pid {pid})", name.trim()));
+                // Of several the first: the others are mostly its children.
+                names.entry(inode).or_insert_with(|| {
+                    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                    format!("process {} (pid {pid})", name.trim())
+                });
             }
         }
     }
