@@ -149,7 +149,8 @@ mod tests {
         let watching = async {
             lead.send_replace(Arc::new(services.clone()));
             // Nothing is told of services while nothing is known of them.
-            tokio::time::sleep(Duration::from_secs(100)).await;
+            let silence = tokio::time::timeout(Duration::from_secs(100), reports.take()).await;
+            assert!(silence.is_err(), "{silence:?}");
             world.set_route_broken(false);
             let (_, events, _) = reports.take().await;
             let [event] = events.as_slice() else {
