@@ -7,6 +7,7 @@
 //! Owns: when, and what is said of it. Never: how many; the planner decides that.
 
 mod lower;
+mod rivals;
 mod said;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,7 +167,8 @@ impl Autoscaler<'_> {
                     "SucceededGetScale",
                     "the HPA controller was able to get the target's current scale",
                 );
-                match self.contested(scaler) {
+                let all = self.mirror.within(SCALERS, scaler.meta().namespace());
+                match rivals::contested(scaler, all.map(|(_, other)| &**other)) {
                     Some(why) => {
                         said.desired(target.replicas());
                         said.set("ScalingActive", false, "AmbiguousSelector", &why);
@@ -177,26 +179,6 @@ impl Autoscaler<'_> {
             }
         }
         self.write(scaler, said).await
-    }
-
-    /// Others that scale the same: together they would scale it up and down for ever.
-    fn contested(&self, scaler: &Object) -> Option<String> {
-        let place = |scaler: &Object| -> [String; 2] {
-            ["kind", "name"].map(|field| {
-                let found = scaler.text(&["spec", "scaleTargetRef", field]);
-                found.unwrap_or_default().to_owned()
-            })
-        };
-        let [kind, name] = place(scaler);
-        let all = self.mirror.within(SCALERS, scaler.meta().namespace());
-        let same = all.filter(|(_, other)| place(other) == [kind.as_str(), name.as_str()]);
-        let names: Vec<&str> = same.map(|(id, _)| &*id.name).collect();
-        (names.len() > 1).then(|| {
-            format!(
-                "{kind} {name} is scaled by several autoscalers ({}), and so by none: delete all but one",
-                names.join(", ")
-            )
-        })
     }
 
     async fn target(&self, scaler: &Object) -> Result<Target, Failure> {
