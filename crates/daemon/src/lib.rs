@@ -54,6 +54,7 @@ pub fn run(config: Config, ready_stdin: bool) -> Result<()> {
     let ready = ready_stdin.then(take_stdin).transpose()?;
     let _held = hold(&config)?;
     let open_files = raise_open_files()?;
+    weft_sys::memory::share_heaps(workers());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers())
         .thread_name("weft")

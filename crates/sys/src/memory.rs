@@ -11,6 +11,14 @@ const MARGIN: usize = 8 * 1024;
 /// How far below that a stack may have been in use, in bytes.
 const REACH: usize = 512 * 1024;
 
+/// Has all threads of this process share so many heaps, made from now on. On its own glibc makes
+/// eight for each core, and what few threads need of each keeps the pages of all (mallopt(3)).
+pub fn share_heaps(most: usize) {
+    let most = libc::c_int::try_from(most).unwrap_or(libc::c_int::MAX);
+    // SAFETY: no pointers.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, most) };
+}
+
 /// Gives back what the allocator holds and nobody uses.
 pub fn trim_heap() {
     // SAFETY: touches free memory only.
@@ -117,6 +125,52 @@ Anonymous: 0 kB
             [0x40_0000..0x50_0000, 0x50_0000..0x90_0000]
         );
         trim_program().expect("this program is mapped");
+    }
+
+    /// How many heaps the allocator of this process has (malloc_info(3)).
+    fn heaps() -> usize {
+        let mut text = std::ptr::null_mut();
+        let mut len = 0;
+        // SAFETY: the stream writes into its own memory, which is read after it is closed and freed
+        // after it is read.
+        unsafe {
+            let stream = libc::open_memstream(&raw mut text, &raw mut len);
+            assert!(!stream.is_null());
+            assert_eq!(libc::malloc_info(0, stream), 0);
+            libc::fclose(stream);
+            let told = std::slice::from_raw_parts(text.cast::<u8>(), len);
+            let told = String::from_utf8_lossy(told).into_owned();
+            libc::free(text.cast());
+            told.matches("<heap nr").count()
+        }
+    }
+
+    #[test]
+    fn threads_share_heaps() {
+        let own = "memory::tests::threads_share_heaps";
+        if std::env::var_os("ALONE").is_none() {
+            // Other tests of this process have made heaps already.
+            let mut alone = std::process::Command::new("/proc/self/exe");
+            let ran = alone.args(["--exact", own]).env("ALONE", "1").output();
+            let ran = ran.expect("run this test alone");
+            let said = String::from_utf8_lossy(&ran.stdout);
+            assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
+        share_heaps(3);
+        let count = 8;
+        let together = std::sync::Barrier::new(count);
+        std::thread::scope(|scope| {
+            for at in 0..count {
+                let together = &together;
+                scope.spawn(move || {
+                    let held = vec![at; 100];
+                    together.wait();
+                    drop(held);
+                });
+            }
+        });
+        assert!((2..=3).contains(&heaps()), "{} heaps", heaps());
     }
 
     #[test]

@@ -40,8 +40,8 @@ const FOLDING: &str = "folding";
 /// Of the tables and records; another one is refused.
 pub(crate) const FORMAT_KNOWN: u64 = 1;
 
-/// redb's own; what is read is in memory already.
-const CACHE_BYTES: usize = 8 << 20;
+/// redb's own, for pages on their way to the disk; what is read is in memory already.
+const CACHE_BYTES: usize = 1 << 20;
 
 /// Why there is nothing to work with.
 #[derive(Debug, thiserror::Error)]
