@@ -74,7 +74,7 @@ impl<'a> Facts<'a, '_> {
         let of_name = self.seen.containers.iter();
         let of_name = of_name.filter(|one| one.name == name && one.state != RunState::Made);
         let newest = of_name.max_by_key(|one| (one.attempt, one.created_at_ns));
-        let stillborn = self.memory.containers.get(name);
+        let stillborn = self.memory.container(name);
         let stillborn = stillborn.and_then(|one| one.stillborn.as_ref());
         if let Some((attempt, ended)) = stillborn
             && newest.is_none_or(|one| one.attempt < *attempt)
@@ -107,7 +107,7 @@ impl<'a> Facts<'a, '_> {
 
     /// Whether it was asked to end because a file has changed.
     fn is_asked(&self, one: &ContainerSeen) -> bool {
-        let memory = self.memory.containers.get(&one.name);
+        let memory = self.memory.container(&one.name);
         memory.is_some_and(|memory| memory.is_asked(one.attempt))
     }
 
@@ -252,7 +252,7 @@ fn is_to_look(facts: Facts<'_, '_>, one: &Container, wake: &mut Wake) -> bool {
     if !matches!(facts.last(&one.name), Last::Never) {
         return false;
     }
-    let memory = facts.memory.containers.get(&one.name);
+    let memory = facts.memory.container(&one.name);
     let not_before = memory.map_or(0, |memory| memory.not_before_ns);
     if facts.now_ns < not_before {
         wake.at(not_before);
@@ -323,7 +323,7 @@ fn run_again<'a>(
     policy: Restart,
     wake: &mut Wake,
 ) -> Turn<'a> {
-    let memory = facts.memory.containers.get(&one.name);
+    let memory = facts.memory.container(&one.name);
     let not_before = memory.map_or(0, |memory| memory.not_before_ns);
     let next = match facts.last(&one.name) {
         Last::Never => 0,

@@ -32,9 +32,17 @@ pub(crate) struct Memory {
     pub stuck_times: u32,
     /// How often in a row containers did not end.
     pub stops_failed: u32,
-    pub containers: BTreeMap<String, Container>,
+    /// By name. Boxed, for a map has room for eleven where mostly there is one.
+    pub containers: BTreeMap<String, Box<Container>>,
     /// By volume: what is wrong with a template of it.
     pub broken: BTreeMap<String, String>,
+}
+
+impl Memory {
+    /// Of the container of this name.
+    pub fn container(&self, name: &str) -> Option<&Container> {
+        self.containers.get(name).map(Box::as_ref)
+    }
 }
 
 /// Of a container, by its name.

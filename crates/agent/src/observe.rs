@@ -63,7 +63,7 @@ fn container(facts: Facts<'_, '_>, wanted: &Wanted, part: Part, by: Observer<'_>
     runs.sort_by_key(|one| one.attempt);
     let newest = runs.last().copied();
     let before = runs.iter().rev().nth(1).copied();
-    let memory = facts.memory.containers.get(&wanted.name);
+    let memory = facts.memory.container(&wanted.name);
     let health = memory.map(|memory| &memory.health);
     let mut told = Container {
         name: wanted.name.clone(),

@@ -51,7 +51,7 @@ pub(crate) struct Worker<D> {
     files: Files,
     marks: Marks,
     memory: Memory,
-    probed: BTreeMap<String, Probed>,
+    probed: BTreeMap<String, Box<Probed>>,
     /// Who measures what it has on disk, if that is limited.
     measured: Option<disk::Watch>,
     /// As it was wanted last.
@@ -86,7 +86,7 @@ impl Drop for Probed {
 }
 
 /// Starts that came to nothing, as an earlier agent left them.
-fn stillborn(marks: &Marks, seen: &PodSeen) -> BTreeMap<String, memory::Container> {
+fn stillborn(marks: &Marks, seen: &PodSeen) -> BTreeMap<String, Box<memory::Container>> {
     let mut all = BTreeMap::new();
     for (name, one) in marks.all_stillborn() {
         let runs = seen.containers.iter().filter(|run| run.name == name);
@@ -108,7 +108,7 @@ fn stillborn(marks: &Marks, seen: &PodSeen) -> BTreeMap<String, memory::Containe
                 waiting: Some(why),
                 ..memory::Container::default()
             };
-            all.insert(name, one);
+            all.insert(name, Box::new(one));
         }
     }
     all
@@ -269,7 +269,7 @@ impl<D: Driver> Worker<D> {
             };
             if !self.probed.contains_key(&one.name) {
                 let probed = self.begin_probing(one, id, address);
-                self.probed.insert(one.name.clone(), probed);
+                self.probed.insert(one.name.clone(), Box::new(probed));
             }
             let probed = &self.probed[&one.name];
             let mut health = probed.findings.now();

@@ -98,7 +98,7 @@ fn started(names: &[&str]) -> Memory {
     for name in names {
         let mut one = memory::Container::default();
         one.health.started = true;
-        memory.containers.insert((*name).to_owned(), one);
+        memory.containers.insert((*name).to_owned(), Box::new(one));
     }
     memory
 }
@@ -401,7 +401,7 @@ fn changed(
         }),
         ..memory::Container::default()
     };
-    memory.containers.insert("a".to_owned(), one);
+    memory.containers.insert("a".to_owned(), Box::new(one));
     (pod(&[], &["a"], restart), seen(&[("a", 3, ended)]), memory)
 }
 

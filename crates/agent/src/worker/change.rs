@@ -123,7 +123,7 @@ impl<D: Driver> Worker<D> {
 
     /// Sends a container the signals its files ask for.
     pub(super) async fn signal(&mut self, id: &str, name: &str) {
-        let change = self.memory.containers.get(name);
+        let change = self.memory.container(name);
         let change = change.and_then(|memory| memory.change.clone());
         for signal in change.iter().flat_map(|change| &change.signals) {
             if let Err(error) = self.driver.signal(id, signal).await {

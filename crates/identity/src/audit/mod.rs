@@ -123,7 +123,7 @@ impl Counters {
 /// Writes what it is told. What is queued when it is dropped is written first.
 #[derive(Debug)]
 pub struct Audit {
-    queue: Option<SyncSender<Entry>>,
+    queue: Option<SyncSender<Box<Entry>>>,
     counters: Arc<Counters>,
     writer: Option<JoinHandle<()>>,
 }
@@ -143,7 +143,8 @@ impl Audit {
         Ok(audit)
     }
 
-    fn queue(bound: usize) -> (Audit, Receiver<Entry>) {
+    // Boxed: the queue has room for all that may wait from the start.
+    fn queue(bound: usize) -> (Audit, Receiver<Box<Entry>>) {
         let (queue, receiver) = sync_channel(bound);
         let audit = Audit {
             queue: Some(queue),
@@ -156,7 +157,7 @@ impl Audit {
     /// Has `entry` written. Never waits.
     pub fn record(&self, entry: Entry) {
         let Some(queue) = &self.queue else { return };
-        match queue.try_send(bounded(entry)) {
+        match queue.try_send(Box::new(bounded(entry))) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.counters.lose(1),
         }
@@ -181,7 +182,7 @@ impl Drop for Audit {
     }
 }
 
-fn write(mut files: Files, queue: &Receiver<Entry>, counters: &Counters) {
+fn write(mut files: Files, queue: &Receiver<Box<Entry>>, counters: &Counters) {
     let mut last_ns = 0;
     while let Ok(first) = queue.recv() {
         last_ns = first.time_ns;
@@ -197,7 +198,7 @@ fn write(mut files: Files, queue: &Receiver<Entry>, counters: &Counters) {
 }
 
 /// Writes an entry and those that wait behind it, after a line on those that were lost.
-fn write_some(files: &mut Files, first: &Entry, queue: &Receiver<Entry>, counters: &Counters) {
+fn write_some(files: &mut Files, first: &Entry, queue: &Receiver<Box<Entry>>, counters: &Counters) {
     let untold = counters.untold.swap(0, Ordering::Relaxed);
     let mut text = Vec::new();
     if untold > 0 {
