@@ -336,6 +336,11 @@ fn run_again<'a>(
                 let grace_s = grace_s.unwrap_or(facts.pod.grace_s);
                 return Turn::Step(Step::Stop(vec![stop(seen, grace_s, Some(why))]));
             }
+            let doomed = memory.and_then(|memory| memory.doomed.as_ref());
+            if let Some((_, why)) = doomed.filter(|(id, _)| *id == seen.id) {
+                let stop = stop(seen, facts.pod.grace_s, Some(why.clone()));
+                return Turn::Step(Step::Stop(vec![stop]));
+            }
             if let Some(change) = memory.and_then(|memory| memory.change_of(seen.attempt))
                 && let Some(step) = change_due(facts, one, seen, change, wake)
             {

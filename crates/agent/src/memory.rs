@@ -60,6 +60,9 @@ pub(crate) struct Container {
     pub forgiven: u32,
     /// What probes have found of a run, by the container's id.
     pub health: Health,
+    /// A run, by its id, that is to end though it is wanted: its hook after the start failed. And how
+    /// that is told.
+    pub doomed: Option<(String, String)>,
     /// It was told that it waits for its next start.
     pub told_backoff: u32,
     /// A file of its has changed.

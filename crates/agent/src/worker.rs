@@ -525,6 +525,32 @@ impl<D: Driver> Worker<D> {
         }
     }
 
+    /// Does what is to be done to its end, unless the pod is to end before.
+    async fn unless_ending<T>(&mut self, doing: impl Future<Output = T>) -> Turn<T> {
+        let mut doing = std::pin::pin!(doing);
+        let mut has_changed = false;
+        let turn = loop {
+            tokio::select! {
+                done = &mut doing => break Turn::Done(done),
+                changed = self.wanted.changed() => {
+                    if changed.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                    has_changed = true;
+                }
+            }
+            let wanted = self.wanted.borrow();
+            if wanted.as_ref().is_none_or(|pod| pod.ending.is_some()) {
+                break Turn::Otherwise;
+            }
+        };
+        if has_changed {
+            // To be seen again by who decides.
+            self.wanted.mark_changed();
+        }
+        turn
+    }
+
     fn or_stuck(&mut self, reason: &str, done: Result<(), String>) -> bool {
         let Err(message) = done else {
             let stuck = self.memory.stuck.as_ref();

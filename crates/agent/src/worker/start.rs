@@ -8,7 +8,6 @@ use weft_api::observed::Ended;
 use weft_driver::{Driver, Failure, ImageError, PodSeen, RunState, Start};
 
 use super::{Turn, Worker};
-use crate::decide::Stop;
 use crate::env;
 use crate::marks::Stillborn;
 use crate::memory::{SECOND, doubled};
@@ -63,6 +62,7 @@ impl<D: Driver> Worker<D> {
                 memory.waiting = None;
                 memory.stillborn = None;
                 memory.pulls_failed = 0;
+                memory.doomed = None;
                 self.forget_change(&one.name);
                 let message = format!("Created container: {}", one.name);
                 self.tell(Some(&one.name), false, "Created", &message);
@@ -70,7 +70,7 @@ impl<D: Driver> Worker<D> {
                 self.tell(Some(&one.name), false, "Started", &message);
                 self.clear(seen, one, attempt).await;
                 if let Some(hook) = &one.post_start {
-                    return self.after_start(pod, seen, one, &id, hook).await;
+                    return self.after_start(pod, seen, one, id, hook).await;
                 }
             }
             Err(failure) if failure.is_config => {
@@ -255,28 +255,23 @@ impl<D: Driver> Worker<D> {
         pod: &Pod,
         seen: &PodSeen,
         one: &Container,
-        id: &str,
+        id: String,
         hook: &Action,
     ) -> Turn<()> {
         let driver = Arc::clone(&self.driver);
         let target = Target {
-            id: id.to_owned(),
+            id: id.clone(),
             ip: self.address(pod, seen),
         };
         let acting = probe::act(&*driver, hook, &target, u32::MAX);
-        match self.unless_otherwise(acting).await {
+        match self.unless_ending(acting).await {
             Turn::Otherwise => Turn::Otherwise,
             Turn::Done(Ok(())) => Turn::Done(()),
             Turn::Done(Err(why)) => {
                 let message = format!("PostStartHook failed: {why}");
                 self.tell(Some(&one.name), true, "FailedPostStartHook", &message);
-                let stop = Stop {
-                    id,
-                    name: &one.name,
-                    grace_s: pod.grace_s,
-                    why: Some("FailedPostStartHook".to_owned()),
-                };
-                self.stop(pod, seen, &[stop]).await;
+                let memory = self.memory.containers.entry(one.name.clone()).or_default();
+                memory.doomed = Some((id, "FailedPostStartHook".to_owned()));
                 Turn::Done(())
             }
         }

@@ -59,7 +59,11 @@ impl<D: Driver> Worker<D> {
         let stopping = join_all(stops);
         if let Turn::Done(results) = self.unless_otherwise(stopping).await {
             let mut has_failed = false;
-            for (one, result) in these.iter().zip(results) {
+            for (one, (hook, result)) in these.iter().zip(results) {
+                if let Err(why) = hook {
+                    let message = format!("PreStopHook failed: {why}");
+                    self.tell(Some(one.name), true, "FailedPreStopHook", &message);
+                }
                 if let Err(message) = result {
                     self.tell(Some(one.name), true, "FailedKillPod", &message);
                     has_failed = true;
@@ -132,14 +136,15 @@ async fn until_nobody_comes(routes: Routes, address: Option<IpAddr>, limit: Dura
     }
 }
 
-/// Ends one container: its hook first, in the time it has.
+/// Ends one container: its hook first, in the time it has. Answers what came of both.
 async fn stop_one<D: Driver>(
     driver: &D,
     one: &Stop<'_>,
     hook: Option<&Action>,
     ip: Option<IpAddr>,
-) -> Result<(), String> {
+) -> (Result<(), String>, Result<(), String>) {
     let began = tokio::time::Instant::now();
+    let mut acted = Ok(());
     if let (Some(hook), true) = (hook, one.grace_s > 0) {
         let target = Target {
             id: one.id.to_owned(),
@@ -148,13 +153,19 @@ async fn stop_one<D: Driver>(
         let limit = Duration::from_secs(one.grace_s);
         let seconds = u32::try_from(one.grace_s).unwrap_or(u32::MAX);
         let acting = probe::act(driver, hook, &target, seconds);
-        if let Ok(Err(why)) = tokio::time::timeout(limit, acting).await {
-            tracing::warn!(container = one.name, %why, "the hook before its end failed");
-        }
+        let late = |_| {
+            let grace_s = one.grace_s;
+            Err(format!(
+                "it did not return in the {grace_s}s there are (terminationGracePeriodSeconds)"
+            ))
+        };
+        acted = tokio::time::timeout(limit, acting)
+            .await
+            .unwrap_or_else(late);
     }
     // Whoever used up the time in the hook gets two seconds more: upstream's rule.
     let left = one.grace_s.saturating_sub(began.elapsed().as_secs());
     let left = if one.grace_s > 0 { left.max(2) } else { 0 };
     let stopped = driver.stop(one.id, left).await;
-    stopped.map_err(|error| error.message)
+    (acted, stopped.map_err(|error| error.message))
 }

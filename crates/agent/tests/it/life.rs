@@ -91,12 +91,52 @@ async fn hooks_that_never_return_end_with_the_time_there_is() {
         .await;
     let took = stage.now_s() - began;
     assert!((30..=33).contains(&took), "{took}");
+    assert!(stage.is_told("PreStopHook failed: it did not return in the 30s there are"));
     // Upstream's two seconds more, for whoever used it up in the hook.
     assert_eq!(
         stage.times("stop main#0 2").len(),
         1,
         "{:?}",
         stage.world.calls()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_the_pod_does_not_cut_its_hook_short() {
+    let mut stage = Stage::new();
+    let hangs = Script::default().with("hang", Outcome::Hangs);
+    let fails = Script::default().with("fail", Outcome::Ends(1, "no".to_owned()));
+    stage.world.script("hangs", hangs);
+    let fails = Script {
+        on_ask: None,
+        ..fails
+    };
+    stage.world.script("fails", fails);
+    let mut slow = pod("slow", &[("main", "hangs")]);
+    slow.containers[0].post_start = Some(exec("hang"));
+    let mut wrong = pod("wrong", &[("main", "fails")]);
+    wrong.containers[0].post_start = Some(exec("fail"));
+    wrong.grace_s = 20;
+    stage.assign(&[slow.clone(), wrong.clone()]);
+    stage
+        .until("it is told", |stage| {
+            stage.is_told("PostStartHook failed: no")
+        })
+        .await;
+    // A service appears, say: both are told of it.
+    for pod in [&mut slow, &mut wrong] {
+        pod.labels.insert("changed".to_owned(), "yes".to_owned());
+    }
+    stage.assign(&[slow, wrong]);
+    stage
+        .until("the one whose hook failed is started again", |stage| {
+            stage.times("start wrong/main").len() == 2
+        })
+        .await;
+    let said = stage.pod_said("slow").unwrap();
+    assert!(
+        matches!(said.containers[0].state, State::Waiting(_)),
+        "its hook has not returned: {said:?}"
     );
 }
 
