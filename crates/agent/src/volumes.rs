@@ -240,6 +240,13 @@ impl Files {
                 Volume::Claim { name, read_only } => (Source::Volume(name.clone()), *read_only),
                 Volume::Refused(_) => continue,
             };
+            // A directory in place of a file that was meant would hide the mistake.
+            if let (Source::Path(root), Volume::Files { .. }) = (&source, volume)
+                && !root.join(&subpath).exists()
+            {
+                let why = format!("it has no {subpath:?} (subPath)");
+                return Err(failed(what())(io::Error::other(why)));
+            }
             let makes = matches!(
                 volume,
                 Volume::Empty { memory: false, .. } | Volume::Host { .. }
