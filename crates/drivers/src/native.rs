@@ -346,7 +346,7 @@ impl Driver for Native {
         })?;
         self.start_container(&start, spec)
             .await
-            .map_err(|error| failure(&error))
+            .map_err(|error| failure_in(&error))
     }
 
     async fn stop(&self, id: &str, grace_s: u64) -> Result<(), Failure> {
@@ -497,7 +497,7 @@ impl Driver for Native {
     ) -> Result<(i32, String), Failure> {
         self.run_command(id, command, timeout_s)
             .await
-            .map_err(|error| failure(&error))
+            .map_err(|error| failure_in(&error))
     }
 }
 
@@ -512,6 +512,21 @@ fn failure(error: &EngineError) -> Failure {
     Failure {
         message: chain(error),
         is_config: false,
+    }
+}
+
+/// Without what the engine calls the container: who is told knows which it is, and what is the same of
+/// each attempt is told as the same.
+fn failure_in(error: &EngineError) -> Failure {
+    let says = error.to_string();
+    let names = ["start container ", "execute in container "];
+    let names = names.iter().any(|what| says.starts_with(what));
+    match std::error::Error::source(error).filter(|_| names) {
+        Some(cause) => Failure {
+            message: chain(cause),
+            is_config: false,
+        },
+        None => failure(error),
     }
 }
 

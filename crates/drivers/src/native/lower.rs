@@ -20,12 +20,17 @@ pub(super) const CONTAINER: &str = "io.kubernetes.container.name";
 pub(super) const ATTEMPT: &str = "io.kubernetes.container.restartCount";
 pub(super) const HASH: &str = "io.kubernetes.container.hash";
 
+/// Characters of a name in the engine.
+const NAME_MAX: usize = 128;
+
 /// What the engine calls the sandbox of the pod with this uid. Names are of 128 characters at most;
 /// the uid makes them unique.
 pub fn sandbox_name(uid: &str) -> String {
     format!("pod_{uid}")
 }
 
+/// What the engine calls a container, for people: of names that are too long together there is only
+/// the beginning. The uid makes it unique.
 pub(super) fn container_name(start: &Start<'_>) -> String {
     let PodId {
         namespace,
@@ -33,7 +38,16 @@ pub(super) fn container_name(start: &Start<'_>) -> String {
         uid,
     } = &start.pod.id;
     let container = &start.container.name;
-    format!("k8s_{container}_{name}_{namespace}_{uid}_{}", start.attempt)
+    let end = format!("{uid}_{}", start.attempt);
+    let around = "k8s____".len() + container.len() + end.len();
+    let room = NAME_MAX.saturating_sub(around);
+    let name = begin_of(name, room.saturating_sub(namespace.len()).max(room / 2));
+    let namespace = begin_of(namespace, room.saturating_sub(name.len()));
+    format!("k8s_{container}_{name}_{namespace}_{end}")
+}
+
+fn begin_of(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most.min(text.len()))]
 }
 
 fn labels(id: &PodId) -> BTreeMap<String, String> {
@@ -413,6 +427,44 @@ mod tests {
             &Machine::default(),
         );
         assert_eq!((plain.oom_score_adj, plain.cpu_shares), (None, None));
+    }
+
+    #[test]
+    fn names_of_any_length_make_one_of_a_container() {
+        let named = |name: usize, namespace: usize, container: usize| {
+            let pod = asked::Pod {
+                id: PodId {
+                    namespace: "n".repeat(namespace),
+                    name: "p".repeat(name),
+                    uid: "12345678-1234-1234-1234-123456789012".to_owned(),
+                },
+                ..asked::Pod::default()
+            };
+            let container = asked::Container {
+                name: "c".repeat(container),
+                ..asked::Container::default()
+            };
+            let start = Start {
+                pod: &pod,
+                container: &container,
+                attempt: u32::MAX,
+                image_id: "",
+                env: Vec::new(),
+                mounts: Vec::new(),
+            };
+            container_name(&start)
+        };
+        assert_eq!(
+            named(3, 2, 1),
+            "k8s_c_ppp_nn_12345678-1234-1234-1234-123456789012_4294967295"
+        );
+        for (name, namespace, container) in [(253, 7, 4), (253, 63, 63), (1, 63, 63), (63, 63, 30)]
+        {
+            let made = named(name, namespace, container);
+            assert!(made.len() <= NAME_MAX, "{} of {made}", made.len());
+            assert!(made.ends_with("123456789012_4294967295"), "{made}");
+            assert_eq!(made.matches('_').count(), 5, "{made}");
+        }
     }
 
     #[test]
