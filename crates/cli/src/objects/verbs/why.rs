@@ -8,6 +8,7 @@
 
 mod cause;
 mod container;
+mod disruption;
 mod engine;
 mod gather;
 mod place;
@@ -98,6 +99,7 @@ fn finding(seen: &Seen, now: Timestamp) -> Finding {
         "Service" => traffic::service(seen, now),
         "PersistentVolumeClaim" => storage::claim(seen, now),
         "PersistentVolume" => storage::volume(seen, now),
+        "PodDisruptionBudget" => disruption::budget(seen, now),
         "Node" => place::node(seen, now),
         "Namespace" => place::namespace(seen, now),
         _ => other(seen, now),

@@ -104,13 +104,14 @@ impl Container<'_> {
                     "{called} cannot start: {}",
                     plain(message, "what it refers to is not there")
                 ),
-                match message.contains("non-root") || message.contains("runAsNonRoot") {
-                    true => {
-                        "set securityContext.runAsUser to a user that is not 0, or take an image with one"
-                    }
-                    false => {
-                        "create what is missing, or mark the reference as optional: it starts by itself then"
-                    }
+                if message.contains("non-root") || message.contains("runAsNonRoot") {
+                    "set securityContext.runAsUser to a user that is not 0, or take an image with one"
+                } else if message.contains("has no port called") {
+                    "name the port in the container's ports, or correct the probe or hook"
+                } else if message.contains("(subPath)") {
+                    "correct volumeMounts.subPath, or add that file to what the volume shows"
+                } else {
+                    "create what is missing, or mark the reference as optional: it starts by itself then"
                 },
             ),
             "CrashLoopBackOff" => self.crashes(message),
@@ -199,7 +200,20 @@ impl Container<'_> {
         let called = self.called();
         let lower = message.to_lowercase();
         let command = self.command();
-        if lower.contains("not found") || lower.contains("no such file") {
+        if lower.contains("argument list too long") {
+            let found = Finding::wrong(
+                format!(
+                    "{called} cannot start: its command, args and env are longer than the kernel takes (128 KiB each)"
+                ),
+                "hand over what is large as a file: a volume of a configMap or secret",
+            );
+            return found.then("start", short(message));
+        }
+        // Else it is a mount or a directory that is missing.
+        let is_of_program = ["execut", "find the program", "exec:"];
+        let is_of_program = is_of_program.iter().any(|word| lower.contains(word));
+        let is_missing = lower.contains("not found") || lower.contains("no such file");
+        if is_of_program && is_missing {
             let found = Finding::wrong(
                 format!(
                     "{called} cannot start: its command {command} is not in image {}",
@@ -221,7 +235,8 @@ impl Container<'_> {
             );
             return found.then("start", short(message));
         }
-        if lower.contains("permission denied") || lower.contains("not executable") {
+        let is_forbidden = lower.contains("permission denied") || lower.contains("not executable");
+        if is_of_program && is_forbidden {
             let found = Finding::wrong(
                 format!("{called} cannot start: its command {command} may not be executed"),
                 "make it executable in the image, or run it through a shell",

@@ -124,8 +124,8 @@ async fn below(api: &Api, object: &Value) -> Vec<Value> {
             }
             _ => Vec::new(),
         },
-        // Only of a pod that has no node are its claims a reason.
-        "Pod" if text(object, "/spec/nodeName").is_empty() => {
+        // Only of a pod that has no node, or does not start there, are its claims a reason.
+        "Pod" if !super::cause::is(object, "ContainersReady", "True") => {
             let mut claims = Vec::new();
             for volume in list(object, "/spec/volumes") {
                 let claim = text(volume, "/persistentVolumeClaim/claimName");

@@ -62,7 +62,7 @@ fn judge(seen: &Seen, now: Timestamp) -> Finding {
     }
     if let Some(found) = worst(containers(seen, now)) {
         if found.state == State::Waiting
-            && let Some(stuck) = stuck(seen)
+            && let Some(stuck) = stuck(seen, now)
         {
             return stuck;
         }
@@ -76,7 +76,7 @@ fn judge(seen: &Seen, now: Timestamp) -> Finding {
             false => Finding::well(format!("pod {own} runs and has been ready for {since}")),
         };
     }
-    unready(seen)
+    unready(seen, now)
 }
 
 /// Findings of its containers: those that come first, first; once one of them does not end, the
@@ -110,13 +110,18 @@ fn containers(seen: &Seen, now: Timestamp) -> Vec<Finding> {
 }
 
 /// What keeps the node from making containers at all.
-fn stuck(seen: &Seen) -> Option<Finding> {
+fn stuck(seen: &Seen, now: Timestamp) -> Option<Finding> {
     let pod = &seen.object;
     let is_begun = list(pod, "/status/containerStatuses")
         .iter()
         .any(|one| one["state"].get("running").is_some() || int(one, "/restartCount") > 0);
     let told = event(seen, &STUCK).filter(|_| !is_begun)?;
     let (reason, message) = (text(told, "/reason"), text(told, "/message"));
+    if message.contains("persistentvolumeclaim")
+        && let Some(found) = of_claim(seen, now, "cannot start")
+    {
+        return Some(found);
+    }
     let (what, next) = match reason {
         "FailedCreatePodSandBox" | "NetworkNotReady" => (
             "its network cannot be made",
@@ -132,6 +137,15 @@ fn stuck(seen: &Seen) -> Option<Finding> {
         next,
     );
     Some(found.then("event", format!("{reason}: {}", short(message))))
+}
+
+/// A claim of a pod that is not as it should be, which is the root of what is with the pod.
+fn of_claim(seen: &Seen, now: Timestamp, what: &str) -> Option<Finding> {
+    let claims = seen.below.iter().map(|claim| super::finding(claim, now));
+    let mut root = worst(claims).filter(|one| one.state != State::Well)?;
+    root.says = format!("pod {} {what}, because {}", name(&seen.object), root.says);
+    root.cause = root.says.clone();
+    Some(root)
 }
 
 fn failed(seen: &Seen, now: Timestamp) -> Finding {
@@ -198,13 +212,10 @@ fn unplaced(seen: &Seen, now: Timestamp) -> Finding {
     if reason == "Unschedulable" || !message.is_empty() {
         let found = schedule::explain(pod, message);
         // A claim that waits is the root, if that is what is said.
-        let of_claim = worst(seen.below.iter().map(|claim| super::finding(claim, now)));
         let is_of_claim = claims.iter().any(|claim| message.contains(claim))
             || message.contains("ersistent")
             || message.contains("volume");
-        if let Some(mut root) = of_claim.filter(|one| one.state != State::Well && is_of_claim) {
-            root.says = format!("pod {own} is on no node, because {}", root.says);
-            root.cause = root.says.clone();
+        if is_of_claim && let Some(root) = of_claim(seen, now, "is on no node") {
             return root.under("scheduling", short(message));
         }
         return found.then("scheduling", short(message));
@@ -240,7 +251,7 @@ fn lost(pod: &Value, node: &Value) -> Option<Finding> {
 }
 
 /// All containers are ready, and the pod is not; or none was told of.
-fn unready(seen: &Seen) -> Finding {
+fn unready(seen: &Seen, now: Timestamp) -> Finding {
     let pod = &seen.object;
     let own = name(pod);
     for gate in list(pod, "/spec/readinessGates") {
@@ -252,7 +263,7 @@ fn unready(seen: &Seen) -> Finding {
             );
         }
     }
-    if let Some(stuck) = stuck(seen) {
+    if let Some(stuck) = stuck(seen, now) {
         return stuck;
     }
     Finding::waiting(

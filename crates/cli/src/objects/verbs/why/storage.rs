@@ -58,12 +58,13 @@ fn pending(seen: &Seen) -> Finding {
         ],
     );
     let message = told.map_or("", |one| text(one, "/message"));
+    let has_cause = told.is_some_and(|one| text(one, "/reason") == "ProvisioningFailed");
     let found = if !volume.is_empty() {
         Finding::wrong(
             format!("claim {own} waits for volume {volume}, which it names"),
             format!("`weft get pv {volume}` tells whether it is there, and whose it is"),
         )
-    } else if class.is_empty() {
+    } else if class.is_empty() && !has_cause {
         Finding::wrong(
             format!("claim {own} waits for a volume of {wanted} without a class, and none fits"),
             "name a storageClassName (`weft get storageclass`), or make a volume that fits",

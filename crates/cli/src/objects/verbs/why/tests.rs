@@ -321,6 +321,40 @@ fn containers_that_do_not_start() {
         ),
         (
             pod(
+                json!({ "command": ["sh"] }),
+                crashing(
+                    json!({ "reason": "StartError", "exitCode": 128, "message": "cannot run sh: open mount source /v: No such file or directory (os error 2)" }),
+                ),
+            ),
+            State::Wrong,
+            "container app of pod web-1 cannot start: cannot run sh: open mount source /v: No such file or directory (os error 2).",
+            "template",
+        ),
+        (
+            pod(
+                json!({ "command": ["sh"] }),
+                crashing(
+                    json!({ "reason": "StartError", "exitCode": 128, "message": "cannot run sh: prepare the start program /bin/sh: Argument list too long (os error 7)" }),
+                ),
+            ),
+            State::Wrong,
+            "container app of pod web-1 cannot start: its command, args and env are longer than the kernel takes (128 KiB each).",
+            "a volume of a configMap",
+        ),
+        (
+            pod(
+                json!({}),
+                waiting(
+                    "CreateContainerConfigError",
+                    "container app has no port called \"web\", which a probe or hook names",
+                ),
+            ),
+            State::Wrong,
+            "container app of pod web-1 cannot start: container app has no port called \"web\", which a probe or hook names.",
+            "name the port",
+        ),
+        (
+            pod(
                 json!({}),
                 waiting("RunContainerError", "the device is busy"),
             ),

@@ -355,6 +355,25 @@ fn claims_nodes_and_namespaces() {
             "claim data gets no volume of 5Gi: 5Gi is more than there is.",
             "make it anew",
         ),
+        (
+            with_event(claim(""), "ProvisioningFailed", "leave volumeMode out"),
+            State::Wrong,
+            "claim data gets no volume of 5Gi: leave volumeMode out.",
+            "make it anew",
+        ),
+        (
+            with_event(
+                Seen {
+                    below: vec![beside(claim("nope"))],
+                    ..pod(json!({}), waiting("ContainerCreating", ""))
+                },
+                "FailedMount",
+                "persistentvolumeclaim \"data\" is not bound to a volume yet",
+            ),
+            State::Wrong,
+            "pod web-1 cannot start, because claim data asks for class nope, which does not exist.",
+            "weft get storageclass",
+        ),
         (node(json!({}), "True"), State::Well, "node n is ready.", ""),
         (
             node(json!({ "unschedulable": true }), "True"),
@@ -379,6 +398,57 @@ fn claims_nodes_and_namespaces() {
             State::Well,
             "configmap x is there, and nothing is known to be wrong.",
             "",
+        ),
+    ]);
+}
+
+#[test]
+fn budgets_say_whom_they_keep() {
+    let budget = |pods: i64, healthy: i64, wanted: i64, reason: &str| {
+        let condition =
+            json!({ "type": "DisruptionAllowed", "reason": reason, "message": "no scale" });
+        alone(object(
+            "PodDisruptionBudget",
+            "web",
+            json!({
+                "spec": { "selector": { "matchLabels": { "app": "web" } } },
+                "status": {
+                    "expectedPods": pods, "currentHealthy": healthy, "desiredHealthy": wanted,
+                    "disruptionsAllowed": (healthy - wanted).max(0), "conditions": [condition],
+                },
+            }),
+        ))
+    };
+    check(vec![
+        (
+            budget(3, 3, 2, "SufficientPods"),
+            State::Well,
+            "budget web lets 1 of 3 pods be evicted now.",
+            "",
+        ),
+        (
+            budget(0, 0, 1, "InsufficientPods"),
+            State::Wrong,
+            "budget web keeps nothing: its selector app=web matches no pod.",
+            "--show-labels",
+        ),
+        (
+            budget(1, 1, 1, "InsufficientPods"),
+            State::Waiting,
+            "budget web lets no pod be evicted: 1 of 1 are healthy, and 1 have to be.",
+            "a drain waits for ever",
+        ),
+        (
+            budget(3, 2, 2, "InsufficientPods"),
+            State::Waiting,
+            "budget web lets no pod be evicted: 2 of 3 are healthy, and 2 have to be.",
+            "weft get pods -l app=web",
+        ),
+        (
+            budget(1, 1, 0, "SyncFailed"),
+            State::Wrong,
+            "budget web lets no pod be evicted: no scale.",
+            "owner",
         ),
     ]);
 }
