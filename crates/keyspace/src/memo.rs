@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Most bytes of what the kept is made of. Parsed JSON is some eight times as large; readers follow at once, and what is
 /// kept longer only lies among what lives on (docs/design/0009).
-const MOST_BYTES: usize = 256 << 10;
+const MOST_BYTES: usize = 128 << 10;
 
 static LAST: Mutex<Last> = Mutex::new(Last {
     kept: VecDeque::new(),
