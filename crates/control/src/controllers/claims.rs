@@ -453,7 +453,34 @@ impl Claims {
                 .say(claim, "Normal", "WaitForFirstConsumer", message)
                 .await;
         };
+        if let Some(message) = self.is_too_large(claim, &node).await {
+            let reason = "ProvisioningFailed";
+            return self.say(claim, "Warning", reason, &message).await;
+        }
         self.make(claim, class, &node).await
+    }
+
+    /// Why a node's disk, empty, would not hold what is asked for. How much of it is free is another
+    /// matter, and changes: nobody keeps a claim to its size.
+    async fn is_too_large(&self, claim: &Object, node: &str) -> Option<String> {
+        let kinds = self.store.kinds();
+        let item = self
+            .store
+            .get(kinds.at("", "nodes")?, "", node)
+            .await
+            .ok()?;
+        let found = crate::store::object_once(&item).ok()?;
+        let disk = found.at(&["status", "capacity", "ephemeral-storage"])?;
+        let asked = claim.at(&["spec", "resources", "requests", "storage"])?;
+        let (has, wants) = (Quantity::of(disk).ok()?, Quantity::of(asked).ok()?);
+        let is_known = has > Quantity::ZERO;
+        (is_known && wants > has).then(|| {
+            format!(
+                "{} is more than the whole disk of node {node} ({}Gi)",
+                asked.as_str().unwrap_or_default(),
+                has.whole() >> 30
+            )
+        })
     }
 
     async fn make(&self, claim: &Object, class: &Object, node: &str) -> Result<(), Failure> {
