@@ -518,10 +518,9 @@ fn failure(error: &EngineError) -> Failure {
 /// Without what the engine calls the container: who is told knows which it is, and what is the same of
 /// each attempt is told as the same.
 fn failure_in(error: &EngineError) -> Failure {
-    let says = error.to_string();
     let names = ["start container ", "execute in container "];
-    let names = names.iter().any(|what| says.starts_with(what));
-    match std::error::Error::source(error).filter(|_| names) {
+    let names = names.iter().any(|what| error.message.starts_with(what));
+    match error.source.as_deref().filter(|_| names) {
         Some(cause) => Failure {
             message: chain(cause),
             is_config: false,

@@ -41,6 +41,7 @@ mod server_access;
 mod server_acting;
 mod server_apply;
 mod server_backup;
+mod server_bad_table;
 mod server_bodies;
 mod server_bootstrap;
 mod server_certificate;

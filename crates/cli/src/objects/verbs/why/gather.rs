@@ -197,7 +197,10 @@ async fn events(api: &Api, object: &Value) -> Vec<Value> {
     found.sort_by_key(|event| {
         let times = ["/lastTimestamp", "/series/lastObservedTime", "/eventTime"];
         let times = times.iter().map(|place| text(event, place));
-        times.max().unwrap_or_default().to_owned()
+        let time = times.max().unwrap_or_default().to_owned();
+        // Of one second, what was written last.
+        let version = text(event, "/metadata/resourceVersion").parse::<u64>();
+        (time, version.unwrap_or(0))
     });
     found
 }

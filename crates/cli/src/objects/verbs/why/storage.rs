@@ -69,7 +69,9 @@ fn pending(seen: &Seen) -> Finding {
             format!("claim {own} waits for a volume of {wanted} without a class, and none fits"),
             "name a storageClassName (`weft get storageclass`), or make a volume that fits",
         )
-    } else if known.is_none() && !seen.beside.is_empty() || message.contains("not found") {
+    } else if !class.is_empty() && known.is_none() && !seen.beside.is_empty()
+        || message.contains("not found")
+    {
         Finding::wrong(
             format!("claim {own} asks for class {class}, which does not exist"),
             "`weft get storageclass` lists those there are",

@@ -356,7 +356,11 @@ fn claims_nodes_and_namespaces() {
             "make it anew",
         ),
         (
-            with_event(claim(""), "ProvisioningFailed", "leave volumeMode out"),
+            with_event(
+                beside(claim("")),
+                "ProvisioningFailed",
+                "leave volumeMode out",
+            ),
             State::Wrong,
             "claim data gets no volume of 5Gi: leave volumeMode out.",
             "make it anew",
