@@ -38,7 +38,7 @@ use crate::object::Object;
 
 pub use admit::Admit;
 pub(crate) use bind::set_condition;
-pub(crate) use claims::RANGE as SERVICE_RANGE;
+pub use claims::RANGE as SERVICE_RANGE;
 pub use defined::Defined;
 pub(crate) use defined::Versions;
 pub use delete::{DeleteOptions, Deleted, Propagation};

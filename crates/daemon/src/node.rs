@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weft_agent::ledger::{Ledger, Seal};
@@ -15,9 +15,10 @@ use weft_agent::{Agent, Reports};
 use weft_api::assignment::{Assignment, Services};
 use weft_control::Store;
 use weft_control::node::{About, Node, Tokens};
+use weft_control::store::SERVICE_RANGE;
 use weft_control::usage::{Measuring, Meter};
 use weft_drivers::Native;
-use weft_engine::{Engine, NetworkSpec};
+use weft_engine::{Engine, NetworkSpec, Subnet};
 use weft_identity::sealed::{Keys, Place};
 
 /// The network of pods, as the engine calls it.
@@ -51,15 +52,23 @@ pub(crate) struct Running {
     pub remembers: bool,
 }
 
+/// What `--pod-subnet` says.
+fn subnet_of_pods(text: &str) -> Result<Subnet> {
+    let what = || format!("read the subnet of pods {text:?}; --pod-subnet names another");
+    let subnet: Subnet = text.parse().with_context(what)?;
+    let services: Subnet = SERVICE_RANGE.parse().context("read that of services")?;
+    if subnet.overlaps(services) {
+        bail!(
+            "the subnet of pods {subnet} has addresses of services ({services}): what is sent to one would \
+             reach the other; --pod-subnet names another"
+        );
+    }
+    Ok(subnet)
+}
+
 /// Runs pods on this machine, those of the ledger at once. When the answer is dropped they run on.
 pub(crate) async fn start(engine: &Engine, data_dir: &Path, config: &Config) -> Result<Running> {
-    let subnet = config.pod_subnet.parse();
-    let subnet = subnet.with_context(|| {
-        format!(
-            "read the subnet of pods {:?}; --pod-subnet names another",
-            config.pod_subnet
-        )
-    })?;
+    let subnet = subnet_of_pods(&config.pod_subnet)?;
     let network = NetworkSpec {
         name: NETWORK.to_owned(),
         subnet: Some(subnet),
@@ -225,4 +234,28 @@ fn address() -> IpAddr {
         socket.local_addr()
     });
     found.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |found| found.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_have_addresses_of_their_own() {
+        let said = |text: &str| match subnet_of_pods(text) {
+            Ok(subnet) => subnet.to_string(),
+            Err(error) => format!("{error:#}"),
+        };
+        assert_eq!(said("10.42.0.0/23"), "10.42.0.0/23");
+        for both in ["10.96.4.0/24", "10.96.0.0/16", "10.0.0.0/8"] {
+            let said = said(both);
+            assert!(
+                said.starts_with(&format!(
+                    "the subnet of pods {both} has addresses of services"
+                )),
+                "{said}"
+            );
+        }
+        assert!(said("tomorrow").contains("--pod-subnet names another"));
+    }
 }

@@ -25,7 +25,8 @@ const PORTS: &str = "claims/node-ports/";
 /// Addresses of services: 10.96.0.0/16.
 const FIRST: u32 = 0x0a60_0000;
 const SIZE: u32 = 1 << 16;
-pub(crate) const RANGE: &str = "10.96.0.0/16";
+/// The same, as text.
+pub const RANGE: &str = "10.96.0.0/16";
 /// The first of them are left to those who ask for one (Kubernetes' KEP-3070).
 const ASKED_FOR: u32 = 256;
 const PORT_FIRST: u32 = 30_000;
