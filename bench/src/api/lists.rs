@@ -2,7 +2,7 @@
 //! has to that keeps them there.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::objects::{self, PODS};
 use super::row;
+use crate::client::Client;
 use crate::etcd::{self, Etcd};
 use crate::figures::Figures;
 use crate::grpc::Channel;
@@ -21,13 +22,15 @@ const ROUNDS: usize = 20;
 /// Thrown away.
 const WARM_UP: usize = 2;
 const WRITERS: usize = 64;
+/// How long the scheduler may have to say of all pods that there is no node.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the case.
 pub async fn run(weft: &Path, dir: &Path) -> Result<()> {
     let server = Server::start(weft, dir).await?;
     objects::fill_with(&server, PODS, COUNT, objects::pod).await?;
     let mut client = server.client().await?;
-    let listed = client.get(PODS).await?;
+    let listed = settled(&mut client).await?;
     let items = split(&listed)?;
     let etcd = Etcd::start(&dir.join("etcd"), &[]).await?;
     let mut channel = copy(&etcd, &items).await?;
@@ -76,6 +79,26 @@ pub async fn run(weft: &Path, dir: &Path) -> Result<()> {
     let ratio = late[1][0] / late[0][0];
     row(&case, "etcd against weft", &format!("{ratio:.1}x"));
     Ok(())
+}
+
+/// The list, once nobody has more to say of its pods.
+async fn settled(client: &mut Client) -> Result<Bytes> {
+    let began = Instant::now();
+    let mut listed = client.get(PODS).await?;
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let again = client.get(PODS).await?;
+        if again.len() == listed.len() {
+            return Ok(again);
+        }
+        if began.elapsed() > PATIENCE {
+            bail!(
+                "pods are still being changed after {} s",
+                PATIENCE.as_secs()
+            );
+        }
+        listed = again;
+    }
 }
 
 /// The items of a list, each as it was sent.
