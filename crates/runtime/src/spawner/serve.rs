@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, WaitOptions};
@@ -28,6 +28,12 @@ use crate::launch;
 use crate::monitor::record::{Envelope, Failure, FailureKind, Record, Reply, Request};
 use crate::monitor::{self, Task};
 use crate::seccomp;
+
+/// Without requests for so long, the pages of the program are let go: most were used once, at the start.
+const QUIET: Timespec = Timespec {
+    tv_sec: 2,
+    tv_nsec: 0,
+};
 
 /// `weft spawner`: stdin is the daemon's socket. Comes back when the daemon is gone.
 pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -155,13 +161,20 @@ impl Spawner {
 
     fn serve(self) -> io::Result<Turn> {
         let mut buffer = vec![0; 1 + wire::INLINE_MAX];
+        let mut is_settled = false;
         loop {
             let mut fds = [
                 PollFd::new(&self.socket, PollFlags::IN),
                 PollFd::new(&self.children, PollFlags::IN),
             ];
-            match poll(&mut fds, None) {
+            match poll(&mut fds, (!is_settled).then_some(&QUIET)) {
                 Err(Errno::INTR) => continue,
+                Ok(0) => {
+                    // A kernel that does not tell what is mapped has it stay.
+                    let _ = weft_sys::memory::trim_program();
+                    is_settled = true;
+                    continue;
+                }
                 other => other?,
             };
             let [request, child] = fds.map(|fd| !fd.revents().is_empty());
@@ -169,6 +182,7 @@ impl Spawner {
                 self.reap()?;
             }
             if request {
+                is_settled = false;
                 let (count, fds) = fd::receive(&self.socket, &mut buffer)?;
                 if count == 0 {
                     return Ok(Turn::Over);

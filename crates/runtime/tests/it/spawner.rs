@@ -154,6 +154,30 @@ fn a_container_notices_neither_the_spawners_nor_the_daemons_end() {
 }
 
 #[test]
+fn a_spawner_without_requests_holds_little_of_its_program() {
+    let bed = Bed::new();
+    for _ in 0..2 {
+        bed.handle.netns().unwrap();
+        let spawner = bed.handle.pid().unwrap();
+        let program_kib = || {
+            let status = std::fs::read_to_string(format!("/proc/{spawner}/status")).unwrap();
+            let line = status.lines().find(|line| line.starts_with("RssFile:"));
+            let words = line.unwrap().split_whitespace().nth(1);
+            words.unwrap().parse::<u64>().unwrap()
+        };
+        let began = Instant::now();
+        while program_kib() > 1500 {
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "{} KiB of its program",
+                program_kib()
+            );
+            bed::pause();
+        }
+    }
+}
+
+#[test]
 fn a_killed_spawner_is_replaced_on_the_next_request() {
     let bed = Bed::new();
     let first = bed.handle.pid().unwrap();

@@ -168,6 +168,12 @@ pub fn wait_gone(pid: i32) {
     }
 }
 
+/// Between two looks at what tells of no change.
+pub fn pause() {
+    let short = Timespec::try_from(Duration::from_millis(50)).unwrap();
+    let _ = poll(&mut [], Some(&short));
+}
+
 pub fn wait_readable(fd: impl AsFd, what: &str) {
     let limit = Timespec::try_from(PATIENCE).unwrap();
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
