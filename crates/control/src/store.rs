@@ -144,11 +144,8 @@ pub fn object(item: &Item) -> Result<Object, Failure> {
 /// # Errors
 /// See [`object`].
 pub(crate) fn held(item: &Item) -> Result<Arc<Object>, Failure> {
-    item.memo.held_or(|| {
-        let mut object = object_once(item)?;
-        object.set_meta("managedFields", None);
-        Ok(object)
-    })
+    let read = || Ok(versioned(record::parse_unowned(item)?, item));
+    item.memo.held_or(read)
 }
 
 /// The same as [`object`], of one of many that are looked at once: nothing is kept of it.

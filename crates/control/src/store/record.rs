@@ -7,11 +7,12 @@
 //! ```
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use weft_keyspace::{Item, Memo, Revision};
 
@@ -148,6 +149,47 @@ pub(super) fn parse(item: &Item) -> Result<Object, Failure> {
     map.map(Object).map_err(|_| damaged(item))
 }
 
+/// The same without the owners of its fields, whose trees are larger than the rest.
+pub(super) fn parse_unowned(item: &Item) -> Result<Object, Failure> {
+    let mut parser = serde_json::Deserializer::from_slice(&item.value);
+    let map = Less(&["metadata", "managedFields"]).deserialize(&mut parser);
+    map.map(Object).map_err(|_| damaged(item))
+}
+
+/// Reads a map without the field that this path leads to.
+struct Less(&'static [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Less {
+    type Value = Map<String, Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Less {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = from.next_key::<String>()? {
+            match self.0 {
+                [field] if key == *field => drop(from.next_value::<IgnoredAny>()?),
+                [field, rest @ ..] if key == *field => {
+                    let value = from.next_value_seed(Less(rest))?;
+                    map.insert(key, Value::Object(value));
+                }
+                _ => drop(map.insert(key, from.next_value()?)),
+            }
+        }
+        Ok(map)
+    }
+}
+
 /// What begins an object as it is stored; the rest is not read.
 #[derive(Deserialize)]
 struct Head<T> {
@@ -208,4 +250,35 @@ pub fn wire_at(item: &Item, version: Revision, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kind::Kinds;
+
+    #[test]
+    fn owners_of_fields_are_left_out_and_nothing_else() {
+        let kinds = Kinds::built_in();
+        let kind = kinds.at("", "configmaps").expect("there are config maps");
+        let fields = json!({ "f:data": { "f:a": {} } });
+        let mut map = json!({
+            "kind": "ConfigMap", "apiVersion": "v1",
+            "metadata": {
+                "name": "a", "labels": { "managedFields": "x" },
+                "managedFields": [{ "manager": "m", "operation": "Update", "fieldsV1": fields }],
+            },
+            "data": { "managedFields": "y", "metadata": "z" },
+        });
+        let item = |value: &Value| {
+            let object = Object(value.as_object().expect("a map").clone());
+            unkept(kind, &object).expect("it can be written")
+        };
+        let read = parse_unowned(&item(&map)).expect("it is an object");
+        let metadata = map["metadata"].as_object_mut().expect("a map");
+        metadata.remove("managedFields").expect("they were there");
+        assert_eq!(Value::Object(read.0), map);
+    }
 }
