@@ -65,12 +65,18 @@ pub(crate) fn cli(weft: &Weft, line: &str) -> Ran {
     cli_with_input(weft, &words, "")
 }
 
-/// A table with its ages made the same: they tick between two commands.
-fn ageless(text: &str) -> String {
+/// A table with its ages, and the room behind them, made the same: they tick
+/// between two commands.
+pub(crate) fn ageless(text: &str) -> String {
+    let mut was_age = false;
     let words = text.split_inclusive([' ', '\n']).map(|word| {
         let bare = word.trim_end();
-        let is_age = bare.ends_with('s') && bare.trim_end_matches('s').parse::<u32>().is_ok();
-        if is_age {
+        if bare.is_empty() && was_age {
+            return word.trim_matches(' ').to_owned();
+        }
+        let number = bare.trim_matches(['(', ')']).strip_suffix('s');
+        was_age = number.is_some_and(|number| number.parse::<u32>().is_ok());
+        if was_age {
             word.replace(bare, "AGE")
         } else {
             word.to_owned()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use weft_testkit::Weft;
 use weft_testkit::wait::{SOON, until};
 
-use crate::server_cli::cli;
+use crate::server_cli::{ageless, cli};
 use crate::server_kubectl::{apply, kubectl, kubectl_with_input};
 use crate::server_line::{Caller, server};
 
@@ -127,8 +127,8 @@ fn a_rollout_goes_on_after_a_kill_without_a_pod_too_many() {
         assert!(told.ok().contains(word), "{word}: {}", told.stdout);
     }
     assert_eq!(
-        cli(&weft, "describe deployment web").ok(),
-        kubectl(&weft, "describe deployment web").ok()
+        ageless(cli(&weft, "describe deployment web").ok()),
+        ageless(kubectl(&weft, "describe deployment web").ok())
     );
 }
 
